@@ -1,0 +1,1 @@
+"""Images and tables, on the host: numpy, nibabel and grain; no jax."""

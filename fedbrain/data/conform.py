@@ -1,0 +1,126 @@
+"""Brings a volume onto a common grid: field of view, voxel size, shape and intensity.
+
+    RAS volume -> box around the head -> resample to voxel_size_mm and shape -> z-score inside a mask
+
+Scans are not registered. The box is centred on the foreground left-right and front-back, and hangs from the top of the
+head, so that the length of neck in the field of view does not matter.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy import ndimage
+
+from fedbrain.data.nifti import ImageError, Volume
+
+VERSION = 1  # part of every cache fingerprint: raise it when the maths here changes
+Grid = Float[np.ndarray, "x y z"]
+
+
+class Recipe(NamedTuple):
+    """How scans are prepared. Everything here is part of the cache fingerprint."""
+
+    voxel_size_mm: float = 3.0
+    shape: tuple[int, int, int] = (64, 72, 64)  # right-left, front-back, up-down
+    mask: str = "foreground"  # `foreground` (Otsu), `nonzero` (brain-extracted images), or `<pipeline>/<suffix>`
+
+
+def conform_recipe(
+    voxel_size_mm: float = 3.0, shape: tuple[int, int, int] = (64, 72, 64), mask: str = "foreground"
+) -> Recipe:
+    """A recipe for `prepare`; see `Recipe`."""
+    if not voxel_size_mm > 0 or len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"Expected voxel_size_mm > 0 and three axes >= 1, got {voxel_size_mm} and {shape}.")
+    return Recipe(float(voxel_size_mm), (int(shape[0]), int(shape[1]), int(shape[2])), mask)
+
+
+RECIPES = {"conform": conform_recipe}
+
+
+def otsu_threshold(values: Float[np.ndarray, " n"], bins: int = 256) -> float:
+    """The grey value that best splits a histogram in two: the largest between-class variance.
+
+    References:
+      Otsu (1979), https://doi.org/10.1109/TSMC.1979.4310076
+    """
+    counts, edges = np.histogram(values, bins)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    moment = np.cumsum(counts * centres)
+    mean_below = moment / np.maximum(below, 1)
+    mean_above = (moment[-1] - moment) / np.maximum(above, 1)
+    return float(edges[1:][np.argmax(below * above * (mean_below - mean_above) ** 2)])
+
+
+def foreground(data: Grid) -> Bool[np.ndarray, "x y z"]:
+    """Voxels of tissue: above Otsu's threshold, after taking the brightest 0.5 % down."""
+    clipped = np.minimum(data, np.percentile(data, 99.5))
+    mask = clipped > otsu_threshold(clipped.ravel())
+    return mask if mask.any() else data > data.min()
+
+
+def head_box_mm(mask: Bool[np.ndarray, "x y z"], voxel_size_mm: np.ndarray, extent_mm: np.ndarray) -> np.ndarray:
+    """Centre, in mm of the RAS grid, of a box of `extent_mm` that hangs from the top of the head."""
+    depth = max(1, int(extent_mm[2] / voxel_size_mm[2]))
+    slices = np.flatnonzero(mask.mean((0, 1)) > 0.01)
+    top = int(slices[-1]) if slices.size else mask.shape[2] - 1
+    head = mask[:, :, max(0, top - depth) : top + 1]
+    centre = np.empty(3)
+    for axis in (0, 1):
+        profile = head.any(2).sum(1 - axis).cumsum()
+        centre[axis] = 0.5 * (np.searchsorted(profile, [0.02 * profile[-1], 0.98 * profile[-1]]).sum())
+    centre[2] = top + 1 - 0.5 * extent_mm[2] / voxel_size_mm[2]
+    return centre * voxel_size_mm
+
+
+def resample(data: Grid, voxel_size_mm: np.ndarray, centre_mm: np.ndarray, recipe: Recipe, order: int = 1) -> Grid:
+    """Samples `recipe.shape` voxels of `recipe.voxel_size_mm` around a centre; beyond the edge the edge goes on.
+
+    Where voxels grow, a Gaussian of half the growth removes what the new grid cannot hold.
+    """
+    zoom = recipe.voxel_size_mm / voxel_size_mm
+    if order and (zoom > 1).any():
+        data = ndimage.gaussian_filter(data, np.where(zoom > 1, 0.5 * (zoom - 1), 0), mode="nearest")
+    shape = np.asarray(recipe.shape)
+    offset = centre_mm / voxel_size_mm - zoom * (shape - 1) / 2
+    return ndimage.affine_transform(data, zoom, offset, recipe.shape, order=order, mode="nearest", prefilter=False)
+
+
+def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
+    """(x - mean) / SD, both inside the mask, clamped to [-5, 5]."""
+    inside = data[mask]
+    sd = inside.std(dtype=np.float64)
+    if not sd > 0:
+        raise ImageError("expected contrast inside the mask, got one grey value")
+    return np.clip((data - inside.mean(dtype=np.float64)) / sd, -5, 5).astype(np.float32)
+
+
+def conform(volume: Volume, recipe: Recipe, brain: Bool[np.ndarray, "x y z"] | None = None) -> Grid:
+    """Applies a recipe.
+
+    Args:
+      volume: the image.
+      recipe: see `Recipe`.
+      brain: a mask on the volume's grid; needed when `recipe.mask` names a derivative. Outside it the result is 0.
+    """
+    voxel = np.asarray(volume.voxel_size_mm)
+    extent = recipe.voxel_size_mm * np.asarray(recipe.shape)
+    given = brain if brain is not None else (volume.data > 0 if recipe.mask == "nonzero" else None)
+    if given is not None and not given.any():
+        raise ImageError("expected a brain inside the mask, got an empty mask")
+    tissue = given if given is not None else foreground(volume.data)
+    centre = head_box_mm(tissue, voxel, extent) if given is None else _centre_of(tissue) * voxel
+    data = resample(volume.data, voxel, centre, recipe)
+    if given is None:
+        return z_score(data, foreground(data))
+    inside = resample(given.astype(np.float32), voxel, centre, recipe) > 0.5
+    if not inside.any():
+        raise ImageError("expected the brain inside the field of view, got none of it")
+    return np.where(inside, z_score(data, inside), np.float32(0))
+
+
+def _centre_of(mask: Bool[np.ndarray, "x y z"]) -> np.ndarray:
+    ends = [np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in range(3)]
+    return np.asarray([0.5 * (first + last) for first, last in ends])

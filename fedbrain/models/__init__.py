@@ -1,0 +1,6 @@
+"""Networks: the only package that imports flax. A network maps [b d h w c] to [b outputs]."""
+
+from fedbrain.models.densenet import densenet121
+from fedbrain.models.sfcn import adapted_sfcn, sfcn
+
+MODELS = {"densenet121": densenet121, "sfcn": sfcn, "adapted_sfcn": adapted_sfcn}

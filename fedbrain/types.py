@@ -1,0 +1,78 @@
+"""The nouns of fedbrain: what a hospital sends, what the server keeps, what an algorithm is.
+
+Everything else in the package is a function between these types.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, Float, Int
+
+PyTree = Any
+Params = PyTree  # nested dictionaries of arrays; a private leaf is a None in what is exchanged
+ModelState = PyTree  # variables that are not trained by gradient: {"batch_stats": ...} or {}
+Variables = Mapping[str, PyTree]  # Flax variables {"params": ..., "batch_stats": ...}
+ClientState = PyTree  # what stays in the hospital between rounds
+Batch = Mapping[str, Array]  # image [b d h w c] float32, target [b] float32, mask [b] float32 (1 = real example)
+Metrics = Mapping[str, Array]  # additive statistics
+Key = jax.Array
+Aggregator = optax.GradientTransformationExtraArgs  # consumes the leading `clients` axis
+
+
+class Update(NamedTuple):
+    """Everything that leaves a hospital, and nothing else. With a leading `clients` axis: a cohort's updates."""
+
+    delta: Params  # params_after - params_before
+    model_state: ModelState  # shared non-trained collections, values not differences
+    weight: Float[Array, "*clients"]  # number of training examples; 0 = absent
+    metrics: Metrics  # additive statistics, summed over clients
+    extra: PyTree  # () for most algorithms
+
+
+class ServerState(NamedTuple):
+    """Everything the server carries from round to round."""
+
+    round: Int[Array, ""]  # rounds completed
+    params: Params
+    model_state: ModelState
+    opt_state: optax.OptState  # of the server chain
+    learning_rate_scale: Float[Array, ""]  # factor on every client's step, lowered together on a plateau
+    extra: PyTree
+
+
+class LocalTrainer(NamedTuple):
+    """What a hospital computes in a round, cut where a driver can iterate, stream, scan or map it."""
+
+    init: Callable[[ServerState, ClientState, Key], PyTree]  # (broadcast, client_state, key) -> carry
+    step: Callable[[PyTree, Batch], tuple[PyTree, Metrics]]  # (carry, batch) -> (carry, metrics)
+    finish: Callable[[ServerState, PyTree, Metrics], tuple[Update, ClientState]]  # (broadcast, carry, metrics)
+
+
+class Algorithm(NamedTuple):
+    """A federated algorithm, cut at the network: between `local` and `server_update` stands a map or a hospital."""
+
+    init: Callable[[Variables], ServerState]
+    init_client: Callable[[Variables], ClientState]
+    local: LocalTrainer
+    server_update: Callable[[ServerState, Update], tuple[ServerState, Metrics]]
+    client_variables: Callable[[ServerState, ClientState], Variables]  # the model a client evaluates and uses
+
+
+class Loss(NamedTuple):
+    """How a network's output becomes a prediction in target units, and what an error costs."""
+
+    outputs: int  # width of the network's last layer
+    per_example: Callable[[Float[Array, "b k"], Float[Array, " b"]], Float[Array, " b"]]
+    predict: Callable[[Float[Array, "b k"]], Float[Array, " b"]]
+
+
+class Task(NamedTuple):
+    """A network with its loss, as pure functions."""
+
+    init: Callable[[Key, Float[Array, "b d h w c"]], Variables]
+    # (params, model_state, batch, key) -> (mean loss, (model_state, metrics))
+    loss: Callable[[Params, ModelState, Batch, Key], tuple[Array, tuple[ModelState, Metrics]]]
+    # (params, model_state, batch) -> (prediction [b] in target units, per-example loss [b])
+    evaluate: Callable[[Params, ModelState, Batch], tuple[Array, Array]]
