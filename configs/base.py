@@ -1,0 +1,39 @@
+"""What every experiment has. A configuration file starts from these values and says what differs."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The fields, in the order of the story."""
+    config = ConfigDict()
+    config.seed = 0  # of initial weights, shuffling, augmentation, dropout
+    config.unit = "years"  # of the target
+
+    # Data: site name -> where its scans come from; recipe; who is a client; which subjects train, validate and test.
+    config.sites = ConfigDict()
+    config.prepare = "conform(voxel_size_mm=3.0, shape=(64, 72, 64), mask='foreground')"
+    config.cache = "~/.cache/fedbrain/volumes"  # prepared volumes
+    config.partition = "by_site()"
+    config.splits = ConfigDict({"valid": 0.2, "test": 0.2, "seed": 0, "repeats": 1, "inner": 1})
+    config.augment = "augment(flip=True, shift=2)"
+    config.regimes = ("federated", "centralised", "local")
+
+    # Model and training.
+    config.model = "densenet121(norm='batch')"
+    config.loss = "l1()"
+    config.rounds = 100
+    config.client = ConfigDict({"transforms": (), "optimizer": "adam(1e-3)", "batch_size": 8, "epochs": 1})
+    config.server = ConfigDict(
+        {
+            "transforms": (),
+            "aggregator": "weighted_mean()",
+            "optimizer": "sgd(1.0)",
+            "exchange": "everything()",
+            "statistics": "mean()",  # batch statistics: mean(), pooled() or local()
+            "clients_per_round": 0,  # 0: all
+        }
+    )
+    config.patience = ConfigDict({"stop": 0, "plateau": 0, "factor": 0.5})  # rounds; 0: never
+    config.driver = "loop()"
+    config.checkpoint = ConfigDict({"keep": 2})
+    return config

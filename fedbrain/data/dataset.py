@@ -1,0 +1,92 @@
+"""A labelled set of prepared volumes: what a site or a client holds."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Scans with one target each, in a fixed order. A subject may have several."""
+
+    ids: tuple[str, ...]  # sub-012_ses-1
+    subjects: tuple[str, ...]  # sub-012
+    target: Float[np.ndarray, " n"]  # float32, in target units; NaN where unknown
+    volumes: Sequence[np.ndarray]  # [d h w] float32 each
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Volumes(Sequence[np.ndarray]):
+    """Prepared volumes on disk, memory-mapped when asked for."""
+
+    def __init__(self, paths: Sequence[Path]):
+        self.paths = tuple(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        return np.load(self.paths[index], mmap_mode="r", allow_pickle=False)
+
+
+class _View(Sequence[np.ndarray]):
+    """Some members of other sequences, nothing copied."""
+
+    def __init__(self, members: Sequence[tuple[Sequence[np.ndarray], int]]):
+        self.members = members
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __getitem__(self, index):
+        volumes, i = self.members[index]
+        return volumes[i]
+
+
+def take(scans: Scans, index: Sequence[int]) -> Scans:
+    """The scans at `index`, in that order."""
+    return Scans(
+        tuple(scans.ids[i] for i in index),
+        tuple(scans.subjects[i] for i in index),
+        scans.target[np.asarray(index, int)],
+        _View([(scans.volumes, i) for i in index]),
+    )
+
+
+def concatenate(parts: Sequence[Scans]) -> Scans:
+    """All scans of several sets, one set after the other."""
+    return Scans(
+        tuple(i for p in parts for i in p.ids),
+        tuple(s for p in parts for s in p.subjects),
+        np.concatenate([p.target for p in parts]).astype(np.float32),
+        _View([(p.volumes, i) for p in parts for i in range(len(p))]),
+    )
+
+
+def shape_of(parts: Sequence[Scans]) -> tuple[int, int, int]:
+    """The common shape of all volumes.
+
+    Raises:
+      ValueError: when a set is empty or shapes differ.
+    """
+    if any(len(p) == 0 for p in parts):
+        raise ValueError("Expected at least one usable scan with a label at every site, got none at one. See the data report.")
+    shapes = {tuple(p.volumes[0].shape) for p in parts}
+    if len(shapes) > 1:
+        raise ValueError(f"Expected volumes of one shape, got {sorted(shapes)}.")
+    d, h, w = shapes.pop()
+    return d, h, w
+
+
+def data_fingerprint(scans: Scans) -> str:
+    """Changes when a scan is added, removed or relabelled. Ids do not leave: this is a digest."""
+    digest = hashlib.sha256()
+    for line in sorted(f"{i}\t{t:.6g}" for i, t in zip(scans.ids, scans.target)):
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,46 @@
+"""Who are the clients, given the sites' data: the sites themselves, or hospitals simulated from one data set."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from fedbrain.data.dataset import Scans, concatenate, take
+from fedbrain.data.splits import unit_hash
+
+Partition = Callable[[Mapping[str, Scans]], dict[str, Scans]]
+
+
+def by_site() -> Partition:
+    """Every site is a client."""
+    return dict
+
+
+def by_target(clients: int = 3, overlap: float = 0.4, seed: int = 0) -> Partition:
+    """Simulated hospitals with different targets (a young, a middle and an old one, say), by subject.
+
+    Subjects are ordered by target plus a hashed jitter and cut into equal parts.
+
+    Args:
+      clients: how many.
+      overlap: width of the jitter, as a share of all subjects; 0 cuts into disjoint ranges of the target.
+      seed: of the jitter.
+    """
+    if clients < 1 or overlap < 0:
+        raise ValueError(f"Expected clients={clients} >= 1 and overlap={overlap} >= 0.")
+
+    def partition(sites: Mapping[str, Scans]) -> dict[str, Scans]:
+        scans = concatenate(list(sites.values()))
+        first = {s: i for i, s in reversed(list(enumerate(scans.subjects)))}
+        subjects = sorted(first, key=lambda s: (scans.target[first[s]], s))
+        jittered = {s: i + overlap * len(subjects) * (unit_hash(f"{seed}/{s}") - 0.5) for i, s in enumerate(subjects)}
+        parts = np.array_split(sorted(subjects, key=lambda s: jittered[s]), clients)
+        sets = [set(part.tolist()) for part in parts]
+        return {
+            f"hospital{k + 1}": take(scans, [i for i, s in enumerate(scans.subjects) if s in sets[k]])
+            for k in range(clients)
+        }
+
+    return partition
+
+
+PARTITIONS = {"by_site": by_site, "by_target": by_target}

@@ -1,0 +1,87 @@
+"""Batches by grain: shuffled, augmented, padded to one shape, a function of (seed, round, client, step) alone."""
+
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+import grain
+import numpy as np
+
+from fedbrain.data.augment import Augment
+from fedbrain.data.dataset import Scans
+
+HostBatch = dict[str, np.ndarray]
+
+
+class _Source:
+    """What grain reads from: one scan at a time."""
+
+    def __init__(self, scans: Scans):
+        self.scans = scans
+
+    def __len__(self) -> int:
+        return len(self.scans)
+
+    def __getitem__(self, index):
+        return {
+            "image": np.asarray(self.scans.volumes[index], np.float32),
+            "target": np.float32(self.scans.target[index]),
+            "mask": np.float32(1),
+        }
+
+
+def pipeline_seed(*parts: int | str) -> int:
+    """One 31-bit seed from integers and names."""
+    numbers = [p if isinstance(p, int) else zlib.crc32(p.encode()) for p in parts]
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1)
+
+
+def _read_options() -> grain.ReadOptions:
+    workers = os.cpu_count() or 1
+    return grain.ReadOptions(num_threads=workers, prefetch_buffer_size=4 * workers)
+
+
+def _collate(scans: list[HostBatch], size: int) -> HostBatch:
+    batch = {name: np.stack([s[name] for s in scans]) for name in scans[0]}
+    short = size - len(scans)
+    if short:
+        batch = {n: np.concatenate([x, np.zeros((short, *x.shape[1:]), x.dtype)]) for n, x in batch.items()}
+    batch["image"] = batch["image"][..., None]
+    return batch
+
+
+def _batches(dataset: grain.MapDataset, size: int) -> Iterator[HostBatch]:
+    batched = dataset.to_iter_dataset(_read_options()).batch(
+        size, drop_remainder=False, batch_fn=lambda scans: _collate(list(scans), size)
+    )
+    return iter(batched)
+
+
+def train_batches(scans: Scans, *, batch_size: int, epochs: int, seed: int, augment: Augment) -> Iterator[HostBatch]:
+    """Every scan `epochs` times, each time in a new order and newly augmented.
+
+    Yields:
+      image [b d h w 1], target [b], mask [b]; the last batch is filled up with masked zeros.
+    """
+
+    def change(scan: HostBatch, rng: np.random.Generator) -> HostBatch:
+        return {**scan, "image": augment(scan["image"], rng)}
+
+    dataset = grain.MapDataset.source(_Source(scans)).seed(seed).shuffle().repeat(epochs).random_map(change)
+    return _batches(dataset, batch_size)
+
+
+def eval_batches(scans: Scans, *, batch_size: int) -> Iterator[HostBatch]:
+    """Every scan once, in order, unchanged; shapes as `train_batches`. Unknown targets become 0."""
+    known = replace(scans, target=np.nan_to_num(scans.target))
+    return _batches(grain.MapDataset.source(_Source(known)), batch_size)
+
+
+def example_batch(shape: tuple[int, int, int], batch_size: int) -> HostBatch:
+    """A batch of zeros of the right shapes."""
+    return {
+        "image": np.zeros((batch_size, *shape, 1), np.float32),
+        "target": np.zeros(batch_size, np.float32),
+        "mask": np.zeros(batch_size, np.float32),
+    }

@@ -1,0 +1,42 @@
+"""The table at the end of a run."""
+
+from typing import Any
+
+HEADER = ("", "n", "MAE", "95 %", "RMSE", "R2", "r", "p", "floor", "gap slope", "corrected")
+
+
+def _row(name: str, m: dict[str, Any]) -> list[str]:
+    low, high = m.get("mae_95", (None, None))
+    gap = m.get("age_gap", {})
+    p = m.get("p")
+    return [
+        name, str(m.get("n", "")), f"{m['mae']:.2f}", f"{low:.2f}-{high:.2f}" if low is not None else "",
+        f"{m['rmse']:.2f}", f"{m['r2']:.2f}", f"{m['r']:.2f}",
+        "" if p is None else "<.001" if p < 0.001 else f"{p:.3f}", f"{m['floor_mae']:.2f}",
+        f"{gap['slope']:+.2f}" if gap else "", f"{gap['corrected_slope']:+.2f}" if gap else "",
+    ]  # fmt: skip
+
+
+def _align(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(r[k]) for r in rows) for k in range(len(rows[0]))]
+    return ["  ".join(c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(r, widths))).rstrip() for r in rows]
+
+
+def render_table(results: dict[str, Any]) -> str:
+    """Text for people: every regime, per client, pooled by test scans and macro."""
+    unit, kind = results["unit"], "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
+    rows = [list(HEADER)]
+    for regime, r in results["regimes"].items():
+        rows.append([regime] + [""] * (len(HEADER) - 1))
+        rows += [_row(f"  {client}", m) for client, m in r["clients"].items()]
+        rows += [_row("  pooled", r["pooled"]), _row("  macro", r["macro"])]
+    lines = [f"{kind}Test sets, errors in {unit}; 95 %: bootstrap over subjects; floor: the median predictor.", *_align(rows)]
+    for name, c in results["comparisons"].items():
+        low, high = c["mae_difference_95"]
+        verdict = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
+        lines.append(f"MAE {name}: {c['mae_difference']:+.2f} {unit} (95 % {low:+.2f} to {high:+.2f}): {verdict}")
+    for regime, r in results["regimes"].items():
+        over = r["over_repeats"]
+        if over["repeats"] > 1:
+            lines.append(f"{regime}: MAE over {over['repeats']} splits {over['mean']:.2f} (range {over['min']:.2f}-{over['max']:.2f})")
+    return "\n".join(lines)
