@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -56,7 +57,7 @@ def make_machine(experiment: Experiment) -> Machine:
 
 def initial_variables(experiment: Experiment, shape: tuple[int, int, int]) -> Variables:
     """The model that every federation starts from; depends on the seed alone."""
-    return experiment.task.init(jax.random.key(experiment.seed), np.zeros((1, *shape, 1), np.float32))
+    return experiment.task.init(jax.random.key(experiment.seed), jnp.zeros((1, *shape, 1)))
 
 
 def sample_cohort(names: list[str], count: int, *, seed: int, round: int) -> list[str]:

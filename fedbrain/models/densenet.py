@@ -52,7 +52,7 @@ class DenseNet(nn.Module):
                 x = pointwise(norm_relu(x, f"transition{b}_norm"), x.shape[-1] // 2, f"transition{b}_conv")
                 x = avg_pool(x)
         x = norm_relu(x, "norm5").mean((1, 2, 3))
-        return nn.Dense(self.outputs, dtype=self.dtype, name="head")(x).astype(jnp.float32)
+        return nn.Dense(self.outputs, dtype=self.dtype, name="head")(x).astype(jnp.promote_types(self.dtype, jnp.float32))
 
 
 def densenet121(norm: str = "batch", dropout: float = 0.0, dtype: str = "float32", outputs: int = 1) -> DenseNet:

@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float, Inexact
 
 Volume = Inexact[Array, "b d h w c"]
+Pooled = Inexact[Array, "b i j k c"]
 
 
 def _conv2d(x: Array, kernel: Array, stride: int, pad: tuple[int, int]) -> Array:
@@ -20,7 +21,7 @@ def _conv2d(x: Array, kernel: Array, stride: int, pad: tuple[int, int]) -> Array
     return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def conv_native(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b e i j o"]:
+def conv_native(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b i j k o"]:
     """The platform's own 3-D convolution with symmetric padding k // 2 (cuDNN on GPUs)."""
     padding = [(k // 2, k // 2) for k in kernel.shape[:3]]
     return lax.conv_general_dilated(
@@ -28,7 +29,7 @@ def conv_native(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) 
     )
 
 
-def conv_fold_inputs(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b e i j o"]:
+def conv_fold_inputs(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b i j k o"]:
     """One 2-D convolution whose input channels are (depth tap, channel). Best when c <= o."""
     b, d = x.shape[:2]
     kd, kh, kw, c, o = kernel.shape
@@ -41,7 +42,7 @@ def conv_fold_inputs(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: 
     return y.reshape(b, depth, *y.shape[1:])
 
 
-def conv_fold_outputs(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b e i j o"]:
+def conv_fold_outputs(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b i j k o"]:
     """One 2-D convolution whose output channels are (depth tap, channel), then a sum over taps. Best when c > o."""
     b, d, h, w, c = x.shape
     kd, kh, kw, _, o = kernel.shape
@@ -54,7 +55,7 @@ def conv_fold_outputs(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride:
     return sum(taps[1:], taps[0])
 
 
-def conv3d(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int = 1) -> Inexact[Array, "b e i j o"]:
+def conv3d(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int = 1) -> Inexact[Array, "b i j k o"]:
     """3-D convolution with symmetric padding k // 2, in the formulation that is fastest here."""
     if jax.default_backend() != "cpu":
         return conv_native(x, kernel, stride)
@@ -72,7 +73,7 @@ class Conv(nn.Module):
     dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
-    def __call__(self, x: Volume) -> Inexact[Array, "b e i j o"]:
+    def __call__(self, x: Volume) -> Inexact[Array, "b i j k o"]:
         shape = (self.kernel_size,) * 3 + (x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         y = conv3d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
@@ -98,7 +99,7 @@ class BatchNorm(nn.Module):
         var = self.variable("batch_stats", "var", jnp.ones, (c,))
         mu, sigma2 = mean.value, var.value
         if train:
-            x32 = x.astype(jnp.float32)
+            x32 = x.astype(jnp.promote_types(x.dtype, jnp.float32))
             w = jnp.ones(x.shape[0]) if mask is None else mask
             w = w.reshape(-1, 1, 1, 1, 1)
             count = jnp.maximum(w.sum() * x[0, ..., 0].size, 1.0)
@@ -127,12 +128,12 @@ class GroupNorm(nn.Module):
 NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "group": GroupNorm}
 
 
-def _windows(x: Volume, axis: int, size: int, stride: int) -> Sequence[Array]:
+def _windows(x: Array, axis: int, size: int, stride: int) -> Sequence[Array]:
     n = (x.shape[axis] - size) // stride + 1
     return [lax.slice_in_dim(x, t, t + stride * (n - 1) + 1, stride, axis) for t in range(size)]
 
 
-def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Volume:
+def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Pooled:
     """Maximum over cubes, one axis after the other as maxima of strided slices (fast forward and backward on CPUs)."""
     if pad:
         x = jnp.pad(x, ((0, 0), *((pad, pad),) * 3, (0, 0)), constant_values=-jnp.inf)
@@ -144,7 +145,7 @@ def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Volu
     return x
 
 
-def avg_pool(x: Volume, size: int = 2) -> Volume:
+def avg_pool(x: Volume, size: int = 2) -> Pooled:
     """Mean over disjoint cubes of `size`; a remainder at the far edge is left out, as in PyTorch."""
     for axis in (1, 2, 3):
         first, *rest = _windows(x, axis, size, size)

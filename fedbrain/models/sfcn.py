@@ -37,7 +37,7 @@ class SFCN(nn.Module):
         x = nn.Dense(last, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=f"conv{n}")(x)
         x = nn.relu(NORMS[self.norm](name=f"norm{n}")(x, train=train, mask=mask))
         x = nn.Dropout(self.dropout, deterministic=not train)(x.mean((1, 2, 3)))
-        return nn.Dense(self.outputs, dtype=self.dtype, name="head")(x).astype(jnp.float32)
+        return nn.Dense(self.outputs, dtype=self.dtype, name="head")(x).astype(jnp.promote_types(self.dtype, jnp.float32))
 
 
 def sfcn(norm: str = "batch", dropout: float = 0.5, dtype: str = "float32", outputs: int = 1) -> SFCN:
