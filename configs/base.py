@@ -1,11 +1,13 @@
 """What every experiment has. A configuration file starts from these values and says what differs."""
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 
-def get_config() -> ConfigDict:
+def get_config() -> Any:
     """The fields, in the order of the story."""
-    config = ConfigDict()
+    config: Any = ConfigDict()
     config.seed = 0  # of initial weights, shuffling, augmentation, dropout
     config.unit = "years"  # of the target
 

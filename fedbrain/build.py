@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import optax
-from ml_collections import ConfigDict
 
 from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS
 from fedbrain.algorithms import EXCHANGES, fedavg
@@ -96,8 +95,8 @@ class Experiment(NamedTuple):
     synthetic: bool
 
 
-def read(config: ConfigDict) -> Experiment:
-    """Reads a configuration.
+def read(config: Any) -> Experiment:
+    """Reads a configuration, an `ml_collections.ConfigDict`.
 
     Raises:
       ValueError: naming the field, for a choice that cannot be made.
@@ -166,4 +165,3 @@ def read(config: ConfigDict) -> Experiment:
 def _factories(table: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
     """A table of things as a table of functions that return them."""
     return {name: partial(lambda thing: thing, thing) for name, thing in table.items()}
-

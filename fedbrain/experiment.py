@@ -57,7 +57,14 @@ def predict(machine: Machine, trained: Trained, member: str, scans: Scans, floor
 
 
 def run_regime(
-    regime: str, experiment: Experiment, machine: Machine, splits: Mapping[str, Split], *, workdir: Path, repeat: int, inner: int
+    regime: str,
+    experiment: Experiment,
+    machine: Machine,
+    splits: Mapping[str, Split],
+    *,
+    workdir: Path,
+    repeat: int,
+    inner: int,
 ) -> list[Run]:
     """Trains the federations of a regime on one split, and judges them on validation and test scans."""
     runs = []
@@ -106,7 +113,9 @@ def combine_splits(runs: list[Run]) -> Judged:
         for site in run.judged:
             grouped.setdefault(run.regime, {}).setdefault(site, []).append(run)
     return {
-        regime: {site: {"valid": _together(site, members), "test": _weighted(site, members)} for site, members in sites.items()}
+        regime: {
+            site: {"valid": _together(site, members), "test": _weighted(site, members)} for site, members in sites.items()
+        }
         for regime, sites in grouped.items()
     }
 

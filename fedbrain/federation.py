@@ -19,7 +19,7 @@ from fedbrain.data.pipeline import eval_batches, example_batch, pipeline_seed, t
 from fedbrain.data.regimes import Federation
 from fedbrain.evaluate import Evaluate, make_evaluate
 from fedbrain.io.checkpoint import Checkpoints
-from fedbrain.io.run import MetricsLog
+from fedbrain.io.run import MetricsLog, write_json
 from fedbrain.round import Client, make_round
 from fedbrain.selection import Selection, observe, should_stop, start
 from fedbrain.types import ClientState, ServerState, Variables
@@ -82,7 +82,9 @@ def first_snapshot(experiment: Experiment, members: int, shape: tuple[int, int, 
     return Snapshot(server, clients, start(), server, clients)
 
 
-def validate(machine: Machine, experiment: Experiment, snapshot: Snapshot, valid: Mapping[str, Scans]) -> dict[str, tuple[float, int]]:
+def validate(
+    machine: Machine, experiment: Experiment, snapshot: Snapshot, valid: Mapping[str, Scans]
+) -> dict[str, tuple[float, int]]:
     """(sum of losses, scans) of the aggregated model on each member's validation set."""
     sums = {}
     for (name, scans), state in zip(valid.items(), snapshot.clients):
@@ -92,7 +94,9 @@ def validate(machine: Machine, experiment: Experiment, snapshot: Snapshot, valid
     return sums
 
 
-def train(federation: Federation, experiment: Experiment, machine: Machine, *, folder: Path, seed: int, title: str) -> Trained:
+def train(
+    federation: Federation, experiment: Experiment, machine: Machine, *, folder: Path, seed: int, title: str
+) -> Trained:
     """Runs the rounds that are still to be run, and returns the best round's models.
 
     Args:
@@ -111,6 +115,7 @@ def train(federation: Federation, experiment: Experiment, machine: Machine, *, f
     checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
     done, snapshot = checkpoints.restore_latest(first := first_snapshot(experiment, len(names), shape)) or (0, first)
     metrics = MetricsLog(folder / "metrics.jsonl", rounds=done)
+    write_json(folder / "members.json", names)
 
     def client(name: str, round: int) -> Client:
         member = federation.members[name]

@@ -38,9 +38,7 @@ def guard(step: Step) -> Callable[[Progress, Batch], Progress]:
     return guarded
 
 
-def begin(
-    trainer: LocalTrainer, broadcast: ServerState, client_state: ClientState, key: Key, batch: Batch
-) -> Progress:
+def begin(trainer: LocalTrainer, broadcast: ServerState, client_state: ClientState, key: Key, batch: Batch) -> Progress:
     """The carry before the first step; `batch` only gives the shapes of the metrics."""
     carry = trainer.init(broadcast, client_state, key)
     _, metrics = jax.eval_shape(trainer.step, carry, batch)

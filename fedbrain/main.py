@@ -66,7 +66,12 @@ def run(config, workdir: Path) -> None:
 
     steps = {regime: sum(r.trained.local_steps for r in runs if r.regime == regime) for regime in experiment.regimes}
     digests = {f"{r.folder.parent.name}/{r.folder.name}": tree_digest(r.trained.variables) for r in runs}
-    about = {"unit": experiment.unit, "synthetic": experiment.synthetic, "local_steps": steps, "variables_sha256": digests}
+    about = {
+        "unit": experiment.unit,
+        "synthetic": experiment.synthetic,
+        "local_steps": steps,
+        "variables_sha256": digests,
+    }
     results = about | summarise(judged)
     write_json(workdir / "results.json", results)
     write_predictions(workdir, runs)

@@ -84,9 +84,7 @@ def _mapped(trainer: LocalTrainer, *, size: Callable[[int], int], lift) -> MapCl
     step = jax.jit(lift(local.guard(trainer.step)), donate_argnums=0)
     end = jax.jit(lift(partial(local.end, trainer), in_axes=(None, 0, 0)))
 
-    def map_clients(
-        broadcast: ServerState, cohort: Sequence[Client], example: Batch
-    ) -> tuple[Update, list[ClientState]]:
+    def map_clients(broadcast: ServerState, cohort: Sequence[Client], example: Batch) -> tuple[Update, list[ClientState]]:
         padding = jax.tree.map(np.zeros_like, example)
         updates: list[Update] = []
         states: list[ClientState] = []
@@ -101,8 +99,8 @@ def _mapped(trainer: LocalTrainer, *, size: Callable[[int], int], lift) -> MapCl
             progress = local.stream(step, progress, _side_by_side([c.batches for c in group], padding))
             examples = jnp.array([client.examples for client in group], jnp.float32)
             update, state = end(broadcast, progress, examples)
-            updates.append(jax.tree.map(lambda x: x[: len(members)], update))  # noqa: B023  (used at once)
-            states += [jax.tree.map(lambda x: x[i], state) for i in range(len(members))]  # noqa: B023
+            updates.append(_at(update, slice(len(members))))
+            states += [_at(state, i) for i in range(len(members))]
         return jax.tree.map(lambda *x: jnp.concatenate(x), *updates), states
 
     return map_clients
@@ -110,6 +108,10 @@ def _mapped(trainer: LocalTrainer, *, size: Callable[[int], int], lift) -> MapCl
 
 def _stack(trees: Sequence):
     return jax.tree.map(lambda *x: np.stack(x) if isinstance(x[0], np.ndarray) else jnp.stack(x), *trees)
+
+
+def _at(tree, index: int | slice):
+    return jax.tree.map(lambda x: x[index], tree)
 
 
 def _side_by_side(batches: Sequence[Iterable[Batch]], padding: Batch) -> Iterator[Batch]:

@@ -42,9 +42,7 @@ def observe(selection: Selection, valid_loss: float, *, round: int, patience: Pa
     scale = selection.learning_rate_scale
     if patience.plateau and plateau >= patience.plateau:
         plateau, scale = np.int64(0), scale * patience.factor
-    return selection._replace(
-        stale=np.asarray(stale), plateau=np.asarray(plateau), learning_rate_scale=np.asarray(scale)
-    )
+    return selection._replace(stale=np.asarray(stale), plateau=np.asarray(plateau), learning_rate_scale=np.asarray(scale))
 
 
 def should_stop(selection: Selection, patience: Patience) -> bool:

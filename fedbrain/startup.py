@@ -16,7 +16,7 @@ def configure() -> None:
     flag = CPU_FLAGS.get(importlib.metadata.version("jaxlib"), "")
     if flag and flag.split("=")[0] not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
-    if not jax.config.jax_compilation_cache_dir:
+    if not jax.config.values.get("jax_compilation_cache_dir"):
         jax.config.update("jax_compilation_cache_dir", str(Path("~/.cache/fedbrain/xla").expanduser()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     for name in ("absl", "orbax", "jax._src.compiler", "jax._src.xla_bridge"):

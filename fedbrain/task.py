@@ -25,13 +25,13 @@ def make_task(module: Any, loss: Loss) -> Task:
             {"params": params, **model_state}, batch["image"], train=True, mask=mask,
             rngs={"dropout": key}, mutable=list(model_state),
         )  # fmt: skip
-        per_example = loss.per_example(output, batch["target"])
+        per_example = loss.per_example(output, jnp.asarray(batch["target"]))
         total, count = jnp.sum(per_example * mask), jnp.sum(mask)
         metrics: Metrics = {"loss": jax.lax.stop_gradient(total), "count": count}
         return total / jnp.maximum(count, 1.0), (model_state, metrics)
 
     def evaluate(params: Params, model_state: ModelState, batch: Batch) -> tuple[Array, Array]:
         output = module.apply({"params": params, **model_state}, batch["image"], train=False)
-        return loss.predict(output), loss.per_example(output, batch["target"])
+        return loss.predict(output), loss.per_example(output, jnp.asarray(batch["target"]))
 
     return Task(init, train_loss, evaluate)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
@@ -15,7 +16,9 @@ Params = PyTree  # nested dictionaries of arrays; a private leaf is a None in wh
 ModelState = PyTree  # variables that are not trained by gradient: {"batch_stats": ...} or {}
 Variables = Mapping[str, PyTree]  # Flax variables {"params": ..., "batch_stats": ...}
 ClientState = PyTree  # what stays in the hospital between rounds
-Batch = Mapping[str, Array]  # image [b d h w c] float32, target [b] float32, mask [b] float32 (1 = real example)
+Batch = Mapping[
+    str, Array | np.ndarray
+]  # image [b d h w c] float32, target [b] float32, mask [b] float32 (1 = real example)
 Metrics = Mapping[str, Array]  # additive statistics
 Key = jax.Array
 Aggregator = optax.GradientTransformationExtraArgs  # consumes the leading `clients` axis

@@ -60,7 +60,9 @@ def test_single_precision_is_as_close_to_the_exact_result_as_torch(model):
     assert max(_errors(running, GOLDEN[f"{model}:running_names"], GOLDEN[f"{model}:running"]).values()) < 1e-5
     single = {n: r[1:] for n, r in zip(names.tolist(), GOLDEN[f"{model}:single_gradients"])}
     torchs = max(
-        np.sqrt(np.mean((single[n] - r[1:]) ** 2)) / r[0] for n, r in zip(names.tolist(), exact) if "conv" not in n or "bias" not in n
+        np.sqrt(np.mean((single[n] - r[1:]) ** 2)) / r[0]
+        for n, r in zip(names.tolist(), exact)
+        if "conv" not in n or "bias" not in n
     )
     assert max(_errors(gradient, names, exact).values()) < max(1e-3, 2 * torchs)
 

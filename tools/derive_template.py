@@ -43,7 +43,8 @@ def main() -> None:
     sizes = np.bincount(centre.ravel(), minlength=pieces.max() + 1)
     sizes[0] = 0
     ventricles = ndimage.binary_dilation(pieces == sizes.argmax()) * csf
-    print("mL: gm %.0f wm %.0f csf %.0f ventricles %.1f" % tuple(x.sum() * 0.027 for x in (gm, wm, csf, ventricles)))
+    volumes = {"gm": gm, "wm": wm, "csf": csf, "ventricles": ventricles}
+    print("mL:", {name: round(float(x.sum()) * VOXEL_MM**3 / 1000, 1) for name, x in volumes.items()})
     target = Path(__file__).parents[1] / "fedbrain/data/synthetic/template.npz"
     maps = {"gm": gm, "wm": wm, "csf": csf - ventricles, "ventricles": ventricles}
     np.savez_compressed(target, **{k: np.round(15 * v).astype(np.uint8) for k, v in maps.items()})

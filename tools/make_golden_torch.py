@@ -55,7 +55,8 @@ def our_names(module: nn.Module) -> dict[str, str]:
         is_norm = "norm" in path
         leaf = {"weight": "scale" if is_norm else "kernel", "running_mean": "mean", "running_var": "var"}.get(leaf, leaf)
         ours[f"{path}/{leaf}"] = name
-        assert torch_name(f"{path}/{leaf}") == name and tensor is not None
+        assert torch_name(f"{path}/{leaf}") == name
+        assert tensor is not None
     return ours
 
 

@@ -42,8 +42,8 @@ def weighted_mean() -> Aggregator:
         del params  # no memory
         return optax.EmptyState()
 
-    def update(updates, state, params=None, *, weights: Float[Array, " clients"], **extra):
-        del params, extra  # coordinate-wise
-        return mean_over_clients(updates, weights), state
+    def update(updates, state, params=None, **extra):
+        del params  # coordinate-wise
+        return mean_over_clients(updates, extra["weights"]), state
 
     return optax.GradientTransformationExtraArgs(init, update)

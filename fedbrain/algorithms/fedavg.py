@@ -19,7 +19,18 @@ from jaxtyping import Array, Float, Int
 
 from fedbrain.algorithms.exchange import Exchange, combine, everything, partition
 from fedbrain.types import (
-    Algorithm, Batch, ClientState, Key, LocalTrainer, Metrics, ModelState, Params, ServerState, Task, Update, Variables,
+    Algorithm,
+    Batch,
+    ClientState,
+    Key,
+    LocalTrainer,
+    Metrics,
+    ModelState,
+    Params,
+    ServerState,
+    Task,
+    Update,
+    Variables,
 )  # fmt: skip
 
 
@@ -107,7 +118,7 @@ def fedavg(
         vector, unravel = ravel_pytree(shared)
         deltas = jax.vmap(lambda tree: ravel_pytree(tree)[0])(update.delta)  # [clients, coordinates]
         direction, opt_state = server_chain.update(-deltas, state.opt_state, vector, weights=update.weight)
-        params = combine(unravel(vector + direction), private)
+        params = combine(unravel(optax.apply_updates(vector, direction)), private)
         model_state = combine(statistics(update.model_state, update.weight), state.model_state)
 
         present = update.weight.sum() > 0

@@ -1,6 +1,7 @@
 """Random changes of a training image that leave its label true."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -28,7 +29,9 @@ def augment(
       intensity: grey values times 1 +- intensity, plus +- intensity (images are z-scored).
     """
     if shift < 0 or rotate_deg < 0 or not 0 <= scale < 1 or not 0 <= intensity < 1:
-        raise ValueError(f"Expected shift, rotate_deg >= 0 and 0 <= scale, intensity < 1, got {shift, rotate_deg, scale, intensity}.")
+        raise ValueError(
+            f"Expected shift, rotate_deg >= 0 and 0 <= scale, intensity < 1, got {shift, rotate_deg, scale, intensity}."
+        )
 
     def apply(image: Image, rng: np.random.Generator) -> Image:
         if flip and rng.random() < 0.5:
@@ -37,7 +40,7 @@ def augment(
         if rotate_deg or scale:
             matrix = _rotation(np.deg2rad(rng.uniform(-rotate_deg, rotate_deg, 3))) * (1 + rng.uniform(-scale, scale))
             centre = (np.asarray(image.shape) - 1) / 2
-            offset = centre - matrix @ centre + move
+            offset: Any = centre - matrix @ centre + move
             image = ndimage.affine_transform(image, matrix, offset, order=1, mode="nearest", prefilter=False)
         elif shift:
             image = _shift(image, move)

@@ -6,7 +6,7 @@ Scans are not registered. The box is centred on the foreground left-right and fr
 head, so that the length of neck in the field of view does not matter.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -84,7 +84,7 @@ def resample(data: Grid, voxel_size_mm: np.ndarray, centre_mm: np.ndarray, recip
     if order and (zoom > 1).any():
         data = ndimage.gaussian_filter(data, np.where(zoom > 1, 0.5 * (zoom - 1), 0), mode="nearest")
     shape = np.asarray(recipe.shape)
-    offset = centre_mm / voxel_size_mm - zoom * (shape - 1) / 2
+    offset: Any = centre_mm / voxel_size_mm - zoom * (shape - 1) / 2
     return ndimage.affine_transform(data, zoom, offset, recipe.shape, order=order, mode="nearest", prefilter=False)
 
 

@@ -76,7 +76,9 @@ def shape_of(parts: Sequence[Scans]) -> tuple[int, int, int]:
       ValueError: when a set is empty or shapes differ.
     """
     if any(len(p) == 0 for p in parts):
-        raise ValueError("Expected at least one usable scan with a label at every site, got none at one. See the data report.")
+        raise ValueError(
+            "Expected at least one usable scan with a label at every site, got none at one. See the data report."
+        )
     shapes = {tuple(p.volumes[0].shape) for p in parts}
     if len(shapes) > 1:
         raise ValueError(f"Expected volumes of one shape, got {sorted(shapes)}.")

@@ -30,7 +30,9 @@ class Volume(NamedTuple):
 def require_file(path: Path) -> None:
     """Raises ImageError for a missing, linked-to-nowhere or empty file."""
     if path.is_symlink() and not path.exists():
-        raise ImageError(f"{path}: the file is a link to content that is not here (git-annex). Run 'datalad get {path.name}'.")
+        raise ImageError(
+            f"{path}: the file is a link to content that is not here (git-annex). Run 'datalad get {path.name}'."
+        )
     if not path.is_file():
         raise ImageError(f"{path}: expected a file, got nothing there.")
     if path.stat().st_size == 0:

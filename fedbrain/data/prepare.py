@@ -54,7 +54,9 @@ def prepare_scan(scan: Scan, mask: Path | None, *, recipe: Recipe, cache: Path) 
 def _read_mask(path: Path, volume: Volume) -> np.ndarray:
     labels = read_volume(path)
     if labels.data.shape != volume.data.shape or not np.allclose(labels.affine, volume.affine, atol=1e-2):
-        raise ImageError(f"{path}: expected the grid of its scan {volume.data.shape}, got {labels.data.shape} or another affine.")
+        raise ImageError(
+            f"{path}: expected the grid of its scan {volume.data.shape}, got {labels.data.shape} or another affine."
+        )
     return labels.data > 0
 
 

@@ -35,9 +35,11 @@ def bids(root: str, label: str = "age", pattern: str = "T1w", pipeline: str = ""
 
     def load(name: str, recipe: Recipe, cache: Path) -> tuple[Scans, Report]:
         if not root:
-            raise ValueError(f"sites.{name}: expected the folder of a BIDS tree, got ''. Set --config.sites.{name}=\"bids('FOLDER')\".")
+            raise ValueError(
+                f"sites.{name}: expected the folder of a BIDS tree, got ''. Set --config.sites.{name}=\"bids('FOLDER')\"."
+            )
         scans, report = labelled_scans(Path(root), name, label=label, pattern=pattern, pipeline=pipeline)
-        known = {s: v for s, v in scans.items() if v is not None}
+        known: dict[Scan, float | None] = {s: v for s, v in scans.items() if v is not None}
         prepared = prepare(list(known), Path(root), recipe=recipe, cache=cache, report=report)
         return _collect(prepared, known, report)
 

@@ -73,7 +73,7 @@ def split_scans(scans: Scans, fractions: Fractions, *, seed: int, repeat: int = 
     Raises:
       ValueError: for shares that leave nobody to train on, or a site too small for three parts.
     """
-    if not (0 <= fractions.valid and 0 <= fractions.test and fractions.valid + fractions.test < 1):
+    if not (fractions.valid >= 0 and fractions.test >= 0 and fractions.valid + fractions.test < 1):
         raise ValueError(f"Expected valid + test < 1, each >= 0, got {fractions}.")
     subjects = sorted(set(scans.subjects))
     per_subject: dict[str, list[float]] = {}

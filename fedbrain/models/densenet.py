@@ -26,9 +26,7 @@ class DenseNet(nn.Module):
     dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
-    def __call__(
-        self, image: Volume, *, train: bool, mask: Float[Array, " b"] | None = None
-    ) -> Inexact[Array, "b outputs"]:
+    def __call__(self, image: Volume, *, train: bool, mask: Float[Array, " b"] | None = None) -> Inexact[Array, "b outputs"]:
         require_size(image, 29, "densenet")
         kernel_init = nn.initializers.he_normal()
 

@@ -24,9 +24,7 @@ def _conv2d(x: Array, kernel: Array, stride: int, pad: tuple[int, int]) -> Array
 def conv_native(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b i j k o"]:
     """The platform's own 3-D convolution with symmetric padding k // 2 (cuDNN on GPUs)."""
     padding = [(k // 2, k // 2) for k in kernel.shape[:3]]
-    return lax.conv_general_dilated(
-        x, kernel, (stride,) * 3, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
-    )
+    return lax.conv_general_dilated(x, kernel, (stride,) * 3, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
 
 
 def conv_fold_inputs(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b i j k o"]:

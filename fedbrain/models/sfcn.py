@@ -23,9 +23,7 @@ class SFCN(nn.Module):
     dtype: jnp.dtype = jnp.dtype("float32")
 
     @nn.compact
-    def __call__(
-        self, image: Volume, *, train: bool, mask: Float[Array, " b"] | None = None
-    ) -> Inexact[Array, "b outputs"]:
+    def __call__(self, image: Volume, *, train: bool, mask: Float[Array, " b"] | None = None) -> Inexact[Array, "b outputs"]:
         *body, last = self.channels
         require_size(image, 2 ** len(body), "sfcn")
         x = image

@@ -31,7 +31,7 @@ def add_proximal_term(mu: float) -> optax.GradientTransformation:
 
     def update(updates, state, params=None):
         if params is None:
-            raise ValueError(optax.NO_PARAMS_MSG)
+            raise ValueError("Expected the local model as params, got None.")
         return jax.tree.map(lambda g, y, w: g + mu * (y - w), updates, params, state.anchor), state
 
     return optax.GradientTransformation(init, update)

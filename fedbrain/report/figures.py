@@ -28,7 +28,9 @@ def losses(path: Path, history: list[dict[str, Any]], *, title: str, synthetic: 
     for k, name in enumerate(history[0]["valid_loss_by_client"]):
         trained = [(line["round"], line["train_loss"][name]) for line in history if name in line["train_loss"]]
         axes.plot(*zip(*trained), color=f"C{k}", linestyle=":", label=f"{name}, training")
-        axes.plot(rounds, [line["valid_loss_by_client"][name] for line in history], color=f"C{k}", label=f"{name}, validation")
+        axes.plot(
+            rounds, [line["valid_loss_by_client"][name] for line in history], color=f"C{k}", label=f"{name}, validation"
+        )
     axes.plot(rounds, [line["valid_loss"] for line in history], color="black", label="validation, pooled")
     best = history[-1]["best_round"]
     axes.axvline(best, color="grey", linestyle="--", label=f"chosen round {best}")

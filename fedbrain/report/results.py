@@ -36,7 +36,12 @@ def regime_results(sites: Mapping[str, Mapping[str, Predictions]]) -> dict[str, 
 
 def spread(values: list[float]) -> dict[str, Any]:
     """Mean and range over repeats."""
-    return {"mean": float(np.mean(values)), "min": float(min(values)), "max": float(max(values)), "repeats": len(values)}
+    return {
+        "mean": float(np.mean(values)),
+        "min": float(min(values)),
+        "max": float(max(values)),
+        "repeats": len(values),
+    }
 
 
 def summarise(judged: list[Judged]) -> dict[str, Any]:

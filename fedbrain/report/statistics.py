@@ -53,7 +53,7 @@ def accuracy(p: Predictions) -> dict[str, Any]:
     return {
         "n": len(p.target), "subjects": len(set(p.subjects)), "mae": float(error.mean()), "mae_95": low_high,
         "rmse": metrics["rmse"], "r2": metrics["r2"], "r": metrics["r"],
-        "p": float(stats.pearsonr(p.target, p.prediction).pvalue) if defined else float("nan"),
+        "p": float(np.asarray(stats.pearsonr(p.target, p.prediction))[1]) if defined else float("nan"),
         "floor_mae": float(floor.mean()),
     }  # fmt: skip
 
@@ -97,4 +97,7 @@ def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
     if list(first.subjects) != list(second.subjects) or not np.array_equal(first.target, second.target):
         raise ValueError("Expected two predictions of the same scans, got different subjects or targets.")
     d = (np.abs(first.prediction - first.target) - np.abs(second.prediction - second.target)).astype(np.float64)
-    return {"mae_difference": float(d.mean()), "mae_difference_95": interval(cluster_means(d[:, None], first.subjects)[:, 0])}
+    return {
+        "mae_difference": float(d.mean()),
+        "mae_difference_95": interval(cluster_means(d[:, None], first.subjects)[:, 0]),
+    }

@@ -19,18 +19,23 @@ def _row(name: str, m: dict[str, Any]) -> list[str]:
 
 def _align(rows: list[list[str]]) -> list[str]:
     widths = [max(len(r[k]) for r in rows) for k in range(len(rows[0]))]
-    return ["  ".join(c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(r, widths))).rstrip() for r in rows]
+    return [
+        "  ".join(c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(r, widths))).rstrip() for r in rows
+    ]
 
 
 def render_table(results: dict[str, Any]) -> str:
     """Text for people: every regime, per client, pooled by test scans and macro."""
     unit, kind = results["unit"], "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
-    rows = [list(HEADER)]
+    rows: list[list[str]] = [list(HEADER)]
     for regime, r in results["regimes"].items():
         rows.append([regime] + [""] * (len(HEADER) - 1))
         rows += [_row(f"  {client}", m) for client, m in r["clients"].items()]
         rows += [_row("  pooled", r["pooled"]), _row("  macro", r["macro"])]
-    lines = [f"{kind}Test sets, errors in {unit}; 95 %: bootstrap over subjects; floor: the median predictor.", *_align(rows)]
+    lines = [
+        f"{kind}Test sets, errors in {unit}; 95 %: bootstrap over subjects; floor: the median predictor.",
+        *_align(rows),
+    ]
     for name, c in results["comparisons"].items():
         low, high = c["mae_difference_95"]
         verdict = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
@@ -38,5 +43,7 @@ def render_table(results: dict[str, Any]) -> str:
     for regime, r in results["regimes"].items():
         over = r["over_repeats"]
         if over["repeats"] > 1:
-            lines.append(f"{regime}: MAE over {over['repeats']} splits {over['mean']:.2f} (range {over['min']:.2f}-{over['max']:.2f})")
+            lines.append(
+                f"{regime}: MAE over {over['repeats']} splits {over['mean']:.2f} (range {over['min']:.2f}-{over['max']:.2f})"
+            )
     return "\n".join(lines)

@@ -46,7 +46,8 @@ def atlas() -> Atlas:
     brain = (total > 0.5).astype(np.float32)
     gm, wm = (np.where(brain > 0, x / np.maximum(total, 1e-3), 0).astype(np.float32) for x in (gm, wm))
     inside = ventricles > 0.4
-    distance = ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)
+    outward, inward = (np.asarray(ndimage.distance_transform_edt(x)) for x in (~inside, inside))
+    distance = outward - inward
     distance = (ndimage.gaussian_filter(distance, 0.5) * VOXEL_MM).astype(np.float32)
     fluid = np.where(brain > 0, csf, 1.0).astype(np.float32)
     exposed = np.clip(2 * ndimage.gaussian_filter(fluid, 1.0), 0, 1)
