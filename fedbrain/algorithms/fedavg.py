@@ -9,7 +9,7 @@ References:
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -118,7 +118,8 @@ def fedavg(
         vector, unravel = ravel_pytree(shared)
         deltas = jax.vmap(lambda tree: ravel_pytree(tree)[0])(update.delta)  # [clients, coordinates]
         direction, opt_state = server_chain.update(-deltas, state.opt_state, vector, weights=update.weight)
-        params = combine(unravel(optax.apply_updates(vector, direction)), private)
+        moved: Any = optax.apply_updates(vector, direction)
+        params = combine(unravel(moved), private)
         model_state = combine(statistics(update.model_state, update.weight), state.model_state)
 
         present = update.weight.sum() > 0

@@ -16,6 +16,7 @@ from fedbrain.data.nifti import ImageError, Volume
 
 VERSION = 1  # part of every cache fingerprint: raise it when the maths here changes
 Grid = Float[np.ndarray, "x y z"]
+Sampled = Float[np.ndarray, "i j k"]
 
 
 class Recipe(NamedTuple):
@@ -26,9 +27,7 @@ class Recipe(NamedTuple):
     mask: str = "foreground"  # `foreground` (Otsu), `nonzero` (brain-extracted images), or `<pipeline>/<suffix>`
 
 
-def conform_recipe(
-    voxel_size_mm: float = 3.0, shape: tuple[int, int, int] = (64, 72, 64), mask: str = "foreground"
-) -> Recipe:
+def conform_recipe(voxel_size_mm: float = 3.0, shape: tuple[int, ...] = (64, 72, 64), mask: str = "foreground") -> Recipe:
     """A recipe for `prepare`; see `Recipe`."""
     if not voxel_size_mm > 0 or len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"Expected voxel_size_mm > 0 and three axes >= 1, got {voxel_size_mm} and {shape}.")
@@ -75,17 +74,17 @@ def head_box_mm(mask: Bool[np.ndarray, "x y z"], voxel_size_mm: np.ndarray, exte
     return centre * voxel_size_mm
 
 
-def resample(data: Grid, voxel_size_mm: np.ndarray, centre_mm: np.ndarray, recipe: Recipe, order: int = 1) -> Grid:
+def resample(data: Grid, voxel_size_mm: np.ndarray, centre_mm: np.ndarray, recipe: Recipe) -> Sampled:
     """Samples `recipe.shape` voxels of `recipe.voxel_size_mm` around a centre; beyond the edge the edge goes on.
 
     Where voxels grow, a Gaussian of half the growth removes what the new grid cannot hold.
     """
     zoom = recipe.voxel_size_mm / voxel_size_mm
-    if order and (zoom > 1).any():
+    if (zoom > 1).any():
         data = ndimage.gaussian_filter(data, np.where(zoom > 1, 0.5 * (zoom - 1), 0), mode="nearest")
     shape = np.asarray(recipe.shape)
     offset: Any = centre_mm / voxel_size_mm - zoom * (shape - 1) / 2
-    return ndimage.affine_transform(data, zoom, offset, recipe.shape, order=order, mode="nearest", prefilter=False)
+    return ndimage.affine_transform(data, zoom, offset, recipe.shape, order=1, mode="nearest", prefilter=False)
 
 
 def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
@@ -97,7 +96,7 @@ def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
     return np.clip((data - inside.mean(dtype=np.float64)) / sd, -5, 5).astype(np.float32)
 
 
-def conform(volume: Volume, recipe: Recipe, brain: Bool[np.ndarray, "x y z"] | None = None) -> Grid:
+def conform(volume: Volume, recipe: Recipe, brain: Bool[np.ndarray, "x y z"] | None = None) -> Sampled:
     """Applies a recipe.
 
     Args:

@@ -50,10 +50,10 @@ def read_volume(path: Path) -> Volume:
     """
     require_file(path)
     try:
-        image: Any = nib.load(path)
+        image = _load(path)
         data = _three_dimensional(path, image)
         affine, data = _to_ras(path, image.affine, np.asarray(data))
-    except (ImageFileError, HeaderDataError, gzip.BadGzipFile) as error:
+    except (ImageFileError, HeaderDataError) as error:
         raise ImageError(f"{path}: expected a NIfTI image, got something else ({_first_line(error)}).") from None
     except (EOFError, zlib.error, OSError, ValueError) as error:
         if isinstance(error, ImageError):
@@ -69,6 +69,19 @@ def read_volume(path: Path) -> Volume:
         raise ImageError(f"{path}: expected an image with contrast, got {data.flat[0]} everywhere.")
     x, y, z = (float(v) for v in np.linalg.norm(affine[:3, :3], axis=0))
     return Volume(data, affine, (x, y, z), non_finite)
+
+
+def _load(path: Path) -> Any:
+    """Decompresses the whole file, so that gzip checks its sum: a lazy reader stops before it and misses damage."""
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    kinds = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+    for order in ("little", "big"):
+        kind = kinds.get(int.from_bytes(content[:4], order))
+        if kind is not None:
+            return kind.from_bytes(content)
+    raise ImageFileError("no NIfTI header")
 
 
 def _first_line(error: Exception) -> str:

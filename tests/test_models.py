@@ -1,0 +1,85 @@
+"""Contracts of every network, and the convolution against the platform's own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fedbrain.models import MODELS
+from fedbrain.models.layers import avg_pool, conv3d, conv_fold_inputs, conv_fold_outputs, conv_native, max_pool
+
+SMALL = {"densenet121": ({}, 32), "sfcn": ({}, 32), "adapted_sfcn": ({}, 12)}
+
+
+def _init(module, image):
+    return module.init(jax.random.key(0), image, train=False)
+
+
+def test_every_network_has_a_contract():
+    assert set(SMALL) == set(MODELS)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("name", SMALL)
+def test_shapes_and_precision(name, norm):
+    """[b outputs] float32 in either compute precision; parameters float32; group norm has no statistics."""
+    arguments, n = SMALL[name]
+    image = jnp.zeros((2, n, n + 3, n, 1))
+    for dtype in ("float32", "bfloat16"):
+        module = MODELS[name](**arguments, norm=norm, dtype=dtype, outputs=3)
+        variables = jax.eval_shape(lambda m=module: _init(m, image))
+        assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(variables))
+        assert ("batch_stats" in variables) == (norm == "batch")
+        out = jax.eval_shape(lambda v, m=module: m.apply(v, image, train=False), variables)
+        assert (out.shape, out.dtype) == ((2, 3), jnp.float32)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_too_small_an_image_is_one_sentence(name):
+    with pytest.raises(ValueError, match="expected every image axis >="):
+        _init(MODELS[name](), jnp.zeros((1, 3, 64, 64, 1)))
+
+
+def test_masked_examples_do_not_touch_batch_statistics():
+    module = MODELS["adapted_sfcn"](channels=(4, 8), dropout=0.0)
+    image = jax.random.normal(jax.random.key(1), (4, 8, 8, 8, 1))
+    dirty = jnp.concatenate([image, jnp.full((2, 8, 8, 8, 1), 1e4)])
+    variables = _init(module, image)
+    clean, state = module.apply(variables, image, train=True, mutable=["batch_stats"])
+    mask = jnp.asarray([1.0, 1, 1, 1, 0, 0])
+    padded, other = module.apply(variables, dirty, train=True, mask=mask, mutable=["batch_stats"])
+    np.testing.assert_allclose(padded[:4], clean, rtol=1e-4, atol=1e-5)
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(other)):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_bfloat16_is_close_to_float32():
+    image = jax.random.normal(jax.random.key(1), (2, 16, 16, 16, 1))
+    modules = [MODELS["adapted_sfcn"](norm="group", dtype=d) for d in ("float32", "bfloat16")]
+    variables = _init(modules[0], image)
+    full, half = (m.apply(variables, image, train=False) for m in modules)
+    np.testing.assert_allclose(full, half, atol=0.05 * float(jnp.abs(full).max()) + 0.02)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("c", "o"), [(1, 4), (6, 2)])
+@pytest.mark.parametrize("formulation", [conv_fold_inputs, conv_fold_outputs, conv3d])
+def test_convolution_equals_the_native_one(formulation, kernel, stride, c, o):
+    """Odd shapes, forward and both gradients."""
+    x = jax.random.normal(jax.random.key(0), (2, 9, 7, 8, c))
+    k = jax.random.normal(jax.random.key(1), (kernel,) * 3 + (c, o)) / kernel**1.5
+
+    def both(f):
+        return jax.value_and_grad(lambda x, k: jnp.sum(jnp.sin(f(x, k, stride))), argnums=(0, 1))(x, k)
+
+    assert formulation(x, k, stride).shape == conv_native(x, k, stride).shape
+    for a, b in zip(jax.tree.leaves(both(formulation)), jax.tree.leaves(both(conv_native))):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_pooling_by_hand():
+    x = jnp.arange(5 * 4 * 4, dtype=jnp.float32).reshape(1, 5, 4, 4, 1)
+    np.testing.assert_array_equal(max_pool(x)[0, :, :, :, 0], [[[21, 23], [29, 31]], [[53, 55], [61, 63]]])
+    np.testing.assert_allclose(avg_pool(x)[0, :, :, :, 0], [[[10.5, 12.5], [18.5, 20.5]], [[42.5, 44.5], [50.5, 52.5]]])
+    assert max_pool(x, 3, stride=2, pad=1).shape == (1, 3, 2, 2, 1)
