@@ -35,6 +35,7 @@ def get_config() -> Any:
             "clients_per_round": 0,  # 0: all
         }
     )
+    config.schedule = "constant()"  # of the clients' learning rate over rounds; constant() or cosine()
     config.patience = ConfigDict({"stop": 0, "plateau": 0, "factor": 0.5})  # rounds; 0: never
     config.driver = "loop()"
     config.checkpoint = ConfigDict({"keep": 2})

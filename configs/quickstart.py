@@ -10,14 +10,15 @@ def get_config():
     """Three hospitals with other ages, scanners and sizes; a small network at 6 mm."""
     config = base.get_config()
     config.sites = {
-        "amber": "synthetic('amber', subjects=120)",
-        "birch": "synthetic('birch', subjects=80)",
-        "cedar": "synthetic('cedar', subjects=40)",
+        "amber": "synthetic('amber', subjects=160)",
+        "birch": "synthetic('birch', subjects=120)",
+        "cedar": "synthetic('cedar', subjects=60)",
     }
     config.prepare = "conform(voxel_size_mm=6.0, shape=(28, 32, 28), mask='nonzero')"
     config.model = "adapted_sfcn(channels=(16, 32, 64), dropout=0.2)"
     config.loss = "l1(centre=50.0, scale=15.0)"
     config.augment = "augment(flip=True, shift=1)"
-    config.rounds = 20
+    config.rounds = 30
+    config.schedule = "cosine()"
     config.client.optimizer = "adam(3e-3)"
     return config

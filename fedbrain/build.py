@@ -25,6 +25,7 @@ from fedbrain.data.splits import Fractions
 from fedbrain.losses import LOSSES
 from fedbrain.models import MODELS
 from fedbrain.optimizers import OPTIMIZERS, TRANSFORMS
+from fedbrain.optimizers.schedules import SCHEDULES, Schedule
 from fedbrain.round import DRIVERS, Driver
 from fedbrain.selection import Patience
 from fedbrain.task import make_task
@@ -89,6 +90,7 @@ class Experiment(NamedTuple):
     batch_size: int
     epochs: int
     clients_per_round: int
+    schedule: Schedule
     patience: Patience
     keep: int
     unit: str
@@ -114,8 +116,9 @@ def read(config: Any) -> Experiment:
         return value
 
     client, server, splits = config.client, config.server, config.splits
-    if not 0 < splits.valid < 1 or not 0 < splits.test < 1 or splits.valid + splits.test >= 1:
-        raise ValueError(f"config.splits: expected valid, test > 0 and valid + test < 1, got {splits.valid}, {splits.test}.")
+    sites, fractions = config.sites, Fractions(splits.valid, splits.test)
+    if min(fractions) <= 0 or sum(fractions) >= 1:
+        raise ValueError(f"config.splits: expected valid, test > 0 and valid + test < 1, got {fractions}.")
     loss = choose("loss", config.loss, LOSSES)
     task = make_task(choose("model", config.model, MODELS, outputs=loss.outputs), loss)
     exchange = choose("server.exchange", server.exchange, EXCHANGES)
@@ -139,12 +142,12 @@ def read(config: Any) -> Experiment:
     return Experiment(
         seed=config.seed,
         rounds=at_least("rounds", config.rounds, 1),
-        sites={name: choose(f"sites.{name}", spec, SITES) for name, spec in config.sites.items()},
+        sites={name: choose(f"sites.{name}", spec, SITES) for name, spec in sites.items()},
         recipe=choose("prepare", config.prepare, RECIPES),
         cache=config.cache,
         augment=choose("augment", config.augment, AUGMENTS),
         partition=choose("partition", config.partition, PARTITIONS),
-        fractions=Fractions(splits.valid, splits.test),
+        fractions=fractions,
         split_seed=splits.seed,
         repeats=at_least("splits.repeats", splits.repeats, 1),
         inner_splits=at_least("splits.inner", splits.inner, 1),
@@ -155,10 +158,11 @@ def read(config: Any) -> Experiment:
         batch_size=at_least("client.batch_size", client.batch_size, 1),
         epochs=at_least("client.epochs", client.epochs, 1),
         clients_per_round=at_least("server.clients_per_round", server.clients_per_round, 0),
+        schedule=choose("schedule", config.schedule, SCHEDULES),
         patience=Patience(config.patience.stop, config.patience.plateau, config.patience.factor),
         keep=at_least("checkpoint.keep", config.checkpoint.keep, 2),
         unit=config.unit,
-        synthetic=any(spec.lstrip().startswith("synthetic") for spec in config.sites.values()),
+        synthetic=any(spec.lstrip().startswith("synthetic") for spec in sites.values()),
     )
 
 

@@ -136,14 +136,15 @@ def train(
         sums = validate(machine, experiment, snapshot, valid)
         loss = sum(s for s, _ in sums.values()) / max(1, sum(n for _, n in sums.values()))
         selection = observe(snapshot.selection, loss, round=round, patience=experiment.patience)
-        server = server._replace(learning_rate_scale=np.asarray(selection.learning_rate_scale, np.float32))
+        scale = float(selection.learning_rate_scale) * experiment.schedule(round, experiment.rounds)
+        server = server._replace(learning_rate_scale=np.asarray(scale, np.float32))
         snapshot = snapshot._replace(server=server, selection=selection)
         if int(selection.best_round) == round:
             snapshot = snapshot._replace(best_server=server, best_clients=clients)
         train_loss = {n: float(s / max(c, 1)) for n, s, c in zip(cohort, info["loss"], info["count"])}
         line = {
             "round": round, "valid_loss": loss, "best_round": int(selection.best_round),
-            "learning_rate_scale": float(selection.learning_rate_scale), "train_loss": train_loss,
+            "learning_rate_scale": scale, "train_loss": train_loss,
             "valid_loss_by_client": {n: s / max(c, 1) for n, (s, c) in sums.items()},
             "steps": dict(zip(cohort, np.asarray(info["steps"], int).tolist())),
             "delta_norm": dict(zip(cohort, info["delta_norm"].tolist())),

@@ -37,14 +37,14 @@ def regression_metrics(sums: Mapping[str, float]) -> dict[str, float]:
     """
     n = sums["n"]
     if n == 0:
-        return {"n": 0, "mae": np.nan, "rmse": np.nan, "r2": np.nan, "r": np.nan}
+        return {"n": 0.0, "mae": np.nan, "rmse": np.nan, "r2": np.nan, "r": np.nan}
     var_x = sums["xx"] - sums["x"] ** 2 / n
     var_y = sums["yy"] - sums["y"] ** 2 / n
     cov = sums["xy"] - sums["x"] * sums["y"] / n
     tiny = 1e-12 * max(sums["xx"], sums["yy"], 1e-12)
     defined = var_x > tiny and var_y > tiny
     return {
-        "n": int(n),
+        "n": n,
         "mae": sums["abs"] / n,
         "rmse": float(np.sqrt(sums["sq"] / n)),
         "r2": 1 - sums["sq"] / var_x if var_x > tiny else np.nan,

@@ -6,7 +6,6 @@ import pytest
 
 from fedbrain.data.bids import find_scans, one_per_session, sidecar
 from fedbrain.data.sites import labelled_scans
-from tests import tiny
 
 
 def _touch(root, *names):

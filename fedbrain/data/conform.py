@@ -70,7 +70,7 @@ def head_box_mm(mask: Bool[np.ndarray, "x y z"], voxel_size_mm: np.ndarray, exte
     for axis in (0, 1):
         profile = head.any(2).sum(1 - axis).cumsum()
         centre[axis] = 0.5 * (np.searchsorted(profile, [0.02 * profile[-1], 0.98 * profile[-1]]).sum())
-    centre[2] = top + 1 - 0.5 * extent_mm[2] / voxel_size_mm[2]
+    centre[2] = top + 0.5 - 0.5 * extent_mm[2] / voxel_size_mm[2]
     return centre * voxel_size_mm
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fedbrain.data.bids import Scan, find_scans, one_per_session
-from fedbrain.data.conform import Recipe, conform, z_score
+from fedbrain.data.conform import Recipe, conform
 from fedbrain.data.dataset import Scans, Volumes
 from fedbrain.data.labels import Contradiction, Lookup, make_lookup, rows_without_scan
 from fedbrain.data.nifti import Volume
@@ -92,20 +92,22 @@ def _collect(prepared: dict[Scan, Path], labels: dict[Scan, float | None], repor
     return Scans(tuple(s.id for s in scans), tuple(s.subject for s in scans), target, volumes), report
 
 
-def arrays(path: str, label: str = "age") -> Site:
-    """A `.npz` of brain-extracted volumes: `image` [n d h w] (0 outside the brain), the label [n], `participant_id` [n].
+def arrays(path: str, label: str = "age", voxel_size_mm: float = 3.0) -> Site:
+    """A `.npz` of brain-extracted volumes: `image` [n x y z], `participant_id` [n] and the label [n].
 
-    Volumes are z-scored inside the brain; they keep their grid, whatever the recipe says.
+    Volumes are in RAS order with cubic voxels of `voxel_size_mm`, and 0 outside the brain.
     """
 
     def load(name: str, recipe: Recipe, cache: Path) -> tuple[Scans, Report]:
-        del recipe, cache  # already on a grid
+        del cache  # conforming from memory takes milliseconds
         with np.load(path, allow_pickle=False) as data:
             missing = {"image", label, "participant_id"} - set(data.files)
             if missing:
                 raise ValueError(f"{path}: expected an array {sorted(missing)[0]!r}, got {sorted(data.files)}.")
             image, target, ids = data["image"], data[label].astype(np.float32), data["participant_id"].tolist()
-        volumes = [np.where(x > 0, z_score(x.astype(np.float32), x > 0), np.float32(0)) for x in image]
+        size = (voxel_size_mm,) * 3
+        affine = np.diag([*size, 1.0])
+        volumes = [conform(Volume(x.astype(np.float32), affine, size, 0), recipe, x > 0) for x in image]
         return Scans(tuple(ids), tuple(ids), target, volumes), Report(name, found=len(ids), kept=len(ids))
 
     return load

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fedbrain.io.checkpoint import write_atomically
 
@@ -37,7 +37,7 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
     return [] if old == new else [f"{name}: {old} -> {new}"]
 
 
-def claim(workdir: Path, identity: Mapping[str, Any]):
+def claim(workdir: Path, identity: Mapping[str, Any]) -> TextIO:
     """Opens a work directory for one process and one experiment.
 
     Args:
@@ -53,19 +53,25 @@ def claim(workdir: Path, identity: Mapping[str, Any]):
     workdir.mkdir(parents=True, exist_ok=True)
     lock = (workdir / ".lock").open("w")
     try:
+        _require_same(workdir, lock, clean(identity))
+    except ValueError:
+        lock.close()
+        raise
+    return lock
+
+
+def _require_same(workdir: Path, lock: TextIO, identity: Any) -> None:
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise ValueError(f"{workdir}: another process is at work here. Wait for it, or choose another --workdir.") from None
     path = workdir / "config.json"
-    identity = clean(identity)
-    if path.exists():
-        changed = differences(json.loads(path.read_text(encoding="utf-8")), identity)
-        if changed:
-            shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
-            raise ValueError(f"{workdir}: holds another experiment ({shown}). Choose another --workdir, or delete it.")
-    else:
-        write_json(path, identity)
-    return lock
+    if not path.exists():
+        return write_json(path, identity)
+    changed = differences(json.loads(path.read_text(encoding="utf-8")), identity)
+    if changed:
+        shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
+        raise ValueError(f"{workdir}: holds another experiment ({shown}). Choose another --workdir, or delete it.")
 
 
 class MetricsLog:

@@ -1,0 +1,61 @@
+"""What documents show runs; the size of the house is kept."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import statistics
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import fedbrain
+from tests.test_aggregators import _apply
+
+ROOT = Path(__file__).parents[1]
+MODULES = [m.name for m in pkgutil.walk_packages(fedbrain.__path__, "fedbrain.") if not m.ispkg]
+WITH_EXAMPLES = [m for m in MODULES if ">>>" in (ROOT / (m.replace(".", "/") + ".py")).read_text()]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_in_docstrings(name):
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_the_rule_of_contributing_passes_a_contract(monkeypatch):
+    """The 20-line example, put into the table."""
+    code = re.search(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    assert code
+    namespace: dict = {}
+    exec(compile(code[1], "CONTRIBUTING.md", "exec"), namespace)
+    from fedbrain.aggregators import AGGREGATORS
+
+    monkeypatch.setitem(AGGREGATORS, "largest_client", namespace["largest_client"])
+    x = jax.random.normal(jax.random.key(0), (3, 4)).at[0].set(jnp.nan)
+    np.testing.assert_array_equal(_apply("largest_client()", x, [0.0, 2.0, 5.0]), x[2])
+    assert (
+        len([line for line in code[1].splitlines() if line.strip() and not line.startswith(("import", "from", '"'))]) <= 20
+    )
+
+
+def test_every_file_holds_one_idea():
+    lengths = {p: len(p.read_text().splitlines()) for p in (ROOT / "fedbrain").rglob("*.py")}
+    assert max(lengths.values()) <= 250
+    assert statistics.median(lengths.values()) <= 120
+
+
+def test_no_pickle_no_eval_and_no_address_of_a_registry():
+    for path in (ROOT / "fedbrain").rglob("*.py"):
+        text = path.read_text()
+        assert not re.search(r"\bimport pickle|\beval\(|\bexec\(|torch\.load|allow_pickle=True", text), path
+
+
+def test_readme_names_files_that_exist():
+    text = (ROOT / "README.md").read_text()
+    for name in re.findall(r"(?:configs|fedbrain|docs|tests|tools|benchmarks|launch)/[\w/]+\.\w+", text):
+        assert (ROOT / name).is_file(), name

@@ -1,0 +1,58 @@
+"""kill -9 at random moments, saves included; then the same command: the same bits as a run that was left alone."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def _start(workdir, cache, rounds):
+    command = [sys.executable, "-m", "tests.experiment_under_test", str(workdir), str(cache), str(rounds)]
+    environment = os.environ | {"XLA_FLAGS": ""}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _finish(process):
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors.decode()[-2000:]
+
+
+def _kill_many_times(tmp_path, kills, rounds):
+    began = time.monotonic()
+    _finish(_start(tmp_path / "whole", tmp_path / "cache", rounds))
+    duration = time.monotonic() - began
+    rng, killed = random.Random(0), 0
+    while killed < kills:
+        process = _start(tmp_path / "killed", tmp_path / "cache", rounds)
+        try:
+            process.wait(timeout=rng.uniform(0.4, 1.0) * duration if killed % 2 else rng.uniform(0.2, 0.5) * duration)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.communicate()
+        results = tmp_path / "killed/results.json"
+        if results.exists():  # it came to its end before the signal: take some rounds back and go on
+            results.unlink()
+            for manifest in (tmp_path / "killed").rglob("manifests/*.json"):
+                manifest.unlink()
+    _finish(_start(tmp_path / "killed", tmp_path / "cache", rounds))
+    whole, survived = (json.loads((tmp_path / n / "results.json").read_text()) for n in ("whole", "killed"))
+    assert survived["variables_sha256"] == whole["variables_sha256"]
+    assert survived == whole
+
+
+def test_two_kills(tmp_path):
+    _kill_many_times(tmp_path, kills=2, rounds=6)
+
+
+@pytest.mark.slow
+def test_twenty_kills(tmp_path):
+    _kill_many_times(tmp_path, kills=20, rounds=30)

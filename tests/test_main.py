@@ -1,0 +1,160 @@
+"""The main job end to end, small: run, run again, resume, refuse, predict."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from fedbrain import main
+from tests.experiment_under_test import config
+
+ROOT = Path(__file__).parents[1]
+REGIMES = {"federated", "centralised", "local-amber", "local-birch", "local-cedar"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished experiment: (work directory, cache)."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    folder = tmp_path_factory.mktemp("main")
+    main.run(config(folder / "cache"), folder / "run")
+    return folder / "run", folder / "cache"
+
+
+def test_leaves_what_it_promises(finished):
+    workdir, _ = finished
+    results = json.loads((workdir / "results.json").read_text())
+    assert set(results["regimes"]) == {"federated", "centralised", "local"}
+    assert results["synthetic"] is True
+    assert {p.name for p in (workdir / "runs").iterdir()} == REGIMES
+    pooled = results["regimes"]["federated"]["pooled"]
+    assert set(pooled) >= {"n", "mae", "mae_95", "rmse", "r2", "r", "p", "floor_mae", "age_gap"}
+    assert pooled["n"] == sum(c["n"] for c in results["regimes"]["federated"]["clients"].values())
+    assert len(list(workdir.rglob("losses.png"))) == 5
+    assert len(list(workdir.glob("figures/predictions_*.png"))) == 3
+    text = (workdir / "runs/federated/repeat0-split0/metrics.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["round"] for line in lines] == [1, 2, 3, 4]
+    assert set(lines[0]["cosine"]) == {"amber", "birch", "cedar"}
+
+
+def test_predictions_stay_in_the_clients_own_folder(finished):
+    """Subjects are named in clients/<client>/ and nowhere else."""
+    workdir, _ = finished
+    tables = {p.parent.name: p.read_text() for p in workdir.glob("clients/*/predictions.tsv")}
+    assert set(tables) == {"amber", "birch", "cedar"}
+    for name, text in tables.items():
+        others = {"amber", "birch", "cedar"} - {name}
+        assert f"sub-{name}" in text
+        assert not any(f"sub-{other}" in text for other in others)
+    elsewhere = [p for p in workdir.rglob("*") if p.is_file() and "clients" not in p.relative_to(workdir).parts]
+    assert not any(b"sub-" in p.read_bytes() for p in elsewhere if p.suffix in (".json", ".jsonl", ".tsv"))
+
+
+def test_the_same_number_of_local_steps_on_the_same_test_scans(finished):
+    workdir, _ = finished
+    results = json.loads((workdir / "results.json").read_text())
+    steps = results["local_steps"]
+    assert steps["federated"] == steps["local"]
+    assert abs(steps["centralised"] - steps["federated"]) <= 4 * 3  # last batches that are not full
+    ids = {}
+    for line in (workdir / "clients/amber/predictions.tsv").read_text().splitlines()[1:]:
+        scan, regime, _, part, *_ = line.split("\t")
+        ids.setdefault((regime, part), set()).add(scan)
+    assert len({frozenset(v) for (_, part), v in ids.items() if part == "test"}) == 1
+
+
+def test_the_same_seed_gives_the_same_results(finished, tmp_path):
+    workdir, cache = finished
+    main.run(config(cache), tmp_path / "again")
+    assert (tmp_path / "again/results.json").read_bytes() == (workdir / "results.json").read_bytes()
+
+
+def test_a_finished_run_is_not_run_again_and_a_longer_one_is_another(finished, tmp_path, capsys):
+    workdir, cache = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    (copy / "results.json").unlink()
+    main.run(config(cache), copy)
+    assert (copy / "results.json").read_bytes() == (workdir / "results.json").read_bytes()
+    with pytest.raises(ValueError, match=r"holds another experiment \(config.rounds: 4 -> 5\)"):
+        main.run(config(cache, rounds=5), copy)
+
+
+def test_repeats_and_inner_splits(finished, tmp_path):
+    """Two choices of test subjects, two validation splits each, averaged by inverse loss."""
+    c = config(finished[1], rounds=2)
+    c.splits.repeats = c.splits.inner = 2
+    c.regimes = ("federated",)
+    main.run(c, tmp_path / "run")
+    folders = {p.name for p in (tmp_path / "run/runs/federated").iterdir()}
+    assert folders == {f"repeat{r}-split{s}" for r in (0, 1) for s in (0, 1)}
+    results = json.loads((tmp_path / "run/results.json").read_text())["regimes"]["federated"]
+    assert results["over_repeats"]["repeats"] == 2
+    assert results["pooled"]["n"] == results["pooled"]["subjects"]  # disjoint test sets, one prediction each
+
+
+def test_early_stopping_sampling_and_private_leaves_survive_a_restart(finished, tmp_path):
+    """The state of everything that decides is in the checkpoint: rounds taken away are run again to the same bits."""
+    c = config(finished[1], rounds=6)
+    c.regimes = ("federated",)
+    c.server.exchange = "without_batch_norm()"
+    c.server.optimizer = "adam(1e-2)"
+    c.server.clients_per_round = 2
+    c.patience.stop, c.patience.plateau = 3, 1
+    main.run(c, tmp_path / "run")
+    whole = (tmp_path / "run/results.json").read_bytes()
+    folder = tmp_path / "run/runs/federated/repeat0-split0/checkpoints"
+    newest = max(int(p.name) for p in (folder / "steps").iterdir() if p.name.isdigit())
+    (folder / f"manifests/{newest}.json").unlink()
+    main.run(c, tmp_path / "run")
+    assert (tmp_path / "run/results.json").read_bytes() == whole
+
+
+def _program(module, *arguments):
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_predict_on_scans_it_never_saw(finished, tmp_path):
+    """Labelled, unlabelled and broken scans in a tree: predictions for the first two, a sentence for the third."""
+    workdir, _ = finished
+    made = _program("fedbrain.synthesise", f"--out={tmp_path / 'trees'}", "--healthy=4", "--seed=99")
+    assert made.returncode == 0, made.stderr
+    tree = tmp_path / "trees/cedar"
+    rows = (tree / "participants.tsv").read_text().splitlines()
+    (tree / "participants.tsv").write_text("\n".join(rows[:-1]) + "\n")
+    sorted(tree.glob("sub-*/anat/*.nii.gz"))[0].write_bytes(b"")
+    done = _program("fedbrain.predict", f"--workdir={workdir}", f"--bids={tree}", f"--output={tmp_path / 'out.tsv'}")
+    assert done.returncode == 0, done.stderr
+    assert "4 scans found, 3 kept, 1 left out" in done.stdout
+    assert "0 bytes" in done.stdout
+    lines = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
+    assert lines[0] == ["scan_id", "prediction", "target"]
+    assert len(lines) == 4
+    assert [line[2] == "n/a" for line in lines[1:]] == [False, False, True]
+    assert "2 with a label: MAE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("fedbrain.main", "--config=configs/quickstart.py", "--config.model=sfcm()", "--workdir=WORK"),
+            "Did you mean 'sfcn'",
+        ),
+        (("fedbrain.predict", "--workdir=WORK/none", "--bids=x", "--output=y"), "expected the work directory"),
+        (("fedbrain.main", "--config=configs/brain_age.py", "--workdir=WORK"), "sites.camcan: expected the folder"),
+        (("fedbrain.synthesise", "--out=."), "expected a new or empty folder"),
+    ],
+)
+def test_mistakes_on_the_command_line_end_in_one_sentence(arguments, message, tmp_path):
+    done = _program(*(a.replace("WORK", str(tmp_path)) for a in arguments))
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
