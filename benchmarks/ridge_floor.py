@@ -50,9 +50,7 @@ def main(argv: list[str]) -> None:
     clients, _ = load_clients(experiment)
     target, floor, median, ids = [], [], [], []
     for repeat in range(experiment.repeats):
-        splits = [
-            split_scans(s, experiment.fractions, seed=experiment.split_seed, repeat=repeat) for s in clients.values()
-        ]
+        splits = [split_scans(s, experiment.fractions, seed=experiment.split_seed, repeat=repeat) for s in clients.values()]
         train, valid, test = (concatenate([getattr(s, part) for s in splits]) for part in ("train", "valid", "test"))
         x, v, t = features(train), features(valid), features(test)
         errors = [np.abs(ridge(x, train.target, v, p) - valid.target).mean() for p in PENALTIES]
@@ -76,7 +74,9 @@ def main(argv: list[str]) -> None:
     for name, p in (("ridge on voxels, centralised", linear), (REGIME.value, network)):
         a = accuracy(p)
         low, high = a["mae_95"]
-        print(f"{name}: n {a['n']}, MAE {a['mae']:.2f} (95 % {low:.2f}-{high:.2f}), r {a['r']:.2f}, median {a['floor_mae']:.2f}")
+        print(
+            f"{name}: n {a['n']}, MAE {a['mae']:.2f} (95 % {low:.2f}-{high:.2f}), r {a['r']:.2f}, floor {a['floor_mae']:.2f}"
+        )
     d = difference(network, linear)
     low, high = d["mae_difference_95"]
     print(f"{REGIME.value} - ridge: {d['mae_difference']:+.2f} years (95 % {low:+.2f} to {high:+.2f})")

@@ -20,7 +20,8 @@ def main() -> None:
                 began = time.process_time()
                 shape = render(person, law.scanner).data.shape
                 times.append(1000 * (time.process_time() - began))
-            print(f"{hospital:6} {'MS' if ms else 'healthy':8} {shape}: median {np.median(times):.0f} ms, max {max(times):.0f} ms")
+            told = f"median {np.median(times):.0f} ms, max {max(times):.0f} ms"
+            print(f"{hospital:6} {'MS' if ms else 'healthy':8} {shape}: {told}")
 
 
 if __name__ == "__main__":

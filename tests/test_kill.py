@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def _start(workdir, cache, rounds):
-    command = [sys.executable, "-m", "tests.experiment_under_test", str(workdir), str(cache), str(rounds)]
+def _start(workdir, cache, rounds, regimes):
+    command = [sys.executable, "-m", "tests.experiment_under_test", str(workdir), str(cache), str(rounds), *regimes]
     environment = os.environ | {"XLA_FLAGS": ""}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
@@ -25,13 +25,13 @@ def _finish(process):
     assert process.returncode == 0, errors.decode()[-2000:]
 
 
-def _kill_many_times(tmp_path, kills, rounds):
+def _kill_many_times(tmp_path, kills, rounds, regimes):
     began = time.monotonic()
-    _finish(_start(tmp_path / "whole", tmp_path / "cache", rounds))
+    _finish(_start(tmp_path / "whole", tmp_path / "cache", rounds, regimes))
     duration = time.monotonic() - began
     rng, killed = random.Random(0), 0
     while killed < kills:
-        process = _start(tmp_path / "killed", tmp_path / "cache", rounds)
+        process = _start(tmp_path / "killed", tmp_path / "cache", rounds, regimes)
         try:
             process.wait(timeout=rng.uniform(0.4, 1.0) * duration if killed % 2 else rng.uniform(0.2, 0.5) * duration)
         except subprocess.TimeoutExpired:
@@ -43,16 +43,16 @@ def _kill_many_times(tmp_path, kills, rounds):
             results.unlink()
             for manifest in (tmp_path / "killed").rglob("manifests/*.json"):
                 manifest.unlink()
-    _finish(_start(tmp_path / "killed", tmp_path / "cache", rounds))
+    _finish(_start(tmp_path / "killed", tmp_path / "cache", rounds, regimes))
     whole, survived = (json.loads((tmp_path / n / "results.json").read_text()) for n in ("whole", "killed"))
     assert survived["variables_sha256"] == whole["variables_sha256"]
     assert survived == whole
 
 
 def test_two_kills(tmp_path):
-    _kill_many_times(tmp_path, kills=2, rounds=6)
+    _kill_many_times(tmp_path, kills=2, rounds=6, regimes=["federated"])
 
 
 @pytest.mark.slow
 def test_twenty_kills(tmp_path):
-    _kill_many_times(tmp_path, kills=20, rounds=30)
+    _kill_many_times(tmp_path, kills=20, rounds=30, regimes=["federated", "centralised", "local"])
