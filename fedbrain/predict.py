@@ -14,12 +14,11 @@ from absl import app, flags
 from ml_collections import ConfigDict
 
 from fedbrain import build, startup
-from fedbrain.data.bids import Scan
-from fedbrain.data.dataset import Scans, Volumes
+from fedbrain.data.dataset import Scans
 from fedbrain.data.pipeline import eval_batches
 from fedbrain.data.prepare import prepare
 from fedbrain.data.report import Report
-from fedbrain.data.sites import labelled_scans
+from fedbrain.data.sites import collect, labelled_scans
 from fedbrain.data.tables import write_table
 from fedbrain.evaluate import make_evaluate
 from fedbrain.federation import first_snapshot, members_variables
@@ -70,11 +69,7 @@ def load_scans(experiment: build.Experiment) -> tuple[Scans, Report]:
     )
     cache = Path(experiment.cache).expanduser()
     prepared = prepare(list(labels), root, recipe=experiment.recipe, cache=cache, report=report)
-    report.kept = len(prepared)
-    scans: list[Scan] = list(prepared)
-    target = np.asarray([np.nan if labels[s] is None else labels[s] for s in scans], np.float32)
-    volumes = Volumes([prepared[s] for s in scans])
-    return Scans(tuple(s.id for s in scans), tuple(s.subject for s in scans), target, volumes), report
+    return collect(prepared, labels, report)
 
 
 def run() -> None:

@@ -17,6 +17,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from fedbrain.aggregators.mean import normalised
 from fedbrain.algorithms.exchange import Exchange, combine, everything, partition
 from fedbrain.types import (
     Algorithm,
@@ -144,7 +145,7 @@ def drift(deltas: Float[Array, "clients p"], weights: Float[Array, " clients"]) 
       Yin et al. (2018), gradient diversity, https://arxiv.org/abs/1706.05699
     """
     deltas = jnp.where(weights[:, None] > 0, deltas, 0)
-    p = weights / jnp.maximum(weights.sum(), jnp.finfo(weights.dtype).tiny)
+    p = normalised(weights)
     gram = deltas @ deltas.T
     norms = jnp.sqrt(jnp.diag(gram))
     mean_square = jnp.maximum(p @ gram @ p, jnp.finfo(gram.dtype).tiny)

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
+from fedbrain.data.geometry import rotation
+
 Image = Float[np.ndarray, "d h w"]
 Augment = Callable[[Image, np.random.Generator], Image]
 
@@ -38,7 +40,7 @@ def augment(
             image = image[::-1]
         move = rng.integers(-shift, shift, 3, endpoint=True)
         if rotate_deg or scale:
-            matrix = _rotation(np.deg2rad(rng.uniform(-rotate_deg, rotate_deg, 3))) * (1 + rng.uniform(-scale, scale))
+            matrix = rotation(np.deg2rad(rng.uniform(-rotate_deg, rotate_deg, 3))) * (1 + rng.uniform(-scale, scale))
             centre = (np.asarray(image.shape) - 1) / 2
             offset: Any = centre - matrix @ centre + move
             image = ndimage.affine_transform(image, matrix, offset, order=1, mode="nearest", prefilter=False)
@@ -57,16 +59,6 @@ def _shift(image: Image, move: np.ndarray) -> Image:
         index = np.clip(np.arange(image.shape[axis]) + n, 0, image.shape[axis] - 1)
         image = image.take(index, axis)
     return image
-
-
-def _rotation(angles: np.ndarray) -> np.ndarray:
-    matrix = np.eye(3)
-    for (i, j), angle in zip(((0, 1), (0, 2), (1, 2)), angles):
-        turn = np.eye(3)
-        turn[[i, j], [i, j]] = np.cos(angle)
-        turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
-        matrix = matrix @ turn
-    return matrix
 
 
 AUGMENTS = {"none": none, "augment": augment}

@@ -41,7 +41,7 @@ def bids(root: str, label: str = "age", pattern: str = "T1w", pipeline: str = ""
         scans, report = labelled_scans(Path(root), name, label=label, pattern=pattern, pipeline=pipeline)
         known: dict[Scan, float | None] = {s: v for s, v in scans.items() if v is not None}
         prepared = prepare(list(known), Path(root), recipe=recipe, cache=cache, report=report)
-        return _collect(prepared, known, report)
+        return collect(prepared, known, report)
 
     return load
 
@@ -84,7 +84,8 @@ def _label(scan: Scan, lookup: Lookup, label: str, report: Report, *, quiet: boo
     return None
 
 
-def _collect(prepared: dict[Scan, Path], labels: dict[Scan, float | None], report: Report) -> tuple[Scans, Report]:
+def collect(prepared: dict[Scan, Path], labels: dict[Scan, float | None], report: Report) -> tuple[Scans, Report]:
+    """Prepared scans with their labels, NaN where there is none, as one set; completes the report."""
     scans = list(prepared)
     report.kept = len(scans)
     target = np.asarray([math.nan if labels[s] is None else labels[s] for s in scans], np.float32)
@@ -105,7 +106,7 @@ def arrays(path: str, label: str = "age", voxel_size_mm: float = 3.0) -> Site:
             if missing:
                 raise ValueError(f"{path}: expected an array {sorted(missing)[0]!r}, got {sorted(data.files)}.")
             image, target, ids = data["image"], data[label].astype(np.float32), data["participant_id"].tolist()
-        size = (voxel_size_mm,) * 3
+        size = (voxel_size_mm, voxel_size_mm, voxel_size_mm)
         affine = np.diag([*size, 1.0])
         volumes = [conform(Volume(x.astype(np.float32), affine, size, 0), recipe, x > 0) for x in image]
         return Scans(tuple(ids), tuple(ids), target, volumes), Report(name, found=len(ids), kept=len(ids))

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
+from fedbrain.data.geometry import rotation
 from fedbrain.data.synthetic.anatomy import VOXEL_MM, Tissues, atlas, grow_old
 from fedbrain.data.synthetic.people import Person, Scanner
 
@@ -49,14 +50,8 @@ def _pose(person: Person, rng: np.random.Generator, shape: tuple[int, ...], voxe
     a = atlas()
     size = (person.icv_ml * 1000 / (a.brain.sum() * VOXEL_MM**3)) ** (1 / 3)
     angles = rng.normal(0, np.deg2rad(3), 3)
-    rotation = np.eye(3)
-    for (i, j), angle in zip(((0, 1), (0, 2), (1, 2)), angles):
-        turn = np.eye(3)
-        turn[[i, j], [i, j]] = np.cos(angle)
-        turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
-        rotation = rotation @ turn
     scale = size * np.exp(rng.normal(0, 0.02, 3))
-    matrix = rotation / scale * np.asarray(voxel_mm) / VOXEL_MM
+    matrix = rotation(angles) / scale * np.asarray(voxel_mm) / VOXEL_MM
     shift = rng.normal(0, 1.0, 3)
     axes = [np.arange(n, dtype=np.float32) - (n - 1) / 2 for n in shape]
     grid = [axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None, :]]
