@@ -21,6 +21,7 @@ from fedbrain.data.splits import split_scans
 from fedbrain.data.tables import read_table
 from fedbrain.experiment import load_clients
 from fedbrain.report.statistics import Predictions, accuracy, difference
+from fedbrain.report.table import render_accuracy
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Of a finished experiment.", required=True)
 REGIME = flags.DEFINE_string("regime", "federated", "Whose predictions to compare with.")
@@ -72,11 +73,7 @@ def main(argv: list[str]) -> None:
     linear = Predictions(subjects, y, np.concatenate(floor).astype(np.float32), m)
     network = linear._replace(prediction=np.asarray([np.mean(told[i]) for i in ids], np.float32))
     for name, p in (("ridge on voxels, centralised", linear), (REGIME.value, network)):
-        a = accuracy(p)
-        low, high = a["mae_95"]
-        print(
-            f"{name}: n {a['n']}, MAE {a['mae']:.2f} (95 % {low:.2f}-{high:.2f}), r {a['r']:.2f}, floor {a['floor_mae']:.2f}"
-        )
+        print(render_accuracy(f"{name}, n = {len(y)}", accuracy(p), experiment.unit))
     d = difference(network, linear)
     low, high = d["mae_difference_95"]
     print(f"{REGIME.value} - ridge: {d['mae_difference']:+.2f} years (95 % {low:+.2f} to {high:+.2f})")

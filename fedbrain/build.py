@@ -94,7 +94,6 @@ class Experiment(NamedTuple):
     patience: Patience
     keep: int
     unit: str
-    synthetic: bool
 
 
 def read(config: Any) -> Experiment:
@@ -116,7 +115,7 @@ def read(config: Any) -> Experiment:
         return value
 
     client, server, splits = config.client, config.server, config.splits
-    sites, fractions = config.sites, Fractions(splits.valid, splits.test)
+    fractions = Fractions(splits.valid, splits.test)
     if min(fractions) <= 0 or sum(fractions) >= 1:
         raise ValueError(f"config.splits: expected valid, test > 0 and valid + test < 1, got {fractions}.")
     loss = choose("loss", config.loss, LOSSES)
@@ -142,7 +141,7 @@ def read(config: Any) -> Experiment:
     return Experiment(
         seed=config.seed,
         rounds=at_least("rounds", config.rounds, 1),
-        sites={name: choose(f"sites.{name}", spec, SITES) for name, spec in sites.items()},
+        sites={name: choose(f"sites.{name}", spec, SITES) for name, spec in config.sites.items()},
         recipe=choose("prepare", config.prepare, RECIPES),
         cache=config.cache,
         augment=choose("augment", config.augment, AUGMENTS),
@@ -162,7 +161,6 @@ def read(config: Any) -> Experiment:
         patience=Patience(config.patience.stop, config.patience.plateau, config.patience.factor),
         keep=at_least("checkpoint.keep", config.checkpoint.keep, 2),
         unit=config.unit,
-        synthetic=any(spec.lstrip().startswith("synthetic") for spec in sites.values()),
     )
 
 

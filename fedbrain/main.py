@@ -3,6 +3,7 @@
 The same command resumes an interrupted run.
 """
 
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -59,6 +60,7 @@ def run(config, workdir: Path) -> None:
     lock = claim(workdir, {"config": config.to_dict(), "data": fingerprints(clients)})
     write_json(workdir / "data_report.json", [report.as_dict() for report in reports])
 
+    synthetic = any(report.synthetic for report in reports)
     machine = make_machine(experiment)
     repeats = [run_repeat(experiment, machine, clients, workdir=workdir, repeat=r) for r in range(experiment.repeats)]
     runs = [run for repeat in repeats for run in repeat]
@@ -68,14 +70,14 @@ def run(config, workdir: Path) -> None:
     digests = {f"{r.folder.parent.name}/{r.folder.name}": tree_digest(r.trained.variables) for r in runs}
     about = {
         "unit": experiment.unit,
-        "synthetic": experiment.synthetic,
+        "synthetic": synthetic,
         "local_steps": steps,
         "variables_sha256": digests,
     }
     results = about | summarise(judged)
     write_json(workdir / "results.json", results)
     write_predictions(workdir, runs)
-    draw_figures(workdir, runs, judged, unit=experiment.unit, synthetic=experiment.synthetic)
+    draw_figures(workdir, runs, judged, unit=experiment.unit, synthetic=synthetic)
     print(render_table(results))
     print(f"Local steps in all: {steps}. Results, figures and models: {workdir}")
     lock.close()
@@ -86,6 +88,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Expected only flags, got {argv[1:]}.")
     startup.configure()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's notice is a Ctrl-C
     warnings.filterwarnings("ignore", module="orbax|flax")
     name = Path(flags.FLAGS["config"].config_filename).stem  # pyright: ignore[reportAttributeAccessIssue]
     try:

@@ -9,6 +9,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import jax
 import numpy as np
 from absl import app, flags
 from ml_collections import ConfigDict
@@ -24,6 +25,7 @@ from fedbrain.evaluate import make_evaluate
 from fedbrain.federation import first_snapshot, members_variables
 from fedbrain.io.checkpoint import Checkpoints
 from fedbrain.report.statistics import Predictions, accuracy
+from fedbrain.report.table import render_accuracy
 from fedbrain.types import Variables
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Of the trained experiment.", required=True)
@@ -56,6 +58,8 @@ def load_models(experiment: build.Experiment, workdir: Path, shape: tuple[int, i
         if restored is None:
             raise ValueError(f"{folder}: expected a checkpoint that verifies, got none. Run the experiment again.")
         snapshot = restored[1]
+        if not CLIENT.value and jax.tree.leaves(snapshot.best_clients):
+            raise ValueError(f"This federation keeps layers private. Choose whose to use by --client, one of {members}.")
         variables = members_variables(experiment, members, snapshot)[name]
         models.append((1 / max(float(snapshot.selection.best_loss), 1e-9), variables))
     return models
@@ -69,7 +73,7 @@ def load_scans(experiment: build.Experiment) -> tuple[Scans, Report]:
     )
     cache = Path(experiment.cache).expanduser()
     prepared = prepare(list(labels), root, recipe=experiment.recipe, cache=cache, report=report)
-    return collect(prepared, labels, report)
+    return collect(prepared, labels, experiment.recipe, report)
 
 
 def run() -> None:
@@ -91,6 +95,7 @@ def run() -> None:
     evaluate = make_evaluate(experiment.task)
     models = load_models(experiment, workdir, (d, h, w))
     each = [evaluate(v, eval_batches(scans, batch_size=experiment.batch_size))[0] for _, v in models]
+    kind = "SYNTHETIC data: " if report.synthetic else ""
     mean = np.average(each, axis=0, weights=[weight for weight, _ in models])
     rows = [(i, f"{y:.3f}", "n/a" if np.isnan(t) else f"{t:.3f}") for i, y, t in zip(scans.ids, mean, scans.target)]
     write_table(Path(OUTPUT.value), ["scan_id", "prediction", "target"], rows)
@@ -100,11 +105,7 @@ def run() -> None:
         target = scans.target[known]
         floor = np.full(known.size, np.median(target), np.float32)
         m = accuracy(Predictions([scans.subjects[i] for i in known], target, mean[known].astype(np.float32), floor))
-        low, high = m["mae_95"]
-        print(
-            f"{m['n']} with a label: MAE {m['mae']:.2f} {experiment.unit} (95 % {low:.2f}-{high:.2f}), r {m['r']:.2f}; "
-            f"median of these labels {m['floor_mae']:.2f}"
-        )
+        print(render_accuracy(f"{kind}{m['n']} with a label", m, experiment.unit))
 
 
 def main(argv: list[str]) -> None:

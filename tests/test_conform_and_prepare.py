@@ -5,6 +5,7 @@ import pytest
 
 from fedbrain.data.bids import find_scans
 from fedbrain.data.conform import Recipe, conform, conform_recipe, foreground, otsu_threshold, z_score
+from fedbrain.data.dataset import Volumes
 from fedbrain.data.nifti import ImageError, Volume, read_volume
 from fedbrain.data.prepare import prepare
 from fedbrain.data.report import Report
@@ -70,7 +71,7 @@ def test_prepare_caches_and_reports(tree, tmp_path):
     assert len(first) == 11
     assert "0 bytes" in report.left_out["unusable image"][0]
     times = {p: p.stat().st_mtime_ns for p in first.values()}
-    assert all(np.load(p).shape == RECIPE.shape for p in times)
+    assert all(x.shape == RECIPE.shape and x.dtype == np.float32 for x in Volumes(list(times), RECIPE.shape))
     again = prepare(scans, tree, recipe=RECIPE, cache=cache, report=Report("here"))
     assert {p: p.stat().st_mtime_ns for p in again.values()} == times
     assert not list(cache.glob("*.tmp"))

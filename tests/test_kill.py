@@ -58,16 +58,20 @@ def test_twenty_kills(tmp_path):
     _kill_many_times(tmp_path, kills=20, rounds=30, regimes=["federated", "centralised", "local"])
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM of a cluster"])
+def test_an_interrupted_run_says_how_to_go_on(tmp_path, number):
     """The round in progress is lost, the ones before are saved, and the last line says what to do."""
     command = [sys.executable, "-m", "fedbrain.main", "--config=configs/quickstart.py", f"--workdir={tmp_path / 'run'}"]
     sites = [f"--config.sites.{h}=synthetic('{h}', subjects=15)" for h in ("amber", "birch", "cedar")]
-    process = subprocess.Popen([*command, *sites], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*command, *sites], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     metrics = tmp_path / "run/runs/federated/repeat0-split0/metrics.jsonl"
     deadline = time.monotonic() + 120
     while not (metrics.exists() and metrics.read_text().count("\n") >= 3) and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors.decode()[-2000:]
     assert b"The same command goes on from the last round." in errors

@@ -132,13 +132,13 @@ def test_predict_on_scans_it_never_saw(finished, tmp_path):
     sorted(tree.glob("sub-*/anat/*.nii.gz"))[0].write_bytes(b"")
     done = _program("fedbrain.predict", f"--workdir={workdir}", f"--bids={tree}", f"--output={tmp_path / 'out.tsv'}")
     assert done.returncode == 0, done.stderr
-    assert "4 scans found, 3 kept, 1 left out" in done.stdout
+    assert "4 synthetic scans found, 3 kept, 1 left out" in done.stdout
     assert "0 bytes" in done.stdout
     lines = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
     assert lines[0] == ["scan_id", "prediction", "target"]
     assert len(lines) == 4
     assert [line[2] == "n/a" for line in lines[1:]] == [False, False, True]
-    assert "2 with a label: MAE" in done.stdout
+    assert "SYNTHETIC data: 2 with a label: MAE" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_trees_are_stored_as_the_scanner_does_and_read_back(tmp_path):
         assert image.get_data_dtype() == hospital.scanner.dtype
         np.testing.assert_allclose(read_volume(path).voxel_size_mm, hospital.scanner.voxel_size_mm)
         scans, report = bids(str(root))(name, recipe, tmp_path / "cache")
-        assert (len(scans), report.found) == (3, 3)
+        assert (len(scans), report.found, report.synthetic) == (3, 3, True)
         assert "sdmt_total" in (root / "phenotype/sdmt.tsv").read_text()
         sdmt, _ = bids(str(root), label="sdmt_total")(name, recipe, tmp_path / "cache")
         assert len(sdmt) == 1

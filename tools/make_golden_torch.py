@@ -3,8 +3,8 @@
     pip install torch==2.13.0 monai numpy        # in an environment of its own
     python -m tools.make_golden_torch            # about a minute and 8 GB
 
-For each network, on two images of 96^3: the output in evaluation mode; in training mode (dropout 0) the output, the
-gradient of sum (output - target)^2 / 2 as norms and random projections of every leaf, and the running statistics. Computed
+For each network, on two images of 96^3, in evaluation and in training mode (dropout 0): the output, and the gradient of
+sum (output - target)^2 / 2 as norms and random projections of every leaf; after training the running statistics. Computed
 in float64, and in float32 for how far PyTorch itself is off then: batch norm over two images amplifies rounding, so that
 some leaves of DenseNet-121's float32 gradient differ from the exact one by a per cent in any library.
 """
@@ -71,17 +71,23 @@ def golden(model: str, module: nn.Module, dtype: torch.dtype) -> dict[str, np.nd
     image, target = inputs(model)
     x = torch.from_numpy(image.transpose(0, 4, 1, 2, 3).copy()).to(dtype)
     out = {}
-    with torch.no_grad():
-        out[f"{model}:eval"] = module.eval()(x)[:, 0].numpy()
+    trained = sorted(n for n in names if not n.endswith(("/mean", "/var")))
+
+    def backward(output: torch.Tensor) -> np.ndarray:
+        module.zero_grad()
+        (0.5 * (output - torch.from_numpy(target)) ** 2).sum().backward()
+        gradients = {n: p.grad.numpy() for n, p in module.named_parameters()}
+        return np.stack([projections(n, from_torch(n, gradients[names[n]])) for n in trained])
+
+    output = module.eval()(x)[:, 0]
+    out[f"{model}:eval"] = output.detach().numpy()
+    out[f"{model}:eval_gradients"] = backward(output)
     output = module.train()(x)[:, 0]
     out[f"{model}:train"] = output.detach().numpy()
-    (0.5 * (output - torch.from_numpy(target)) ** 2).sum().backward()
-    gradients = {n: p.grad.numpy() for n, p in module.named_parameters()}
-    after = module.state_dict()
-    trained = sorted(n for n in names if names[n] in gradients)
-    running = sorted(n for n in names if n.endswith(("/mean", "/var")))
+    out[f"{model}:gradients"] = backward(output)
     out[f"{model}:gradient_names"] = np.asarray(trained)
-    out[f"{model}:gradients"] = np.stack([projections(n, from_torch(n, gradients[names[n]])) for n in trained])
+    after = module.state_dict()
+    running = sorted(n for n in names if n.endswith(("/mean", "/var")))
     out[f"{model}:running_names"] = np.asarray(running)
     out[f"{model}:running"] = np.stack([projections(n, after[names[n]].numpy()) for n in running])
     return out

@@ -81,6 +81,12 @@ def find_scans(root: Path, pattern: str = "T1w", *, pipeline: str = "", datatype
     return scans
 
 
+def is_synthetic(root: Path) -> bool:
+    """Whether `dataset_description.json` says that `fedbrain.synthesise` made the images."""
+    path = root / "dataset_description.json"
+    return path.is_file() and "fedbrain.synthesise" in path.read_text(encoding="utf-8-sig")
+
+
 def one_per_session(scans: list[Scan]) -> tuple[list[Scan], list[Scan]]:
     """(chosen, others): of several images of a session the one with the fewest entities, then the first by name.
 

@@ -23,16 +23,19 @@ class Scans:
 
 
 class Volumes(Sequence[np.ndarray]):
-    """Prepared volumes on disk, memory-mapped when asked for."""
+    """Prepared volumes on disk: raw float32 of one shape, read when asked for.
 
-    def __init__(self, paths: Sequence[Path]):
-        self.paths = tuple(paths)
+    Raw, because the header of a `.npy` file is parsed by `ast`, which fails now and then in threads (CPython 3.11).
+    """
+
+    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int]):
+        self.paths, self.shape = tuple(paths), shape
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index):
-        return np.load(self.paths[index], mmap_mode="r", allow_pickle=False)
+        return np.fromfile(self.paths[index], np.float32).reshape(self.shape)
 
 
 class _View(Sequence[np.ndarray]):

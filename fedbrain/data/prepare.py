@@ -1,7 +1,7 @@
 """Prepares scans once: conformed volumes on disk, keyed by a fingerprint of input file and recipe.
 
-A prepared volume is one `.npy` file of float32, read by memory map. It is written to a temporary name and renamed, so a
-killed run leaves no half file behind, and a changed scan or recipe gets another name.
+A prepared volume is one file of raw float32 in C order, of the recipe's shape. It is written to a temporary name and
+renamed, so a killed run leaves no half file behind, and a changed scan or recipe gets another name.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def prepare_scan(scan: Scan, mask: Path | None, *, recipe: Recipe, cache: Path) 
       ImageError: when the scan or its mask cannot be used.
     """
     require_file(scan.path)
-    target = cache / f"{scan.id}_{fingerprint([p for p in (scan.path, mask) if p], recipe)}.npy"
+    target = cache / f"{scan.id}_{fingerprint([p for p in (scan.path, mask) if p], recipe)}.f32"
     if target.exists():
         return target, ""
     volume = read_volume(scan.path)
@@ -44,8 +44,7 @@ def prepare_scan(scan: Scan, mask: Path | None, *, recipe: Recipe, cache: Path) 
     except ImageError as error:
         raise ImageError(f"{scan.path}: {error}.") from None
     temporary = target.with_suffix(f".{os.getpid()}.{id(data)}.tmp")
-    with temporary.open("wb") as file:
-        np.save(file, data)
+    np.ascontiguousarray(data, np.float32).tofile(temporary)
     temporary.replace(target)
     note = f"{scan.path}: {volume.non_finite} voxels were NaN or infinite and became 0." if volume.non_finite else ""
     return target, note

@@ -11,6 +11,7 @@ class Report:
     site: str
     found: int = 0
     kept: int = 0
+    synthetic: bool = False  # images of no real person
     left_out: dict[str, list[str]] = field(default_factory=dict)  # reason -> one sentence each
     notes: dict[str, list[str]] = field(default_factory=dict)  # what was kept, but worth knowing
 
@@ -25,12 +26,13 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "site": self.site, "found": self.found, "kept": self.kept,
+            "site": self.site, "synthetic": self.synthetic, "found": self.found, "kept": self.kept,
             "left_out": dict(self.left_out), "notes": dict(self.notes),
         }  # fmt: skip
 
     def __str__(self) -> str:
-        lines = [f"{self.site}: {self.found} scans found, {self.kept} kept, {self.found - self.kept} left out"]
+        kind = "synthetic scans" if self.synthetic else "scans"
+        lines = [f"{self.site}: {self.found} {kind} found, {self.kept} kept, {self.found - self.kept} left out"]
         for title, group in (("left out", self.left_out), ("note", self.notes)):
             for reason, sentences in group.items():
                 lines.append(f"  {title}: {len(sentences)} x {reason}, for instance: {sentences[0]}")

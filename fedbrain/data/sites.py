@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fedbrain.data.bids import Scan, find_scans, one_per_session
+from fedbrain.data.bids import Scan, find_scans, is_synthetic, one_per_session
 from fedbrain.data.conform import Recipe, conform
 from fedbrain.data.dataset import Scans, Volumes
 from fedbrain.data.labels import Contradiction, Lookup, make_lookup, rows_without_scan
@@ -41,7 +41,7 @@ def bids(root: str, label: str = "age", pattern: str = "T1w", pipeline: str = ""
         scans, report = labelled_scans(Path(root), name, label=label, pattern=pattern, pipeline=pipeline)
         known: dict[Scan, float | None] = {s: v for s, v in scans.items() if v is not None}
         prepared = prepare(list(known), Path(root), recipe=recipe, cache=cache, report=report)
-        return collect(prepared, known, report)
+        return collect(prepared, known, recipe, report)
 
     return load
 
@@ -50,7 +50,7 @@ def labelled_scans(
     root: Path, name: str, *, label: str, pattern: str, pipeline: str, keep_unlabelled: bool = False
 ) -> tuple[dict[Scan, float | None], Report]:
     """Scans of a BIDS tree with their labels; those that cannot be used are in the report with the reason."""
-    report = Report(name)
+    report = Report(name, synthetic=is_synthetic(root))
     found = find_scans(root, pattern, pipeline=pipeline)
     report.found = len(found)
     chosen, others = one_per_session(found)
@@ -84,12 +84,14 @@ def _label(scan: Scan, lookup: Lookup, label: str, report: Report, *, quiet: boo
     return None
 
 
-def collect(prepared: dict[Scan, Path], labels: dict[Scan, float | None], report: Report) -> tuple[Scans, Report]:
+def collect(
+    prepared: dict[Scan, Path], labels: dict[Scan, float | None], recipe: Recipe, report: Report
+) -> tuple[Scans, Report]:
     """Prepared scans with their labels, NaN where there is none, as one set; completes the report."""
     scans = list(prepared)
     report.kept = len(scans)
     target = np.asarray([math.nan if labels[s] is None else labels[s] for s in scans], np.float32)
-    volumes = Volumes([prepared[s] for s in scans])
+    volumes = Volumes([prepared[s] for s in scans], recipe.shape)
     return Scans(tuple(s.id for s in scans), tuple(s.subject for s in scans), target, volumes), report
 
 
@@ -132,7 +134,7 @@ def synthetic(hospital: str, subjects: int = 100, seed: int = 0) -> Site:
             volumes = list(tqdm(pool.map(scan, people), f"{name}: synthesise", subjects, unit="scan", leave=False))
         ids = tuple(p.id for p in people)
         target = np.asarray([p.age_years for p in people], np.float32)
-        return Scans(ids, ids, target, volumes), Report(name, found=subjects, kept=subjects)
+        return Scans(ids, ids, target, volumes), Report(name, found=subjects, kept=subjects, synthetic=True)
 
     return load
 

@@ -24,6 +24,13 @@ def _align(rows: list[list[str]]) -> list[str]:
     ]
 
 
+def render_accuracy(name: str, m: dict[str, Any], unit: str) -> str:
+    """One line: MAE with its interval, r and the floor."""
+    low, high = m["mae_95"]
+    interval = f"(95 % {low:.2f}-{high:.2f})"
+    return f"{name}: MAE {m['mae']:.2f} {unit} {interval}, r {m['r']:.2f}; median predictor {m['floor_mae']:.2f}"
+
+
 def render_table(results: dict[str, Any]) -> str:
     """Text for people: every regime, per client, pooled by test scans and macro."""
     unit, kind = results["unit"], "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
