@@ -4,9 +4,9 @@ Everything that decides what comes next is in the checkpoint or a function of (s
 in the same bits as one that was not.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fedbrain.build import Experiment
-from fedbrain.data.dataset import Scans, shape_of
+from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import eval_batches, example_batch, pipeline_seed, train_batches
 from fedbrain.data.regimes import Federation
 from fedbrain.evaluate import Evaluate, make_evaluate
@@ -40,6 +40,16 @@ class Snapshot(NamedTuple):
     selection: Selection
     best_server: ServerState
     best_clients: list[ClientState]
+
+
+class Setting(NamedTuple):
+    """What stays the same from round to round."""
+
+    federation: Federation
+    names: list[str]  # of the members, sorted
+    experiment: Experiment
+    machine: Machine
+    seed: int  # of sampling, shuffling, augmentation and dropout
 
 
 class Trained(NamedTuple):
@@ -82,16 +92,68 @@ def first_snapshot(experiment: Experiment, members: int, shape: tuple[int, int, 
     return Snapshot(server, clients, start(), server, clients)
 
 
-def validate(
-    machine: Machine, experiment: Experiment, snapshot: Snapshot, valid: Mapping[str, Scans]
-) -> dict[str, tuple[float, int]]:
+def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client]:
+    """The round's clients with their batches and keys, functions of (seed, round, name) alone."""
+    experiment, seed = setting.experiment, setting.seed
+    key = jax.random.fold_in(jax.random.key(seed), round)
+    states = dict(zip(setting.names, snapshot.clients))
+    cohort = []
+    for name in sample_cohort(setting.names, experiment.clients_per_round, seed=seed, round=round):
+        scans = setting.federation.members[name].train
+        shuffle = pipeline_seed(seed, round, name)
+        batches = train_batches(
+            scans, batch_size=experiment.batch_size, epochs=experiment.epochs, seed=shuffle, augment=experiment.augment
+        )
+        cohort.append(Client(name, len(scans), states[name], jax.random.fold_in(key, pipeline_seed(name)), batches))
+    return cohort
+
+
+def validate(setting: Setting, snapshot: Snapshot) -> dict[str, tuple[float, int]]:
     """(sum of losses, scans) of the aggregated model on each member's validation set."""
-    sums = {}
-    for (name, scans), state in zip(valid.items(), snapshot.clients):
+    experiment, sums = setting.experiment, {}
+    for name, state in zip(setting.names, snapshot.clients):
         variables = experiment.algorithm.client_variables(snapshot.server, state)
-        _, losses = machine.evaluate(variables, eval_batches(scans, batch_size=experiment.batch_size))
+        batches = eval_batches(setting.federation.members[name].valid, batch_size=experiment.batch_size)
+        _, losses = setting.machine.evaluate(variables, batches)
         sums[name] = float(losses.astype(np.float64).sum()), losses.size
     return sums
+
+
+def judge(setting: Setting, snapshot: Snapshot, round: int, valid_loss: float) -> Snapshot:
+    """Takes the round's validation loss into account: the best model so far, and the next learning rate."""
+    experiment = setting.experiment
+    selection = observe(snapshot.selection, valid_loss, round=round, patience=experiment.patience)
+    scale = float(selection.learning_rate_scale) * experiment.schedule(round, experiment.rounds)
+    server = snapshot.server._replace(learning_rate_scale=np.asarray(scale, np.float32))
+    snapshot = snapshot._replace(server=server, selection=selection)
+    if int(selection.best_round) == round:
+        snapshot = snapshot._replace(best_server=server, best_clients=snapshot.clients)
+    return snapshot
+
+
+def one_round(setting: Setting, snapshot: Snapshot, round: int) -> tuple[Snapshot, dict[str, Any]]:
+    """Runs a round and returns what it leads to, and a line for the log."""
+    cohort = make_cohort(setting, snapshot, round)
+    example = example_batch(shape_of([m.train for m in setting.federation.members.values()]), setting.experiment.batch_size)
+    server, states, info = setting.machine.run_round(snapshot.server, cohort, example)
+    names = [client.name for client in cohort]
+    returned = dict(zip(names, states))
+    clients = [returned.get(n, s) for n, s in zip(setting.names, snapshot.clients)]
+    snapshot = snapshot._replace(server=server, clients=clients)
+    sums = validate(setting, snapshot)
+    loss = sum(s for s, _ in sums.values()) / max(1, sum(n for _, n in sums.values()))
+    snapshot = judge(setting, snapshot, round, loss)
+    each = {name: dict(zip(names, np.asarray(info[name]).tolist())) for name in ("steps", "delta_norm", "cosine")}
+    return snapshot, {
+        "round": round,
+        "best_round": int(snapshot.selection.best_round),
+        "learning_rate_scale": float(snapshot.server.learning_rate_scale),  # of the next round
+        "train_loss": {n: float(s / max(c, 1)) for n, s, c in zip(names, info["loss"], info["count"])},
+        "valid_loss": loss,
+        "valid_loss_by_client": {n: s / max(c, 1) for n, (s, c) in sums.items()},
+        **each,
+        "diversity": float(info["diversity"]),
+    }
 
 
 def train(
@@ -106,63 +168,29 @@ def train(
       folder: of this federation's checkpoints and metrics.
       seed: of sampling, shuffling, augmentation and dropout.
       title: of the progress bar.
+
+    Raises:
+      ValueError: when no round had a finite validation loss.
     """
-    names = sorted(federation.members)
-    valid = {name: federation.members[name].valid for name in names}
-    shape = shape_of([m.train for m in federation.members.values()])
-    example = example_batch(shape, experiment.batch_size)
-    root = jax.random.key(seed)
+    setting = Setting(federation, sorted(federation.members), experiment, machine, seed)
+    first = first_snapshot(experiment, len(setting.names), shape_of([m.train for m in federation.members.values()]))
     checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
-    done, snapshot = checkpoints.restore_latest(first := first_snapshot(experiment, len(names), shape)) or (0, first)
+    done, snapshot = checkpoints.restore_latest(first) or (0, first)
     metrics = MetricsLog(folder / "metrics.jsonl", rounds=done)
-    write_json(folder / "members.json", names)
-
-    def client(name: str, round: int) -> Client:
-        member = federation.members[name]
-        number = pipeline_seed(name)
-        batches = train_batches(
-            member.train, batch_size=experiment.batch_size, epochs=experiment.epochs,
-            seed=pipeline_seed(seed, round, name), augment=experiment.augment,
-        )  # fmt: skip
-        key = jax.random.fold_in(jax.random.fold_in(root, round), number)
-        return Client(name, len(member.train), snapshot.clients[names.index(name)], key, batches)
-
-    def one_round(snapshot: Snapshot, round: int) -> tuple[Snapshot, dict]:
-        cohort = sample_cohort(names, experiment.clients_per_round, seed=seed, round=round)
-        server, states, info = machine.run_round(snapshot.server, [client(n, round) for n in cohort], example)
-        returned = dict(zip(cohort, states))
-        clients = [returned.get(n, s) for n, s in zip(names, snapshot.clients)]
-        snapshot = snapshot._replace(server=server, clients=clients)
-        sums = validate(machine, experiment, snapshot, valid)
-        loss = sum(s for s, _ in sums.values()) / max(1, sum(n for _, n in sums.values()))
-        selection = observe(snapshot.selection, loss, round=round, patience=experiment.patience)
-        scale = float(selection.learning_rate_scale) * experiment.schedule(round, experiment.rounds)
-        server = server._replace(learning_rate_scale=np.asarray(scale, np.float32))
-        snapshot = snapshot._replace(server=server, selection=selection)
-        if int(selection.best_round) == round:
-            snapshot = snapshot._replace(best_server=server, best_clients=clients)
-        train_loss = {n: float(s / max(c, 1)) for n, s, c in zip(cohort, info["loss"], info["count"])}
-        line = {
-            "round": round, "valid_loss": loss, "best_round": int(selection.best_round),
-            "learning_rate_scale": scale, "train_loss": train_loss,
-            "valid_loss_by_client": {n: s / max(c, 1) for n, (s, c) in sums.items()},
-            "steps": dict(zip(cohort, np.asarray(info["steps"], int).tolist())),
-            "delta_norm": dict(zip(cohort, info["delta_norm"].tolist())),
-            "cosine": dict(zip(cohort, info["cosine"].tolist())), "diversity": float(info["diversity"]),
-        }  # fmt: skip
-        return snapshot, line
-
+    write_json(folder / "members.json", setting.names)
     with tqdm(total=experiment.rounds, initial=done, desc=title, unit="round") as bar:
         try:
             for round in range(done + 1, experiment.rounds + 1):
                 if should_stop(snapshot.selection, experiment.patience):
                     break
-                snapshot, line = one_round(snapshot, round)
+                snapshot, line = one_round(setting, snapshot, round)
                 metrics.write(line)
                 checkpoints.save(round, snapshot)
                 bar.set_postfix(valid=f"{line['valid_loss']:.2f}", best=line["best_round"])
                 bar.update()
         finally:
             checkpoints.close()
-    steps = sum(sum(line["steps"].values()) for line in MetricsLog.read(metrics.path))
-    return Trained(members_variables(experiment, names, snapshot), snapshot.selection, steps)
+    if int(snapshot.selection.best_round) < 0:
+        raise ValueError(f"{folder}: expected a finite validation loss in some round, got none. Lower the learning rate.")
+    steps = sum(int(sum(line["steps"].values())) for line in MetricsLog.read(metrics.path))
+    return Trained(members_variables(experiment, setting.names, snapshot), snapshot.selection, steps)

@@ -7,11 +7,14 @@ import signal
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags
 from ml_collections import config_flags
 
 from fedbrain import build, startup
+from fedbrain.build import Experiment
+from fedbrain.data.dataset import Scans
 from fedbrain.data.tables import write_table
 from fedbrain.experiment import Run, combine_splits, fingerprints, load_clients, run_repeat
 from fedbrain.federation import make_machine
@@ -51,36 +54,37 @@ def draw_figures(workdir: Path, runs: list[Run], judged: list[Judged], *, unit: 
         figures.predictions(path, tests, title=regime, unit=unit, synthetic=synthetic)
 
 
-def run(config, workdir: Path) -> None:
+def train_and_report(experiment: Experiment, clients: dict[str, Scans], workdir: Path, *, synthetic: bool) -> dict[str, Any]:
+    """Trains every regime on every split, and writes what came out."""
+    machine = make_machine(experiment)
+    repeats = [run_repeat(experiment, machine, clients, workdir=workdir, repeat=r) for r in range(experiment.repeats)]
+    runs = [run for repeat in repeats for run in repeat]
+    judged = [combine_splits(repeat) for repeat in repeats]
+    results = {
+        "unit": experiment.unit,
+        "synthetic": synthetic,
+        "local_steps": {m: sum(r.trained.local_steps for r in runs if r.regime == m) for m in experiment.regimes},
+        "variables_sha256": {f"{r.folder.parent.name}/{r.folder.name}": tree_digest(r.trained.variables) for r in runs},
+        **summarise(judged),
+    }
+    write_json(workdir / "results.json", results)
+    write_predictions(workdir, runs)
+    draw_figures(workdir, runs, judged, unit=experiment.unit, synthetic=synthetic)
+    return results
+
+
+def run(config: Any, workdir: Path) -> None:
     """The story of an experiment."""
     experiment = build.read(config)
     clients, reports = load_clients(experiment)
     for report in reports:
         print(report)
-    lock = claim(workdir, {"config": config.to_dict(), "data": fingerprints(clients)})
-    write_json(workdir / "data_report.json", [report.as_dict() for report in reports])
-
-    synthetic = any(report.synthetic for report in reports)
-    machine = make_machine(experiment)
-    repeats = [run_repeat(experiment, machine, clients, workdir=workdir, repeat=r) for r in range(experiment.repeats)]
-    runs = [run for repeat in repeats for run in repeat]
-    judged = [combine_splits(repeat) for repeat in repeats]
-
-    steps = {regime: sum(r.trained.local_steps for r in runs if r.regime == regime) for regime in experiment.regimes}
-    digests = {f"{r.folder.parent.name}/{r.folder.name}": tree_digest(r.trained.variables) for r in runs}
-    about = {
-        "unit": experiment.unit,
-        "synthetic": synthetic,
-        "local_steps": steps,
-        "variables_sha256": digests,
-    }
-    results = about | summarise(judged)
-    write_json(workdir / "results.json", results)
-    write_predictions(workdir, runs)
-    draw_figures(workdir, runs, judged, unit=experiment.unit, synthetic=synthetic)
+    with claim(workdir, {"config": config.to_dict(), "data": fingerprints(clients)}):
+        write_json(workdir / "data_report.json", [report.as_dict() for report in reports])
+        synthetic = any(report.synthetic for report in reports)
+        results = train_and_report(experiment, clients, workdir, synthetic=synthetic)
     print(render_table(results))
-    print(f"Local steps in all: {steps}. Results, figures and models: {workdir}")
-    lock.close()
+    print(f"Local steps in all: {results['local_steps']}. Results, figures and models: {workdir}")
 
 
 def main(argv: list[str]) -> None:

@@ -130,11 +130,12 @@ def test_metrics_of_lost_rounds_are_taken_back(tmp_path):
 
 
 def test_a_work_directory_holds_one_experiment_and_one_process(tmp_path):
-    lock = claim(tmp_path, {"config": {"seed": 0, "x": (1, 2)}})
-    with pytest.raises(ValueError, match="another process is at work"):
-        claim(tmp_path, {"config": {"seed": 0, "x": (1, 2)}})
-    lock.close()
-    claim(tmp_path, {"config": {"seed": 0, "x": (1, 2)}}).close()
-    with pytest.raises(ValueError, match=r"another experiment \(config.seed: 0 -> 1\)"):
-        claim(tmp_path, {"config": {"seed": 1, "x": (1, 2)}})
+    same = {"config": {"seed": 0, "x": (1, 2)}}
+    with claim(tmp_path, same), pytest.raises(ValueError, match="another process is at work"), claim(tmp_path, same):
+        pass
+    with claim(tmp_path, same):
+        pass
+    other = {"config": {"seed": 1, "x": (1, 2)}}
+    with pytest.raises(ValueError, match=r"another experiment \(config.seed: 0 -> 1\)"), claim(tmp_path, other):
+        pass
     assert differences({"a": 1}, {"b": 2}) == ["a: 1 -> None", "b: None -> 2"]

@@ -158,3 +158,11 @@ def test_mistakes_on_the_command_line_end_in_one_sentence(arguments, message, tm
     assert done.returncode != 0
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_diverged_training_is_not_sold_as_a_result(finished, tmp_path):
+    c = config(finished[1], rounds=2)
+    c.regimes = ("federated",)
+    c.client.optimizer = "sgd(1e30)"
+    with pytest.raises(ValueError, match=r"expected a finite validation loss.*Lower the learning rate"):
+        main.run(c, tmp_path / "run")

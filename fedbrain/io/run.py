@@ -3,7 +3,8 @@
 import fcntl
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -37,27 +38,21 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
     return [] if old == new else [f"{name}: {old} -> {new}"]
 
 
-def claim(workdir: Path, identity: Mapping[str, Any]) -> TextIO:
-    """Opens a work directory for one process and one experiment.
+@contextmanager
+def claim(workdir: Path, identity: Mapping[str, Any]) -> Iterator[None]:
+    """Holds a work directory for one process and one experiment.
 
     Args:
       workdir: created when it is not there.
       identity: the configuration and the data's fingerprint; a resumed run must bring the same.
 
-    Returns:
-      A lock that lasts as long as it is referenced.
-
     Raises:
       ValueError: when another process runs here, or the directory holds another experiment.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    lock = (workdir / ".lock").open("w")
-    try:
+    with (workdir / ".lock").open("w") as lock:
         _require_same(workdir, lock, clean(identity))
-    except ValueError:
-        lock.close()
-        raise
-    return lock
+        yield
 
 
 def _require_same(workdir: Path, lock: TextIO, identity: Any) -> None:
