@@ -61,6 +61,13 @@ def test_not_a_bids_tree(tmp_path):
         find_scans(tmp_path / "missing")
 
 
+def test_a_column_that_is_in_no_table_is_one_sentence(tree):
+    with pytest.raises(ValueError, match="expected a column 'Age' in its tables, got: age, participant_id"):
+        labelled_scans(tree, "here", label="Age", pattern="T1w", pipeline="")
+    labels, _ = labelled_scans(tree, "here", label="Age", pattern="T1w", pipeline="", keep_unlabelled=True)
+    assert list(labels.values()) == [None] * 12
+
+
 def test_every_scan_is_accounted_for(tree):
     """No row, no image, an unreadable label, a second run: each has its reason, and the counts add up."""
     _touch(tree, "sub-90/anat/sub-90_T1w.nii.gz", "sub-00/anat/sub-00_run-2_T1w.nii.gz")

@@ -75,6 +75,7 @@ def test_prepare_caches_and_reports(tree, tmp_path):
     again = prepare(scans, tree, recipe=RECIPE, cache=cache, report=Report("here"))
     assert {p: p.stat().st_mtime_ns for p in again.values()} == times
     assert not list(cache.glob("*.tmp"))
+    assert not report.notes
 
     save_volume(scans[1].path, brain(99))
     changed = prepare(scans, tree, recipe=RECIPE, cache=cache, report=Report("here"))
@@ -107,3 +108,14 @@ def test_reading_and_conforming_a_file(tree):
 def test_impossible_recipes(arguments):
     with pytest.raises(ValueError, match="Expected voxel_size_mm"):
         conform_recipe(*arguments)
+
+
+def test_notes_are_told_again_when_the_volume_comes_from_the_cache(tree, tmp_path):
+    data = brain().astype(np.float32)
+    data[0, 0, :3] = np.nan
+    scan = find_scans(tree)[0]
+    save_volume(scan.path, data)
+    for _ in range(2):
+        report = Report("here")
+        prepare([scan], tree, recipe=RECIPE, cache=tmp_path / "cache", report=report)
+        assert report.notes["non-finite voxels"] == [f"{scan.path}: 3 voxels were NaN or infinite and became 0."]

@@ -112,3 +112,17 @@ def test_a_singular_affine_is_refused(tmp_path):
     nib.save(image, tmp_path / "a.nii.gz")
     with pytest.raises(ImageError, match="a.nii.gz: expected an affine"):
         read_volume(tmp_path / "a.nii.gz")
+
+
+def test_an_image_without_orientation_is_kept_and_told(tmp_path):
+    image = nib.Nifti1Image(brain(), None)
+    image.set_qform(None, code=0)
+    image.set_sform(None, code=0)
+    nib.save(image, tmp_path / "a.nii.gz")
+    assert not read_volume(tmp_path / "a.nii.gz").oriented
+    assert read_volume(save_volume(tmp_path / "b.nii.gz", brain())).oriented
+
+
+def test_an_empty_axis_is_refused(tmp_path):
+    with pytest.raises(ImageError, match="one 3-D volume"):
+        read_volume(save_volume(tmp_path / "a.nii.gz", np.zeros((4, 0, 4), np.int16)))

@@ -118,6 +118,18 @@ def make_lookup(root: Path, column: str) -> Lookup:
     return lookup
 
 
+def known_columns(root: Path) -> set[str]:
+    """All columns of the tables that labels are looked for in."""
+    patterns = (
+        "phenotype/*.tsv",
+        "sub-*/*_sessions.tsv",
+        "sub-*/*_scans.tsv",
+        "sub-*/ses-*/*_scans.tsv",
+        "participants.tsv",
+    )
+    return {column for pattern in patterns for path in root.glob(pattern) for column in _header(path) if column}
+
+
 def rows_without_scan(root: Path, scans: list[Scan]) -> list[str]:
     """Participants that participants.tsv lists and no image shows."""
     path = root / "participants.tsv"

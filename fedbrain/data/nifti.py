@@ -24,7 +24,8 @@ class Volume(NamedTuple):
     data: Float[np.ndarray, "x y z"]  # float32
     affine: Float[np.ndarray, "4 4"]  # voxel index -> mm
     voxel_size_mm: tuple[float, float, float]
-    non_finite: int  # voxels that were NaN or infinite and are now 0
+    non_finite: int = 0  # voxels that were NaN or infinite and are now 0
+    oriented: bool = True  # False: the header has neither sform nor qform, and LAS order is assumed
 
 
 def require_file(path: Path) -> None:
@@ -68,7 +69,8 @@ def read_volume(path: Path) -> Volume:
     if data.min() == data.max():
         raise ImageError(f"{path}: expected an image with contrast, got {data.flat[0]} everywhere.")
     x, y, z = (float(v) for v in np.linalg.norm(affine[:3, :3], axis=0))
-    return Volume(data, affine, (x, y, z), non_finite)
+    oriented = bool(image.header["sform_code"] or image.header["qform_code"])
+    return Volume(data, affine, (x, y, z), non_finite, oriented)
 
 
 def _load(path: Path) -> Any:
@@ -90,7 +92,7 @@ def _first_line(error: Exception) -> str:
 
 def _three_dimensional(path: Path, image: Any) -> np.ndarray:
     shape = image.shape
-    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
+    if len(shape) < 3 or 0 in shape or any(n != 1 for n in shape[3:]):
         raise ImageError(f"{path}: expected one 3-D volume, got shape {shape}. Extract or average the volumes first.")
     dtype = image.get_data_dtype()
     if dtype.fields is not None or np.issubdtype(dtype, np.complexfloating):

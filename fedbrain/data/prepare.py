@@ -27,16 +27,17 @@ def fingerprint(paths: list[Path], recipe: Recipe) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def prepare_scan(scan: Scan, mask: Path | None, *, recipe: Recipe, cache: Path) -> tuple[Path, str]:
-    """Returns (prepared file, note); makes the file when it is not there yet.
+def prepare_scan(scan: Scan, mask: Path | None, *, recipe: Recipe, cache: Path) -> tuple[Path, dict[str, str]]:
+    """Returns (prepared file, notes by reason); makes the file when it is not there yet.
 
     Raises:
       ImageError: when the scan or its mask cannot be used.
     """
     require_file(scan.path)
     target = cache / f"{scan.id}_{fingerprint([p for p in (scan.path, mask) if p], recipe)}.f32"
+    told = target.with_suffix(".json")
     if target.exists():
-        return target, ""
+        return target, json.loads(told.read_text()) if told.exists() else {}
     volume = read_volume(scan.path)
     brain = None if mask is None else _read_mask(mask, volume)
     try:
@@ -45,9 +46,20 @@ def prepare_scan(scan: Scan, mask: Path | None, *, recipe: Recipe, cache: Path) 
         raise ImageError(f"{scan.path}: {error}.") from None
     temporary = target.with_suffix(f".{os.getpid()}.{id(data)}.tmp")
     np.ascontiguousarray(data, np.float32).tofile(temporary)
+    notes = _notes(scan.path, volume)
+    if notes:
+        told.write_text(json.dumps(notes))
     temporary.replace(target)
-    note = f"{scan.path}: {volume.non_finite} voxels were NaN or infinite and became 0." if volume.non_finite else ""
-    return target, note
+    return target, notes
+
+
+def _notes(path: Path, volume: Volume) -> dict[str, str]:
+    notes = {}
+    if volume.non_finite:
+        notes["non-finite voxels"] = f"{path}: {volume.non_finite} voxels were NaN or infinite and became 0."
+    if not volume.oriented:
+        notes["no orientation in the header"] = f"{path}: neither sform nor qform is set; LAS order was assumed."
+    return notes
 
 
 def _read_mask(path: Path, volume: Volume) -> np.ndarray:
@@ -80,9 +92,9 @@ def prepare(scans: list[Scan], root: Path, *, recipe: Recipe, cache: Path, repor
             if isinstance(outcome, ImageError):
                 report.leave_out("unusable image", str(outcome))
                 continue
-            prepared[scan], note = outcome
-            if note:
-                report.note("non-finite voxels", note)
+            prepared[scan], notes = outcome
+            for reason, sentence in notes.items():
+                report.note(reason, sentence)
     return prepared
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from fedbrain.data.bids import Scan, find_scans, is_synthetic, one_per_session
 from fedbrain.data.conform import Recipe, conform
 from fedbrain.data.dataset import Scans, Volumes
-from fedbrain.data.labels import Contradiction, Lookup, make_lookup, rows_without_scan
+from fedbrain.data.labels import Contradiction, Lookup, known_columns, make_lookup, rows_without_scan
 from fedbrain.data.nifti import Volume
 from fedbrain.data.prepare import prepare
 from fedbrain.data.report import Report
@@ -56,6 +56,9 @@ def labelled_scans(
     chosen, others = one_per_session(found)
     for scan in others:
         report.leave_out("another image of the same session was chosen", str(scan.path))
+    column, have = label.rpartition(":")[2], sorted(known_columns(root))
+    if not keep_unlabelled and column not in have:
+        raise ValueError(f"{root}: expected a column {column!r} in its tables, got: {', '.join(have) or 'no table at all'}.")
     lookup = make_lookup(root, label)
     labels: dict[Scan, float | None] = {}
     for scan in chosen:
