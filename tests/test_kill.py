@@ -13,6 +13,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+# A shell's background jobs ignore Ctrl-C, and their children inherit that: take it back, then become the program.
+OBEY = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
 
 def _start(workdir, cache, rounds, regimes):
     command = [sys.executable, "-m", "tests.experiment_under_test", str(workdir), str(cache), str(rounds), *regimes]
@@ -61,12 +67,10 @@ def test_twenty_kills(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM of a cluster"])
 def test_an_interrupted_run_says_how_to_go_on(tmp_path, number):
     """The round in progress is lost, the ones before are saved, and the last line says what to do."""
-    command = [sys.executable, "-m", "fedbrain.main", "--config=configs/quickstart.py", f"--workdir={tmp_path / 'run'}"]
+    command = [sys.executable, "-c", OBEY, "-m", "fedbrain.main", "--config=configs/quickstart.py"]
     sites = [f"--config.sites.{h}=synthetic('{h}', subjects=15)" for h in ("amber", "birch", "cedar")]
-    process = subprocess.Popen(
-        [*command, *sites], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
-    )  # fmt: skip
+    command += [f"--workdir={tmp_path / 'run'}", *sites]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     metrics = tmp_path / "run/runs/federated/repeat0-split0/metrics.jsonl"
     deadline = time.monotonic() + 120
     while not (metrics.exists() and metrics.read_text().count("\n") >= 3) and time.monotonic() < deadline:
