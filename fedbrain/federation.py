@@ -18,6 +18,7 @@ from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import eval_batches, example_batch, pipeline_seed, train_batches
 from fedbrain.data.regimes import Federation
 from fedbrain.evaluate import Evaluate, make_evaluate
+from fedbrain.io import interrupt
 from fedbrain.io.checkpoint import Checkpoints
 from fedbrain.io.run import MetricsLog, write_json
 from fedbrain.round import Client, make_round
@@ -104,7 +105,8 @@ def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client
         batches = train_batches(
             scans, batch_size=experiment.batch_size, epochs=experiment.epochs, seed=shuffle, augment=experiment.augment
         )
-        cohort.append(Client(name, len(scans), states[name], jax.random.fold_in(key, pipeline_seed(name)), batches))
+        client_key = jax.random.fold_in(key, pipeline_seed(name))
+        cohort.append(Client(name, len(scans), states[name], client_key, interrupt.watched(batches)))
     return cohort
 
 
@@ -183,6 +185,7 @@ def train(
             for round in range(done + 1, experiment.rounds + 1):
                 if should_stop(snapshot.selection, experiment.patience):
                     break
+                interrupt.check()
                 snapshot, line = one_round(setting, snapshot, round)
                 metrics.write(line)
                 checkpoints.save(round, snapshot)

@@ -3,7 +3,6 @@
 The same command resumes an interrupted run.
 """
 
-import signal
 import sys
 import warnings
 from pathlib import Path
@@ -18,6 +17,7 @@ from fedbrain.data.dataset import Scans
 from fedbrain.data.tables import write_table
 from fedbrain.experiment import Run, combine_splits, fingerprints, load_clients, run_repeat
 from fedbrain.federation import make_machine
+from fedbrain.io import interrupt
 from fedbrain.io.checkpoint import tree_digest
 from fedbrain.io.run import MetricsLog, claim, write_json
 from fedbrain.report import figures
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Expected only flags, got {argv[1:]}.")
     startup.configure()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's notice is a Ctrl-C
+    interrupt.install()
     warnings.filterwarnings("ignore", module="orbax|flax")
     name = Path(flags.FLAGS["config"].config_filename).stem  # pyright: ignore[reportAttributeAccessIssue]
     try:

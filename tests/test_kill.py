@@ -78,6 +78,7 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path, number):
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors.decode()[-2000:]
+    assert b"Stopping at the next batch" in errors
     assert b"The same command goes on from the last round." in errors
     assert b"Traceback" not in errors
     steps = tmp_path / "run/runs/federated/repeat0-split0/checkpoints/manifests"
