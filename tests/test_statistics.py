@@ -93,3 +93,12 @@ def test_results_and_table():
     assert text.startswith("SYNTHETIC")
     assert "no clear difference" in text
     assert "over 2 splits" in text
+    assert "nan" not in text
+
+
+def test_what_is_not_defined_is_not_a_number_in_the_table():
+    flat = _predictions(3, slope=0.0, noise=0.0)
+    results = summarise([{"federated": {"a": {"valid": flat, "test": flat}}}])
+    text = render_table(results | {"unit": "years", "synthetic": False})
+    assert "n/a" in text
+    assert "nan" not in text

@@ -17,8 +17,10 @@ Judged = Mapping[str, Mapping[str, Mapping[str, Predictions]]]
 
 
 def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Unweighted mean over sites: every hospital counts the same."""
-    return {k: float(np.nanmean([s[k] for s in per_site.values()])) for k in ("mae", "rmse", "r2", "r", "floor_mae")}
+    """Unweighted mean over the sites where a number is defined: every hospital counts the same."""
+    names = ("mae", "rmse", "r2", "r", "floor_mae")
+    defined = {k: [s[k] for s in per_site.values() if np.isfinite(s[k])] for k in names}
+    return {k: float(np.mean(values)) if values else float("nan") for k, values in defined.items()}
 
 
 def regime_results(sites: Mapping[str, Mapping[str, Predictions]]) -> dict[str, Any]:

@@ -1,20 +1,32 @@
 """The table at the end of a run."""
 
+import math
 from typing import Any
 
 HEADER = ("", "n", "MAE", "95 %", "RMSE", "R2", "r", "p", "floor", "gap slope", "corrected")
 
 
+def _number(value: float, form: str = ".2f") -> str:
+    return format(value, form) if math.isfinite(value) else "n/a"
+
+
+def _p_value(p: float | None) -> str:
+    return "" if p is None else "<.001" if p < 0.001 else _number(p, ".3f")
+
+
 def _row(name: str, m: dict[str, Any]) -> list[str]:
     low, high = m.get("mae_95", (None, None))
-    gap = m.get("age_gap", {})
-    p = m.get("p")
+    gap = m.get("age_gap")
     return [
-        name, str(m.get("n", "")), f"{m['mae']:.2f}", f"{low:.2f}-{high:.2f}" if low is not None else "",
-        f"{m['rmse']:.2f}", f"{m['r2']:.2f}", f"{m['r']:.2f}",
-        "" if p is None else "<.001" if p < 0.001 else f"{p:.3f}", f"{m['floor_mae']:.2f}",
-        f"{gap['slope']:+.2f}" if gap else "", f"{gap['corrected_slope']:+.2f}" if gap else "",
-    ]  # fmt: skip
+        name,
+        str(m.get("n", "")),
+        _number(m["mae"]),
+        "" if low is None else f"{low:.2f}-{high:.2f}",
+        *(_number(m[k]) for k in ("rmse", "r2", "r")),
+        _p_value(m.get("p")),
+        _number(m["floor_mae"]),
+        *(_number(gap[k], "+.2f") if gap else "" for k in ("slope", "corrected_slope")),
+    ]
 
 
 def _align(rows: list[list[str]]) -> list[str]:
