@@ -80,7 +80,8 @@ def run(config: Any, workdir: Path) -> None:
     for report in reports:
         print(report)
     with claim(workdir, {"config": config.to_dict(), "data": fingerprints(clients)}):
-        write_json(workdir / "data_report.json", [report.as_dict() for report in reports])
+        for report in reports:  # it names subjects: it stays with the site
+            write_json(workdir / "clients" / report.site / "data_report.json", report.as_dict())
         synthetic = any(report.synthetic for report in reports)
         results = train_and_report(experiment, clients, workdir, synthetic=synthetic)
     print(render_table(results))

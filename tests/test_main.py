@@ -52,8 +52,31 @@ def test_predictions_stay_in_the_clients_own_folder(finished):
         others = {"amber", "birch", "cedar"} - {name}
         assert f"sub-{name}" in text
         assert not any(f"sub-{other}" in text for other in others)
-    elsewhere = [p for p in workdir.rglob("*") if p.is_file() and "clients" not in p.relative_to(workdir).parts]
-    assert not any(b"sub-" in p.read_bytes() for p in elsewhere if p.suffix in (".json", ".jsonl", ".tsv"))
+    assert not _names_subjects(workdir)
+
+
+def _names_subjects(workdir):
+    """Files outside clients/ that name a subject."""
+    elsewhere = [p for p in workdir.rglob("*") if p.is_file() and p.relative_to(workdir).parts[0] != "clients"]
+    return [p for p in elsewhere if b"sub-" in p.read_bytes() and p.suffix in (".json", ".jsonl", ".tsv")]
+
+
+def test_a_bids_tree_from_files_to_results(tree, tmp_path):
+    """One tree cut into two hospitals; a broken scan is told in the site's own folder and nowhere else."""
+    (tree / "sub-03/anat/sub-03_T1w.nii.gz").write_bytes(b"")
+    c = config(tmp_path / "cache", rounds=1)
+    c.sites = {"here": f"bids({str(tree)!r})"}
+    c.prepare = "conform(voxel_size_mm=6.0, shape=(8, 8, 8))"
+    c.partition = "by_target(clients=2, overlap=1.0)"
+    c.regimes = ("federated",)
+    main.run(c, tmp_path / "run")
+    report = json.loads((tmp_path / "run/clients/here/data_report.json").read_text())
+    assert (report["found"], report["kept"]) == (12, 11)
+    assert "0 bytes" in report["left_out"]["unusable image"][0]
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert set(results["regimes"]["federated"]["clients"]) == {"hospital1", "hospital2"}
+    assert results["synthetic"] is False
+    assert not _names_subjects(tmp_path / "run")
 
 
 def test_the_same_number_of_local_steps_on_the_same_test_scans(finished):
