@@ -27,7 +27,6 @@ def get_config() -> Any:
     config.client = ConfigDict({"transforms": (), "optimizer": "adam(1e-3)", "batch_size": 8, "epochs": 1})
     config.server = ConfigDict(
         {
-            "transforms": (),
             "aggregator": "weighted_mean()",
             "optimizer": "sgd(1.0)",
             "exchange": "everything()",

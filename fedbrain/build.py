@@ -131,7 +131,6 @@ def read(config: Any) -> Experiment:
             choose("client.optimizer", client.optimizer, OPTIMIZERS),
         ),
         optax.chain(
-            *(choose("server.transforms", t, TRANSFORMS) for t in server.transforms),
             choose("server.aggregator", server.aggregator, AGGREGATORS),
             choose("server.optimizer", server.optimizer, OPTIMIZERS),
         ),

@@ -50,10 +50,13 @@ def run_folder(workdir: Path, federation: str, repeat: int, inner: int) -> Path:
     return workdir / "runs" / federation / f"repeat{repeat}-split{inner}"
 
 
-def predict(machine: Machine, trained: Trained, member: str, scans: Scans, floor: float, *, batch_size: int) -> Predictions:
-    """Applies a member's model to scans."""
+def predict(
+    machine: Machine, trained: Trained, member: str, site: str, scans: Scans, floor: float, *, batch_size: int
+) -> Predictions:
+    """Applies a member's model to a site's scans. Two sites may both have a `sub-01`, so people are told apart by site."""
     values, _ = machine.evaluate(trained.variables[member], eval_batches(scans, batch_size=batch_size))
-    return Predictions(scans.subjects, scans.target, values, np.full(len(scans), floor, np.float32))
+    people = [f"{site}/{subject}" for subject in scans.subjects]
+    return Predictions(people, scans.target, values, np.full(len(scans), floor, np.float32))
 
 
 def run_regime(
@@ -79,7 +82,7 @@ def run_regime(
             floor = float(np.median(federation.members[member].train.target))
             parts = {"valid": splits[site].valid, "test": splits[site].test}
             judged[site] = {
-                part: predict(machine, trained, member, scans, floor, batch_size=experiment.batch_size)
+                part: predict(machine, trained, member, site, scans, floor, batch_size=experiment.batch_size)
                 for part, scans in parts.items()
             }
             ids[site] = {part: scans.ids for part, scans in parts.items()}

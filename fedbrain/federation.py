@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from fedbrain.build import Experiment
 from fedbrain.data.dataset import shape_of
-from fedbrain.data.pipeline import eval_batches, example_batch, pipeline_seed, train_batches
+from fedbrain.data.pipeline import HostBatch, eval_batches, example_batch, pipeline_seed, train_batches
 from fedbrain.data.regimes import Federation
 from fedbrain.evaluate import Evaluate, make_evaluate
 from fedbrain.io import interrupt
@@ -51,6 +51,7 @@ class Setting(NamedTuple):
     experiment: Experiment
     machine: Machine
     seed: int  # of sampling, shuffling, augmentation and dropout
+    example: HostBatch  # zeros of a batch's shapes
 
 
 class Trained(NamedTuple):
@@ -136,8 +137,7 @@ def judge(setting: Setting, snapshot: Snapshot, round: int, valid_loss: float) -
 def one_round(setting: Setting, snapshot: Snapshot, round: int) -> tuple[Snapshot, dict[str, Any]]:
     """Runs a round and returns what it leads to, and a line for the log."""
     cohort = make_cohort(setting, snapshot, round)
-    example = example_batch(shape_of([m.train for m in setting.federation.members.values()]), setting.experiment.batch_size)
-    server, states, info = setting.machine.run_round(snapshot.server, cohort, example)
+    server, states, info = setting.machine.run_round(snapshot.server, cohort, setting.example)
     names = [client.name for client in cohort]
     returned = dict(zip(names, states))
     clients = [returned.get(n, s) for n, s in zip(setting.names, snapshot.clients)]
@@ -174,8 +174,10 @@ def train(
     Raises:
       ValueError: when no round had a finite validation loss.
     """
-    setting = Setting(federation, sorted(federation.members), experiment, machine, seed)
-    first = first_snapshot(experiment, len(setting.names), shape_of([m.train for m in federation.members.values()]))
+    shape = shape_of([m.train for m in federation.members.values()])
+    example = example_batch(shape, experiment.batch_size)
+    setting = Setting(federation, sorted(federation.members), experiment, machine, seed, example)
+    first = first_snapshot(experiment, len(setting.names), shape)
     checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
     done, snapshot = checkpoints.restore_latest(first) or (0, first)
     metrics = MetricsLog(folder / "metrics.jsonl", rounds=done)

@@ -68,6 +68,14 @@ def test_a_column_that_is_in_no_table_is_one_sentence(tree):
     assert list(labels.values()) == [None] * 12
 
 
+def test_prediction_tells_labels_that_it_cannot_use(tree):
+    text = (tree / "participants.tsv").read_text().replace("sub-03\t35.0", "sub-03\tforty")
+    (tree / "participants.tsv").write_text(text)
+    labels, report = labelled_scans(tree, "here", label="age", pattern="T1w", pipeline="", keep_unlabelled=True)
+    assert len(labels) == 12
+    assert "forty" in report.notes["unreadable label"][0]
+
+
 def test_every_scan_is_accounted_for(tree):
     """No row, no image, an unreadable label, a second run: each has its reason, and the counts add up."""
     _touch(tree, "sub-90/anat/sub-90_T1w.nii.gz", "sub-00/anat/sub-00_run-2_T1w.nii.gz")

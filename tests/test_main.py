@@ -79,6 +79,17 @@ def test_a_bids_tree_from_files_to_results(tree, tmp_path):
     assert not _names_subjects(tmp_path / "run")
 
 
+def test_two_sites_may_use_the_same_subject_ids(tree, tmp_path):
+    """Intervals draw people: sub-01 of one hospital is not sub-01 of the other."""
+    c = config(tmp_path / "cache", rounds=1)
+    c.sites = {site: f"bids({str(tree)!r})" for site in ("one", "two")}
+    c.prepare = "conform(voxel_size_mm=6.0, shape=(8, 8, 8))"
+    c.regimes = ("federated",)
+    main.run(c, tmp_path / "run")
+    pooled = json.loads((tmp_path / "run/results.json").read_text())["regimes"]["federated"]["pooled"]
+    assert pooled["subjects"] == pooled["n"]
+
+
 def test_the_same_number_of_local_steps_on_the_same_test_scans(finished):
     workdir, _ = finished
     results = json.loads((workdir / "results.json").read_text())

@@ -91,6 +91,12 @@ def test_simulated_hospitals_have_different_ages_and_keep_subjects_together():
     assert by_site()({"all": scans})["all"] is scans
 
 
+def test_two_sites_with_the_same_ids_are_other_people():
+    hospitals = by_target(clients=2, overlap=0.0)({"a": _scans(10), "b": _scans(10)})
+    assert [len(h) for h in hospitals.values()] == [10, 10]
+    assert hospitals["hospital1"].target.max() <= hospitals["hospital2"].target.min()
+
+
 def test_regimes_are_partitions_of_the_same_training_data():
     splits = {n: split_scans(_scans(30, prefix=n), Fractions(), seed=0) for n in ("a", "b")}
     for name, regime in REGIMES.items():

@@ -30,15 +30,14 @@ def by_target(clients: int = 3, overlap: float = 0.4, seed: int = 0) -> Partitio
 
     def partition(sites: Mapping[str, Scans]) -> dict[str, Scans]:
         scans = concatenate(list(sites.values()))
-        first = {s: i for i, s in reversed(list(enumerate(scans.subjects)))}
+        people = [f"{site}/{subject}" for site, part in sites.items() for subject in part.subjects]
+        first = {s: i for i, s in reversed(list(enumerate(people)))}
         subjects = sorted(first, key=lambda s: (scans.target[first[s]], s))
-        jittered = {s: i + overlap * len(subjects) * (unit_hash(f"{seed}/{s}") - 0.5) for i, s in enumerate(subjects)}
+        width = overlap * len(subjects)
+        jittered = {s: i + width * (unit_hash(f"{seed}/{scans.subjects[first[s]]}") - 0.5) for i, s in enumerate(subjects)}
         parts = np.array_split(sorted(subjects, key=lambda s: jittered[s]), clients)
         sets = [set(part.tolist()) for part in parts]
-        return {
-            f"hospital{k + 1}": take(scans, [i for i, s in enumerate(scans.subjects) if s in sets[k]])
-            for k in range(clients)
-        }
+        return {f"hospital{k + 1}": take(scans, [i for i, s in enumerate(people) if s in sets[k]]) for k in range(clients)}
 
     return partition
 

@@ -84,6 +84,8 @@ def _label(scan: Scan, lookup: Lookup, label: str, report: Report, *, quiet: boo
         reason, sentence = "no label", f"{scan.path}: no table has a value of {label} for {scan.id}."
     if not quiet:
         report.leave_out(reason, sentence)
+    elif reason != "no label":
+        report.note(reason, sentence)
     return None
 
 

@@ -132,7 +132,7 @@ def _windows(x: Array, axis: int, size: int, stride: int) -> Sequence[Array]:
 
 
 def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Pooled:
-    """Maximum over cubes, one axis after the other as maxima of strided slices (fast forward and backward on CPUs)."""
+    """Maximum over cubes, one axis after the other as maxima of strided slices."""
     if pad:
         x = jnp.pad(x, ((0, 0), *((pad, pad),) * 3, (0, 0)), constant_values=-jnp.inf)
     for axis in (1, 2, 3):

@@ -12,7 +12,7 @@ OPTIMIZERS = {
     "yogi": optax.yogi,
 }
 
-# Links that stand before the optimiser.
+# Client links that stand before the optimiser.
 TRANSFORMS = {
     "add_proximal_term": add_proximal_term,
     "clip_by_global_norm": optax.clip_by_global_norm,

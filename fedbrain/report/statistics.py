@@ -9,7 +9,7 @@ from scipy import stats
 
 from fedbrain.metrics import regression_metrics, regression_sums
 
-SAMPLES = 2000  # of a bootstrap; the interval's own error is then about 1 % of its width
+SAMPLES = 2000  # of a bootstrap; the interval's own error is then about 1.5 % of its width
 
 
 class Predictions(NamedTuple):
