@@ -24,14 +24,19 @@ def get_config() -> Any:
     config.model = "densenet121(norm='batch')"
     config.loss = "l1()"
     config.rounds = 100
-    config.client = ConfigDict({"transforms": (), "optimizer": "adam(1e-3)", "batch_size": 8, "epochs": 1})
+    config.algorithm = "fedavg()"  # or scaffold(), feddyn(alpha=0.1), ditto(penalty=0.1), ...: docs/aggregation.md
+    config.client = ConfigDict(
+        {"transforms": (), "optimizer": "adam(1e-3)", "batch_size": 8, "epochs": 1, "upload": "identity()"}
+    )
     config.server = ConfigDict(
         {
             "aggregator": "weighted_mean()",
             "optimizer": "sgd(1.0)",
             "exchange": "everything()",
             "statistics": "mean()",  # batch statistics: mean(), pooled() or local()
-            "clients_per_round": 0,  # 0: all
+            "links": (),  # before the aggregator: clipping, mixing, attacks
+            "sampling": "everyone()",  # of each round's cohort: everyone(), uniform(count=8), cyclic()
+            "trusted": (),  # clients that are the server's own, for fltrust()
         }
     )
     config.schedule = "constant()"  # of the clients' learning rate over rounds; constant() or cosine()

@@ -25,6 +25,8 @@ from fedbrain.round import Client, make_round
 from fedbrain.selection import Selection, observe, should_stop, start
 from fedbrain.types import ClientState, ServerState, Variables
 
+SUMS = ("loss", "count", "examples", "trusted")  # of a round's report: not logged as they are
+
 
 class Machine(NamedTuple):
     """Compiled functions, shared by all federations of an experiment."""
@@ -64,20 +66,13 @@ class Trained(NamedTuple):
 
 def make_machine(experiment: Experiment) -> Machine:
     """Composes the round and the evaluation of an experiment."""
-    return Machine(make_round(experiment.algorithm, experiment.driver), make_evaluate(experiment.task))
+    run_round = make_round(experiment.algorithm, experiment.driver, experiment.trusted)
+    return Machine(run_round, make_evaluate(experiment.task))
 
 
 def initial_variables(experiment: Experiment, shape: tuple[int, int, int]) -> Variables:
     """The model that every federation starts from; depends on the seed alone."""
     return experiment.task.init(jax.random.key(experiment.seed), jnp.zeros((1, *shape, 1)))
-
-
-def sample_cohort(names: list[str], count: int, *, seed: int, round: int) -> list[str]:
-    """`count` clients drawn without replacement for a round; all of them when `count` is 0 or too large."""
-    if not 0 < count < len(names):
-        return names
-    rng = np.random.default_rng([seed, round, 0x5A])
-    return sorted(rng.choice(names, count, replace=False).tolist())
 
 
 def members_variables(experiment: Experiment, names: list[str], snapshot: Snapshot) -> dict[str, Variables]:
@@ -86,11 +81,11 @@ def members_variables(experiment: Experiment, names: list[str], snapshot: Snapsh
     return {n: combine(snapshot.best_server, s) for n, s in zip(names, snapshot.best_clients)}
 
 
-def first_snapshot(experiment: Experiment, members: int, shape: tuple[int, int, int]) -> Snapshot:
-    """Before the first round; also the outline that a checkpoint must have."""
+def first_snapshot(experiment: Experiment, examples: list[int], shape: tuple[int, int, int]) -> Snapshot:
+    """Before the first round, from the members' numbers of training scans; also the outline that a checkpoint must have."""
     variables = initial_variables(experiment, shape)
-    server = experiment.algorithm.init(variables)
-    clients = [experiment.algorithm.init_client(variables) for _ in range(members)]
+    server = experiment.algorithm.init(variables, jnp.asarray(examples, jnp.float32))
+    clients = [experiment.algorithm.init_client(variables) for _ in examples]
     return Snapshot(server, clients, start(), server, clients)
 
 
@@ -100,7 +95,7 @@ def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client
     key = jax.random.fold_in(jax.random.key(seed), round)
     states = dict(zip(setting.names, snapshot.clients))
     cohort = []
-    for name in sample_cohort(setting.names, experiment.clients_per_round, seed=seed, round=round):
+    for name in experiment.sampling(setting.names, round, seed):
         scans = setting.federation.members[name].train
         shuffle = pipeline_seed(seed, round, name)
         batches = train_batches(
@@ -145,7 +140,8 @@ def one_round(setting: Setting, snapshot: Snapshot, round: int) -> tuple[Snapsho
     sums = validate(setting, snapshot)
     loss = sum(s for s, _ in sums.values()) / max(1, sum(n for _, n in sums.values()))
     snapshot = judge(setting, snapshot, round, loss)
-    each = {name: dict(zip(names, np.asarray(info[name]).tolist())) for name in ("steps", "delta_norm", "cosine")}
+    values = {name: np.asarray(value).tolist() for name, value in info.items() if name not in SUMS}
+    report = {name: dict(zip(names, v)) if isinstance(v, list) else v for name, v in values.items()}
     return snapshot, {
         "round": round,
         "best_round": int(snapshot.selection.best_round),
@@ -153,8 +149,7 @@ def one_round(setting: Setting, snapshot: Snapshot, round: int) -> tuple[Snapsho
         "train_loss": {n: float(s / max(c, 1)) for n, s, c in zip(names, info["loss"], info["count"])},
         "valid_loss": loss,
         "valid_loss_by_client": {n: s / max(c, 1) for n, (s, c) in sums.items()},
-        **each,
-        "diversity": float(info["diversity"]),
+        **report,
     }
 
 
@@ -177,7 +172,7 @@ def train(
     shape = shape_of([m.train for m in federation.members.values()])
     example = example_batch(shape, experiment.batch_size)
     setting = Setting(federation, sorted(federation.members), experiment, machine, seed, example)
-    first = first_snapshot(experiment, len(setting.names), shape)
+    first = first_snapshot(experiment, [len(federation.members[n].train) for n in setting.names], shape)
     checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
     done, snapshot = checkpoints.restore_latest(first) or (0, first)
     metrics = MetricsLog(folder / "metrics.jsonl", rounds=done)

@@ -47,12 +47,20 @@ def begin(trainer: LocalTrainer, broadcast: ServerState, client_state: ClientSta
 
 
 def end(
-    trainer: LocalTrainer, broadcast: ServerState, progress: Progress, examples: Float[Array, ""]
+    trainer: LocalTrainer, broadcast: ServerState, client_state: ClientState, progress: Progress, examples: Float[Array, ""]
 ) -> tuple[Update, ClientState]:
-    """What leaves the hospital and what stays. A client that took no step is absent: its weight is 0."""
-    examples = jnp.where(progress.steps > 0, examples, 0.0)
+    """What leaves the hospital and what stays.
+
+    A client that took no step is absent: its weight is 0. It keeps its state, and so does one whose update is not finite.
+    """
+    present = progress.steps > 0
+    examples = jnp.where(present, examples, 0.0)
     metrics = {**progress.metrics, "examples": examples, "steps": progress.steps.astype(jnp.float32)}
-    return trainer.finish(broadcast, progress.carry, metrics)
+    update, new = trainer.finish(broadcast, progress.carry, metrics)
+    kept = present
+    for leaf in jax.tree.leaves((update.delta, update.model_state)):
+        kept = kept & jnp.isfinite(leaf).all()
+    return update, jax.tree.map(lambda n, o: jnp.where(kept, n, o), new, client_state)
 
 
 def stream(step: Callable[[Progress, Batch], Progress], progress: Progress, batches: Iterable[Batch]) -> Progress:

@@ -9,7 +9,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import jax
 import numpy as np
 from absl import app, flags
 from ml_collections import ConfigDict
@@ -23,7 +22,7 @@ from fedbrain.data.sites import collect, labelled_scans
 from fedbrain.data.tables import write_table
 from fedbrain.evaluate import make_evaluate
 from fedbrain.federation import first_snapshot, members_variables
-from fedbrain.io.checkpoint import Checkpoints
+from fedbrain.io.checkpoint import Checkpoints, tree_digest
 from fedbrain.report.statistics import Predictions, accuracy
 from fedbrain.report.table import render_accuracy
 from fedbrain.types import Variables
@@ -53,14 +52,15 @@ def load_models(experiment: build.Experiment, workdir: Path, shape: tuple[int, i
         if name not in members:
             raise ValueError(f"--client: expected one of {members}, got {name!r}.")
         checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
-        restored = checkpoints.restore_latest(first_snapshot(experiment, len(members), shape))
+        restored = checkpoints.restore_latest(first_snapshot(experiment, [1] * len(members), shape))
         checkpoints.close()
         if restored is None:
             raise ValueError(f"{folder}: expected a checkpoint that verifies, got none. Run the experiment again.")
         snapshot = restored[1]
-        if not CLIENT.value and jax.tree.leaves(snapshot.best_clients):
-            raise ValueError(f"This federation keeps layers private. Choose whose to use by --client, one of {members}.")
-        variables = members_variables(experiment, members, snapshot)[name]
+        everyone = members_variables(experiment, members, snapshot)
+        if not CLIENT.value and len({tree_digest(v) for v in everyone.values()}) > 1:
+            raise ValueError(f"Every client of this federation has its own model. Choose one by --client, of {members}.")
+        variables = everyone[name]
         models.append((1 / max(float(snapshot.selection.best_loss), 1e-9), variables))
     return models
 

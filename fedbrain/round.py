@@ -82,7 +82,7 @@ def _single(f, in_axes=0):
 def _mapped(trainer: LocalTrainer, *, size: Callable[[int], int], lift) -> MapClients:
     begin = jax.jit(lift(partial(local.begin, trainer), in_axes=(None, 0, 0, 0)))
     step = jax.jit(lift(local.guard(trainer.step)), donate_argnums=0)
-    end = jax.jit(lift(partial(local.end, trainer), in_axes=(None, 0, 0)))
+    end = jax.jit(lift(partial(local.end, trainer), in_axes=(None, 0, 0, 0)))
 
     def map_clients(broadcast: ServerState, cohort: Sequence[Client], example: Batch) -> tuple[Update, list[ClientState]]:
         padding = jax.tree.map(np.zeros_like, example)
@@ -98,7 +98,7 @@ def _mapped(trainer: LocalTrainer, *, size: Callable[[int], int], lift) -> MapCl
             progress = begin(broadcast, state, keys, _stack([padding] * width))
             progress = local.stream(step, progress, _side_by_side([c.batches for c in group], padding))
             examples = jnp.array([client.examples for client in group], jnp.float32)
-            update, state = end(broadcast, progress, examples)
+            update, state = end(broadcast, state, progress, examples)
             updates.append(_at(update, slice(len(members))))
             states += [_at(state, i) for i in range(len(members))]
         return jax.tree.map(lambda *x: jnp.concatenate(x), *updates), states
@@ -119,8 +119,13 @@ def _side_by_side(batches: Sequence[Iterable[Batch]], padding: Batch) -> Iterato
         yield _stack(group)
 
 
-def make_round(algorithm: Algorithm, driver: Driver):
+def make_round(algorithm: Algorithm, driver: Driver, trusted: Sequence[str] = ()):
     """Composes a round.
+
+    Args:
+      algorithm: what is computed.
+      driver: how it is mapped.
+      trusted: names of clients that are the server's own, for rules that need one (`fltrust`).
 
     Returns:
       `run_round(state, cohort, example)` -> (state, client states in cohort order, metrics). The cohort is
@@ -134,6 +139,8 @@ def make_round(algorithm: Algorithm, driver: Driver):
     ) -> tuple[ServerState, list[ClientState], Metrics]:
         order = sorted(range(len(cohort)), key=lambda i: cohort[i].name)
         update, states = map_clients(state, [cohort[i] for i in order], example)
+        marks = jnp.array([cohort[i].name in trusted for i in order], jnp.float32)
+        update = update._replace(metrics={**update.metrics, "trusted": marks})
         state, info = server_update(state, update)
         rank = np.argsort(order)
         info = {**update.metrics, **info}

@@ -31,7 +31,7 @@ class Update(NamedTuple):
     model_state: ModelState  # shared non-trained collections, values not differences
     weight: Float[Array, "*clients"]  # number of training examples; 0 = absent
     metrics: Metrics  # additive statistics, summed over clients
-    extra: PyTree  # () for most algorithms
+    extra: PyTree  # () for most algorithms; SCAFFOLD's change of control, Mime's gradient
 
 
 class ServerState(NamedTuple):
@@ -40,9 +40,9 @@ class ServerState(NamedTuple):
     round: Int[Array, ""]  # rounds completed
     params: Params
     model_state: ModelState
-    opt_state: optax.OptState  # of the server chain
+    opt_state: optax.OptState  # of the server's links and of its optimiser
     learning_rate_scale: Float[Array, ""]  # factor on every client's step, lowered together on a plateau
-    extra: PyTree
+    extra: PyTree  # the algorithm's own memory
 
 
 class LocalTrainer(NamedTuple):
@@ -56,7 +56,7 @@ class LocalTrainer(NamedTuple):
 class Algorithm(NamedTuple):
     """A federated algorithm, cut at the network: between `local` and `server_update` stands a map or a hospital."""
 
-    init: Callable[[Variables], ServerState]
+    init: Callable[[Variables, Array], ServerState]  # (variables, training examples [registered clients])
     init_client: Callable[[Variables], ClientState]
     local: LocalTrainer
     server_update: Callable[[ServerState, Update], tuple[ServerState, Metrics]]

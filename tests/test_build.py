@@ -9,17 +9,18 @@ from ml_collections import ConfigDict
 from configs import base
 from fedbrain import build
 from fedbrain.optimizers import OPTIMIZERS
+from fedbrain.spec import call
 
 CONFIGS = sorted(p.stem for p in (Path(__file__).parents[1] / "configs").glob("*.py") if p.stem not in ("__init__", "base"))
 TABLE = {"krum": lambda num_byzantine=0: ("krum", num_byzantine), "mean": lambda: "mean"}
 
 
 def test_a_call_a_bare_name_and_added_arguments():
-    assert build.call("krum(num_byzantine=2)", TABLE) == ("krum", 2)
-    assert build.call("krum(1)", TABLE) == ("krum", 1)
-    assert build.call(" mean ", TABLE) == "mean"
-    assert build.call("krum", TABLE, num_byzantine=3) == ("krum", 3)
-    assert build.call("adam(1e-3)", OPTIMIZERS).init is not None
+    assert call("krum(num_byzantine=2)", TABLE) == ("krum", 2)
+    assert call("krum(1)", TABLE) == ("krum", 1)
+    assert call(" mean ", TABLE) == "mean"
+    assert call("krum", TABLE, num_byzantine=3) == ("krum", 3)
+    assert call("adam(1e-3)", OPTIMIZERS).init is not None
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_a_call_a_bare_name_and_added_arguments():
 )
 def test_mistakes_are_answered_in_one_sentence(spec, message):
     with pytest.raises(ValueError, match=message):
-        build.call(spec, TABLE)
+        call(spec, TABLE)
 
 
 class _Spy:

@@ -139,7 +139,7 @@ def test_early_stopping_sampling_and_private_leaves_survive_a_restart(finished, 
     c.regimes = ("federated",)
     c.server.exchange = "without_batch_norm()"
     c.server.optimizer = "adam(1e-2)"
-    c.server.clients_per_round = 2
+    c.server.sampling = "uniform(2)"
     c.patience.stop, c.patience.plateau = 3, 1
     main.run(c, tmp_path / "run")
     whole = (tmp_path / "run/results.json").read_bytes()

@@ -17,7 +17,7 @@ CHOICES = {"loop": loop(), "chunk": chunk(2), "vmap": vmap(), "shard": shard(2)}
 
 def _rounds(driver, algorithm, variables, rounds=3):
     run_round = make_round(algorithm, driver)
-    state = algorithm.init(variables)
+    state = algorithm.init(variables, jnp.ones(3))
     for r in range(rounds):
         state, _, info = run_round(state, tiny.cohort(algorithm, variables, round=r), tiny.example())
     return state, info
@@ -53,7 +53,7 @@ def test_arrival_order_changes_no_bit(driver):
     results = []
     for order in ([0, 1, 2], [2, 0, 1]):
         cohort = tiny.cohort(algorithm, variables)
-        state, _, info = run_round(algorithm.init(variables), [cohort[i] for i in order], tiny.example())
+        state, _, info = run_round(algorithm.init(variables, jnp.ones(3)), [cohort[i] for i in order], tiny.example())
         assert info["steps"].tolist() == [2.0 + i for i in order]
         results.append(state)
     for a, b in zip(jax.tree.leaves(results[0]), jax.tree.leaves(results[1])):
@@ -68,15 +68,19 @@ def test_an_absent_client_changes_nothing(driver):
     run_round = make_round(algorithm, driver)
     present = tiny.cohort(algorithm, variables)[:2]
     absent = present[0]._replace(name="zebra", examples=1000, batches=())
-    with_absent, _, info = run_round(algorithm.init(variables), [*present, absent], tiny.example())
-    without, _, _ = run_round(algorithm.init(variables), present, tiny.example())
+    with_absent, _, info = run_round(algorithm.init(variables, jnp.ones(3)), [*present, absent], tiny.example())
+    without, _, _ = run_round(algorithm.init(variables, jnp.ones(3)), present, tiny.example())
     assert info["examples"].tolist()[-1] == 0
     assert _largest_difference(with_absent.params, without.params) < 1e-5
 
 
 def _progress(algorithm, variables):
     return local.begin(
-        algorithm.local, algorithm.init(variables), algorithm.init_client(variables), jax.random.key(0), tiny.example()
+        algorithm.local,
+        algorithm.init(variables, jnp.ones(3)),
+        algorithm.init_client(variables),
+        jax.random.key(0),
+        tiny.example(),
     )
 
 
@@ -115,8 +119,8 @@ def test_the_server_lowers_every_clients_learning_rate():
     algorithm = tiny.algorithm(task, optax.sgd(1e-2))
     run_round = make_round(algorithm, loop())
     cohort = [c._replace(batches=list(c.batches)[:1]) for c in tiny.cohort(algorithm, variables)]
-    full, _, _ = run_round(algorithm.init(variables), cohort, tiny.example())
-    slow_start = algorithm.init(variables)._replace(learning_rate_scale=jnp.asarray(0.5))
+    full, _, _ = run_round(algorithm.init(variables, jnp.ones(3)), cohort, tiny.example())
+    slow_start = algorithm.init(variables, jnp.ones(3))._replace(learning_rate_scale=jnp.asarray(0.5))
     half, _, _ = run_round(slow_start, cohort, tiny.example())
     for w, a, b in zip(*(jax.tree.leaves(t) for t in (variables["params"], full.params, half.params))):
         np.testing.assert_allclose(b - w, 0.5 * (a - w), rtol=1e-3, atol=1e-6)

@@ -8,8 +8,9 @@ import nibabel as nib
 import numpy as np
 import optax
 
-from fedbrain.aggregators import mean_statistics, weighted_mean
-from fedbrain.algorithms import fedavg
+from fedbrain.aggregators.mean import weighted_mean
+from fedbrain.aggregators.statistics import mean_statistics
+from fedbrain.algorithms import federated
 from fedbrain.losses import l1
 from fedbrain.models import MODELS
 from fedbrain.round import Client
@@ -28,10 +29,10 @@ def variables(task, shape=SHAPE):
     return task.init(jax.random.key(0), jnp.zeros((1, *shape, 1)))
 
 
-def algorithm(task, client=None, server=None, **more):
+def algorithm(task, client=None, **more):
     more = {"statistics": mean_statistics} | more
-    server = optax.chain(weighted_mean(), optax.sgd(1.0)) if server is None else server
-    return fedavg(task, optax.sgd(1e-2, momentum=0.9) if client is None else client, server, **more)
+    more = {"aggregator": weighted_mean(), "server_optimizer": optax.sgd(1.0)} | more
+    return federated(task, optax.sgd(1e-2, momentum=0.9) if client is None else client, **more)
 
 
 def batches(steps, *, seed, size=4, short=0, shape=SHAPE):

@@ -1,12 +1,118 @@
-"""Aggregation rules: optax transformations that consume the leading `clients` axis, and their kin.
+"""Aggregation rules: optax transformations that consume the leading `clients` axis, and the links that stand before them.
 
-A rule is `update(pseudo_gradients[clients, ...], state, params, *, weights[clients]) -> (direction, state)`. Links of a
-server chain before the reducing link keep the axis, the reducing link removes it, links after it are ordinary optax.
+A rule is `update(pseudo_gradients[clients, ...], state, params, *, weights[clients], metrics) -> (direction, state)`.
+The two tables below are all there is: configurations, contract tests and docs/aggregation.md are made from them.
 """
 
-from fedbrain.aggregators.mean import weighted_mean
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fedbrain.aggregators.centred_clipping import centred_clipping
+from fedbrain.aggregators.clipping import (
+    adaptive_robust_clipping,
+    clip_by_client_norm,
+    clip_by_median_norm,
+    clip_by_quantile_norm,
+)
+from fedbrain.aggregators.cohort import chain
+from fedbrain.aggregators.cost_weighted import fedcostwavg, fedpidavg, inverse_loss
+from fedbrain.aggregators.fair import agnostic, q_fedavg
+from fedbrain.aggregators.flame import flame
+from fedbrain.aggregators.geometric_median import geometric_median
+from fedbrain.aggregators.inverse_variance import inverse_variance
+from fedbrain.aggregators.krum import bulyan, krum, multi_krum
+from fedbrain.aggregators.mean import sqrt_mean, uniform_mean, weighted_mean
+from fedbrain.aggregators.mixing import bucketing, nearest_neighbour_mixing
+from fedbrain.aggregators.multi_gradient import fedmgda_plus
+from fedbrain.aggregators.order_statistics import mean_around_median, median, trimmed_mean
+from fedbrain.aggregators.rejection import reject_non_finite
+from fedbrain.aggregators.signs import gradient_masked_mean, sign_majority, ties
+from fedbrain.aggregators.similarity import regsimagg
+from fedbrain.aggregators.spectral import divide_and_conquer, spectral_filter
 from fedbrain.aggregators.statistics import mean_statistics, pooled_statistics
+from fedbrain.aggregators.step_size import fedexp, fednova
+from fedbrain.aggregators.subsets import minimum_diameter, smallest_eigenvalue
+from fedbrain.aggregators.trust import fltrust
+from fedbrain.types import Aggregator
 
-AGGREGATORS = {"weighted_mean": weighted_mean}
 
+class Row(NamedTuple):
+    """One rule, as configurations, tests and the page know it."""
+
+    make: Callable[..., Aggregator]
+    example: str  # its arguments in contract tests, on 9 clients of which 1 may be Byzantine
+    formula: str
+    needs: str  # beyond deltas and weights, and how many clients n present
+    breakdown: str  # how many arbitrarily wrong clients it survives
+    cost: str  # passes over the cohort: G = Gram matrix, A = alpha^T X, S = sorting network
+    check: str  # what it is tested against
+
+
+_ROBUST, _LIBRARY, _FORMULA = "n > 2f", "byzfl", "written out in numpy"
+
+RULES = {
+    "weighted_mean": Row(weighted_mean, "", "Σ pᵢxᵢ", "", "0", "A", "numpy, flwr"),
+    "uniform_mean": Row(uniform_mean, "", "Σ xᵢ/n", "", "0", "A", "numpy, byzfl"),
+    "sqrt_mean": Row(sqrt_mean, "", "Σ √nᵢ xᵢ / Σ √nᵢ", "", "0", "A", "numpy"),
+    "inverse_loss": Row(inverse_loss, "", "aᵢ ∝ 1/cᵢ", "loss", "0", "A", _FORMULA),
+    "fedcostwavg": Row(
+        fedcostwavg, "clients=9", "aᵢ = αpᵢ + (1-α)kᵢ/Σk, k = c(t-1)/c(t)", "loss", "0", "A", _FORMULA
+    ),
+    "fedpidavg": Row(fedpidavg, "clients=9", "aᵢ = αpᵢ + βkᵢ/Σk + γmᵢ/Σm, k = c(t-1)-c(t)", "loss", "0", "A", _FORMULA),
+    "regsimagg": Row(regsimagg, "", "aᵢ ∝ uᵢ + pᵢ, uᵢ ∝ 1/(|xᵢ-x̄|+ε)", "", "0", "1 pass", _FORMULA),
+    "inverse_variance": Row(inverse_variance, "variance=1.0", "aᵢ ∝ 1/(σ²/nᵢ + T²)", "", "0", "G + A", "meta-analysis"),
+    "fedexp": Row(fedexp, "", "max(1, Σp||x||²/2(||x̄||²+ε)) x̄", "", "0", "G + A", _FORMULA),
+    "fednova": Row(fednova, "", "(Σpa) Σ pᵢxᵢ/aᵢ", "steps", "0", "A", "closed form"),
+    "q_fedavg": Row(
+        q_fedavg, "q=1.0, learning_rate=0.1", "ΣF^q Lx / Σ(qF^(q-1)||Lx||² + LF^q)", "global_loss", "0", "G + A", "flwr"
+    ),
+    "agnostic": Row(agnostic, "clients=9", "Σ λᵢxᵢ, λ ← Π(λ + hF)", "global_loss", "0", "A", _FORMULA),
+    "fedmgda_plus": Row(fedmgda_plus, "", "min ||Σλx/||x||||², |λ-p| ≤ ε", "", "0", "G + A", "KKT conditions"),
+    "gradient_masked_mean": Row(gradient_masked_mean, "", "x̄ (1 if A ≥ τ else A), A = |Σp sign x|", "", "0", "1 pass", "declearn"),
+    "sign_majority": Row(sign_majority, "", "sign Σ sign xᵢ", "", _ROBUST, "1 pass", _FORMULA),
+    "ties": Row(ties, "density=0.5", "trim, elect sign, mean of who agrees", "", "0", "2 passes", _FORMULA),
+    "median": Row(median, "", "medᵢ xᵢ", "", _ROBUST, "S", "byzfl, flwr"),
+    "trimmed_mean": Row(trimmed_mean, "num_byzantine=1", "mean of ranks f..n-f", "n > 2f", _ROBUST, "S", "byzfl, flwr"),
+    "mean_around_median": Row(
+        mean_around_median, "num_byzantine=1", "mean of the n-f nearest to the median", "n > 2f", _ROBUST, "S", _LIBRARY
+    ),
+    "krum": Row(krum, "num_byzantine=1", "argminᵢ Σ ||xᵢ-xⱼ||², n-f-2 nearest", "n ≥ 2f+3", "n ≥ 2f+3", "G + A", "byzfl, flwr"),
+    "multi_krum": Row(multi_krum, "num_byzantine=1", "mean of the n-f best", "n ≥ 2f+3", "n ≥ 2f+3", "G + A", _LIBRARY),
+    "bulyan": Row(bulyan, "num_byzantine=1", "iterated Krum, then mean around median", "n ≥ 4f+3", "n ≥ 4f+3", "G + S", "flwr (legacy)"),
+    "geometric_median": Row(geometric_median, "", "argmin Σ||z-xᵢ||", "", _ROBUST, "G + A", _LIBRARY),
+    "centred_clipping": Row(
+        centred_clipping, "radius=1.0", "v + mean (xᵢ-v) min(1, τ/||xᵢ-v||)", "", "n > 10f", "G + A", _LIBRARY
+    ),
+    "spectral_filter": Row(spectral_filter, "num_byzantine=1", "CAF: shrink along the top eigenvector", "n > 2f", _ROBUST, "G + A", "numpy SVD"),
+    "divide_and_conquer": Row(
+        divide_and_conquer, "num_byzantine=1", "drop the farthest along the top singular vector", "n > 2f", _ROBUST, "A", "numpy SVD"
+    ),
+    "minimum_diameter": Row(minimum_diameter, "num_byzantine=1", "n-f clients of smallest diameter", "n > 2f", _ROBUST, "G + A", _LIBRARY),
+    "smallest_eigenvalue": Row(
+        smallest_eigenvalue, "num_byzantine=1", "SMEA: n-f clients of smallest λmax", "n > 2f", _ROBUST, "G + A", "numpy SVD"
+    ),
+    "fltrust": Row(fltrust, "", "Σ relu(cos) ||x₀||/||xᵢ|| xᵢ / Σ relu(cos)", "trusted", "n > f", "G + A", _FORMULA),
+    "flame": Row(flame, "noise=0.0", "majority cluster of cosines, clip to median norm", "", _ROBUST, "G + A", "scikit-learn HDBSCAN"),
+}  # fmt: skip
+
+LINKS = {
+    "clip_by_client_norm": Row(clip_by_client_norm, "1.0", "min(1, M/||xᵢ||) xᵢ", "", "", "2 passes", _LIBRARY),
+    "clip_by_median_norm": Row(clip_by_median_norm, "", "the same, M = median norm", "", "", "2 passes", _FORMULA),
+    "clip_by_quantile_norm": Row(
+        clip_by_quantile_norm, "", "S ← S exp(-η(share - γ))", "", "", "2 passes", "converges to the quantile"
+    ),
+    "adaptive_robust_clipping": Row(
+        adaptive_robust_clipping, "num_byzantine=1", "clip the ⌊2f(n-f)/n⌋ longest", "", "", "2 passes", _LIBRARY
+    ),
+    "nearest_neighbour_mixing": Row(
+        nearest_neighbour_mixing, "num_byzantine=1", "xᵢ ← mean of its n-f nearest", "", "", "G + 1 pass", _LIBRARY
+    ),
+    "bucketing": Row(bucketing, "size=2", "means of random buckets", "", "", "1 pass", "byzfl, permutation given"),
+    "reject_non_finite": Row(reject_non_finite, "", "NaN or infinity: absent", "", "", "1 pass", "fault injection"),
+}  # fmt: skip
+
+AGGREGATORS = {name: row.make for name, row in RULES.items()}
+KEEPING = {name: row.make for name, row in LINKS.items()}
 BATCH_STATISTICS = {"mean": mean_statistics, "pooled": pooled_statistics}
+
+__all__ = ["AGGREGATORS", "BATCH_STATISTICS", "KEEPING", "LINKS", "RULES", "Row", "chain"]

@@ -1,34 +1,29 @@
-"""The weighted mean over clients: FedAvg's reducing link."""
+"""Means over clients with weights known before the round: FedAvg's reducing link and its two relatives."""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float
 
+from fedbrain.aggregators.cohort import Cohort, reducing
+from fedbrain.aggregators.linear_algebra import combine
 from fedbrain.types import Aggregator, PyTree
 
-
-def normalised(weights: Float[Array, " clients"]) -> Float[Array, " clients"]:
-    """p_i = n_i / sum n over present clients; all zero when nobody is present."""
-    return weights / jnp.maximum(weights.sum(), jnp.finfo(weights.dtype).tiny)
+TINY = 1e-300
 
 
 def mean_over_clients(tree: PyTree, weights: Float[Array, " clients"]) -> PyTree:
-    """sum_i p_i x_i, leaf by leaf, accumulated in client order. An absent client's x_i is never read, NaN included."""
-    p = normalised(weights)
-
-    def mean(x: Array) -> Array:
-        total = jnp.zeros_like(x[0])
-        for i in range(x.shape[0]):  # a fixed order of additions gives the same bits under every driver
-            total = total + jnp.where(p[i] > 0, x[i], 0) * p[i].astype(x.dtype)
-        return total
-
-    return jax.tree.map(mean, tree)
+    """sum_i p_i x_i, leaf by leaf, in float64 and client order. An absent client's x_i is never read, NaN included."""
+    with jax.enable_x64(True):
+        total = jnp.maximum(weights.astype(jnp.float64).sum(), TINY)
+        return jax.tree.map(lambda x: combine(x, weights, total), tree)
 
 
 def weighted_mean() -> Aggregator:
-    """Mean weighted by the number of training examples.
+    """Mean weighted by the number of training examples: sum_i n_i x_i / sum_i n_i.
 
+    >>> import optax
     >>> g = jnp.array([[1.0, 2.0], [4.0, 8.0], [jnp.nan, jnp.nan]])
     >>> direction, _ = weighted_mean().update(g, optax.EmptyState(), weights=jnp.array([2.0, 1.0, 0.0]))
     >>> [float(x) for x in direction]
@@ -37,13 +32,26 @@ def weighted_mean() -> Aggregator:
     References:
       McMahan et al. (2017), https://arxiv.org/abs/1602.05629
     """
+    return _weighted_by(lambda n: n)
 
-    def init(params: PyTree) -> optax.EmptyState:
-        del params  # no memory
-        return optax.EmptyState()
 
-    def update(updates, state, params=None, **extra):
-        del params  # coordinate-wise
-        return mean_over_clients(updates, extra["weights"]), state
+def uniform_mean() -> Aggregator:
+    """Every hospital counts the same: sum_i x_i / n. One round of it on fine-tuned models is a uniform soup.
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    References:
+      Wortsman et al. (2022), model soups, https://arxiv.org/abs/2203.05482
+    """
+    return _weighted_by(jnp.ones_like)
+
+
+def sqrt_mean() -> Aggregator:
+    """Weights sqrt(n_i): between `weighted_mean` and `uniform_mean`."""
+    return _weighted_by(jnp.sqrt)
+
+
+def _weighted_by(size: Callable[[Array], Array]) -> Aggregator:
+    def mean(cohort: Cohort, state: PyTree) -> tuple[Array, PyTree]:
+        weights = jnp.where(cohort.present, size(cohort.weights.astype(jnp.float64)), 0)
+        return mean_over_clients(cohort.updates, weights), state
+
+    return reducing(mean)

@@ -1,7 +1,14 @@
 """Federated algorithms: client and server maths, cut at the network."""
 
 from fedbrain.algorithms.exchange import everything, only_head, without_batch_norm, without_head
-from fedbrain.algorithms.fedavg import fedavg
+from fedbrain.algorithms.feddyn import feddyn
+from fedbrain.algorithms.federated import federated
+from fedbrain.algorithms.mime import mime, mimelite
+from fedbrain.algorithms.personal import apfl, ditto, pfedme
+from fedbrain.algorithms.reports import fisher, report_global_loss
+from fedbrain.algorithms.scaffold import scaffold, scaffold_full_gradient
+from fedbrain.algorithms.tuned import fedrep, fine_tuned
+from fedbrain.algorithms.variant import Variant, fedavg
 
 EXCHANGES = {
     "everything": everything,
@@ -10,4 +17,20 @@ EXCHANGES = {
     "only_head": only_head,
 }
 
-ALGORITHMS = {"fedavg": fedavg}
+VARIANTS = {
+    "fedavg": fedavg,
+    "scaffold": scaffold,
+    "scaffold_full_gradient": scaffold_full_gradient,
+    "feddyn": feddyn,
+    "mime": mime,
+    "mimelite": mimelite,
+    "ditto": ditto,
+    "apfl": apfl,
+    "pfedme": pfedme,
+    "fine_tuned": fine_tuned,
+    "fedrep": fedrep,
+    "report_global_loss": report_global_loss,
+    "fisher": fisher,
+}
+
+__all__ = ["EXCHANGES", "VARIANTS", "Variant", "federated"]

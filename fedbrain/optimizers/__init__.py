@@ -2,7 +2,9 @@
 
 import optax
 
+from fedbrain.optimizers.compression import bfloat16, int8, int8_with_feedback, scaled_sign, top_k
 from fedbrain.optimizers.proximal import add_proximal_term
+from fedbrain.optimizers.server import SERVER_OPTIMIZERS
 
 # The first argument is the learning rate. A client's state starts anew every round.
 OPTIMIZERS = {
@@ -18,3 +20,15 @@ TRANSFORMS = {
     "clip_by_global_norm": optax.clip_by_global_norm,
     "add_decayed_weights": optax.add_decayed_weights,
 }
+
+# What a client does to its delta before it leaves.
+UPLOADS = {
+    "identity": optax.identity,
+    "bfloat16": bfloat16,
+    "int8": int8,
+    "int8_with_feedback": int8_with_feedback,
+    "top_k": top_k,
+    "scaled_sign": scaled_sign,
+}
+
+__all__ = ["OPTIMIZERS", "SERVER_OPTIMIZERS", "TRANSFORMS", "UPLOADS", "add_proximal_term"]

@@ -1,0 +1,88 @@
+"""Keeping links that shorten updates: x_i <- min(1, bound / ||x_i||) x_i.
+
+References:
+  Andrew et al. (2021), adaptive quantile clipping, https://arxiv.org/abs/1905.03871
+  Allouah et al. (2025), adaptive robust clipping (ARC), https://arxiv.org/abs/2405.14432
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fedbrain.aggregators.cohort import Cohort, keeping
+from fedbrain.aggregators.krum import check
+from fedbrain.types import Aggregator
+
+
+def norms(cohort: Cohort) -> Float[Array, " clients"]:
+    """||x_i||, in float64; 0 where absent."""
+    squares = [jnp.sum(jnp.square(row.astype(jnp.float64))) for row in cohort.updates]
+    return jnp.where(cohort.present, jnp.sqrt(jnp.stack(squares)), 0)
+
+
+def shorten(cohort: Cohort, bound: Array) -> Cohort:
+    """Every update at most `bound` long."""
+    factor = jnp.minimum(1.0, bound / jnp.maximum(norms(cohort), 1e-300))
+    return cohort._replace(updates=cohort.updates * factor[:, None].astype(cohort.updates.dtype))
+
+
+def clip_by_client_norm(clip_norm: float) -> Aggregator:
+    """A fixed bound, in units of the updates."""
+    if not clip_norm > 0:
+        raise ValueError(f"Expected clip_norm={clip_norm} > 0.")
+    return keeping(lambda cohort, state: (shorten(cohort, jnp.asarray(clip_norm)), state))
+
+
+def clip_by_median_norm() -> Aggregator:
+    """The bound is the median norm of those present: nobody is more than half of them."""
+
+    def link(cohort: Cohort, state):
+        bound = jnp.nanmedian(jnp.where(cohort.present, norms(cohort), jnp.nan))
+        return shorten(cohort, bound), state
+
+    return keeping(link)
+
+
+class QuantileState(NamedTuple):
+    """Memory of `clip_by_quantile_norm`."""
+
+    clip_norm: Float[Array, ""]  # S, in units of the updates
+
+
+def clip_by_quantile_norm(quantile: float = 0.5, learning_rate: float = 0.2, initial: float = 0.1) -> Aggregator:
+    """The bound follows a quantile of the norms: S <- S exp(-learning_rate (share of ||x_i|| <= S  -  quantile)).
+
+    Args:
+      quantile: gamma, .5 as published.
+      learning_rate: eta, .2 as published.
+      initial: S_0, .1 as published.
+    """
+    if not 0 < quantile < 1 or not learning_rate > 0 or not initial > 0:
+        raise ValueError(f"Expected 0 < quantile < 1 and positive numbers, got {(quantile, learning_rate, initial)}.")
+
+    def init(params) -> QuantileState:
+        del params
+        return QuantileState(jnp.asarray(initial, jnp.float32))
+
+    def link(cohort: Cohort, state: QuantileState):
+        below = (norms(cohort) <= state.clip_norm) & cohort.present
+        share = below.sum() / jnp.maximum(cohort.present.sum(), 1)
+        new = state.clip_norm * jnp.exp(-learning_rate * (share - quantile))
+        return shorten(cohort, state.clip_norm), QuantileState(new.astype(jnp.float32))
+
+    return keeping(link, init)
+
+
+def adaptive_robust_clipping(num_byzantine: int) -> Aggregator:
+    """ARC: the floor(2 f / n (n - f)) longest updates become as long as the next one."""
+    f = num_byzantine
+    check(f)
+
+    def link(cohort: Cohort, state):
+        n = cohort.present.sum()
+        longest = (2 * f * (n - f)) // jnp.maximum(n, 1)
+        ordered = jnp.sort(jnp.where(cohort.present, norms(cohort), jnp.inf))
+        return shorten(cohort, ordered[jnp.clip(n - longest - 1, 0, ordered.size - 1)]), state
+
+    return keeping(link)

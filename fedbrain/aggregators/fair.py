@@ -1,0 +1,89 @@
+"""Fair rules: hospitals on which the model is worse weigh more.
+
+F_i is the loss of the global model w on client i's data before it trains, reported as `global_loss`
+(`algorithm = "report_global_loss()"`).
+
+References:
+  Li et al. (2020), q-FedAvg, https://arxiv.org/abs/1905.10497
+  Mohri et al. (2019), agnostic federated learning, https://arxiv.org/abs/1902.00146
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fedbrain.aggregators.cohort import Cohort, linear, normalised, reducing
+from fedbrain.aggregators.linear_algebra import combine, gram
+from fedbrain.types import Aggregator
+
+
+def q_fedavg(q: float, learning_rate: float) -> Aggregator:
+    """w <- w - sum_i F_i^q L x_i / sum_i (q F_i^(q-1) ||L x_i||^2 + L F_i^q), L = 1 / learning_rate.
+
+    Args:
+      q: 0 is the uniform mean; larger is fairer. The paper uses 0 to 5.
+      learning_rate: of the clients: an estimate of 1 / Lipschitz constant.
+    """
+    if not q >= 0 or not learning_rate > 0:
+        raise ValueError(f"Expected q >= 0 and learning_rate > 0, got {(q, learning_rate)}.")
+    lipschitz = 1 / learning_rate
+
+    def coefficients(cohort: Cohort) -> Array:
+        loss = jnp.maximum(cohort.metric("global_loss"), 1e-10)
+        squares = lipschitz**2 * jnp.diag(gram(cohort.updates, cohort.present))
+        steps = q * loss ** (q - 1) * squares + lipschitz * loss**q
+        top, bottom = (jnp.where(cohort.present, x, 0) for x in (lipschitz * loss**q, steps))
+        return top / jnp.maximum(bottom.sum(), 1e-300)
+
+    return linear(coefficients)
+
+
+class AgnosticState(NamedTuple):
+    """Memory of `agnostic`."""
+
+    mixture: Float[Array, " clients"]  # lambda, on the simplex
+
+
+def agnostic(clients: int, step: float = 0.01) -> Aggregator:
+    """direction = sum_i lambda_i x_i, lambda <- projection of lambda + step * F on the simplex: the worst mixture.
+
+    Args:
+      clients: of the federation; the memory has one number for each, so every client must be in every cohort (or absent).
+      step: of the mixture; arbitrary.
+    """
+    if clients < 1 or not step > 0:
+        raise ValueError(f"Expected clients >= 1 and step > 0, got {(clients, step)}.")
+
+    def init(params) -> AgnosticState:
+        del params
+        return AgnosticState(jnp.full(clients, 1 / clients, jnp.float32))
+
+    def reduce(cohort: Cohort, state: AgnosticState):
+        expect_clients(cohort, clients)
+        ascended = state.mixture + step * jnp.where(cohort.present, cohort.metric("global_loss"), 0)
+        mixture = project_on_simplex(ascended, jnp.ones_like(ascended))
+        alpha = normalised(jnp.where(cohort.present, mixture, 0))
+        return combine(cohort.updates, alpha), AgnosticState(mixture.astype(jnp.float32))
+
+    return reducing(reduce, init)
+
+
+def project_on_simplex(
+    x: Float[Array, " n"], upper: Float[Array, " n"], lower: Float[Array, " n"] | float = 0.0
+) -> Float[Array, " n"]:
+    """The nearest point with sum 1 and lower <= . <= upper, by bisection of its shift."""
+    low, high = jnp.min(x - upper) - 1.0, jnp.max(x - lower) + 1.0
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        above = jnp.clip(x - middle, lower, upper).sum() > 1
+        low, high = jnp.where(above, middle, low), jnp.where(above, high, middle)
+    return jnp.clip(x - 0.5 * (low + high), lower, upper)
+
+
+def expect_clients(cohort: Cohort, clients: int) -> None:
+    """Raises a ValueError when a cohort has not the clients that a memory was made for."""
+    if cohort.updates.shape[0] != clients:
+        raise ValueError(
+            f"Expected a cohort of clients={clients}, got {cohort.updates.shape[0]}: set it to the federation's."
+        )

@@ -1,0 +1,71 @@
+"""FLAME: keep the majority cluster of directions, clip it to the median norm, add a little noise.
+
+The paper clusters with HDBSCAN, smallest cluster n // 2 + 1, one sample as core. Two clusters of a majority cannot exist, so
+what HDBSCAN then returns has a closed form: lower a threshold on cosine distance until the last connected component that
+holds a majority; its members stay. Minimax path distances give it without a tree.
+
+References:
+  Nguyen et al. (2022), https://arxiv.org/abs/2101.02281
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from fedbrain.aggregators.cohort import Cohort, normalised, reducing
+from fedbrain.aggregators.linear_algebra import combine, gram
+from fedbrain.types import Aggregator
+
+
+class FlameState(NamedTuple):
+    """Memory of `flame`."""
+
+    key: jax.Array  # of the noise
+    round: Int[Array, ""]
+
+
+def majority_cluster(
+    distances: Float[Array, "clients clients"], present: Bool[Array, " clients"]
+) -> Bool[Array, " clients"]:
+    """The tightest single-linkage component that holds more than half of those present."""
+    both = present[:, None] & present[None]
+    bottleneck = jnp.where(both, jnp.where(jnp.eye(len(present), dtype=bool), 0, distances), jnp.inf)
+
+    def through(k: Array, b: Array) -> Array:  # Floyd-Warshall: the smallest largest step of a path
+        return jnp.minimum(b, jnp.maximum(b[:, k][:, None], b[k][None]))
+
+    bottleneck = jax.lax.fori_loop(0, len(present), through, bottleneck)
+    threshold = jnp.sort(bottleneck, axis=1)[:, present.sum() // 2]  # where i's component becomes a majority
+    centre = jnp.argsort(threshold)[0]
+    return present & (bottleneck[centre] <= threshold[centre])
+
+
+def flame(noise: float = 0.001, seed: int = 0) -> Aggregator:
+    """mean of min(1, S / ||x_i||) x_i over the majority cluster, plus N(0, (noise * S)^2), S the median norm of all.
+
+    Args:
+      noise: the paper's lambda for images.
+      seed: of the noise.
+    """
+    if not noise >= 0:
+        raise ValueError(f"Expected noise={noise} >= 0.")
+
+    def init(params) -> FlameState:
+        del params
+        return FlameState(jax.random.key(seed), jnp.zeros((), jnp.int32))
+
+    def reduce(cohort: Cohort, state: FlameState):
+        g = gram(cohort.updates, cohort.present)
+        norms = jnp.sqrt(jnp.diag(g))
+        cosine = g / jnp.maximum(norms[:, None] * norms[None], 1e-300)
+        chosen = majority_cluster(jnp.maximum(1 - cosine, 0), cohort.present)
+        bound = jnp.nanmedian(jnp.where(cohort.present, norms, jnp.nan))
+        shrink = jnp.minimum(1.0, bound / jnp.maximum(norms, 1e-300))
+        mean = combine(cohort.updates, normalised(chosen.astype(g.dtype)) * shrink)
+        key = jax.random.fold_in(state.key, state.round)
+        jitter = jax.random.normal(key, mean.shape, mean.dtype) * (noise * bound).astype(mean.dtype)
+        return mean + jitter, state._replace(round=state.round + 1)
+
+    return reducing(reduce, init)

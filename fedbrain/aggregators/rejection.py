@@ -1,0 +1,28 @@
+"""Updates that are not numbers are not updates."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from fedbrain.aggregators.cohort import Cohort, keeping
+from fedbrain.types import Aggregator, PyTree
+
+
+def finite_clients(tree: PyTree, weights: Float[Array, " clients"]) -> Bool[Array, " clients"]:
+    """Which clients hold finite numbers only, and a finite weight that is not negative."""
+    ok = jnp.isfinite(weights) & (weights >= 0)
+    for leaf in jax.tree.leaves(tree):
+        # a sum of magnitudes is finite unless a number is not, and costs one pass without a temporary
+        magnitude = jnp.sum(jnp.abs(leaf.reshape(leaf.shape[0], -1)).astype(jnp.float32) * 2.0**-40, axis=1)
+        ok = ok & jnp.isfinite(magnitude)
+    return ok
+
+
+def reject_non_finite() -> Aggregator:
+    """A client with NaN or infinity becomes absent. Servers do this to every cohort; the link is for chains on their own."""
+
+    def link(cohort: Cohort, state):
+        ok = finite_clients(cohort.updates, cohort.weights)
+        return cohort._replace(weights=jnp.where(ok, cohort.weights, 0)), state
+
+    return keeping(link)

@@ -1,0 +1,62 @@
+"""Rules that try every subset of n - f clients: exact, for small federations.
+
+References:
+  Rousseeuw (1985); El Mhamdi et al. (2018), minimum-diameter averaging, https://arxiv.org/abs/1802.07927
+  Allouah et al. (2023), smallest maximum eigenvalue averaging, https://arxiv.org/abs/2302.04787
+"""
+
+from collections.abc import Callable
+from itertools import combinations
+from math import comb
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+
+from fedbrain.aggregators.cohort import Cohort, linear, normalised
+from fedbrain.aggregators.krum import check
+from fedbrain.aggregators.linear_algebra import centred, gram, squared_distances
+from fedbrain.types import Aggregator
+
+MOST_SUBSETS = 200_000  # 20 clients of which 6 are Byzantine: 38,760
+
+
+def minimum_diameter(num_byzantine: int) -> Aggregator:
+    """The mean of the n - f clients whose largest mutual distance is smallest. Needs n > 2f."""
+
+    def diameter(g: Array) -> Callable[[Array], Array]:
+        distances = squared_distances(g)
+        return lambda kept: jnp.max(jnp.where(kept[:, None] & kept[None], distances, 0))
+
+    return _best_subset(num_byzantine, diameter)
+
+
+def smallest_eigenvalue(num_byzantine: int) -> Aggregator:
+    """The mean of the n - f clients whose covariance has the smallest largest eigenvalue: SMEA. Needs n > 2f."""
+
+    def spread(g: Array) -> Callable[[Array], Array]:
+        return lambda kept: jnp.linalg.eigvalsh(centred(g, normalised(kept.astype(g.dtype))))[-1]
+
+    return _best_subset(num_byzantine, spread)
+
+
+def _best_subset(f: int, cost_of: Callable[[Array], Callable[[Bool[Array, " clients"]], Array]]) -> Aggregator:
+    check(f)
+
+    def coefficients(cohort: Cohort) -> Array:
+        c = cohort.updates.shape[0]
+        if comb(c, f) > MOST_SUBSETS:
+            raise ValueError(
+                f"Expected at most {MOST_SUBSETS} subsets, got {comb(c, f)} of {c} clients: use krum or median."
+            )
+        left_out = np.zeros((comb(c, f), c), bool)
+        for row, chosen in enumerate(combinations(range(c), f)):
+            left_out[row, list(chosen)] = True
+        possible = jnp.all(~left_out | cohort.present, axis=1)  # only someone who is there can be left out
+        kept = cohort.present & ~left_out
+        cost = jax.lax.map(cost_of(gram(cohort.updates, cohort.present)), kept, batch_size=1024)
+        best = kept[jnp.argsort(jnp.where(possible, cost, jnp.inf))[0]]
+        return jnp.where(cohort.present.sum() > 2 * f, normalised(best.astype(jnp.float64)), jnp.nan)
+
+    return linear(coefficients)

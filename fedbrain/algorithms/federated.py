@@ -1,0 +1,180 @@
+"""A variant, a task and two optax chains become one `Algorithm`.
+
+Client i starts from the global model w, takes local steps of its own chain to y_i and sends D_i = y_i - w. The server feeds
+the pseudo-gradients -D_i to its links: with `weighted_mean` and `sgd(1.0)` that is w <- w + sum_i p_i D_i.
+
+References:
+  McMahan et al. (2017), https://arxiv.org/abs/1602.05629
+  Reddi et al. (2021), https://arxiv.org/abs/2003.00295
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
+
+from fedbrain.aggregators.rejection import finite_clients
+from fedbrain.algorithms.diagnostics import diagnose
+from fedbrain.algorithms.exchange import Exchange, combine, everything, partition
+from fedbrain.algorithms.variant import Finish, Start, Step, Variant, fedavg
+from fedbrain.types import (
+    Algorithm,
+    Batch,
+    ClientState,
+    Key,
+    LocalTrainer,
+    Metrics,
+    ModelState,
+    Params,
+    PyTree,
+    ServerState,
+    Task,
+    Update,
+    Variables,
+)  # fmt: skip
+
+
+class Private(NamedTuple):
+    """Client state: what the exchange keeps in the hospital (None elsewhere), and the memories of variant and upload."""
+
+    params: Params
+    model_state: ModelState
+    control: PyTree
+    upload: optax.OptState
+
+
+class Carry(NamedTuple):
+    """A local model in training."""
+
+    params: Params
+    model_state: ModelState
+    opt_state: optax.OptState
+    step: Int[Array, ""]
+    key: Key
+    learning_rate_scale: Float[Array, ""]
+    context: PyTree  # of the variant
+    control: PyTree  # before the round
+    upload: optax.OptState
+
+
+def federated(
+    task: Task,
+    client_chain: optax.GradientTransformation,
+    aggregator: optax.GradientTransformationExtraArgs,
+    server_optimizer: optax.GradientTransformation,
+    *,
+    variant: Variant = fedavg(),  # noqa: B008  (pure functions)
+    exchange: Exchange = everything(),  # noqa: B008
+    statistics: Callable[[ModelState, Float[Array, " clients"]], ModelState],
+    upload: optax.GradientTransformation = optax.identity(),  # noqa: B008
+) -> Algorithm:
+    """Composes an algorithm.
+
+    Args:
+      task: the network and its loss.
+      client_chain: of a local step; its state starts anew every round.
+      aggregator: links that end in one without clients axis; receives pseudo-gradients [clients, coordinates], `weights`
+        [clients] and `metrics` {name: [clients]}.
+      server_optimizer: of a round; receives the direction.
+      variant: what the algorithm does beyond FedAvg.
+      exchange: which leaves are shared.
+      statistics: how the shared batch statistics of a cohort become one.
+      upload: what a client does to its delta before it leaves, a vector; its memory (error feedback) stays with the client.
+    """
+
+    def split(variables: Variables) -> tuple[Params, ModelState]:
+        return variables["params"], {name: tree for name, tree in variables.items() if name != "params"}
+
+    def private(params: Params, model_state: ModelState, control: PyTree, memory: optax.OptState) -> Private:
+        kept = {name: partition(name, tree, exchange)[1] for name, tree in model_state.items()}
+        return Private(partition("params", params, exchange)[1], kept, control, memory)
+
+    def shared_of(params: Params) -> Params:
+        return partition("params", params, exchange)[0]
+
+    def init(variables: Variables, examples: Float[Array, " clients"]) -> ServerState:
+        params, model_state = split(variables)
+        vector = ravel_pytree(shared_of(params))[0]
+        opt_state = (aggregator.init(vector), server_optimizer.init(vector))
+        extra = variant.server_init(shared_of(params), examples)
+        one = jnp.ones((), jnp.float32)
+        return ServerState(jnp.zeros((), jnp.int32), params, model_state, opt_state, one, extra)
+
+    def init_client(variables: Variables) -> ClientState:
+        params, model_state = split(variables)
+        memory = upload.init(ravel_pytree(shared_of(params))[0])
+        return private(params, model_state, variant.client_init(variables), memory)
+
+    def received(state: ServerState, own: Private) -> tuple[Params, ModelState]:
+        return combine(own.params, state.params), combine(own.model_state, state.model_state)
+
+    def client_variables(state: ServerState, own: Private) -> Variables:
+        params, model_state = received(state, own)
+        return variant.personal(own.control, {"params": params, **model_state})
+
+    def local_init(broadcast: ServerState, own: Private, key: Key) -> Carry:
+        params, model_state = received(broadcast, own)
+        start = Start(broadcast.round, broadcast.extra, own.control, params, model_state, client_chain)
+        zero, scale = jnp.zeros((), jnp.int32), broadcast.learning_rate_scale
+        opt_state, context = client_chain.init(params), variant.begin(start)
+        return Carry(params, model_state, opt_state, zero, key, scale, context, own.control, own.upload)
+
+    def local_step(carry: Carry, batch: Batch) -> tuple[Carry, Metrics]:
+        key = jax.random.fold_in(carry.key, carry.step)
+
+        def gradient_at(params: Params, model_state: ModelState):
+            return jax.grad(task.loss, has_aux=True)(params, model_state, batch, key)
+
+        scale = carry.learning_rate_scale
+        step = Step(carry.context, carry.params, carry.model_state, gradient_at, client_chain, scale)
+        grads, (model_state, metrics), context = variant.gradient(step)
+        updates, opt_state = client_chain.update(grads, carry.opt_state, carry.params)
+        params = optax.apply_updates(carry.params, jax.tree.map(lambda u: u * scale, updates))
+        carry = carry._replace(
+            params=params, model_state=model_state, opt_state=opt_state, step=carry.step + 1, context=context
+        )
+        return carry, metrics
+
+    def finish(broadcast: ServerState, carry: Carry, metrics: Metrics) -> tuple[Update, ClientState]:
+        before = combine(private(carry.params, {}, (), ()).params, broadcast.params)
+        delta = shared_of(jax.tree.map(jnp.subtract, carry.params, before))
+        end = Finish(broadcast.extra, carry.control, carry.context, carry.params, carry.model_state, delta)
+        sent = variant.finish(end)
+        vector, unravel = ravel_pytree(delta)
+        sent_vector, memory = upload.update(vector, carry.upload)
+        shared = {name: partition(name, tree, exchange)[0] for name, tree in carry.model_state.items()}
+        metrics = {**metrics, **sent.metrics}
+        update = Update(unravel(cast(Array, sent_vector)), shared, metrics["examples"], metrics, sent.upload)
+        return update, private(carry.params, carry.model_state, sent.control, memory)
+
+    def server_update(state: ServerState, update: Update) -> tuple[ServerState, Metrics]:
+        arrived = update.weight
+        fine = finite_clients((update.delta, update.model_state, update.extra), arrived)
+        update = update._replace(weight=jnp.where(fine, arrived, 0))
+        shared = shared_of(state.params)
+        vector, unravel = ravel_pytree(shared)
+        deltas = jax.vmap(lambda tree: ravel_pytree(tree)[0])(update.delta)  # [clients, coordinates]
+        links, optimizer = cast(tuple, state.opt_state)
+        reduced, links = aggregator.update(-deltas, links, vector, weights=update.weight, metrics=update.metrics)
+        direction = cast(Array, reduced)
+        info = diagnose(deltas, update.weight, -direction)
+        tree, extra = variant.server(state.extra, update, unravel(direction))
+        step, optimizer = server_optimizer.update(ravel_pytree(tree)[0], optimizer, vector)
+        moved: Any = optax.apply_updates(vector, step)
+        params = combine(unravel(moved), partition("params", state.params, exchange)[1])
+        model_state = combine(statistics(update.model_state, update.weight), state.model_state)
+
+        # Nobody there, or a rule that is not defined for those who are: the round is skipped.
+        defined = (update.weight.sum() > 0) & jnp.isfinite(moved).all()
+        new = (params, model_state, (links, optimizer), extra)
+        old = (state.params, state.model_state, state.opt_state, state.extra)
+        params, model_state, opt_state, extra = jax.tree.map(lambda n, o: jnp.where(defined, n, o), new, old)
+        state = state._replace(params=params, model_state=model_state, opt_state=opt_state, extra=extra)
+        gone = {"rejected": (~fine).astype(jnp.float32), "skipped": (~defined).astype(jnp.float32)}
+        return state._replace(round=state.round + 1), {**info, **gone}
+
+    return Algorithm(init, init_client, LocalTrainer(local_init, local_step, finish), server_update, client_variables)

@@ -1,0 +1,48 @@
+"""Variants that change when something trains: a tuned copy that stays, and head before body.
+
+References:
+  Collins et al. (2021), FedRep, https://arxiv.org/abs/2102.07078
+"""
+
+import jax
+import jax.numpy as jnp
+
+from fedbrain.algorithms.exchange import path_name
+from fedbrain.algorithms.personal import own_model, use_own
+from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant
+
+
+def fine_tuned() -> Variant:
+    """FedAvg, where a client uses the global model after its own local steps: fine-tuning as long as a round's training."""
+
+    def finish(end: Finish) -> Sent:
+        control = own_model({"params": end.params, **end.model_state})
+        return Sent((), control)
+
+    return Variant(client_init=own_model, finish=finish, personal=use_own)
+
+
+def fedrep(head_steps: int) -> Variant:
+    """The private head trains first, with the body standing still, then the body; to be used with `without_head()`.
+
+    Args:
+      head_steps: local steps of the head; the rest of the round's steps are the body's.
+    """
+    if head_steps < 0:
+        raise ValueError(f"Expected head_steps={head_steps} >= 0.")
+
+    def begin(start: Start):
+        del start
+        return jnp.zeros((), jnp.int32)
+
+    def gradient(step: Step):
+        grads, aux = step.gradient_at(step.params, step.model_state)
+        head_now = step.context < head_steps
+
+        def masked(path, g):
+            is_head = path_name(path).startswith("head/")
+            return jnp.where(head_now == is_head, g, 0)
+
+        return jax.tree_util.tree_map_with_path(masked, grads), aux, step.context + 1
+
+    return Variant(begin=begin, gradient=gradient)
