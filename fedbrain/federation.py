@@ -186,11 +186,16 @@ def train(
                 snapshot, line = one_round(setting, snapshot, round)
                 metrics.write(line)
                 checkpoints.save(round, snapshot)
+                if line["skipped"] or any(line["rejected"].values()):
+                    names = [name for name, gone in line["rejected"].items() if gone]
+                    bar.write(f"Round {round}: not finite, left out: {names}.{' Skipped.' if line['skipped'] else ''}")
                 bar.set_postfix(valid=f"{line['valid_loss']:.2f}", best=line["best_round"])
                 bar.update()
         finally:
             checkpoints.close()
     if int(snapshot.selection.best_round) < 0:
         raise ValueError(f"{folder}: expected a finite validation loss in some round, got none. Lower the learning rate.")
+    if all(line["skipped"] for line in MetricsLog.read(metrics.path)):
+        raise ValueError(f"{folder}: every round was skipped: no client sent finite numbers. Lower the learning rate.")
     steps = sum(int(sum(line["steps"].values())) for line in MetricsLog.read(metrics.path))
     return Trained(members_variables(experiment, setting.names, snapshot), snapshot.selection, steps)

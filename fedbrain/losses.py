@@ -90,4 +90,23 @@ def soft_bins(low: float = 42.0, high: float = 82.0, width: float = 1.0, sigma: 
     return Loss(bins, per_example, predict)
 
 
-LOSSES = {"l1": l1, "l2": l2, "huber": huber, "soft_bins": soft_bins}
+def cross_entropy(classes: int) -> Loss:
+    """-log softmax(output)[target], for targets 0 .. classes - 1; the prediction is the likeliest class.
+
+    Returns:
+      A loss with as many outputs as classes.
+    """
+    if classes < 2:
+        raise ValueError(f"Expected classes={classes} >= 2.")
+
+    def per_example(output: Float[Array, "b k"], target: Float[Array, " b"]) -> Float[Array, " b"]:
+        log_p = jax.nn.log_softmax(output.astype(jnp.float32))
+        return -jnp.take_along_axis(log_p, target.astype(jnp.int32)[:, None], axis=1)[:, 0]
+
+    def predict(output: Float[Array, "b k"]) -> Float[Array, " b"]:
+        return jnp.argmax(output, axis=1).astype(jnp.float32)
+
+    return Loss(classes, per_example, predict)
+
+
+LOSSES = {"l1": l1, "l2": l2, "huber": huber, "soft_bins": soft_bins, "cross_entropy": cross_entropy}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fedbrain
-from tests.test_aggregators import _apply
+from tests.test_aggregators import apply
 
 ROOT = Path(__file__).parents[1]
 MODULES = [m.name for m in pkgutil.walk_packages(fedbrain.__path__, "fedbrain.") if not m.ispkg]
@@ -37,7 +37,7 @@ def test_the_rule_of_contributing_passes_a_contract(monkeypatch):
 
     monkeypatch.setitem(AGGREGATORS, "largest_client", namespace["largest_client"])
     x = jax.random.normal(jax.random.key(0), (3, 4)).at[0].set(jnp.nan)
-    np.testing.assert_array_equal(_apply("largest_client()", x, [0.0, 2.0, 5.0]), x[2])
+    np.testing.assert_array_equal(apply("largest_client()", x, [0.0, 2.0, 5.0], table=AGGREGATORS), x[2])
     assert (
         len([line for line in code[1].splitlines() if line.strip() and not line.startswith(("import", "from", '"'))]) <= 20
     )

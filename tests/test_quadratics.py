@@ -13,7 +13,7 @@ from fedbrain.aggregators import RULES, uniform_mean, weighted_mean
 from fedbrain.algorithms import VARIANTS
 from fedbrain.algorithms.variant import Variant
 from fedbrain.optimizers import add_proximal_term
-from fedbrain.round import Client, loop, make_round
+from fedbrain.simulate import Clients, Plan, models, simulate
 from fedbrain.types import Task
 from tests import tiny
 
@@ -35,9 +35,11 @@ def optimum(clients, weights=None):
 
 def task():
     def loss(params, model_state, batch, key):
-        e = params["w"] - batch["b"][0]
-        value = 0.5 * e @ batch["A"][0] @ e
-        return value, (model_state, {"loss": value, "count": batch["mask"].sum()})
+        a, b = batch["image"][0, :D], batch["image"][0, D]
+        e = params["w"] - b
+        value = 0.5 * e @ a @ e
+        count = batch["mask"].sum()
+        return value, (model_state, {"loss": value * count, "count": count})
 
     return Task(lambda key, image: {"params": {"w": jnp.zeros(D)}}, loss, lambda *a: (a[0], a[0]))
 
@@ -47,21 +49,16 @@ def train(*, rounds=400, links=(), variant=None, h=H, steps=(K,) * N, absent=0, 
     with jax.enable_x64(True):
         more = {"aggregator": weighted_mean(), "variant": variant or Variant()} | more
         algorithm = tiny.algorithm(task(), optax.chain(*links, optax.sgd(h)), **more)
-        run_round = make_round(algorithm, loop())
+        a, b = (jnp.asarray(np.stack(x)) for x in zip(*(clients or quadratics())))
+        n = max(examples)  # a client with n_i examples has n_i real rows, which all hold its A and b
+        image = jnp.broadcast_to(jnp.concatenate([a, b[:, None]], 1)[:, None], (N, n, D + 1, D))
+        mask = (jnp.arange(n)[None] < jnp.asarray(examples)[:, None]).astype(jnp.float64)
+        data, plan = Clients(image, mask, mask), Plan(rounds, n, np.asarray(steps), N - absent, 0.0, rounds)
         variables = {"params": {"w": jnp.zeros(D)}}
-        state = algorithm.init(variables, jnp.asarray(examples, jnp.float64))
-        own = [algorithm.init_client(variables) for _ in range(N)]
-        batch = [{"A": a[None], "b": b[None], "mask": np.ones(1)} for a, b in clients or quadratics()]
-        rng = np.random.default_rng(0)
-        for _ in range(rounds):
-            away = set(rng.choice(N, absent, replace=False).tolist())
-            cohort = [
-                Client(f"c{i}", n, own[i], jax.random.key(i), [] if i in away else [batch[i]] * steps[i])
-                for i, n in enumerate(examples)
-            ]
-            state, own, _ = run_round(state, cohort, batch[0])
-        models = [np.asarray(algorithm.client_variables(state, o)["params"]["w"]) for o in own]
-        return np.asarray(state.params["w"]), models
+        run = jax.jit(lambda key: simulate(algorithm, variables, data, plan, key, evaluate=lambda *state: ()))
+        out = run(jax.random.key(0))
+        own = models(algorithm, out.server, out.clients, N)["params"]["w"]
+        return np.asarray(out.server.params["w"]), np.asarray(own)
 
 
 def fedavg_fixed_point(h=H, steps=(K,) * N):

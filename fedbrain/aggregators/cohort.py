@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import optax
+from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Bool, Float
 
 from fedbrain.aggregators.linear_algebra import combine
@@ -59,6 +60,16 @@ class Kept(NamedTuple):
     changed: Mapping[str, Any]  # extra arguments for the links that follow: weights, metrics
 
 
+def in_float64(f: Callable) -> Callable:
+    """Lets a function use float64 inside a float32 program. Under `vmap` it is mapped one after the other."""
+
+    def inside(*args):
+        with jax.enable_x64(True):
+            return f(*args)
+
+    return sequential_vmap(inside)
+
+
 Rule = Callable[[Cohort, PyTree], tuple[Float[Array, " p"], PyTree]]
 
 
@@ -99,12 +110,15 @@ def as_vector(params: PyTree) -> Float[Array, " p"]:
 def reducing(rule: Rule, init: Callable[[Any], Any] = nothing) -> Aggregator:
     """A link that removes the clients axis."""
 
+    @in_float64
+    def reduce(cohort: Cohort, state: PyTree):
+        direction, state = rule(cohort, state)
+        return direction.astype(cohort.updates.dtype), state
+
     def update(updates, state, params=None, **extra):
         del params  # the rules know only updates
         matrix, back = as_matrix(updates)
-        with jax.enable_x64(True):  # sums over clients and coordinates are in float64, the answer has the dtype it came in
-            direction, state = rule(Cohort(matrix, extra["weights"], extra.get("metrics", {})), state)
-            direction = direction.astype(matrix.dtype)
+        direction, state = reduce(Cohort(matrix, extra["weights"], dict(extra.get("metrics", {}))), state)
         return back(direction), state
 
     return optax.GradientTransformationExtraArgs(cast(Any, init), update)
@@ -122,14 +136,17 @@ def linear(coefficients: Callable[[Cohort], Float[Array, " clients"]]) -> Aggreg
 def keeping(link: Callable[[Cohort, PyTree], tuple[Cohort, PyTree]], init: Callable[[Any], Any] = nothing) -> Aggregator:
     """A link that keeps the clients axis, and may change updates, weights and metrics."""
 
+    @in_float64
+    def keep(cohort: Cohort, state: PyTree):
+        kept, state = link(cohort, state)
+        weights = kept.weights.astype(cohort.weights.dtype)
+        return kept._replace(updates=kept.updates.astype(cohort.updates.dtype), weights=weights), state
+
     def update(updates, state, params=None, **extra):
         del params
         matrix, back = as_matrix(updates)
-        with jax.enable_x64(True):
-            cohort, state = link(Cohort(matrix, extra["weights"], extra.get("metrics", {})), state)
-            kept = back(cohort.updates.astype(matrix.dtype))
-        weights = cohort.weights.astype(extra["weights"].dtype)
-        return Kept(kept, {"weights": weights, "metrics": cohort.metrics}), state
+        kept, state = keep(Cohort(matrix, extra["weights"], dict(extra.get("metrics", {}))), state)
+        return Kept(back(kept.updates), {"weights": kept.weights, "metrics": kept.metrics}), state
 
     return optax.GradientTransformationExtraArgs(cast(Any, init), update)
 

@@ -7,7 +7,7 @@ from fedbrain.algorithms.mime import mime, mimelite
 from fedbrain.algorithms.personal import apfl, ditto, pfedme
 from fedbrain.algorithms.reports import fisher, report_global_loss
 from fedbrain.algorithms.scaffold import scaffold, scaffold_full_gradient
-from fedbrain.algorithms.tuned import fedrep, fine_tuned
+from fedbrain.algorithms.tuned import fedrep, fine_tuned, worker_momentum
 from fedbrain.algorithms.variant import Variant, fedavg
 
 EXCHANGES = {
@@ -29,6 +29,7 @@ VARIANTS = {
     "pfedme": pfedme,
     "fine_tuned": fine_tuned,
     "fedrep": fedrep,
+    "worker_momentum": worker_momentum,
     "report_global_loss": report_global_loss,
     "fisher": fisher,
 }

@@ -1,16 +1,16 @@
 """What a round says about its clients, from one Gram matrix G = D D^T: the heterogeneity report, for every rule."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fedbrain.aggregators.cohort import normalised
+from fedbrain.aggregators.cohort import in_float64, normalised
 from fedbrain.aggregators.linear_algebra import from_centre, gram
 from fedbrain.types import Metrics
 
 TINY = 1e-300
 
 
+@in_float64
 def diagnose(deltas: Float[Array, "clients p"], weights: Float[Array, " clients"], direction: Float[Array, " p"]) -> Metrics:
     """How far the clients pull apart, and what the rule made of them.
 
@@ -30,28 +30,27 @@ def diagnose(deltas: Float[Array, "clients p"], weights: Float[Array, " clients"
       Yin et al. (2018), gradient diversity, https://arxiv.org/abs/1706.05699
       Roy and Vetterli (2007), effective rank, https://www.eurasip.org/Proceedings/Eusipco/Eusipco2007/Papers/a5p-h05.pdf
     """
-    with jax.enable_x64(True):
-        present = weights > 0
-        p = normalised(weights.astype(jnp.float64))
-        rows = jnp.append(present, jnp.asarray(True))
-        both = gram(jnp.concatenate([deltas, direction[None]]), rows)
-        g, along, length = both[:-1, :-1], both[:-1, -1], both[-1, -1]
-        norms = jnp.sqrt(jnp.diag(g))
-        mean_square = jnp.maximum(p @ g @ p, TINY)
-        apart = jnp.where(present, jnp.sqrt(from_centre(g, p)), 0)
-        values, vectors = jnp.linalg.eigh(jnp.where(jnp.isfinite(g), g, 0))
-        inverse = jnp.where(values > 1e-10 * jnp.max(jnp.abs(values)), 1 / jnp.where(values == 0, 1, values), 0)
-        alpha = jnp.where(present, vectors @ (inverse * (vectors.T @ along)), 0)
-        spread = p @ apart**2 / jnp.maximum(present.sum() - 1, 1)
-        info = {
-            "delta_norm": norms,
-            "cosine": (g @ p) / jnp.maximum(norms * jnp.sqrt(mean_square), TINY),
-            "drift": apart / jnp.sqrt(mean_square),
-            "influence": p / jnp.maximum(1 - p, TINY) * apart,
-            "effective_weight": alpha,
-            "diversity": p @ jnp.diag(g) / mean_square,
-            "effective_rank": jnp.trace(g) ** 2 / jnp.maximum((g**2).sum(), TINY),
-            "signal_to_noise": mean_square / jnp.maximum(spread, TINY),
-            "explained": along @ alpha / jnp.maximum(length, TINY),
-        }
-        return {name: x.astype(jnp.float32) for name, x in info.items()}
+    present = weights > 0
+    p = normalised(weights.astype(jnp.float64))
+    rows = jnp.append(present, jnp.asarray(True))
+    both = gram(jnp.concatenate([deltas, direction[None]]), rows)
+    g, along, length = both[:-1, :-1], both[:-1, -1], both[-1, -1]
+    norms = jnp.sqrt(jnp.diag(g))
+    mean_square = jnp.maximum(p @ g @ p, TINY)
+    apart = jnp.where(present, jnp.sqrt(from_centre(g, p)), 0)
+    values, vectors = jnp.linalg.eigh(jnp.where(jnp.isfinite(g), g, 0))
+    inverse = jnp.where(values > 1e-10 * jnp.max(jnp.abs(values)), 1 / jnp.where(values == 0, 1, values), 0)
+    alpha = jnp.where(present, vectors @ (inverse * (vectors.T @ along)), 0)
+    spread = p @ apart**2 / jnp.maximum(present.sum() - 1, 1)
+    info = {
+        "delta_norm": norms,
+        "cosine": (g @ p) / jnp.maximum(norms * jnp.sqrt(mean_square), TINY),
+        "drift": apart / jnp.sqrt(mean_square),
+        "influence": p / jnp.maximum(1 - p, TINY) * apart,
+        "effective_weight": alpha,
+        "diversity": p @ jnp.diag(g) / mean_square,
+        "effective_rank": jnp.trace(g) ** 2 / jnp.maximum((g**2).sum(), TINY),
+        "signal_to_noise": mean_square / jnp.maximum(spread, TINY),
+        "explained": along @ alpha / jnp.maximum(length, TINY),
+    }
+    return {name: x.astype(jnp.float32) for name, x in info.items()}

@@ -1,6 +1,7 @@
-"""Variants that change when something trains: a tuned copy that stays, and head before body.
+"""Variants that change when something trains: a tuned copy that stays, head before body, momentum that outlives the round.
 
 References:
+  Karimireddy et al. (2021), worker momentum, https://arxiv.org/abs/2012.10333
   Collins et al. (2021), FedRep, https://arxiv.org/abs/2102.07078
 """
 
@@ -46,3 +47,29 @@ def fedrep(head_steps: int) -> Variant:
         return jax.tree_util.tree_map_with_path(masked, grads), aux, step.context + 1
 
     return Variant(begin=begin, gradient=gradient)
+
+
+def worker_momentum(beta: float = 0.9) -> Variant:
+    """m_i <- beta m_i + (1 - beta) g, kept by the client between rounds: what attackers hide behind, noise, shrinks.
+
+    Args:
+      beta: .9 as published.
+    """
+    if not 0 <= beta < 1:
+        raise ValueError(f"Expected 0 <= beta={beta} < 1.")
+
+    def client_init(variables):
+        return jax.tree.map(jnp.zeros_like, variables["params"])
+
+    def begin(start: Start):
+        return start.control
+
+    def gradient(step: Step):
+        grads, aux = step.gradient_at(step.params, step.model_state)
+        momentum = jax.tree.map(lambda m, g: beta * m + (1 - beta) * g, step.context, grads)
+        return momentum, aux, momentum
+
+    def finish(end: Finish) -> Sent:
+        return Sent((), end.context)
+
+    return Variant(client_init=client_init, begin=begin, gradient=gradient, finish=finish)

@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 from fedbrain.report.statistics import Predictions, accuracy
 
 
-def _title(text: str, synthetic: bool) -> str:
+def titled(text: str, synthetic: bool) -> str:
+    """A title that says when results are synthetic."""
     return f"{text} (synthetic)" if synthetic else text
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Writes a PNG file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
@@ -34,9 +36,9 @@ def losses(path: Path, history: list[dict[str, Any]], *, title: str, synthetic: 
     axes.plot(rounds, [line["valid_loss"] for line in history], color="black", label="validation, pooled")
     best = history[-1]["best_round"]
     axes.axvline(best, color="grey", linestyle="--", label=f"chosen round {best}")
-    axes.set(xlabel="round", ylabel="loss", title=_title(title, synthetic))
+    axes.set(xlabel="round", ylabel="loss", title=titled(title, synthetic))
     axes.legend(fontsize="small", ncols=2)
-    _save(figure, path)
+    save(figure, path)
 
 
 def predictions(path: Path, sites: Mapping[str, Predictions], *, title: str, unit: str, synthetic: bool) -> None:
@@ -50,5 +52,5 @@ def predictions(path: Path, sites: Mapping[str, Predictions], *, title: str, uni
         axes.scatter(p.target, p.prediction, s=14, color=f"C{k}", alpha=0.8)
         axes.set(xlabel=f"true ({unit})", title=f"{name}: n = {m['n']}, MAE {m['mae']:.1f}, r {m['r']:.2f}")
     every[0].set_ylabel(f"predicted ({unit})")
-    figure.suptitle(_title(title, synthetic))
-    _save(figure, path)
+    figure.suptitle(titled(title, synthetic))
+    save(figure, path)

@@ -1,0 +1,44 @@
+"""Robust rules under attack on non-IID digits: 25 clients of which 5 are Byzantine, with and without bucketing.
+
+The grid of Karimireddy et al. (2022), https://arxiv.org/abs/2006.09365, on scikit-learn's digits instead of MNIST.
+
+Command: python -m fedbrain.compare --config=configs/byzantine_digits.py
+"""
+
+from configs import study
+
+RULES = {
+    "mean": "uniform_mean()",
+    "Krum": "krum(num_byzantine=5)",
+    "median": "median()",
+    "RFA": "geometric_median(iterations=8, smoothing=0.1)",
+    "CClip": "centred_clipping(radius=1.0)",
+}
+BUCKETED = {**RULES, "Krum": "krum(num_byzantine=2)"}  # 13 buckets hold at most 5 liars, Krum's bound allows (13 - 3) / 2
+
+
+def get_config():
+    """An MLP 64-32-10, one local step of 32 examples a round, 600 rounds."""
+    config = study.get_config()
+    config.problem = "digits(clients=25, attackers=5)"
+    config.model = "mlp(widths=(32,))"
+    config.rounds = 600
+    config.every = 20
+    config.client.optimizer = "sgd(0.05)"
+    config.judge = "shared"
+    config.score = "last_five"
+    config.attacks.update(
+        {
+            "none": {},
+            "IPM": {"attack": ("inner_product_manipulation(num_byzantine=5, epsilon=0.1)",)},
+            "ALIE": {"attack": ("a_little_is_enough(num_byzantine=5, clients=25)",)},
+            "bit flip": {"attack": ("sign_flip(num_byzantine=5)",)},
+            "label flip": {"label_flip": 5},
+            "mimic": {"attack": ("mimic(num_byzantine=5)",)},
+        }
+    )
+    for name, rule in RULES.items():
+        config.methods[name] = {"server": {"aggregator": rule}}
+        config.methods[f"{name}, s=2"] = {"server": {"links": ("bucketing(size=2)",), "aggregator": BUCKETED[name]}}
+    del config.methods["FedAvg"]
+    return config
