@@ -24,7 +24,8 @@ def get_config():
     config.model = "mlp(widths=(32,))"
     config.rounds = 600
     config.every = 20
-    config.client.optimizer = "sgd(0.05)"
+    config.client.optimizer = "sgd(1.0)"  # a client sends one gradient, so that radii are in the paper's units
+    config.server.optimizer = "sgd(0.05)"
     config.judge = "shared"
     config.score = "last_five"
     config.attacks.update(

@@ -46,7 +46,8 @@ def spectral_filter(num_byzantine: int) -> Aggregator:
             value, spread = principal(g, p)
             better = going & (value < smallest)
             factor = 1 - spread / jnp.maximum(jnp.max(jnp.where(c > 0, spread, 0)), 1e-300)
-            c = jnp.where(going, c * jnp.clip(factor, 0.0, 1.0), c)
+            shrunk = jnp.where(factor > 1e-12, c * factor, 0)  # rounding must not keep the farthest client alive
+            c = jnp.where(going, shrunk, c)
             return c, jnp.where(better, value, smallest), jnp.where(better, p, best)
 
         start = (cohort.present.astype(g.dtype), jnp.asarray(jnp.inf, g.dtype), cohort.one_each)

@@ -27,7 +27,12 @@ def minimum_diameter(num_byzantine: int) -> Aggregator:
 
     def diameter(g: Array) -> Callable[[Array], Array]:
         distances = squared_distances(g)
-        return lambda kept: jnp.max(jnp.where(kept[:, None] & kept[None], distances, 0))
+
+        def cost(kept: Array) -> Array:
+            among = jnp.where(kept[:, None] & kept[None], distances, 0)
+            return jnp.stack([among.max(), among.sum()])  # many subsets share a diameter
+
+        return cost
 
     return _best_subset(num_byzantine, diameter)
 
@@ -36,7 +41,7 @@ def smallest_eigenvalue(num_byzantine: int) -> Aggregator:
     """The mean of the n - f clients whose covariance has the smallest largest eigenvalue: SMEA. Needs n > 2f."""
 
     def spread(g: Array) -> Callable[[Array], Array]:
-        return lambda kept: jnp.linalg.eigvalsh(centred(g, normalised(kept.astype(g.dtype))))[-1]
+        return lambda kept: jnp.linalg.eigvalsh(centred(g, normalised(kept.astype(g.dtype))))[-1:]
 
     return _best_subset(num_byzantine, spread)
 
@@ -56,7 +61,8 @@ def _best_subset(f: int, cost_of: Callable[[Array], Callable[[Bool[Array, " clie
         possible = jnp.all(~left_out | cohort.present, axis=1)  # only someone who is there can be left out
         kept = cohort.present & ~left_out
         cost = jax.lax.map(cost_of(gram(cohort.updates, cohort.present)), kept, batch_size=1024)
-        best = kept[jnp.argsort(jnp.where(possible, cost, jnp.inf))[0]]
+        cost = jnp.where(possible[:, None], cost, jnp.inf)
+        best = kept[jnp.lexsort(tuple(cost.T[::-1]))[0]]
         return jnp.where(cohort.present.sum() > 2 * f, normalised(best.astype(jnp.float64)), jnp.nan)
 
     return linear(coefficients)

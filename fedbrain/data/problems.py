@@ -112,7 +112,7 @@ def digits(clients: int = 25, attackers: int = 0, similarity: float = 0.0, test:
     def draw(seed: int) -> Problem:
         x, y = _sklearn("digits")
         rng = np.random.default_rng([seed, 0xD1])
-        whole = _split(x / 16, y, test, rng)
+        whole = _split(x, y, test, rng)
         x, y = whole.train
         same = round(similarity * len(y))
         order = np.argsort(y[same:], kind="stable") + same
@@ -120,7 +120,7 @@ def digits(clients: int = 25, attackers: int = 0, similarity: float = 0.0, test:
         mine = [np.concatenate(p) for p in zip(np.array_split(np.arange(same), honest), np.array_split(order, honest))]
         mine += [rng.choice(len(y), len(y) // honest, replace=False) for _ in range(attackers)]
         made = {f"c{i:03d}": Client((x[k], y[k]), whole.test) for i, k in enumerate(mine)}
-        return Problem(made, "accuracy", synthetic=False)
+        return Problem(_standardise(made), "accuracy", synthetic=False)
 
     return draw
 
