@@ -17,6 +17,7 @@ def get_config() -> Any:
     # Training: as in configs/base.py, with a number of local steps instead of epochs.
     config.rounds = 100
     config.every = 10  # rounds between evaluations, a divisor of rounds
+    config.clock = "rounds()"  # or buffered(size=3, slowest=4.0): FedBuff
     config.cohort = 0  # clients drawn for a round; 0: all
     config.drop_out = 0.0  # chance that a drawn client does not come
     config.regime = "federated"  # federated, local or centralised

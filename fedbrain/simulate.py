@@ -63,6 +63,28 @@ def models(algorithm: Algorithm, server: ServerState, own: ClientState, clients:
     return jax.vmap(algorithm.client_variables, (None, 0), axis_size=clients)(server, own)
 
 
+def make_client(algorithm: Algorithm, plan: Plan) -> Callable:
+    """(broadcast, client state, its examples, steps, key) -> (update, client state): a client's part of a round."""
+    trainer = algorithm.local
+    step = local.guard(trainer.step)
+    longest = int(max(plan.steps))
+
+    def client(broadcast: ServerState, own: ClientState, examples: Clients, steps: Array, key: Key):
+        shuffle, noise = jax.random.split(key)
+        first = batch_of(examples, shuffle, jnp.asarray(0), plan.batch_size)
+        progress = local.begin(trainer, broadcast, own, noise, first)
+
+        def one(progress: local.Progress, k: Array):
+            batch = dict(batch_of(examples, shuffle, k, plan.batch_size))
+            batch["mask"] = batch["mask"] * (k < steps)
+            return step(progress, batch), None
+
+        progress, _ = jax.lax.scan(one, progress, jnp.arange(longest))
+        return local.end(trainer, broadcast, own, progress, examples.mask.sum())
+
+    return client
+
+
 def simulate(
     algorithm: Algorithm,
     variables: Variables,
@@ -87,24 +109,8 @@ def simulate(
     c = data.mask.shape[0]
     examples = data.mask.sum(1)
     trusted = jnp.zeros(c) if trusted is None else trusted
-    trainer = algorithm.local
+    client = make_client(algorithm, plan)
     start = jax.tree.map(lambda x: jnp.broadcast_to(x, (c, *x.shape)), algorithm.init_client(variables))
-    step = local.guard(trainer.step)
-
-    def client(broadcast: ServerState, own: ClientState, examples: Clients, steps: Array, key: Key):
-        shuffle, noise = jax.random.split(key)
-        first = batch_of(examples, shuffle, jnp.asarray(0), plan.batch_size)
-        progress = local.begin(trainer, broadcast, own, noise, first)
-
-        def one(progress: local.Progress, k: Array):
-            batch = dict(batch_of(examples, shuffle, k, plan.batch_size))
-            batch["mask"] = batch["mask"] * (k < steps)
-            return step(progress, batch), None
-
-        progress, _ = jax.lax.scan(one, progress, jnp.arange(longest))
-        return local.end(trainer, broadcast, own, progress, examples.mask.sum())
-
-    longest = int(max(plan.steps))
 
     def round(carry, number: Array):
         server, own = carry

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from fedbrain.asynchronous import buffered
 from fedbrain.build import read_algorithm
 from fedbrain.data.problems import PROBLEMS, Client, Problem
 from fedbrain.losses import LOSSES
@@ -104,6 +105,7 @@ JUDGES = {
         lambda x: jnp.broadcast_to(x, (n, *x.shape)), {"params": server.params, **server.model_state}
     ),
 }
+CLOCKS = {"rounds": lambda: simulate, "buffered": buffered}
 REGIMES = ("federated", "local", "centralised")
 
 
@@ -123,6 +125,7 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
     plan = read_plan(config, groups[1])
     judge = choose("judge", config.judge, factories(JUDGES))
     score = scorer(task, problems[0].unit)
+    clock = choose("clock", config.clock, CLOCKS)
 
     def one(data: Clients, judged: Clients, seed: jax.Array):
         key = jax.random.key(seed)
@@ -133,7 +136,7 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
             copies = judged.mask.shape[0] // groups[1]
             return score(jax.tree.map(lambda x: jnp.repeat(x, copies, axis=0), made), judged)
 
-        out = simulate(algorithm, variables, data, plan, jax.random.fold_in(key, 1), evaluate=evaluate)
+        out = clock(algorithm, variables, data, plan, jax.random.fold_in(key, 1), evaluate=evaluate)
         return out.history, out.metrics["skipped"].sum()
 
     keys = first_seed + jnp.arange(seeds)

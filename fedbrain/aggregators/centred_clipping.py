@@ -37,7 +37,7 @@ def centred_clipping(radius: float, iterations: int = 1) -> Aggregator:
 
     def reduce(cohort: Cohort, state: CentredClippingState):
         c = cohort.updates.shape[0]
-        g = gram(jnp.concatenate([cohort.updates, state.centre[None]]), jnp.append(cohort.present, True))
+        g = gram(cohort.updates, cohort.present, state.centre)
         a = jnp.zeros(c + 1).at[c].set(1.0)  # v as a combination of the updates and the last centre
         n = jnp.maximum(cohort.present.sum(), 1)
         for _ in range(iterations):

@@ -12,13 +12,13 @@ from jaxtyping import Array, Float
 
 from fedbrain.aggregators.cohort import Cohort, keeping
 from fedbrain.aggregators.krum import check
+from fedbrain.aggregators.linear_algebra import squared_norms
 from fedbrain.types import Aggregator
 
 
 def norms(cohort: Cohort) -> Float[Array, " clients"]:
     """||x_i||, in float64; 0 where absent."""
-    squares = [jnp.sum(jnp.square(row.astype(jnp.float64))) for row in cohort.updates]
-    return jnp.where(cohort.present, jnp.sqrt(jnp.stack(squares)), 0)
+    return jnp.sqrt(squared_norms(cohort.updates, cohort.present))
 
 
 def shorten(cohort: Cohort, bound: Array) -> Cohort:

@@ -10,11 +10,12 @@ References:
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fedbrain.aggregators.cohort import Cohort, linear, normalised, reducing
-from fedbrain.aggregators.linear_algebra import combine, gram
+from fedbrain.aggregators.linear_algebra import combine, squared_norms
 from fedbrain.types import Aggregator
 
 
@@ -31,7 +32,7 @@ def q_fedavg(q: float, learning_rate: float) -> Aggregator:
 
     def coefficients(cohort: Cohort) -> Array:
         loss = jnp.maximum(cohort.metric("global_loss"), 1e-10)
-        squares = lipschitz**2 * jnp.diag(gram(cohort.updates, cohort.present))
+        squares = lipschitz**2 * squared_norms(cohort.updates, cohort.present)
         steps = q * loss ** (q - 1) * squares + lipschitz * loss**q
         top, bottom = (jnp.where(cohort.present, x, 0) for x in (lipschitz * loss**q, steps))
         return top / jnp.maximum(bottom.sum(), 1e-300)
@@ -73,11 +74,14 @@ def project_on_simplex(
     x: Float[Array, " n"], upper: Float[Array, " n"], lower: Float[Array, " n"] | float = 0.0
 ) -> Float[Array, " n"]:
     """The nearest point with sum 1 and lower <= . <= upper, by bisection of its shift."""
-    low, high = jnp.min(x - upper) - 1.0, jnp.max(x - lower) + 1.0
-    for _ in range(100):
+
+    def halve(_, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
         middle = 0.5 * (low + high)
         above = jnp.clip(x - middle, lower, upper).sum() > 1
-        low, high = jnp.where(above, middle, low), jnp.where(above, high, middle)
+        return jnp.where(above, middle, low), jnp.where(above, high, middle)
+
+    low, high = jax.lax.fori_loop(0, 100, halve, (jnp.min(x - upper) - 1.0, jnp.max(x - lower) + 1.0))
     return jnp.clip(x - 0.5 * (low + high), lower, upper)
 
 

@@ -45,21 +45,50 @@ def blockwise(
     return jax.lax.fori_loop(0, -(-p // block), body, jnp.zeros((*out.shape[:-1], p), out.dtype))
 
 
-def gram(updates: Float[Array, "clients p"], present: Bool[Array, " clients"]) -> Float[Array, "clients clients"]:
-    """G = X X^T in float64, zero where a client is absent: every distance and every angle between clients."""
+def over_blocks(f: Callable[[Array, Array], Array], updates: Float[Array, "clients p"], *rows: Float[Array, " p"]) -> Array:
+    """sum over blocks of f(x, fresh): x float64 [clients + rows, block], fresh False for what the block before had."""
     with jax.enable_x64(True):
-        c, p = updates.shape
+        p = updates.shape[1]
         block = min(BLOCK, p)
 
-        def body(k: Array, total: Array) -> Array:
-            start = jnp.minimum(k * block, p - block)
+        def part(start: Array) -> Array:
             x = jax.lax.dynamic_slice_in_dim(updates, start, block, axis=1)
-            fresh = start + jnp.arange(block) >= k * block  # the last block overlaps its neighbour
-            x = jnp.where(present[:, None] & fresh, x, 0).astype(jnp.float64)
-            return total + x @ x.T
+            more = [jax.lax.dynamic_slice_in_dim(row, start, block)[None].astype(x.dtype) for row in rows]
+            return jnp.concatenate([x, *more])
 
-        g = jax.lax.fori_loop(0, -(-p // block), body, jnp.zeros((c, c), jnp.float64))
+        def body(k: Array, total: Array) -> Array:
+            start = jnp.minimum(k * block, p - block)  # the last block overlaps its neighbour
+            return total + f(part(start), start + jnp.arange(block) >= k * block)
+
+        out = jax.eval_shape(lambda: f(part(jnp.asarray(0)), jnp.ones(block, bool)))
+        return jax.lax.fori_loop(0, -(-p // block), body, jnp.zeros(out.shape, out.dtype))
+
+
+def gram(
+    updates: Float[Array, "clients p"], present: Bool[Array, " clients"], *rows: Float[Array, " p"]
+) -> Float[Array, "n n"]:
+    """G = X X^T in float64, zero where a client is absent: every distance and every angle between clients.
+
+    Further rows (a memory, a direction) stand below the clients'.
+    """
+    with jax.enable_x64(True):
+        keep = jnp.concatenate([present, jnp.ones(len(rows), bool)])
+
+        def square(x: Array, fresh: Array) -> Array:
+            x = jnp.where(keep[:, None] & fresh, x, 0).astype(jnp.float64)
+            return x @ x.T
+
+        g = over_blocks(square, updates, *rows)
         return 0.5 * (g + g.T)
+
+
+def squared_norms(updates: Float[Array, "clients p"], present: Bool[Array, " clients"]) -> Float[Array, " clients"]:
+    """||x_i||^2 in float64; 0 where absent."""
+
+    def square(x: Array, fresh: Array) -> Array:
+        return jnp.sum(jnp.square(jnp.where(present[:, None] & fresh, x, 0).astype(jnp.float64)), axis=1)
+
+    return over_blocks(square, updates)
 
 
 def squared_distances(g: Float[Array, "clients clients"]) -> Float[Array, "clients clients"]:

@@ -50,6 +50,20 @@ def gradient_masked_mean(threshold: float = 0.4) -> Aggregator:
     return reducing(reduce)
 
 
+def kth_largest(x: Float[Array, " p"], k: int) -> Float[Array, ""]:
+    """The k-th largest of non-negative float32 numbers, by bisection on their bits: 31 counts instead of a sort."""
+    bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.int32)
+
+    def halve(_, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds  # at least k numbers are >= low, fewer are >= high
+        middle = low + (high - low) // 2
+        enough = jnp.sum(bits >= middle, dtype=jnp.int32) >= k
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    bounds = (jnp.zeros((), jnp.int32), jnp.asarray(0x7F800001, jnp.int32))
+    return jax.lax.bitcast_convert_type(jax.lax.fori_loop(0, 32, halve, bounds)[0], jnp.float32)
+
+
 def ties(density: float = 0.2) -> Aggregator:
     """TIES merging: of each client the `density` largest coordinates, the sign with the larger sum, the mean of who has it.
 
@@ -62,10 +76,10 @@ def ties(density: float = 0.2) -> Aggregator:
     def reduce(cohort: Cohort, state):
         x = jnp.where(cohort.present[:, None], cohort.updates, 0)
         keep = max(1, round(density * x.shape[1]))
-        smallest = jax.lax.map(lambda row: jax.lax.top_k(jnp.abs(row), keep)[0][-1], x)
+        smallest = jax.lax.map(lambda row: kth_largest(jnp.abs(row), keep), x)
 
         def merge(block: Array) -> Array:
-            block = jnp.where(cohort.present[:, None] & (jnp.abs(block) >= smallest[:, None]), block, 0)
+            block = jnp.where(cohort.present[:, None] & (jnp.abs(block).astype(jnp.float32) >= smallest[:, None]), block, 0)
             elected = jnp.sign(block.astype(jnp.float64).sum(0))
             agree = (jnp.sign(block) == elected) & (block != 0)
             return jnp.where(agree, block, 0).astype(jnp.float64).sum(0) / jnp.maximum(agree.sum(0), 1)

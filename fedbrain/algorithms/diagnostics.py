@@ -32,8 +32,7 @@ def diagnose(deltas: Float[Array, "clients p"], weights: Float[Array, " clients"
     """
     present = weights > 0
     p = normalised(weights.astype(jnp.float64))
-    rows = jnp.append(present, jnp.asarray(True))
-    both = gram(jnp.concatenate([deltas, direction[None]]), rows)
+    both = gram(deltas, present, direction)
     g, along, length = both[:-1, :-1], both[:-1, -1], both[-1, -1]
     norms = jnp.sqrt(jnp.diag(g))
     mean_square = jnp.maximum(p @ g @ p, TINY)
