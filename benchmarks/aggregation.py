@@ -3,8 +3,9 @@
     python -m benchmarks.aggregation --clients=8 [--rules=median,krum] [--coordinates=11243649] [--json=FILE]
 
 Each rule is interleaved with three yardsticks on the same data: numpy's copy of the cohort into memory that is there, XLA's
-copy (which asks for new memory, as every result does), and one float32 `D D^T` by numpy. Times are medians; a rule's is given
-as a multiple of each. Memory is the compiler's: result and temporaries as a multiple of the cohort, which itself counts 1. benchmarks/aggregation_others.py measures numpy, byzfl and flwr the same way.
+copy (which asks for new memory, as every result does), and one float32 `D D^T` by numpy. Times are medians, a rule's also
+as a multiple of each. Memory is the compiler's: result and temporaries as a multiple of the cohort, which itself counts
+1. benchmarks/aggregation_others.py measures numpy, byzfl and flwr the same way.
 """
 
 import json
@@ -69,9 +70,7 @@ def main(argv: list[str]) -> None:
     copy, gram = (lambda: np.copyto(target, data)), (lambda: data @ data.T)
     doubled = jax.jit(lambda x: x + x)
     print(f"{c} clients x {p} coordinates ({data.nbytes / 1e6:.0f} MB), {jax.devices()[0].device_kind}")
-    print(
-        f"{'rule':26s} {'seconds':>8s} {'of copy':>8s} {'of XLA copy':>12s} {'of D D^T':>9s} {'GB/s':>6s} {'compile s':>10s} {'memory':>7s}"
-    )
+    print("rule                        seconds  of copy  of XLA copy  of D D^T   GB/s  compile s  memory")
     lines = []
     for name, spec in specs(c).items():
         f, took, memory = compiled(spec, x, told)
@@ -80,15 +79,12 @@ def main(argv: list[str]) -> None:
             seconds(g)
         mine, one, xla, square = np.median([[seconds(g) for g in every] for _ in range(REPEATS.value)], axis=0)
         line = {
-            "rule": name, "seconds": mine, "of_copy": mine / one, "of_xla_copy": mine / xla, "of_gram": mine / square, "compile_s": took,
-            "gb_per_s": data.nbytes / mine / 1e9, "memory": 1 + memory,
+            "rule": name, "seconds": mine, "of_copy": mine / one, "of_xla_copy": mine / xla, "of_gram": mine / square,
+            "gb_per_s": data.nbytes / mine / 1e9, "compile_s": took, "memory": 1 + memory,
         }  # fmt: skip
         lines.append(line)
-        print(
-            f"{name:26s} {mine:8.3f} {line['of_copy']:8.1f} {line['of_xla_copy']:12.1f} {line['of_gram']:9.2f} {line['gb_per_s']:6.1f} "
-            f"{took:10.2f} {line['memory']:7.2f}",
-            flush=True,
-        )
+        shown = [f"{line[k]:10.2f}" for k in ("of_copy", "of_xla_copy", "of_gram", "gb_per_s", "compile_s", "memory")]
+        print(f"{name:26s} {mine:8.3f}", *shown, flush=True)
     if JSON.value:
         Path(JSON.value).write_text(json.dumps({"clients": c, "coordinates": p, "lines": lines}, indent=2) + "\n")
 

@@ -25,7 +25,7 @@ def leave_one_out(value: Value, clients: Sequence[str]) -> dict[str, np.ndarray]
     """What is lost without each client: one coalition more than there are clients."""
     everyone = frozenset(clients)
     whole = np.asarray(value(everyone))
-    return {name: whole - value(everyone - {name}) for name in clients}
+    return {name: np.asarray(whole - value(everyone - {name})) for name in clients}
 
 
 def shapley(value: Value, clients: Sequence[str]) -> dict[str, np.ndarray]:
@@ -47,7 +47,7 @@ def shapley(value: Value, clients: Sequence[str]) -> dict[str, np.ndarray]:
             share = factorial(size) * factorial(n - size - 1) / factorial(n)
             for some in combinations(others, size):
                 total = total + share * (np.asarray(value(frozenset({*some, name}))) - value(frozenset(some)))
-        found[name] = total
+        found[name] = np.asarray(total)
     return found
 
 
@@ -80,4 +80,4 @@ def gtg_shapley(
         history.append(sums / (k + 1))
         if k >= max(10, 2 * n) and np.abs(history[-1] - history[-11]).max() < settled * np.abs(history[-1]).max():
             break
-    return dict(zip(clients, history[-1]))
+    return {name: np.asarray(v) for name, v in zip(clients, history[-1])}

@@ -184,6 +184,31 @@ def test_cost_weighted_rules_remember():
     np.testing.assert_allclose(got, (0.5 * p + 0.5 * k / k.sum()) @ x, rtol=1e-6)
 
 
+def test_fedpidavg_weighs_size_fall_and_sum_of_costs():
+    dirty, weights, x, n, here = cohort(0)
+    costs, state = np.random.default_rng(1).uniform(0.5, 2, (4, C)), None
+    for t in range(4):
+        told = {"loss": jnp.asarray(costs[t]), "count": jnp.ones(C)}
+        got, state = ours(f"fedpidavg({C})", dirty, weights, told, state)
+    fall, total = np.maximum(costs[2] - costs[3], 0)[here], costs.sum(0)[here]
+    a = 0.45 * n / n.sum() + 0.45 * fall / fall.sum() + 0.1 * total / total.sum()
+    np.testing.assert_allclose(got, a @ x, rtol=1e-6)
+
+
+def test_agnostic_climbs_towards_the_worst_client():
+    dirty, weights, x, _, here = cohort(0)
+    loss, mixture, state = np.random.default_rng(1).uniform(0, 3, C), np.full(C, 1 / C), None
+    for _ in range(3):
+        got, state = ours(f"agnostic({C}, 0.02)", dirty, weights, {"global_loss": jnp.asarray(loss)}, state)
+        v = mixture.copy()
+        v[here] += 0.02 * loss[here]
+        u = np.sort(v)[::-1]  # projection on the simplex by sorting (Held, Wolfe and Crowder 1974)
+        rho = np.nonzero(u * np.arange(1, C + 1) > np.cumsum(u) - 1)[0][-1]
+        mixture = np.maximum(v - (np.cumsum(u)[rho] - 1) / (rho + 1), 0)
+        np.testing.assert_allclose(got, mixture[here] / mixture[here].sum() @ x, rtol=1e-5)
+    np.testing.assert_allclose(state.mixture, mixture, atol=1e-6)
+
+
 def test_fltrust_is_its_formula():
     for seed in COHORTS:
         x = cohort(seed)[2]
@@ -271,3 +296,7 @@ def test_clipping_mixing_and_bucketing_are_their_formulas():
         sizes = np.asarray(buckets.changed["weights"])
         np.testing.assert_allclose(sizes.sum(), weights.sum(), rtol=1e-6)
         assert (sizes > 0).sum() == -(-len(x) // 2)
+        means = np.asarray(buckets.updates)[sizes > 0]
+        pairs = np.full(len(means), 2.0)
+        pairs[-1] -= len(x) % 2
+        np.testing.assert_allclose(pairs @ means, x.sum(0), rtol=1e-9)

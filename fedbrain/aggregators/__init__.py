@@ -64,7 +64,7 @@ RULES = {
     "fedexp": Row(fedexp, "", "max(1, Σp||x||²/2(||x̄||²+ε)) x̄", "", "0", "G + A", _FORMULA),
     "fednova": Row(fednova, "", "(Σpa) Σ pᵢxᵢ/aᵢ", "steps", "0", "A", "closed form"),
     "q_fedavg": Row(
-        q_fedavg, "q=1.0, learning_rate=0.1", "ΣF^q Lx / Σ(qF^(q-1)||Lx||² + LF^q)", "global_loss", "0", "G + A", "flwr"
+        q_fedavg, "q=1.0, learning_rate=0.1", "ΣF^q Lx / Σ(qF^(q-1)||Lx||² + LF^q)", "global_loss", "0", "A", _FORMULA
     ),
     "agnostic": Row(agnostic, "clients=9", "Σ λᵢxᵢ, λ ← Π(λ + hF)", "global_loss", "0", "A", _FORMULA),
     "fedmgda_plus": Row(fedmgda_plus, "", "min ||Σλx/||x||||², |λ-p| ≤ ε", "", "0", "G + A", "KKT conditions"),
@@ -78,14 +78,14 @@ RULES = {
     ),
     "krum": Row(krum, "num_byzantine=1", "argminᵢ Σ ||xᵢ-xⱼ||², n-f-2 nearest", "n ≥ 2f+3", "n ≥ 2f+3", "G + A", "byzfl, flwr"),
     "multi_krum": Row(multi_krum, "num_byzantine=1", "mean of the n-f best", "n ≥ 2f+3", "n ≥ 2f+3", "G + A", _LIBRARY),
-    "bulyan": Row(bulyan, "num_byzantine=1", "iterated Krum, then mean around median", "n ≥ 4f+3", "n ≥ 4f+3", "G + S", "flwr (legacy)"),
+    "bulyan": Row(bulyan, "num_byzantine=1", "iterated Krum, then mean around median", "n ≥ 4f+3", "n ≥ 4f+3", "G + S", "numpy; flwr up to ties"),
     "geometric_median": Row(geometric_median, "", "argmin Σ||z-xᵢ||", "", _ROBUST, "G + A", _LIBRARY),
     "centred_clipping": Row(
         centred_clipping, "radius=1.0", "v + mean (xᵢ-v) min(1, τ/||xᵢ-v||)", "", "n > 10f", "G + A", _LIBRARY
     ),
     "spectral_filter": Row(spectral_filter, "num_byzantine=1", "CAF: shrink along the top eigenvector", "n > 2f", _ROBUST, "G + A", "numpy SVD"),
     "divide_and_conquer": Row(
-        divide_and_conquer, "num_byzantine=1", "drop the farthest along the top singular vector", "n > 2f", _ROBUST, "A", "numpy SVD"
+        divide_and_conquer, "num_byzantine=1", "drop the farthest along the top singular vector", "n > 2f", _ROBUST, "A", "colluders are left out"
     ),
     "minimum_diameter": Row(minimum_diameter, "num_byzantine=1", "n-f clients of smallest diameter", "n > 2f", _ROBUST, "G + A", _LIBRARY),
     "smallest_eigenvalue": Row(
@@ -107,7 +107,7 @@ LINKS = {
     "nearest_neighbour_mixing": Row(
         nearest_neighbour_mixing, "num_byzantine=1", "xᵢ ← mean of its n-f nearest", "", "", "G + 1 pass", _LIBRARY
     ),
-    "bucketing": Row(bucketing, "size=2", "means of random buckets", "", "", "1 pass", "byzfl, permutation given"),
+    "bucketing": Row(bucketing, "size=2", "means of random buckets", "", "", "1 pass", "sums are kept"),
     "reject_non_finite": Row(reject_non_finite, "", "NaN or infinity: absent", "", "", "1 pass", "fault injection"),
 }  # fmt: skip
 

@@ -1,0 +1,46 @@
+"""A study to start from: rules and algorithms, with and without attackers, on digits dealt out by class to 15 clients.
+
+Command: python -m fedbrain.compare --config=configs/aggregation_study.py
+"""
+
+from configs import study
+
+
+def get_config():
+    """An MLP, five local steps, 100 rounds, five seeds; three of fifteen clients attack."""
+    config = study.get_config()
+    config.problem = "digits(clients=15, attackers=3, similarity=0.3)"
+    config.model = "mlp(widths=(32,))"
+    config.rounds = 100
+    config.client.optimizer = "sgd(0.1)"
+    config.client.steps = 5
+    config.judge = "shared"
+    config.attacks.update(
+        {
+            "none": {},
+            "IPM": {"attack": ("inner_product_manipulation(num_byzantine=3, epsilon=0.5)",)},
+            "label flip": {"label_flip": 3},
+            "drop-out": {"drop_out": 0.4},
+        }
+    )
+    rules = {
+        "median": "median()",
+        "trimmed mean": "trimmed_mean(num_byzantine=3)",
+        "Multi-Krum": "multi_krum(num_byzantine=3)",
+        "geometric median": "geometric_median()",
+        "centred clipping": "centred_clipping(radius=1.0)",
+        "FLAME": "flame()",
+        "FedExP": "fedexp()",
+    }
+    config.methods.update({name: {"server": {"aggregator": rule}} for name, rule in rules.items()})
+    config.methods.update(
+        {
+            "SCAFFOLD": {"algorithm": "scaffold()"},
+            "FedDyn": {"algorithm": "feddyn(alpha=0.1)"},
+            "FedAdam": {"server": {"optimizer": "fedadam(0.03)"}},
+            "NNM, trimmed mean": {
+                "server": {"links": ("nearest_neighbour_mixing(num_byzantine=3)",), "aggregator": rules["trimmed mean"]}
+            },
+        }
+    )
+    return config

@@ -1,0 +1,136 @@
+"""The tables of docs/aggregation.md, from the tables in code: python -m tools.aggregation_page rewrites them.
+
+A test fails when page and code differ.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from fedbrain.aggregators import LINKS, RULES, Row, weighted_mean
+from fedbrain.aggregators.statistics import mean_statistics
+from fedbrain.algorithms import VARIANTS, federated
+from fedbrain.attacks import ATTACKS
+from fedbrain.optimizers import SERVER_OPTIMIZERS, UPLOADS
+from fedbrain.spec import call
+from fedbrain.types import Task
+
+PAGE = Path(__file__).parents[1] / "docs" / "aggregation.md"
+P = 1000
+EXAMPLES = {"ditto": (0.1,), "fedrep": (1,)}  # arguments that a variant must have
+
+
+def summary(make: Callable) -> str:
+    """The first sentence of a docstring."""
+    text = " ".join((inspect.getdoc(make) or "").split("\n\n")[0].split())
+    return text
+
+
+def references(make: Callable) -> str:
+    """Links of the docstring, or of the module's."""
+    for text in (inspect.getdoc(make) or "", getattr(inspect.getmodule(make), "__doc__", None) or ""):
+        urls = re.findall(r"https://\S+[\w/]", text)
+        if urls:
+            return ", ".join(f"[{k + 1}]({url})" for k, url in enumerate(dict.fromkeys(urls)))
+    return ""
+
+
+def arguments(make: Callable) -> str:
+    """The signature without annotations."""
+    shown = []
+    for name, p in inspect.signature(make).parameters.items():
+        shown.append(name if p.default is p.empty else f"{name}={p.default!r}")
+    return ", ".join(shown)
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    cells = [[cell.replace("||", "‖").replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def rules(rows: Mapping[str, Row]) -> str:
+    """Rules or links."""
+    heads = ["rule", "formula", "memory", "needs", "survives", "cost", "checked against", "reference"]
+    made = []
+    for name, row in rows.items():
+        made.append(
+            [f"`{name}({arguments(row.make)})`", row.formula, memory(row), row.needs or "-",
+             row.breakdown or "-", row.cost, row.check, references(row.make)]
+        )  # fmt: skip
+    return table(heads, made)
+
+
+def memory(row: Row) -> str:
+    """What a rule keeps between rounds, read off its state."""
+    state = call(f"rule({row.example})", {"rule": row.make}).init(jnp.zeros(P))
+    names = [f"`{field}`" for field in getattr(state, "_fields", ())]
+    return ", ".join(names) or "-"
+
+
+def size(tree) -> str:
+    """Numbers of a tree, in models."""
+    numbers = sum(x.size for x in jax.tree.leaves(tree))
+    return f"{numbers // P} model{'s' if numbers >= 2 * P else ''}" if numbers >= P else "-" if not numbers else "scalars"
+
+
+def variants() -> str:
+    """Algorithms, with what they keep and send, measured on a model of P numbers."""
+
+    def loss(params, model_state, batch, key):
+        value = jnp.sum((params["w"] - batch["image"][0]) ** 2)
+        return value, (model_state, {"loss": value, "count": batch["mask"].sum()})
+
+    task = Task(lambda key, image: {"params": {"w": jnp.zeros(P)}}, loss, lambda *a: (a[0], a[0]))
+    rows = []
+    for name, make in VARIANTS.items():
+        variant = make(*EXAMPLES.get(name, ()))
+        algorithm = federated(
+            task, optax.sgd(0.1), weighted_mean(), optax.sgd(1.0), variant=variant, statistics=mean_statistics
+        )
+        variables = {"params": {"w": jnp.zeros(P)}}
+        server, own = algorithm.init(variables, jnp.ones(3)), algorithm.init_client(variables)
+        carry = algorithm.local.init(server, own, jax.random.key(0))
+        batch = {"image": jnp.zeros((1, P)), "target": jnp.zeros(1), "mask": jnp.ones(1)}
+        carry, metrics = algorithm.local.step(carry, batch)
+        update, _ = algorithm.local.finish(server, carry, {**metrics, "examples": jnp.ones(()), "steps": jnp.ones(())})
+        more = sorted(set(update.metrics) - set(metrics) - {"examples", "steps"})
+        sends = size(update.extra) if not more else ", ".join(f"`{m}`" for m in more)
+        rows.append([f"`{name}({arguments(make)})`", summary(make), size(server.extra), size(own), sends, references(make)])
+    return table(["algorithm", "what", "server keeps", "client keeps", "sends besides the delta", "reference"], rows)
+
+
+def plain(makes: Mapping[str, Callable]) -> str:
+    """A family with nothing but names and docstrings."""
+    rows = [[f"`{name}({arguments(make)})`", summary(make), references(make)] for name, make in makes.items()]
+    return table(["name", "what", "reference"], rows)
+
+
+def render() -> dict[str, str]:
+    """Every generated table, by the name of its marker."""
+    uploads = {name: make for name, make in UPLOADS.items() if name != "identity"}
+    return {
+        "rules": rules(RULES), "links": rules(LINKS), "variants": variants(), "server": plain(SERVER_OPTIMIZERS),
+        "uploads": plain(uploads), "attacks": plain(ATTACKS),
+    }  # fmt: skip
+
+
+def fill(page: str) -> str:
+    """The page with its tables made anew."""
+    for name, text in render().items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        page, count = re.subn(pattern, lambda m, text=text: m[1] + text + "\n" + m[2], page, flags=re.DOTALL)
+        if count != 1:
+            sys.exit(f"{PAGE}: expected one marker <!-- {name} -->, got {count}.")
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(fill(PAGE.read_text()))
