@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.custom_batching import sequential_vmap
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from fedbrain.aggregators.linear_algebra import combine
-from fedbrain.types import Aggregator, PyTree
+from fedbrain.types import Aggregator, Key, PyTree
 
 
 class Cohort(NamedTuple):
@@ -68,6 +68,12 @@ def in_float64(f: Callable) -> Callable:
             return f(*args)
 
     return sequential_vmap(inside)
+
+
+def round_key(seed: int, round: Int[Array, ""]) -> Key:
+    """The key of a random rule in a round: nothing to carry, nothing to checkpoint."""
+    with jax.enable_x64(False):  # keys are 32-bit, also inside `in_float64`
+        return jax.random.fold_in(jax.random.key(seed), round)
 
 
 Rule = Callable[[Cohort, PyTree], tuple[Float[Array, " p"], PyTree]]

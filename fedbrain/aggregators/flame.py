@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from fedbrain.aggregators.cohort import Cohort, normalised, reducing
+from fedbrain.aggregators.cohort import Cohort, normalised, reducing, round_key
 from fedbrain.aggregators.linear_algebra import combine, gram
 from fedbrain.types import Aggregator
 
@@ -22,8 +22,7 @@ from fedbrain.types import Aggregator
 class FlameState(NamedTuple):
     """Memory of `flame`."""
 
-    key: jax.Array  # of the noise
-    round: Int[Array, ""]
+    round: Int[Array, ""]  # with the seed: the noise
 
 
 def majority_cluster(
@@ -54,7 +53,7 @@ def flame(noise: float = 0.001, seed: int = 0) -> Aggregator:
 
     def init(params) -> FlameState:
         del params
-        return FlameState(jax.random.key(seed), jnp.zeros((), jnp.int32))
+        return FlameState(jnp.zeros((), jnp.int32))
 
     def reduce(cohort: Cohort, state: FlameState):
         g = gram(cohort.updates, cohort.present)
@@ -64,7 +63,7 @@ def flame(noise: float = 0.001, seed: int = 0) -> Aggregator:
         bound = jnp.nanmedian(jnp.where(cohort.present, norms, jnp.nan))
         shrink = jnp.minimum(1.0, bound / jnp.maximum(norms, 1e-300))
         mean = combine(cohort.updates, normalised(chosen.astype(g.dtype)) * shrink)
-        key = jax.random.fold_in(state.key, state.round)
+        key = round_key(seed, state.round)
         jitter = jax.random.normal(key, mean.shape, mean.dtype) * (noise * bound).astype(mean.dtype)
         return mean + jitter, state._replace(round=state.round + 1)
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fedbrain.aggregators.cohort import Cohort, keeping
+from fedbrain.aggregators.cohort import Cohort, keeping, round_key
 from fedbrain.aggregators.krum import check
 from fedbrain.aggregators.linear_algebra import blockwise, gram, squared_distances
 from fedbrain.types import Aggregator
@@ -47,8 +47,7 @@ def nearest_neighbour_mixing(num_byzantine: int) -> Aggregator:
 class BucketingState(NamedTuple):
     """Memory of `bucketing`."""
 
-    key: jax.Array  # of the permutations
-    round: Int[Array, ""]
+    round: Int[Array, ""]  # with the seed: the permutation
 
 
 def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
@@ -65,11 +64,11 @@ def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
 
     def init(params) -> BucketingState:
         del params
-        return BucketingState(jax.random.key(seed), jnp.zeros((), jnp.int32))
+        return BucketingState(jnp.zeros((), jnp.int32))
 
     def link(cohort: Cohort, state: BucketingState):
         c = cohort.weights.size
-        order = jax.random.uniform(jax.random.fold_in(state.key, state.round), (c,), jnp.float32)
+        order = jax.random.uniform(round_key(seed, state.round), (c,), jnp.float32)
         place = jnp.argsort(jnp.argsort(jnp.where(cohort.present, order, jnp.inf)))  # those present come first
         member = (place[None] // size == jnp.arange(-(-c // size))[:, None]) & cohort.present[None]
         count = jnp.maximum(member.sum(1, keepdims=True), 1)

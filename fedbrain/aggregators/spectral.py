@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fedbrain.aggregators.cohort import Cohort, linear, normalised, reducing
+from fedbrain.aggregators.cohort import Cohort, linear, normalised, reducing, round_key
 from fedbrain.aggregators.krum import check, ranks
 from fedbrain.aggregators.linear_algebra import centred, combine, gram
 from fedbrain.types import Aggregator
@@ -60,8 +60,7 @@ def spectral_filter(num_byzantine: int) -> Aggregator:
 class DivideState(NamedTuple):
     """Memory of `divide_and_conquer`."""
 
-    key: jax.Array  # of the coordinates that are looked at
-    round: Int[Array, ""]
+    round: Int[Array, ""]  # with the seed: which coordinates are looked at
 
 
 def divide_and_conquer(
@@ -83,13 +82,13 @@ def divide_and_conquer(
 
     def init(params) -> DivideState:
         del params
-        return DivideState(jax.random.key(seed), jnp.zeros((), jnp.int32))
+        return DivideState(jnp.zeros((), jnp.int32))
 
     def reduce(cohort: Cohort, state: DivideState):
         n, p = cohort.present.sum(), cohort.updates.shape[1]
         good = cohort.present
         for k in range(iterations):
-            key = jax.random.fold_in(jax.random.fold_in(state.key, state.round), k)
+            key = jax.random.fold_in(round_key(seed, state.round), k)
             some = jax.random.randint(key, (min(coordinates, p),), 0, p, jnp.int32)
             spread = principal(gram(cohort.updates[:, some], cohort.present), cohort.one_each)[1]
             good = good & (ranks(jnp.where(cohort.present, spread, jnp.inf)) < n - out)

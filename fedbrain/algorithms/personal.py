@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -133,7 +134,7 @@ def apfl(mixture: float = 0.5, learning_rate: float = 0.1) -> Variant:
     if not 0 <= mixture <= 1 or not learning_rate >= 0:
         raise ValueError(f"Expected 0 <= mixture <= 1 and learning_rate >= 0, got {(mixture, learning_rate)}.")
 
-    def mix(a: Array, v: Params, y: Params) -> Params:
+    def mix(a: Array | np.ndarray, v: Params, y: Params) -> Params:
         return jax.tree.map(lambda v, y: a * v + (1 - a) * y, v, y)
 
     def client_init(variables: Variables) -> Mixed:

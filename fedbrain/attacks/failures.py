@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fedbrain.aggregators.cohort import Cohort, keeping
+from fedbrain.aggregators.cohort import Cohort, keeping, round_key
 from fedbrain.attacks.omniscient import byzantine
 from fedbrain.types import Aggregator
 
@@ -15,8 +15,7 @@ from fedbrain.types import Aggregator
 class RandomState(NamedTuple):
     """Memory of a random link."""
 
-    key: jax.Array
-    round: Int[Array, ""]
+    round: Int[Array, ""]  # with the seed: what is drawn
 
 
 def _rows(num_byzantine: int, change: Callable[[Float[Array, "clients p"]], Array]) -> Aggregator:
@@ -45,12 +44,9 @@ def not_a_number(num_byzantine: int) -> Aggregator:
     return _rows(num_byzantine, lambda x: jnp.full_like(x, jnp.nan))
 
 
-def _random(seed: int):
-    def init(params) -> RandomState:
-        del params
-        return RandomState(jax.random.key(seed), jnp.zeros((), jnp.int32))
-
-    return init
+def _first_round(params) -> RandomState:
+    del params
+    return RandomState(jnp.zeros((), jnp.int32))
 
 
 def gaussian(num_byzantine: int, deviation: float, seed: int = 0) -> Aggregator:
@@ -59,13 +55,13 @@ def gaussian(num_byzantine: int, deviation: float, seed: int = 0) -> Aggregator:
         raise ValueError(f"Expected num_byzantine and deviation >= 0, got {(num_byzantine, deviation)}.")
 
     def link(cohort: Cohort, state: RandomState):
-        key = jax.random.fold_in(state.key, state.round)
+        key = round_key(seed, state.round)
         noise = deviation * jax.random.normal(key, cohort.updates.shape, jnp.float32)
         bad = byzantine(cohort, num_byzantine)[:, None]
         updates = jnp.where(bad, noise.astype(cohort.updates.dtype), cohort.updates)
         return cohort._replace(updates=updates), state._replace(round=state.round + 1)
 
-    return keeping(link, _random(seed))
+    return keeping(link, _first_round)
 
 
 def drop_out(probability: float, seed: int = 0) -> Aggregator:
@@ -74,9 +70,9 @@ def drop_out(probability: float, seed: int = 0) -> Aggregator:
         raise ValueError(f"Expected 0 <= probability={probability} < 1.")
 
     def link(cohort: Cohort, state: RandomState):
-        key = jax.random.fold_in(state.key, state.round)
+        key = round_key(seed, state.round)
         lost = jax.random.uniform(key, cohort.weights.shape, jnp.float32) < probability
         weights = jnp.where(lost, 0, cohort.weights)
         return cohort._replace(weights=weights), state._replace(round=state.round + 1)
 
-    return keeping(link, _random(seed))
+    return keeping(link, _first_round)

@@ -26,21 +26,23 @@ class UploadState(NamedTuple):
     """What a client remembers of its uploads."""
 
     error: Float[Array, " p"]  # e, or an empty vector without feedback
-    key: jax.Array
     round: Int[Array, ""]
 
 
 def _link(compress: Compressor, *, feedback: bool, seed: int = 0) -> optax.GradientTransformation:
     def init(params) -> UploadState:
         error = jnp.zeros_like(params) if feedback else jnp.zeros(0)
-        return UploadState(error, jax.random.key(seed), jnp.zeros((), jnp.int32))
+        return UploadState(error, jnp.zeros((), jnp.int32))
 
     def update(updates, state, params=None):
         del params
         full = updates + state.error if feedback else updates
-        sent = compress(full, jax.random.fold_in(state.key, state.round))
+        # clients share a seed: what they send tells their random numbers apart
+        own = jax.lax.bitcast_convert_type(full.sum().astype(jnp.float32), jnp.int32)
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), state.round), own)
+        sent = compress(full, key)
         error = full - sent if feedback else state.error
-        return sent, UploadState(error, state.key, state.round + 1)
+        return sent, UploadState(error, state.round + 1)
 
     return optax.GradientTransformation(init, update)
 
