@@ -20,12 +20,12 @@ def get_config():
     config.client.batch_size = 20
     config.client.steps = 20
     config.score = "best"
-    pfedme = "pfedme(penalty=20.0, inner_steps=5, inner_learning_rate=0.01)"
+    pfedme = {
+        "algorithm": "pfedme(penalty=20.0, inner_steps=5, inner_learning_rate=0.01)",
+        "client": {"optimizer": "sgd(0.01)"},
+        "server": {"optimizer": "sgd(2.0)"},  # the paper's beta
+    }
     config.methods.update(
-        {
-            "FedAvg": {"judge": "shared"},
-            "pFedMe, global": {"judge": "shared", "algorithm": pfedme},
-            "pFedMe, personal": {"algorithm": pfedme},
-        }
+        {"FedAvg": {"judge": "shared"}, "pFedMe, global": {"judge": "shared", **pfedme}, "pFedMe, personal": pfedme}
     )
     return config

@@ -9,7 +9,8 @@ import optax
 import pytest
 
 from fedbrain import local
-from fedbrain.round import DRIVERS, chunk, loop, make_round, shard, vmap
+from fedbrain.round import DRIVERS, Client, chunk, loop, make_round, shard, vmap
+from fedbrain.types import Task
 from tests import tiny
 
 CHOICES = {"loop": loop(), "chunk": chunk(2), "vmap": vmap(), "shard": shard(2)}
@@ -129,3 +130,28 @@ def test_the_server_lowers_every_clients_learning_rate():
 def test_more_devices_than_there_are_is_one_sentence():
     with pytest.raises(ValueError, match="Expected devices=64 <= 2 available"):
         shard(64)
+
+
+@pytest.mark.parametrize("driver", CHOICES.values(), ids=CHOICES)
+def test_equal_deltas_give_equal_bits_under_every_driver(driver):
+    """Deltas that are exact (steps of powers of two): model, norms and cosines to the last bit, whatever the map."""
+
+    def loss(params, model_state, batch, key):
+        value = jnp.sum(params["w"] * batch["image"][0])
+        return value, (model_state, {"loss": value, "count": batch["mask"].sum()})
+
+    w = jax.random.normal(jax.random.key(0), (5000,))
+    task = Task(lambda key, image: {"params": {"w": w}}, loss, lambda *a: (a[0], a[0]))
+    algorithm = tiny.algorithm(task, optax.sgd(0.5))
+    variables = {"params": {"w": jnp.zeros(5000)}}
+    rng = np.random.default_rng(0)
+    images = [rng.integers(-(2**20), 2**20, (1, 5000)).astype(np.float32) for _ in range(5)]
+    key, own = jax.random.key(0), algorithm.init_client(variables)
+    batches = [{"image": x, "target": np.zeros(1, np.float32), "mask": np.ones(1, np.float32)} for x in images]
+    cohort = [Client(f"c{i}", n, own, key, [batches[i]]) for i, n in enumerate((7, 30, 1, 12, 55))]
+    results = []
+    for d in (loop(), driver):
+        state, _, info = make_round(algorithm, d)(algorithm.init(variables, jnp.ones(5)), cohort, batches[0])
+        results.append((state.params, info["delta_norm"], info["cosine"], info["influence"]))
+    for a, b in zip(*map(jax.tree.leaves, results)):
+        np.testing.assert_array_equal(a, b)
