@@ -4,7 +4,7 @@ Trains every coalition of the clients of a study (up to 6 clients: exact Shapley
 and prints leave-one-out and Shapley values of the accuracy on all clients' test examples, with intervals over seeds.
 """
 
-import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,13 +68,9 @@ def run(config: Any, method: str) -> None:
 
 def main(argv: list[str]) -> None:
     """Reads the flags, and says what went wrong in one sentence."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected only flags, got {argv[1:]}.")
     startup.configure()
-    try:
-        run(CONFIG.value, METHOD.value)
-    except ValueError as error:
-        sys.exit(f"fedbrain: {error}")
+    story = partial(run, CONFIG.value, METHOD.value)
+    startup.in_one_sentence(argv, story, interrupted="Nothing is kept.")
 
 
 if __name__ == "__main__":

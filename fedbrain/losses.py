@@ -90,7 +90,7 @@ def soft_bins(low: float = 42.0, high: float = 82.0, width: float = 1.0, sigma: 
     return Loss(bins, per_example, predict)
 
 
-def cross_entropy(classes: int) -> Loss:
+def cross_entropy(classes: int = 2) -> Loss:
     """-log softmax(output)[target], for targets 0 .. classes - 1; the prediction is the likeliest class.
 
     Returns:

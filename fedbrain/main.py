@@ -3,8 +3,8 @@
 The same command resumes an interrupted run.
 """
 
-import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,19 +90,12 @@ def run(config: Any, workdir: Path) -> None:
 
 def main(argv: list[str]) -> None:
     """Reads the flags, and says what went wrong in one sentence."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Expected only flags, got {argv[1:]}.")
     startup.configure()
     interrupt.install()
     warnings.filterwarnings("ignore", module="orbax|flax")
     name = Path(flags.FLAGS["config"].config_filename).stem  # pyright: ignore[reportAttributeAccessIssue]
-    try:
-        run(CONFIG.value, Path(WORKDIR.value or f"runs/{name}"))
-    except ValueError as error:
-        sys.exit(f"fedbrain: {error}")
-    except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from the last round.", file=sys.stderr)
-        sys.exit(130)
+    story = partial(run, CONFIG.value, Path(WORKDIR.value or f"runs/{name}"))
+    startup.in_one_sentence(argv, story, interrupted="The same command goes on from the last round.")
 
 
 if __name__ == "__main__":

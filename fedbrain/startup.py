@@ -3,6 +3,8 @@
 import importlib.metadata
 import logging
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -21,3 +23,22 @@ def configure() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     for name in ("absl", "orbax", "jax._src.compiler", "jax._src.xla_bridge"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def in_one_sentence(argv: list[str], run: Callable[[], None], *, interrupted: str) -> None:
+    """Runs an entry point: flags only, and what went wrong in one sentence and an exit code.
+
+    Args:
+      argv: what absl left over; more than the program's name is a mistake.
+      run: the story.
+      interrupted: what Ctrl-C answers.
+    """
+    if len(argv) > 1:
+        sys.exit(f"fedbrain: expected only flags, got {argv[1:]}.")
+    try:
+        run()
+    except ValueError as error:
+        sys.exit(f"fedbrain: {error}")
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. {interrupted}", file=sys.stderr)
+        sys.exit(130)

@@ -6,6 +6,7 @@ defects show as differences. The golden file is made by tools/make_golden_rules.
 
 import sys
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import jax
@@ -23,6 +24,7 @@ TABLE = {n: r.make for n, r in (RULES | LINKS).items()}
 DIFFERENT = {
     "byzfl krum(2)": "byzfl counts n - f - 1 neighbours, the paper n - f - 2",
     "flwr krum(2) on float32 weights": "distances of weights in float32 are noise",
+    "byzfl minimum_diameter(2)": "of subsets with one diameter it takes the first, we the tightest",
     "flwr bulyan(1)": "the last choices tie, and Flower takes who arrived first",
     "flwr bulyan(1), reversed": "the same clients in another order of arrival",
 }
@@ -71,6 +73,21 @@ def test_byzfl_chooses_another_krum_client():
     golden = load(GOLDEN)
     different = errors(golden, "byzfl krum(2)", jnp.float64) > 1e-6
     assert 0 < different.mean() < 1
+
+
+def test_minimum_diameter_finds_a_subset_of_the_same_diameter():
+    """Many subsets share a diameter. Where the answers differ, byzfl's subset is as wide as ours, and less tight."""
+    theirs = load(GOLDEN)["byzfl minimum_diameter(2)"]
+    for seed, answer in enumerate(theirs):
+        x = draw(seed)[0]
+        square = ((x[:, None] - x[None]) ** 2).sum(-1)
+        subsets = [list(s) for s in combinations(range(len(x)), len(x) - 2)]
+        with jax.enable_x64(True):
+            mine = ours("minimum_diameter(2)", seed, jnp.float64)
+        a, b = (min(subsets, key=lambda s, m=m: np.abs(x[s].mean(0) - m).max()) for m in (mine, answer))
+        wide, total = [square[np.ix_(s, s)].max() for s in (a, b)], [square[np.ix_(s, s)].sum() for s in (a, b)]
+        assert wide[0] == pytest.approx(wide[1], rel=1e-12)
+        assert total[0] <= total[1] * (1 + 1e-12)
 
 
 def test_flower_krum_is_noise_on_float32_weights():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fedbrain.losses import LOSSES, huber, l1, l2, soft_bins
+from fedbrain.losses import LOSSES, cross_entropy, huber, l1, l2, soft_bins
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -46,3 +46,10 @@ def test_soft_bins_far_outside_the_range_stays_finite():
 def test_nonsense_is_refused(make):
     with pytest.raises(ValueError, match="Expected"):
         make()
+
+
+def test_cross_entropy_by_hand():
+    loss = cross_entropy(3)
+    output, target = jnp.asarray([[0.0, 0.0, 0.0], [5.0, 0.0, 1.0]]), jnp.asarray([2.0, 0.0])
+    np.testing.assert_allclose(loss.per_example(output, target), [np.log(3), np.log(1 + np.exp(-5) + np.exp(-4))], rtol=1e-5)
+    assert loss.predict(output).tolist() == [0.0, 0.0]

@@ -181,7 +181,7 @@ def test_cost_weighted_rules_remember():
         told = {"loss": jnp.asarray(costs[t]), "count": jnp.ones(C)}
         got, link_state = ours(f"fedcostwavg({C})", dirty, weights, told, link_state)
     k = (costs[1] / costs[2])[here]
-    np.testing.assert_allclose(got, (0.5 * p + 0.5 * k / k.sum()) @ x, rtol=1e-6)
+    np.testing.assert_allclose(got, (0.5 * p + 0.5 * k / k.sum()) @ x, rtol=1e-5)
 
 
 def test_fedpidavg_weighs_size_fall_and_sum_of_costs():
@@ -192,7 +192,7 @@ def test_fedpidavg_weighs_size_fall_and_sum_of_costs():
         got, state = ours(f"fedpidavg({C})", dirty, weights, told, state)
     fall, total = np.maximum(costs[2] - costs[3], 0)[here], costs.sum(0)[here]
     a = 0.45 * n / n.sum() + 0.45 * fall / fall.sum() + 0.1 * total / total.sum()
-    np.testing.assert_allclose(got, a @ x, rtol=1e-6)
+    np.testing.assert_allclose(got, a @ x, rtol=1e-5)
 
 
 def test_agnostic_climbs_towards_the_worst_client():

@@ -87,7 +87,7 @@ RULES = {
     "divide_and_conquer": Row(
         divide_and_conquer, "num_byzantine=1", "drop the farthest along the top singular vector", "n > 2f", _ROBUST, "A", "colluders are left out"
     ),
-    "minimum_diameter": Row(minimum_diameter, "num_byzantine=1", "n-f clients of smallest diameter", "n > 2f", _ROBUST, "G + A", _LIBRARY),
+    "minimum_diameter": Row(minimum_diameter, "num_byzantine=1", "n-f clients of smallest diameter", "n > 2f", _ROBUST, "G + A", "numpy; byzfl up to ties"),
     "smallest_eigenvalue": Row(
         smallest_eigenvalue, "num_byzantine=1", "SMEA: n-f clients of smallest λmax", "n > 2f", _ROBUST, "G + A", "numpy SVD"
     ),
