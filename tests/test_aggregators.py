@@ -1,5 +1,7 @@
 """Contracts of every aggregation rule and link, on a nested tree and on one matrix. A row in a table adds the tests."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,12 +34,27 @@ def metrics(c=C):
     return made | {"steps": steps, "trusted": jnp.zeros(c).at[0].set(1.0)}
 
 
-def apply(spec, tree, weights, given=None, table=None):
+def jitted(link):
     """One update of a fresh link."""
-    link = call(spec, table or {n: r.make for n, r in (RULES | LINKS).items()})
-    params = jax.tree.map(lambda x: jnp.zeros(x.shape[1:]), tree)
+
+    def run(tree, weights, metrics):
+        params = jax.tree.map(lambda x: jnp.zeros(x.shape[1:]), tree)
+        return link.update(tree, link.init(params), params, weights=weights, metrics=metrics)[0]
+
+    return jax.jit(run)
+
+
+@cache
+def known(spec):
+    """Of a rule or a link of our tables, compiled once for all tests."""
+    return jitted(call(spec, {n: r.make for n, r in (RULES | LINKS).items()} | ATTACKS))
+
+
+def apply(spec, tree, weights, given=None, table=None):
+    """One update of a fresh link, of our tables or of another one."""
+    run = known(spec) if table is None else jitted(call(spec, table))
     weights = jnp.asarray(weights, jnp.float32)
-    return link.update(tree, link.init(params), params, weights=weights, metrics=given or metrics(len(weights)))[0]
+    return run(tree, weights, given or metrics(len(weights)))
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +135,9 @@ class TestRules:
         if "clients=" in spec or "fltrust" in spec:
             pytest.skip("has a memory per client, or needs to know one of them")
         table = {n: r.make for n, r in (RULES | LINKS).items()}
-        both = chain(call("bucketing(1)", table), call(spec, table))
-        params = jax.tree.map(lambda x: jnp.zeros(x.shape[1:]), tree(deltas))
-        told = {"weights": jnp.arange(1.0, C + 1), "metrics": metrics()}
-        out, _ = both.update(tree(deltas), both.init(params), params, **told)
-        same(out, apply(spec, tree(deltas), told["weights"]))
+        both = jitted(chain(call("bucketing(1)", table), call(spec, table)))
+        weights = jnp.arange(1.0, C + 1)
+        same(both(tree(deltas), weights, metrics()), apply(spec, tree(deltas), weights))
 
 
 @specs(RULES)
@@ -142,10 +157,8 @@ LINK_SPECS = {f"{n}({r.example})": n for n, r in LINKS.items()} | {f"{n}({a})": 
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
 @pytest.mark.parametrize("spec", LINK_SPECS)
 class TestLinks:
-    table = {n: r.make for n, r in LINKS.items()} | ATTACKS
-
     def test_keeps_the_clients_axis(self, spec, tree, deltas):
-        kept = apply(spec, tree(deltas), jnp.ones(C), table=self.table)
+        kept = apply(spec, tree(deltas), jnp.ones(C))
         assert isinstance(kept, Kept)
         left = -(-C // 2) if "bucketing" in spec else C
         assert all(x.shape[0] == left for x in jax.tree.leaves(kept))
@@ -156,8 +169,8 @@ class TestLinks:
         gone = jnp.asarray([1, 7])
         here = jnp.asarray([0, 2, 3, 4, 5, 6, 8])
         weights = jnp.ones(C).at[gone].set(0.0)
-        dirty = apply(spec, tree(deltas.at[gone].set(jnp.nan)), weights, table=self.table)
-        alone = apply(spec, tree(deltas[here]), jnp.ones(7), table=self.table)
+        dirty = apply(spec, tree(deltas.at[gone].set(jnp.nan)), weights)
+        alone = apply(spec, tree(deltas[here]), jnp.ones(7))
         for a, b in zip(jax.tree.leaves(dirty.updates), jax.tree.leaves(alone.updates)):
             np.testing.assert_allclose(a[here], b, rtol=1e-6)
         assert (dirty.changed["weights"][gone] == 0).all()
@@ -166,8 +179,8 @@ class TestLinks:
         if LINK_SPECS[spec] in RANDOM or spec.split("(")[0] in ATTACKS:
             return
         order = jnp.asarray([4, 2, 0, 1, 3, 8, 6, 7, 5])
-        one = apply(spec, tree(deltas), jnp.ones(C), table=self.table)
-        other = apply(spec, tree(deltas[order]), jnp.ones(C), table=self.table)
+        one = apply(spec, tree(deltas), jnp.ones(C))
+        other = apply(spec, tree(deltas[order]), jnp.ones(C))
         for a, b in zip(jax.tree.leaves(one.updates), jax.tree.leaves(other.updates)):
             np.testing.assert_allclose(a[order], b, rtol=1e-6)
 
@@ -177,7 +190,7 @@ class TestLinks:
         @jax.jit
         def run(x, weights):
             traces.append(1)
-            return apply(spec, tree(x), weights, table=self.table).updates
+            return apply(spec, tree(x), weights).updates
 
         for weights in (jnp.ones(C), jnp.ones(C).at[3].set(0.0), jnp.zeros(C)):
             run(deltas, weights)
