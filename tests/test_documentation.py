@@ -43,6 +43,18 @@ def test_the_rule_of_contributing_passes_a_contract(monkeypatch):
     )
 
 
+def test_the_rule_of_the_page_is_the_rule_of_contributing():
+    """The same rule with a cohort."""
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/aggregation.md").read_text(), re.DOTALL)
+    assert code
+    assert len([line for line in code[1].splitlines() if line.strip()]) <= 20
+    namespace: dict = {}
+    exec(compile(code[1], "aggregation.md", "exec"), namespace)
+    x = jax.random.normal(jax.random.key(0), (3, 4)).at[0].set(jnp.nan)
+    table = {"largest_client": namespace["largest_client"]}
+    np.testing.assert_array_equal(apply("largest_client()", x, [0.0, 2.0, 5.0], table=table), x[2])
+
+
 def test_every_file_holds_one_idea():
     lengths = {p: len(p.read_text().splitlines()) for p in (ROOT / "fedbrain").rglob("*.py")}
     assert max(lengths.values()) <= 250

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import aggregation_study, byzantine_digits, hospitals, pfedme, study
+from configs import aggregation_study, byzantine_digits, flamby_methods, hospitals, pfedme, study
 from fedbrain.data.problems import PROBLEMS
 from fedbrain.report.comparison import reduce_history, summarise
 from fedbrain.spec import call
@@ -25,7 +25,9 @@ def small(**more):
     return config
 
 
-@pytest.mark.parametrize("module", [aggregation_study, byzantine_digits, hospitals, pfedme], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [aggregation_study, byzantine_digits, flamby_methods, hospitals, pfedme], ids=lambda m: m.__name__
+)
 def test_every_cell_of_every_study_can_be_read(module):
     from fedbrain.study import read_plan, read_task, read_algorithm  # noqa: I001
 

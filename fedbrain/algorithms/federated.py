@@ -174,7 +174,7 @@ def federated(
         old = (state.params, state.model_state, state.opt_state, state.extra)
         params, model_state, opt_state, extra = jax.tree.map(lambda n, o: jnp.where(defined, n, o), new, old)
         state = state._replace(params=params, model_state=model_state, opt_state=opt_state, extra=extra)
-        gone = {"rejected": (~fine).astype(jnp.float32), "skipped": (~defined).astype(jnp.float32)}
+        gone = {"rejected": (~fine & (arrived != 0)).astype(jnp.float32), "skipped": (~defined).astype(jnp.float32)}
         return state._replace(round=state.round + 1), {**info, **gone}
 
     return Algorithm(init, init_client, LocalTrainer(local_init, local_step, finish), server_update, client_variables)

@@ -1,0 +1,40 @@
+"""The algorithms of FLamby's tables with its settings for Fed-Heart-Disease, on scikit-learn's breast cancer data.
+
+FLamby's hospitals are not in an ordinary package; here four hospitals of unequal size see tumours of unequal radius. What
+must reproduce are the identities behind its table: FedYogi is FedAdagrad with another learning rate as long as the second
+moment is smaller than the squared step (Reddi et al. 2021), and FedProx with a small mu is FedAvg.
+
+Command: python -m fedbrain.compare --config=configs/flamby_methods.py
+"""
+
+from configs import study
+
+
+def get_config():
+    """Logistic regression, 15 rounds of 100 updates of 4 examples, 20 seeds."""
+    config = study.get_config()
+    config.problem = "breast_cancer(clients=4)"
+    config.loss = "cross_entropy(2)"
+    config.seeds = 20
+    config.rounds = 15
+    config.every = 15
+    config.client.optimizer = "sgd(0.001)"
+    config.client.batch_size = 4
+    config.client.steps = 100
+    config.methods.update(
+        {
+            "FedAvg": {"server": {"aggregator": "uniform_mean()"}},
+            "FedProx": {
+                "server": {"aggregator": "uniform_mean()"},
+                "client": {"transforms": ("add_proximal_term(0.0001)",)},
+            },
+            "SCAFFOLD": {"server": {"aggregator": "uniform_mean()"}, "algorithm": "scaffold()"},
+            "FedAdagrad": {"server": {"optimizer": "fedadagrad(0.316228, b1=0.9, tau=1e-8)"}},
+            "FedAdam": {"server": {"optimizer": "fedadam(0.01, b2=0.999, tau=1e-8)"}},
+            "FedYogi": {"server": {"optimizer": "fedyogi(0.01, b2=0.999, tau=1e-8)"}},
+            "one hospital a round": {"cohort": 1},
+            "alone": {"regime": "local"},
+            "pooled": {"regime": "centralised"},
+        }
+    )
+    return config
