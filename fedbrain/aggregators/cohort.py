@@ -134,7 +134,7 @@ def linear(coefficients: Callable[[Cohort], Float[Array, " clients"]]) -> Aggreg
     """A reducing link that is a linear combination of the updates."""
 
     def rule(cohort: Cohort, state: PyTree) -> tuple[Array, PyTree]:
-        return combine(cohort.updates, coefficients(cohort)), state
+        return combine(cohort.updates, jnp.asarray(coefficients(cohort), jnp.result_type(float))), state
 
     return reducing(rule)
 
