@@ -69,7 +69,7 @@ def run(config: Any, workdir: Path) -> None:
     first = problems[0]
     names = sorted(first.clients)
     better = 1 if first.unit == "accuracy" else -1
-    with claim(workdir, {"config": config.to_dict()}):
+    with claim(workdir, {"config": config.to_dict(), "data": study.fingerprint(problems)}):
         found = measure(list(study.cells(config)), config, problems, workdir / "cells")
         found |= choose_at_home(config, found, problems, workdir, better)
         found |= {("floor: a constant", attack): study.floor(problems) for attack in config.attacks}

@@ -93,7 +93,6 @@ def simulate(
     key: Key,
     *,
     evaluate: Callable[[ServerState, ClientState], PyTree],
-    trusted: Float[Array, " clients"] | None = None,
 ) -> Outcome:
     """Runs all rounds.
 
@@ -104,11 +103,9 @@ def simulate(
       plan: how long, and who.
       key: of cohorts, drop-outs and batches.
       evaluate: (server state, client states [clients, ...]) -> anything of one shape, taken every `plan.every` rounds.
-      trusted: 1 for clients that are the server's own, for rules that need one.
     """
     c = data.mask.shape[0]
     examples = data.mask.sum(1)
-    trusted = jnp.zeros(c) if trusted is None else trusted
     client = make_client(algorithm, plan)
     start = jax.tree.map(lambda x: jnp.broadcast_to(x, (c, *x.shape)), algorithm.init_client(variables))
 
@@ -120,7 +117,6 @@ def simulate(
         keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(now, 2)))(drawn)
         some = jax.tree.map(lambda x: x[drawn], (own, data, jnp.asarray(plan.steps)))
         update, new = jax.vmap(client, (None, 0, 0, 0, 0))(server, some[0], some[1], some[2] * here, keys)
-        update = update._replace(metrics={**update.metrics, "trusted": trusted[drawn]})
         own = jax.tree.map(lambda all, mine: all.at[drawn].set(mine), own, new)
         server, info = algorithm.server_update(server, update)
         return (server, own), info

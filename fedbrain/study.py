@@ -4,6 +4,7 @@ A cell is a configuration with the overrides of its method and its attack. Cells
 run again, so that an interrupted study goes on where it stopped.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -163,6 +164,18 @@ def draw(config: Any) -> list[Problem]:
     """The problem of every seed."""
     problem = choose("problem", config.problem, PROBLEMS)
     return [problem(config.seed + s) for s in range(at_least("seeds", config.seeds, 1))]
+
+
+def fingerprint(problems: list[Problem]) -> str:
+    """A digest of all examples: cells of other data are not taken for these."""
+    digest = hashlib.sha256()
+    for problem in problems:
+        for name in sorted(problem.clients):
+            digest.update(name.encode())
+            for part in problem.clients[name]:
+                for array in part:
+                    digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def inner_problems(problems: list[Problem], folds: int) -> list[Problem]:

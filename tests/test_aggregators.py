@@ -19,7 +19,6 @@ TREES = {
     "nested": lambda x: {"a": x[:, :3], "b": {"c": x[:, 3:].reshape(x.shape[0], -1, 1), "private": None}},
 }
 RANDOM = {"bucketing", "gaussian", "drop_out"}  # what they do depends on a client's place
-SCALED = {"fedmgda_plus", "sign_majority", "ties"}  # the direction is not in the units of the updates, or is sparse
 ATTACK_SPECS = {
     "inner_product_manipulation": "1", "a_little_is_enough": "1, clients=9", "mimic": "1", "sign_flip": "1", "scale": "1",
     "gaussian": "1, deviation=1.0", "not_a_number": "1", "drop_out": "0.3",

@@ -12,7 +12,7 @@ from configs import aggregation_study, byzantine_digits, flamby_methods, hospita
 from fedbrain.data.problems import PROBLEMS
 from fedbrain.report.comparison import reduce_history, summarise
 from fedbrain.spec import call
-from fedbrain.study import cells, draw, floor, inner_problems, own_choice, run_cell
+from fedbrain.study import cells, draw, fingerprint, floor, inner_problems, own_choice, run_cell
 from tools.aggregation_page import PAGE, fill
 
 
@@ -154,6 +154,13 @@ def test_compare_from_the_command_line_resumes(tmp_path):
 
 def test_the_page_is_the_code():
     assert fill(PAGE.read_text()) == PAGE.read_text(), "run python -m tools.aggregation_page"
+
+
+def test_other_data_are_told_apart():
+    problems = draw(small())
+    assert fingerprint(problems) == fingerprint(draw(small()))
+    problems[1].clients["c0"].train[1][0] += 1
+    assert fingerprint(problems) != fingerprint(draw(small()))
 
 
 def test_config_of_a_cell_is_a_copy():

@@ -2,7 +2,8 @@
 
     u_i = (1 / (|x_i - mean| + eps)) / sum_i (...),   a_i = (u_i + p_i) / sum_i (u_i + p_i)
 
-The published rule adds similarity and size weights per parameter; `clients` far from the unweighted mean count less.
+Clients far from the unweighted mean count less. Written from public descriptions of SimAgg and RegSimAgg; the authors' own
+regulariser could not be checked.
 
 References:
   Khan et al. (2023), https://arxiv.org/abs/2301.12617
@@ -20,7 +21,7 @@ def regsimagg(eps: float = 1e-5) -> Aggregator:
     """Similarity-weighted mean, coordinate by coordinate.
 
     Args:
-      eps: keeps 1 / distance finite; the authors' 1e-5.
+      eps: keeps 1 / distance finite; 1e-5 is arbitrary.
     """
     if not eps > 0:
         raise ValueError(f"Expected eps={eps} > 0.")
