@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fedbrain.models import MODELS
-from fedbrain.models.layers import avg_pool, conv3d, conv_fold_inputs, conv_fold_outputs, conv_native, max_pool
+from fedbrain.models.convolution import FORMULATIONS, conv3d, native
+from fedbrain.models.layers import avg_pool, max_pool
 
 SMALL = {"densenet121": ({}, 32), "sfcn": ({}, 32), "adapted_sfcn": ({}, 12)}
 

@@ -1,8 +1,4 @@
-"""Layers for volumes [b d h w c]: convolution, pooling, normalisation. Same parameters as `nn.Conv` and its kin.
-
-On a CPU, XLA's 3-D convolution runs several times slower than its 2-D one, so there the depth taps of the kernel are
-folded into channels and depth into the batch. The result is the same sum of products in another order.
-"""
+"""Layers for volumes [b d h w c]: convolution, pooling, normalisation. Same parameters as `nn.Conv` and its kin."""
 
 from collections.abc import Sequence
 
@@ -12,53 +8,10 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float, Inexact
 
+from fedbrain.models.convolution import conv3d
+
 Volume = Inexact[Array, "b d h w c"]
 Pooled = Inexact[Array, "b i j k c"]
-
-
-def _conv2d(x: Array, kernel: Array, stride: int, pad: tuple[int, int]) -> Array:
-    padding = [(p, p) for p in pad]
-    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
-def conv_native(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b i j k o"]:
-    """The platform's own 3-D convolution with symmetric padding k // 2 (cuDNN on GPUs)."""
-    padding = [(k // 2, k // 2) for k in kernel.shape[:3]]
-    return lax.conv_general_dilated(x, kernel, (stride,) * 3, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
-
-
-def conv_fold_inputs(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b i j k o"]:
-    """One 2-D convolution whose input channels are (depth tap, channel). Best when c <= o."""
-    b, d = x.shape[:2]
-    kd, kh, kw, c, o = kernel.shape
-    x = jnp.pad(x, ((0, 0), (kd // 2, kd // 2), (0, 0), (0, 0), (0, 0)))
-    depth = (d + 2 * (kd // 2) - kd) // stride + 1
-    taps = [x[:, t : t + stride * (depth - 1) + 1 : stride] for t in range(kd)]
-    folded = jnp.concatenate(taps, axis=-1).reshape(b * depth, *x.shape[2:4], kd * c)
-    kernel = kernel.transpose(1, 2, 0, 3, 4).reshape(kh, kw, kd * c, o)
-    y = _conv2d(folded, kernel, stride, (kh // 2, kw // 2))
-    return y.reshape(b, depth, *y.shape[1:])
-
-
-def conv_fold_outputs(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int) -> Inexact[Array, "b i j k o"]:
-    """One 2-D convolution whose output channels are (depth tap, channel), then a sum over taps. Best when c > o."""
-    b, d, h, w, c = x.shape
-    kd, kh, kw, _, o = kernel.shape
-    kernel = kernel.transpose(1, 2, 3, 0, 4).reshape(kh, kw, c, kd * o)
-    y = _conv2d(x.reshape(b * d, h, w, c), kernel, stride, (kh // 2, kw // 2))
-    y = y.reshape(b, d, *y.shape[1:3], kd, o)
-    y = jnp.pad(y, ((0, 0), (kd // 2, kd // 2), (0, 0), (0, 0), (0, 0), (0, 0)))
-    depth = (d + 2 * (kd // 2) - kd) // stride + 1
-    taps = [y[:, t : t + stride * (depth - 1) + 1 : stride, :, :, t] for t in range(kd)]
-    return sum(taps[1:], taps[0])
-
-
-def conv3d(x: Volume, kernel: Inexact[Array, "kd kh kw c o"], stride: int = 1) -> Inexact[Array, "b i j k o"]:
-    """3-D convolution with symmetric padding k // 2, in the formulation that is fastest here."""
-    if jax.default_backend() != "cpu":
-        return conv_native(x, kernel, stride)
-    c, o = kernel.shape[3:]
-    return (conv_fold_inputs if c <= o else conv_fold_outputs)(x, kernel, stride)
 
 
 class Conv(nn.Module):

@@ -1,0 +1,155 @@
+"""3-D convolution of volumes, fast on a CPU: three bilinear maps, closed under differentiation.
+
+    y = convolve(x, k)        y[p] = sum_t k[t] x[s p + t]
+    x = spread(y, k)          its adjoint in x: the gradient that goes back to the input
+    k = correlate(x, y)       its adjoint in k: the gradient of the kernel
+
+The derivative of each is the other two, so gradients of any order run at the same speed. XLA's own 3-D convolution uses
+a small part of a CPU; its matrix products and 2-D convolutions do not. Which of them stands in for a volume is chosen at
+trace time by `for_convolution` and `for_correlation`, from measurements (benchmarks/conv.py); accelerators run the native one.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Inexact
+
+from fedbrain.models.convolution import folding, patches, winograd
+
+Volume = Inexact[Array, "b d h w c"]
+Image = Inexact[Array, "b i j k o"]
+Kernel = Inexact[Array, "kd kh kw c o"]
+Map = Callable[[Array, Array], Array]
+
+
+class Geometry(NamedTuple):
+    """What the three maps agree on. Padding is kernel // 2: y has ceil(size / stride) positions an axis."""
+
+    size: tuple[int, int, int]  # of x
+    kernel: tuple[int, int, int]  # odd
+    stride: int
+
+
+def native(x: Volume, kernel: Kernel, stride: int) -> Image:
+    """The platform's own 3-D convolution (cuDNN on GPUs)."""
+    padding = [(k // 2, k // 2) for k in kernel.shape[:3]]
+    return lax.conv_general_dilated(x, kernel, (stride,) * 3, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
+
+
+def _by_adjoint(convolve: Callable) -> Callable:
+    def correlate(x: Volume, y: Image, kernel: tuple[int, int, int], stride: int) -> Kernel:
+        zero = jnp.zeros((*kernel, x.shape[-1], y.shape[-1]), x.dtype)
+        return jax.linear_transpose(lambda k: convolve(x, k, stride), zero)(y)[0]
+
+    return correlate
+
+
+# name -> (convolve(x, kernel, stride), correlate(x, y, kernel size, stride))
+FORMULATIONS: dict[str, tuple[Callable, Callable]] = {
+    "native": (native, _by_adjoint(native)),
+    "patches": (patches.convolve, patches.correlate),
+    "windows": (patches.convolve_windows, patches.correlate_windows),
+    "fold inputs": (folding.convolve_inputs, _by_adjoint(folding.convolve_inputs)),
+    "fold outputs": (folding.convolve_outputs, _by_adjoint(folding.convolve_outputs)),
+    "winograd": (winograd.convolve, winograd.correlate),
+}
+
+
+def for_convolution(batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype) -> str:
+    """The fastest formulation on a CPU, by benchmarks/conv.py."""
+    positions = batch * geometry.size[0] * geometry.size[1] * geometry.size[2]
+    if geometry.stride == 1 and channels <= 4:
+        return "windows" if geometry.size[2] % patches.BLOCK == 0 else "patches"
+    if positions <= 64:
+        return "patches"
+    three = geometry.stride == 1 and geometry.kernel[0] == 3
+    if three and positions > 1024 and geometry.size[0] > winograd.TILE and jnp.finfo(dtype).bits >= 32:
+        return "winograd"
+    return "fold inputs" if channels <= features else "fold outputs"
+
+
+def for_correlation(batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype) -> str:
+    """The fastest formulation of the kernel's gradient on a CPU, by benchmarks/conv.py."""
+    name = for_convolution(batch, channels, features, geometry, dtype)
+    return "fold outputs" if name == "winograd" and features < 128 else name
+
+
+def _convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
+    geometry = Geometry(x.shape[1:4], kernel.shape[:3], stride)
+    name = for_convolution(x.shape[0], *kernel.shape[3:], geometry, x.dtype)
+    return lax.optimization_barrier(FORMULATIONS[name][0](*lax.optimization_barrier((x, kernel)), stride))
+
+
+def _correlate(x: Volume, y: Image, geometry: Geometry) -> Kernel:
+    name = for_correlation(x.shape[0], x.shape[-1], y.shape[-1], geometry, x.dtype)
+    return lax.optimization_barrier(FORMULATIONS[name][1](*lax.optimization_barrier((x, y)), geometry.kernel, geometry.stride))
+
+
+def _spread(y: Image, kernel: Kernel, geometry: Geometry, convolve: Callable = _convolve) -> Volume:
+    if geometry.stride == 1:
+        return convolve(y, kernel[::-1, ::-1, ::-1].swapaxes(3, 4), 1)
+    zero = jnp.zeros((y.shape[0], *geometry.size, kernel.shape[3]), y.dtype)
+    convolve = patches.convolve if convolve is patches.convolve else folding.convolve_inputs
+    return jax.linear_transpose(lambda x: convolve(x, kernel, geometry.stride), zero)(y)[0]
+
+
+def _over_clients(single: Map, each: Map, *, one_batch: bool) -> Map:
+    """A map that stays fast under `vmap`.
+
+    Args:
+      single: the map.
+      each: the same map as one matrix product, which `vmap` turns into a batched product: for clients with kernels of
+        their own, where a 2-D convolution would become a slow grouped one.
+      one_batch: whether examples of clients that share the second argument may be computed as one batch.
+    """
+    mapped = jax.custom_batching.custom_vmap(single)
+
+    @mapped.def_vmap
+    def rule(size: int, is_mapped: list[bool], first: Array, second: Array) -> tuple[Array, bool]:
+        if one_batch and not is_mapped[1]:
+            out = mapped(first.reshape(-1, *first.shape[2:]), second)
+            return out.reshape(size, -1, *out.shape[1:]), True
+        return jax.vmap(each, [0 if m else None for m in is_mapped])(first, second), True
+
+    return mapped
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve(x: Volume, kernel: Kernel, geometry: Geometry) -> Image:
+    """y[p] = sum_t k[t] x[s p + t], zero outside."""
+    single = partial(_convolve, stride=geometry.stride)
+    return _over_clients(single, partial(patches.convolve, stride=geometry.stride), one_batch=True)(x, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def spread(y: Image, kernel: Kernel, geometry: Geometry) -> Volume:
+    """The adjoint of `convolve` in x."""
+    each = partial(_spread, geometry=geometry, convolve=patches.convolve)
+    return _over_clients(partial(_spread, geometry=geometry), each, one_batch=True)(y, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def correlate(x: Volume, y: Image, geometry: Geometry) -> Kernel:
+    """The adjoint of `convolve` in the kernel."""
+    each = partial(patches.correlate, kernel=geometry.kernel, stride=geometry.stride)
+    return _over_clients(partial(_correlate, geometry=geometry), each, one_batch=False)(x, y)
+
+
+def _keep(f: Map) -> Callable:
+    return lambda a, b, geometry: (f(a, b, geometry), (a, b))
+
+
+convolve.defvjp(_keep(convolve), lambda g, xk, y: (spread(y, xk[1], g), correlate(xk[0], y, g)))
+spread.defvjp(_keep(spread), lambda g, yk, x: (convolve(x, yk[1], g), correlate(x, yk[0], g)))
+correlate.defvjp(_keep(correlate), lambda g, xy, k: (spread(xy[1], k, g), convolve(xy[0], k, g)))
+
+
+def conv3d(x: Volume, kernel: Kernel, stride: int = 1) -> Image:
+    """3-D convolution with symmetric padding k // 2, in the formulation that is fastest here."""
+    if jax.default_backend() != "cpu":
+        return native(x, kernel, stride)
+    return convolve(x, kernel, Geometry(x.shape[1:4], kernel.shape[:3], stride))

@@ -1,0 +1,67 @@
+"""One matrix product of everything that a kernel sees, for short axes, few channels, and clients side by side.
+
+`convolve` has a row per position. `convolve_windows` has a row per 4 neighbours along w: what they see overlaps, so the
+matrix is half as large, and its product with a banded kernel is wide enough to be fast with a single channel.
+"""
+
+from itertools import product
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Inexact
+
+Volume = Inexact[Array, "b d h w c"]
+Image = Inexact[Array, "b i j k o"]
+Kernel = Inexact[Array, "kd kh kw c o"]
+
+BLOCK = 4  # neighbours of a window; 2 and 8 are slower (benchmarks/conv.py)
+
+
+def see(x: Volume, kernel: tuple[int, int, int], stride: int, block: int) -> Inexact[Array, "b i j n taps"]:
+    """What `block` neighbouring positions along w see: (depth tap, height tap, place in the window, channel)."""
+    d, h, w = ((n - 1) // stride + 1 for n in x.shape[1:4])
+    kd, kh, kw = kernel
+    blocks, window = -(-w // block), stride * (block - 1) + kw
+    reach = stride * block * (blocks - 1) + window  # of all windows along w
+    right = max(reach - x.shape[3] - kw // 2, 0)
+    x = jnp.pad(x, ((0, 0), (kd // 2, kd // 2), (kh // 2, kh // 2), (kw // 2, right), (0, 0)))
+    places = [x[:, :, :, t : t + stride * block * (blocks - 1) + 1 : stride * block] for t in range(window)]
+    windows = lax.optimization_barrier(jnp.concatenate(places, axis=-1))  # or XLA would gather number by number
+    taps = [
+        windows[:, i : i + stride * (d - 1) + 1 : stride, j : j + stride * (h - 1) + 1 : stride]
+        for i, j in product(range(kd), range(kh))
+    ]
+    return jnp.concatenate(taps, axis=-1)
+
+
+def convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
+    """A row per position."""
+    return see(x, kernel.shape[:3], stride, 1) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def correlate(x: Volume, y: Image, kernel: tuple[int, int, int], stride: int) -> Kernel:
+    """The adjoint of `convolve` in the kernel."""
+    product = jnp.einsum("bijkt,bijko->to", see(x, kernel, stride, 1), y)
+    return product.reshape(*kernel, x.shape[-1], y.shape[-1])
+
+
+def convolve_windows(x: Volume, kernel: Kernel, stride: int) -> Image:
+    """A row per window: the kernel is repeated along a band, shifted by `stride` for every neighbour."""
+    *_, c, o = kernel.shape
+    width = (x.shape[3] - 1) // stride + 1
+    spare = stride * (BLOCK - 1)
+    shifted = [jnp.pad(kernel, ((0, 0), (0, 0), (q, spare - q), (0, 0), (0, 0))) for q in range(0, spare + 1, stride)]
+    y = see(x, kernel.shape[:3], stride, BLOCK) @ jnp.stack(shifted, axis=-2).reshape(-1, BLOCK * o)
+    return y.reshape(*y.shape[:3], -1, o)[:, :, :, :width]
+
+
+def correlate_windows(x: Volume, y: Image, kernel: tuple[int, int, int], stride: int) -> Kernel:
+    """The adjoint of `convolve_windows` in the kernel: the product, summed along the band."""
+    c, o = x.shape[-1], y.shape[-1]
+    windows = see(x, kernel, stride, BLOCK)
+    y = jnp.pad(y, ((0, 0), (0, 0), (0, 0), (0, windows.shape[3] * BLOCK - y.shape[3]), (0, 0)))
+    y = y.reshape(*windows.shape[:4], BLOCK * o)
+    kd, kh, kw = kernel
+    band = jnp.einsum("bijkt,bijko->to", windows, y).reshape(kd, kh, -1, c, BLOCK, o)
+    parts = [band[:, :, q * stride : q * stride + kw, :, q] for q in range(BLOCK)]
+    return sum(parts[1:], parts[0])
