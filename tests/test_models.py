@@ -1,4 +1,4 @@
-"""Contracts of every network, and the convolution against the platform's own."""
+"""Contracts of every network and of its layers."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from fedbrain.models import MODELS
-from fedbrain.models.convolution import FORMULATIONS, conv3d, native
 from fedbrain.models.layers import avg_pool, max_pool
 
 SMALL = {"densenet121": ({}, 32), "sfcn": ({}, 32), "adapted_sfcn": ({}, 12)}
@@ -60,23 +59,6 @@ def test_bfloat16_is_close_to_float32():
     variables = _init(modules[0], image)
     full, half = (m.apply(variables, image, train=False) for m in modules)
     np.testing.assert_allclose(full, half, atol=0.05 * float(jnp.abs(full).max()) + 0.02)
-
-
-@pytest.mark.parametrize("kernel", [1, 3, 7])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize(("c", "o"), [(1, 4), (6, 2)])
-@pytest.mark.parametrize("formulation", [conv_fold_inputs, conv_fold_outputs, conv3d])
-def test_convolution_equals_the_native_one(formulation, kernel, stride, c, o):
-    """Odd shapes, forward and both gradients."""
-    x = jax.random.normal(jax.random.key(0), (2, 9, 7, 8, c))
-    k = jax.random.normal(jax.random.key(1), (kernel,) * 3 + (c, o)) / kernel**1.5
-
-    def both(f):
-        return jax.value_and_grad(lambda x, k: jnp.sum(jnp.sin(f(x, k, stride))), argnums=(0, 1))(x, k)
-
-    assert formulation(x, k, stride).shape == conv_native(x, k, stride).shape
-    for a, b in zip(jax.tree.leaves(both(formulation)), jax.tree.leaves(both(conv_native))):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_pooling_by_hand():

@@ -1,6 +1,8 @@
 """Layers for volumes [b d h w c]: convolution, pooling, normalisation. Same parameters as `nn.Conv` and its kin."""
 
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +35,49 @@ class Conv(nn.Module):
         return y
 
 
+def _moments(x: Volume, weight: Float[Array, " b"]) -> tuple[Array, Array, Array]:
+    """(examples times voxels, mean [c], variance [c]) of the weighted examples, in two passes over the volume."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    count = jnp.maximum(weight.sum() * math.prod(x.shape[1:4]), 1.0)
+    mean = weight @ x.sum((1, 2, 3)) / count
+    return count, mean, weight @ ((x - mean) ** 2).sum((1, 2, 3)) / count
+
+
+def _affine(x: Volume, mean: Array, variance: Array, scale: Array, bias: Array) -> Volume:
+    gain = scale * lax.rsqrt(variance)
+    return x * gain.astype(x.dtype) + (bias - mean * gain).astype(x.dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
+def standardise(x: Volume, weight: Float[Array, " b"], scale: Float[Array, " c"], bias: Float[Array, " c"], epsilon: float):
+    """Batch normalisation: (scale (x - mean) / sqrt(variance + epsilon) + bias, count, mean, variance).
+
+    The moments are those of the examples of weight 1, for the running statistics: no gradient goes back through them.
+    """
+    count, mean, variance = _moments(x, weight)
+    return _affine(x, mean, variance + epsilon, scale, bias), count, mean, variance
+
+
+def _standardise_forward(x: Volume, weight: Array, scale: Array, bias: Array, epsilon: float):
+    out = standardise(x, weight, scale, bias, epsilon)
+    return out, (x, weight, scale, bias, *out[1:])
+
+
+def _standardise_backward(epsilon: float, kept: tuple, gradients: tuple):
+    """dx = scale / s (dy - w / n (sum dy + (x - mean) / s^2 sum dy (x - mean))), with s^2 = variance + epsilon."""
+    x, weight, scale, bias, count, mean, variance = kept
+    dy = gradients[0].astype(mean.dtype)
+    centred = x.astype(mean.dtype) - mean
+    inverse = lax.rsqrt(variance + epsilon)
+    total, moment = dy.sum((0, 1, 2, 3)), (dy * centred).sum((0, 1, 2, 3))
+    share = (weight / count).reshape(-1, 1, 1, 1, 1)
+    dx = scale * inverse * (dy - share * (total + centred * (inverse**2 * moment)))
+    return dx.astype(x.dtype), jnp.zeros_like(weight), inverse * moment, total.astype(bias.dtype)
+
+
+standardise.defvjp(_standardise_forward, _standardise_backward)
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation over the real examples of a batch.
 
@@ -46,24 +91,19 @@ class BatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Volume, *, train: bool, mask: Float[Array, " b"] | None) -> Volume:
         c = x.shape[-1]
-        mean = self.variable("batch_stats", "mean", jnp.zeros, (c,))
-        var = self.variable("batch_stats", "var", jnp.ones, (c,))
-        mu, sigma2 = mean.value, var.value
-        if train:
-            x32 = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-            w = jnp.ones(x.shape[0]) if mask is None else mask
-            w = w.reshape(-1, 1, 1, 1, 1)
-            count = jnp.maximum(w.sum() * x[0, ..., 0].size, 1.0)
-            mu = (x32 * w).sum((0, 1, 2, 3)) / count
-            sigma2 = ((x32 - mu) ** 2 * w).sum((0, 1, 2, 3)) / count
-            if not self.is_initializing():
-                unbiased = sigma2 * count / jnp.maximum(count - 1.0, 1.0)
-                mean.value = (1 - self.momentum) * mean.value + self.momentum * mu
-                var.value = (1 - self.momentum) * var.value + self.momentum * unbiased
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (c,))
+        running_variance = self.variable("batch_stats", "var", jnp.ones, (c,))
         scale = self.param("scale", nn.initializers.ones, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
-        gain = scale * lax.rsqrt(sigma2 + self.epsilon)
-        return x * gain.astype(x.dtype) + (bias - mu * gain).astype(x.dtype)
+        if not train:
+            return _affine(x, running_mean.value, running_variance.value + self.epsilon, scale, bias)
+        weight = jnp.ones(x.shape[0]) if mask is None else mask
+        y, count, mean, variance = standardise(x, weight, scale, bias, self.epsilon)
+        if not self.is_initializing():
+            unbiased = variance * count / jnp.maximum(count - 1.0, 1.0)
+            running_mean.value = (1 - self.momentum) * running_mean.value + self.momentum * mean
+            running_variance.value = (1 - self.momentum) * running_variance.value + self.momentum * unbiased
+        return y
 
 
 class GroupNorm(nn.Module):
@@ -85,7 +125,9 @@ def _windows(x: Array, axis: int, size: int, stride: int) -> Sequence[Array]:
 
 
 def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Pooled:
-    """Maximum over cubes, one axis after the other as maxima of strided slices."""
+    """Maximum over cubes. Where several voxels are the maximum, they share its gradient."""
+    if size == stride and not pad:
+        return _block_max(x, size)
     if pad:
         x = jnp.pad(x, ((0, 0), *((pad, pad),) * 3, (0, 0)), constant_values=-jnp.inf)
     for axis in (1, 2, 3):
@@ -94,6 +136,37 @@ def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Pool
             first = jnp.maximum(first, window)
         x = first
     return x
+
+
+def _blocks(x: Volume, size: int) -> Inexact[Array, "b i s j s k s c"]:
+    b, d, h, w, c = x.shape
+    i, j, k = d // size, h // size, w // size
+    return x[:, : i * size, : j * size, : k * size].reshape(b, i, size, j, size, k, size, c)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _block_max(x: Volume, size: int) -> Pooled:
+    return _blocks(x, size).max((2, 4, 6))
+
+
+def _block_max_backward(size: int, x_and_y: tuple[Volume, Pooled], gradient: Pooled) -> tuple[Volume]:
+    """One pass over the voxels: XLA's own way back from a maximum writes the volume several times."""
+    x, y = x_and_y
+    wide = (slice(None), slice(None), None, slice(None), None, slice(None), None)
+    largest = _blocks(x, size) == y[wide]
+    share = gradient / largest.sum((2, 4, 6)).astype(x.dtype)
+    blocks = jnp.where(largest, share[wide], 0)
+    b, i, _, j, _, k, _, c = blocks.shape
+    whole = blocks.reshape(b, i * size, j * size, k * size, c)
+    return (jnp.pad(whole, [(0, n - m) for n, m in zip(x.shape, whole.shape)]),)
+
+
+def _block_max_forward(x: Volume, size: int):
+    y = _block_max(x, size)
+    return y, (x, y)
+
+
+_block_max.defvjp(_block_max_forward, _block_max_backward)
 
 
 def avg_pool(x: Volume, size: int = 2) -> Pooled:

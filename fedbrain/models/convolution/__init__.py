@@ -9,6 +9,7 @@ a small part of a CPU; its matrix products and 2-D convolutions do not. Which of
 trace time by `for_convolution` and `for_correlation`, from measurements (benchmarks/conv.py); accelerators run the native one.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -61,13 +62,13 @@ FORMULATIONS: dict[str, tuple[Callable, Callable]] = {
 
 def for_convolution(batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype) -> str:
     """The fastest formulation on a CPU, by benchmarks/conv.py."""
-    positions = batch * geometry.size[0] * geometry.size[1] * geometry.size[2]
+    positions = batch * math.prod(geometry.size)
     if geometry.stride == 1 and channels <= 4:
         return "windows" if geometry.size[2] % patches.BLOCK == 0 else "patches"
     if positions <= 64:
         return "patches"
     three = geometry.stride == 1 and geometry.kernel[0] == 3
-    if three and positions > 1024 and geometry.size[0] > winograd.TILE and jnp.finfo(dtype).bits >= 32:
+    if three and positions > 1024 and jnp.finfo(dtype).bits >= 32:
         return "winograd"
     return "fold inputs" if channels <= features else "fold outputs"
 
@@ -75,18 +76,18 @@ def for_convolution(batch: int, channels: int, features: int, geometry: Geometry
 def for_correlation(batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype) -> str:
     """The fastest formulation of the kernel's gradient on a CPU, by benchmarks/conv.py."""
     name = for_convolution(batch, channels, features, geometry, dtype)
-    return "fold outputs" if name == "winograd" and features < 128 else name
+    return "patches" if name.startswith("fold") and geometry.stride == 1 else name
 
 
 def _convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
     geometry = Geometry(x.shape[1:4], kernel.shape[:3], stride)
     name = for_convolution(x.shape[0], *kernel.shape[3:], geometry, x.dtype)
-    return lax.optimization_barrier(FORMULATIONS[name][0](*lax.optimization_barrier((x, kernel)), stride))
+    return FORMULATIONS[name][0](x, kernel, stride)
 
 
 def _correlate(x: Volume, y: Image, geometry: Geometry) -> Kernel:
     name = for_correlation(x.shape[0], x.shape[-1], y.shape[-1], geometry, x.dtype)
-    return lax.optimization_barrier(FORMULATIONS[name][1](*lax.optimization_barrier((x, y)), geometry.kernel, geometry.stride))
+    return FORMULATIONS[name][1](x, y, geometry.kernel, geometry.stride)
 
 
 def _spread(y: Image, kernel: Kernel, geometry: Geometry, convolve: Callable = _convolve) -> Volume:

@@ -4,6 +4,8 @@
 matrix is half as large, and its product with a banded kernel is wide enough to be fast with a single channel.
 """
 
+import math
+from collections.abc import Sequence
 from itertools import product
 
 import jax.numpy as jnp
@@ -26,7 +28,7 @@ def see(x: Volume, kernel: tuple[int, int, int], stride: int, block: int) -> Ine
     right = max(reach - x.shape[3] - kw // 2, 0)
     x = jnp.pad(x, ((0, 0), (kd // 2, kd // 2), (kh // 2, kh // 2), (kw // 2, right), (0, 0)))
     places = [x[:, :, :, t : t + stride * block * (blocks - 1) + 1 : stride * block] for t in range(window)]
-    windows = lax.optimization_barrier(jnp.concatenate(places, axis=-1))  # or XLA would gather number by number
+    windows = lax.optimization_barrier(jnp.concatenate(places, axis=-1))  # or XLA gathers number by number
     taps = [
         windows[:, i : i + stride * (d - 1) + 1 : stride, j : j + stride * (h - 1) + 1 : stride]
         for i, j in product(range(kd), range(kh))
@@ -40,9 +42,36 @@ def convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
 
 
 def correlate(x: Volume, y: Image, kernel: tuple[int, int, int], stride: int) -> Kernel:
-    """The adjoint of `convolve` in the kernel."""
-    product = jnp.einsum("bijkt,bijko->to", see(x, kernel, stride, 1), y)
-    return product.reshape(*kernel, x.shape[-1], y.shape[-1])
+    """The adjoint of `convolve` in the kernel: x[p + t] y[p], summed over positions, is x[q] y[q - t].
+
+    So a tap can stand beside the channels of x or of y: whichever makes less to write.
+    """
+    c, o = x.shape[-1], y.shape[-1]
+    ones = (1, 1, 1)
+    beside_x = min((ones[:a] + kernel[a:] for a in range(4)), key=lambda k: _taps(k) * c + _taps(kernel) // _taps(k) * o)
+    if stride > 1:
+        beside_x = kernel
+    beside_y = tuple(k // t for k, t in zip(kernel, beside_x))
+    taps = _inner(see(x, beside_x, stride, 1), _shifted(y, beside_y)).reshape(*beside_x, c, *beside_y, o)
+    return taps.transpose(0, 4, 1, 5, 2, 6, 3, 7).reshape(*kernel, c, o)
+
+
+def _inner(x: Inexact[Array, "b i j k m"], y: Inexact[Array, "b i j k n"]) -> Inexact[Array, "m n"]:
+    """The sum over positions of all products of channels; rows are made first, or XLA would transpose volumes."""
+    return lax.dot_general(x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), (((0,), (0,)), ((), ())))
+
+
+def _taps(kernel: Sequence[int]) -> int:
+    return math.prod(kernel)
+
+
+def _shifted(y: Image, kernel: Sequence[int]) -> Inexact[Array, "b i j k taps"]:
+    """y[q - t] for all taps t."""
+    shape = y.shape
+    y = jnp.pad(y, ((0, 0), *((k // 2, k // 2) for k in kernel), (0, 0)))
+    starts = product(*(range(k - 1, -1, -1) for k in kernel))
+    places = [lax.slice(y, (0, *s, 0), (shape[0], *(a + n for a, n in zip(s, shape[1:4])), shape[4])) for s in starts]
+    return jnp.concatenate(places, axis=-1)
 
 
 def convolve_windows(x: Volume, kernel: Kernel, stride: int) -> Image:
@@ -62,6 +91,6 @@ def correlate_windows(x: Volume, y: Image, kernel: tuple[int, int, int], stride:
     y = jnp.pad(y, ((0, 0), (0, 0), (0, 0), (0, windows.shape[3] * BLOCK - y.shape[3]), (0, 0)))
     y = y.reshape(*windows.shape[:4], BLOCK * o)
     kd, kh, kw = kernel
-    band = jnp.einsum("bijkt,bijko->to", windows, y).reshape(kd, kh, -1, c, BLOCK, o)
+    band = _inner(windows, y).reshape(kd, kh, -1, c, BLOCK, o)
     parts = [band[:, :, q * stride : q * stride + kw, :, q] for q in range(BLOCK)]
     return sum(parts[1:], parts[0])

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Inexact
 
+from fedbrain.models.convolution import patches
 from fedbrain.models.convolution.folding import plane_convolve
 
 Volume = Inexact[Array, "b d h w c"]
@@ -44,21 +44,22 @@ def _combine(factors: Sequence[float], arrays: Sequence[Array]) -> Array:
     return sum(terms[1:], terms[0])
 
 
-def _inputs(x: Volume) -> list[Inexact[Array, "n h w c"]]:
-    """B^T x of every tile along depth, a batch of planes for each of the six products."""
+def _places(x: Volume) -> list[Inexact[Array, "n h w c"]]:
+    """The six inputs of every tile along depth, with the zeros outside; outputs are the middle four."""
     b, d = x.shape[:2]
     tiles = -(-d // TILE)
     x = jnp.pad(x, ((0, 0), (1, tiles * TILE - d + 1), (0, 0), (0, 0), (0, 0)))
     places = [x[:, a : a + TILE * (tiles - 1) + 1 : TILE] for a in range(TILE + 2)]
-    return [_combine(column, places).reshape(b * tiles, *x.shape[2:]) for column in B.T]
+    return [p.reshape(b * tiles, *x.shape[2:]) for p in places]
 
 
 def convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
     """Convolution with padding k // 2; `stride` is 1."""
     del stride  # 1
     b, d = x.shape[:2]
+    inputs = _places(x)
     kernels = [_combine(row, list(kernel)) for row in G]
-    products = [plane_convolve(v, u, 1) for v, u in zip(_inputs(x), kernels)]
+    products = [plane_convolve(_combine(column, inputs), u, 1) for column, u in zip(B.T, kernels)]
     y = jnp.stack([_combine(row, products) for row in A.T], axis=1)
     y = y.reshape(b, -1, TILE, *y.shape[2:])
     return y.reshape(b, -1, *y.shape[3:])[:, :d]
@@ -67,14 +68,9 @@ def convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
 def correlate(x: Volume, y: Image, kernel: tuple[int, int, int], stride: int) -> Kernel:
     """The adjoint of `convolve` in the kernel: G^T sum [(B^T x) * (A y)]."""
     del stride  # 1
-    b, d = y.shape[:2]
-    tiles = -(-d // TILE)
-    y = jnp.pad(y, ((0, 0), (0, tiles * TILE - d), (0, 0), (0, 0), (0, 0))).reshape(b * tiles, TILE, *y.shape[2:])
-    outputs = [_combine(row, [y[:, i] for i in range(TILE)]) for row in A]
-    products = [_plane_correlate(v, w, kernel[1:]) for v, w in zip(_inputs(x), outputs)]
+    inputs, outputs = _places(x), _places(y)[1:-1]
+    products = [
+        patches.correlate(_combine(column, inputs)[:, None], _combine(row, outputs)[:, None], (1, *kernel[1:]), 1)[0]
+        for column, row in zip(B.T, A)
+    ]
     return jnp.stack([_combine(column, products) for column in G.T])
-
-
-def _plane_correlate(x: Array, y: Array, kernel: tuple[int, int]) -> Inexact[Array, "kh kw c o"]:
-    padding = [(k // 2, k // 2) for k in kernel]
-    return lax.conv_general_dilated(x, y, (1, 1), padding, dimension_numbers=("CHWN", "IHWO", "HWNC"))
