@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -119,11 +119,6 @@ class GroupNorm(nn.Module):
 NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "group": GroupNorm}
 
 
-def _windows(x: Array, axis: int, size: int, stride: int) -> Sequence[Array]:
-    n = (x.shape[axis] - size) // stride + 1
-    return [lax.slice_in_dim(x, t, t + stride * (n - 1) + 1, stride, axis) for t in range(size)]
-
-
 def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Pooled:
     """Maximum over cubes. Where several voxels are the maximum, they share its gradient."""
     if size == stride and not pad:
@@ -131,11 +126,45 @@ def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Pool
     if pad:
         x = jnp.pad(x, ((0, 0), *((pad, pad),) * 3, (0, 0)), constant_values=-jnp.inf)
     for axis in (1, 2, 3):
-        first, *rest = _windows(x, axis, size, stride)
-        for window in rest:
-            first = jnp.maximum(first, window)
-        x = first
+        x = _line_max(x, axis, size, stride)
     return x
+
+
+def _windows(x: Array, axis: int, size: int, stride: int) -> Sequence[Array]:
+    n = (x.shape[axis] - size) // stride + 1
+    return [lax.slice_in_dim(x, t, t + stride * (n - 1) + 1, stride, axis) for t in range(size)]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _line_max(x: Array, axis: int, size: int, stride: int) -> Array:
+    return reduce(jnp.maximum, _windows(x, axis, size, stride))
+
+
+def _line_max_forward(x: Array, axis: int, size: int, stride: int):
+    y = _line_max(x, axis, size, stride)
+    return y, (x, y)
+
+
+def _line_max_backward(axis: int, size: int, stride: int, x_and_y: tuple[Array, Array], gradient: Array) -> tuple[Array]:
+    """Voxel stride i + r was seen as tap r of window i, as tap r + stride of window i - 1, and so on."""
+    x, y = x_and_y
+    largest = [window == y for window in _windows(x, axis, size, stride)]
+    share = gradient / sum(m.astype(x.dtype) for m in largest)
+    late = (size - 1) // stride  # windows that begin before a voxel's own
+    lines = []
+    for r in range(stride):
+        taps = [jnp.where(m, share, 0) for m in largest[r::stride]]
+        spare = [[(0, 0)] * axis + [(i, late - i)] + [(0, 0)] * (x.ndim - axis - 1) for i in range(len(taps))]
+        lines.append(sum(jnp.pad(t, s) for t, s in zip(taps, spare)) if taps else jnp.zeros_like(gradient))
+    shape = list(x.shape)
+    shape[axis] = -1
+    whole = jnp.stack(lines, axis + 1).reshape(shape)
+    width = min(whole.shape[axis], x.shape[axis])
+    whole = lax.slice_in_dim(whole, 0, width, axis=axis)
+    return (jnp.pad(whole, [(0, n - m) for n, m in zip(x.shape, whole.shape)]),)
+
+
+_line_max.defvjp(_line_max_forward, _line_max_backward)
 
 
 def _blocks(x: Volume, size: int) -> Inexact[Array, "b i s j s k s c"]:
@@ -171,10 +200,7 @@ _block_max.defvjp(_block_max_forward, _block_max_backward)
 
 def avg_pool(x: Volume, size: int = 2) -> Pooled:
     """Mean over disjoint cubes of `size`; a remainder at the far edge is left out, as in PyTorch."""
-    for axis in (1, 2, 3):
-        first, *rest = _windows(x, axis, size, size)
-        x = sum(rest, first) / size
-    return x
+    return _blocks(x, size).mean((2, 4, 6))
 
 
 def require_size(x: Volume, minimum: int, name: str) -> None:

@@ -5,7 +5,6 @@ matrix is half as large, and its product with a banded kernel is wide enough to 
 """
 
 import math
-from collections.abc import Sequence
 from itertools import product
 
 import jax.numpy as jnp
@@ -47,13 +46,11 @@ def correlate(x: Volume, y: Image, kernel: tuple[int, int, int], stride: int) ->
     So a tap can stand beside the channels of x or of y: whichever makes less to write.
     """
     c, o = x.shape[-1], y.shape[-1]
-    ones = (1, 1, 1)
-    beside_x = min((ones[:a] + kernel[a:] for a in range(4)), key=lambda k: _taps(k) * c + _taps(kernel) // _taps(k) * o)
-    if stride > 1:
-        beside_x = kernel
-    beside_y = tuple(k // t for k, t in zip(kernel, beside_x))
-    taps = _inner(see(x, beside_x, stride, 1), _shifted(y, beside_y)).reshape(*beside_x, c, *beside_y, o)
-    return taps.transpose(0, 4, 1, 5, 2, 6, 3, 7).reshape(*kernel, c, o)
+    splits = [(kernel[:a] + (1,) * (3 - a), (1,) * a + kernel[a:]) for a in range(4 if stride == 1 else 1)]
+    beside_y, beside_x = min(splits, key=lambda split: math.prod(split[0]) * o + math.prod(split[1]) * c)
+    taps = _inner(see(x, beside_x, stride, 1), _shifted(y, beside_y))
+    taps = taps.reshape(math.prod(beside_x), c, math.prod(beside_y), o)
+    return taps.transpose(2, 0, 1, 3).reshape(*kernel, c, o)
 
 
 def _inner(x: Inexact[Array, "b i j k m"], y: Inexact[Array, "b i j k n"]) -> Inexact[Array, "m n"]:
@@ -61,11 +58,7 @@ def _inner(x: Inexact[Array, "b i j k m"], y: Inexact[Array, "b i j k n"]) -> In
     return lax.dot_general(x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), (((0,), (0,)), ((), ())))
 
 
-def _taps(kernel: Sequence[int]) -> int:
-    return math.prod(kernel)
-
-
-def _shifted(y: Image, kernel: Sequence[int]) -> Inexact[Array, "b i j k taps"]:
+def _shifted(y: Image, kernel: tuple[int, int, int]) -> Inexact[Array, "b i j k taps"]:
     """y[q - t] for all taps t."""
     shape = y.shape
     y = jnp.pad(y, ((0, 0), *((k // 2, k // 2) for k in kernel), (0, 0)))
