@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial, reduce
+from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -122,7 +123,7 @@ NORMS: dict[str, type[nn.Module]] = {"batch": BatchNorm, "group": GroupNorm}
 def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Pooled:
     """Maximum over cubes. Where several voxels are the maximum, they share its gradient."""
     if size == stride and not pad:
-        return _block_max(x, size)
+        return _cube_max(x, size)
     if pad:
         x = jnp.pad(x, ((0, 0), *((pad, pad),) * 3, (0, 0)), constant_values=-jnp.inf)
     for axis in (1, 2, 3):
@@ -167,40 +168,42 @@ def _line_max_backward(axis: int, size: int, stride: int, x_and_y: tuple[Array, 
 _line_max.defvjp(_line_max_forward, _line_max_backward)
 
 
-def _blocks(x: Volume, size: int) -> Inexact[Array, "b i s j s k s c"]:
-    b, d, h, w, c = x.shape
-    i, j, k = d // size, h // size, w // size
-    return x[:, : i * size, : j * size, : k * size].reshape(b, i, size, j, size, k, size, c)
+def _corners(x: Volume, size: int) -> list[Pooled]:
+    """The voxels of every cube: all first ones, all second ones, ... A remainder at the far edge is left out."""
+    i, j, k = (n // size * size for n in x.shape[1:4])
+    return [x[:, a:i:size, b:j:size, c:k:size] for a, b, c in product(range(size), repeat=3)]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _block_max(x: Volume, size: int) -> Pooled:
-    return _blocks(x, size).max((2, 4, 6))
+def _cube_max(x: Volume, size: int) -> Pooled:
+    return reduce(jnp.maximum, _corners(x, size))
 
 
-def _block_max_backward(size: int, x_and_y: tuple[Volume, Pooled], gradient: Pooled) -> tuple[Volume]:
-    """One pass over the voxels: XLA's own way back from a maximum writes the volume several times."""
-    x, y = x_and_y
-    wide = (slice(None), slice(None), None, slice(None), None, slice(None), None)
-    largest = _blocks(x, size) == y[wide]
-    share = gradient / largest.sum((2, 4, 6)).astype(x.dtype)
-    blocks = jnp.where(largest, share[wide], 0)
-    b, i, _, j, _, k, _, c = blocks.shape
-    whole = blocks.reshape(b, i * size, j * size, k * size, c)
-    return (jnp.pad(whole, [(0, n - m) for n, m in zip(x.shape, whole.shape)]),)
-
-
-def _block_max_forward(x: Volume, size: int):
-    y = _block_max(x, size)
+def _cube_max_forward(x: Volume, size: int):
+    y = _cube_max(x, size)
     return y, (x, y)
 
 
-_block_max.defvjp(_block_max_forward, _block_max_backward)
+def _cube_max_backward(size: int, x_and_y: tuple[Volume, Pooled], gradient: Pooled) -> tuple[Volume]:
+    """One pass over the voxels: XLA's own way back from a maximum writes the volume several times."""
+    x, y = x_and_y
+    share = gradient / sum((corner == y).astype(x.dtype) for corner in _corners(x, size))
+    return (jnp.where(x == _fill(y, size, x.shape), _fill(share, size, x.shape), 0),)
+
+
+def _fill(y: Pooled, size: int, shape: tuple[int, ...]) -> Volume:
+    """Every voxel of a cube has its value; 0 in the remainder."""
+    b, i, j, k, c = y.shape
+    cubes = jnp.broadcast_to(y[:, :, None, :, None, :, None], (b, i, size, j, size, k, size, c))
+    return jnp.pad(cubes.reshape(b, i * size, j * size, k * size, c), [(0, max(n - size * m, 0)) if 0 < a < 4 else (0, 0) for a, (n, m) in enumerate(zip(shape, y.shape))])
+
+
+_cube_max.defvjp(_cube_max_forward, _cube_max_backward)
 
 
 def avg_pool(x: Volume, size: int = 2) -> Pooled:
     """Mean over disjoint cubes of `size`; a remainder at the far edge is left out, as in PyTorch."""
-    return _blocks(x, size).mean((2, 4, 6))
+    return sum(_corners(x, size)) / size**3
 
 
 def require_size(x: Volume, minimum: int, name: str) -> None:
