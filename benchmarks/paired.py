@@ -8,6 +8,7 @@ machine does meets all of them; ratios are taken within a round and their median
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -147,6 +148,6 @@ def contest(contestants: Mapping[str, Callable[[], Worker]], rounds: int) -> dic
 
 def machine() -> dict[str, Any]:
     """Where this runs."""
-    cpu = next((x.split(":")[1].strip() for x in Path("/proc/cpuinfo").open() if x.startswith("model name")), "unknown")
+    cpu = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[0]
     memory = int(Path("/proc/meminfo").read_text().split()[1]) // 2**20
     return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory_gib": memory, "date": time.strftime("%Y-%m-%d")}

@@ -55,13 +55,13 @@ def standardise(x: Volume, weight: Float[Array, " b"], scale: Float[Array, " c"]
 
     The moments are those of the examples of weight 1, for the running statistics: no gradient goes back through them.
     """
-    count, mean, variance = _moments(x, weight)
-    return _affine(x, mean, variance + epsilon, scale, bias), count, mean, variance
+    return _standardise_forward(x, weight, scale, bias, epsilon)[0]
 
 
 def _standardise_forward(x: Volume, weight: Array, scale: Array, bias: Array, epsilon: float):
-    out = standardise(x, weight, scale, bias, epsilon)
-    return out, (x, weight, scale, bias, *out[1:])
+    count, mean, variance = _moments(x, weight)
+    y = _affine(x, mean, variance + epsilon, scale, bias)
+    return (y, count, mean, variance), (x, weight, scale, bias, count, mean, variance)
 
 
 def _standardise_backward(epsilon: float, kept: tuple, gradients: tuple):
@@ -195,7 +195,10 @@ def _fill(y: Pooled, size: int, shape: tuple[int, ...]) -> Volume:
     """Every voxel of a cube has its value; 0 in the remainder."""
     b, i, j, k, c = y.shape
     cubes = jnp.broadcast_to(y[:, :, None, :, None, :, None], (b, i, size, j, size, k, size, c))
-    return jnp.pad(cubes.reshape(b, i * size, j * size, k * size, c), [(0, max(n - size * m, 0)) if 0 < a < 4 else (0, 0) for a, (n, m) in enumerate(zip(shape, y.shape))])
+    return jnp.pad(
+        cubes.reshape(b, i * size, j * size, k * size, c),
+        [(0, max(n - size * m, 0)) if 0 < a < 4 else (0, 0) for a, (n, m) in enumerate(zip(shape, y.shape))],
+    )
 
 
 _cube_max.defvjp(_cube_max_forward, _cube_max_backward)

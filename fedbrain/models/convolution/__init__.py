@@ -6,7 +6,8 @@
 
 The derivative of each is the other two, so gradients of any order run at the same speed. XLA's own 3-D convolution uses
 a small part of a CPU; its matrix products and 2-D convolutions do not. Which of them stands in for a volume is chosen at
-trace time by `for_convolution` and `for_correlation`, from measurements (benchmarks/conv.py); accelerators run the native one.
+trace time by `for_convolution` and `for_correlation`, from measurements (benchmarks/conv.py). Accelerators run the native
+one.
 """
 
 import math

@@ -69,7 +69,7 @@ def _shifted(y: Image, kernel: tuple[int, int, int]) -> Inexact[Array, "b i j k 
 
 def convolve_windows(x: Volume, kernel: Kernel, stride: int) -> Image:
     """A row per window: the kernel is repeated along a band, shifted by `stride` for every neighbour."""
-    *_, c, o = kernel.shape
+    o = kernel.shape[-1]
     width = (x.shape[3] - 1) // stride + 1
     spare = stride * (BLOCK - 1)
     shifted = [jnp.pad(kernel, ((0, 0), (0, 0), (q, spare - q), (0, 0), (0, 0))) for q in range(0, spare + 1, stride)]

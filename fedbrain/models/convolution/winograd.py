@@ -38,7 +38,7 @@ G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0
 A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]).T
 
 
-def _combine(factors: Sequence[float], arrays: Sequence[Array]) -> Array:
+def _combine(factors: np.ndarray, arrays: Sequence[Array]) -> Array:
     """sum_i factors_i arrays_i, in the arrays' precision."""
     terms = [a * jnp.asarray(f, a.dtype) for f, a in zip(factors, arrays) if f]
     return sum(terms[1:], terms[0])

@@ -1,0 +1,129 @@
+"""Every formulation of the convolution against the platform's own: values, gradients, clients side by side."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fedbrain.models.convolution import (
+    FORMULATIONS,
+    Geometry,
+    conv3d,
+    convolve,
+    correlate,
+    for_convolution,
+    for_correlation,
+    native,
+    spread,
+)
+
+SHAPE = (2, 9, 7, 6)
+CHANNELS = [(1, 4), (6, 2)]
+GEOMETRIES = [(k, s) for k in (1, 3, 7) for s in (1, 2)]
+CHECKS = [(n, k, s) for n in FORMULATIONS for k, s in GEOMETRIES if n != "winograd" or (k, s) == (3, 1)]
+
+
+def _arrays(kernel: int, c: int, o: int, seed: int = 0):
+    keys = jax.random.split(jax.random.key(seed))
+    x = jax.random.normal(keys[0], (*SHAPE, c))
+    return x, jax.random.normal(keys[1], (kernel,) * 3 + (c, o)) / (kernel**3 * c) ** 0.5
+
+
+def _assert_close(ours, theirs, tolerance: float = 2e-5):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, atol=tolerance * float(jnp.abs(b).max()))
+
+
+@pytest.mark.parametrize(("c", "o"), CHANNELS)
+@pytest.mark.parametrize(("name", "kernel", "stride"), CHECKS)
+def test_formulation_equals_the_native_one(name, kernel, stride, c, o):
+    x, k = _arrays(kernel, c, o)
+    y, pull = jax.vjp(lambda k: native(x, k, stride), k)
+    ours, ours_correlated = FORMULATIONS[name]
+    _assert_close(ours(x, k, stride), y)
+    _assert_close(ours_correlated(x, jnp.cos(y), (kernel,) * 3, stride), pull(jnp.cos(y))[0])
+
+
+@pytest.mark.parametrize(("kernel", "stride"), GEOMETRIES)
+def test_first_and_second_order_gradients(kernel, stride):
+    """Of a function that is not linear in either argument."""
+    x, k = _arrays(kernel, 3, 5)
+
+    def energy(f, x, k):
+        return jnp.sum(jnp.sin(f(x, k, stride)))
+
+    def slope(f, x, k):
+        gx, gk = jax.grad(partial(energy, f), argnums=(0, 1))(x, k)
+        return jnp.sum(jnp.cos(gx)) + jnp.sum(gk**2)
+
+    for order in (energy, slope):
+        ours, theirs = (jax.jit(jax.grad(partial(order, f), argnums=(0, 1)))(x, k) for f in (conv3d, native))
+        _assert_close(ours, theirs, 1e-4)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
+def test_clients_side_by_side(axes, stride):
+    """Volumes, kernels or both belong to clients; gradients too."""
+    pairs = [_arrays(3, 2, 4, seed) for seed in range(3)]
+    x = jnp.stack([p[0] for p in pairs]) if axes[0] == 0 else pairs[0][0]
+    k = jnp.stack([p[1] for p in pairs]) if axes[1] == 0 else pairs[0][1]
+
+    def total(f, x, k):
+        return jnp.sum(jnp.sin(jax.vmap(lambda x, k: f(x, k, stride), axes)(x, k)))
+
+    ours, theirs = (jax.value_and_grad(partial(total, f), argnums=(0, 1))(x, k) for f in (conv3d, native))
+    _assert_close(ours, theirs)
+    each = [
+        jax.vmap(jax.grad(lambda k, x, f=f: jnp.sum(jnp.sin(f(x, k, stride)))), axes[::-1])(k, x) for f in (conv3d, native)
+    ]
+    _assert_close(*each)
+
+
+def test_two_maps_of_clients():
+    """Seeds of clients: the inner map shares kernels, the outer one does not."""
+    x = jax.random.normal(jax.random.key(0), (2, 3, *SHAPE, 1))
+    k = jax.random.normal(jax.random.key(1), (2, 3, 3, 3, 1, 4))
+    ours, theirs = (jax.vmap(jax.vmap(lambda x, k, f=f: f(x, k, 1), (0, None)))(x, k) for f in (conv3d, native))
+    _assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_three_maps_are_adjoint(stride):
+    """<convolve(x, k), y> = <x, spread(y, k)> = <k, correlate(x, y)>."""
+    x, k = _arrays(3, 3, 4)
+    geometry = Geometry(SHAPE[1:], (3, 3, 3), stride)
+    y = jnp.cos(native(x, k, stride))
+    forward = jnp.vdot(convolve(x, k, geometry), y)
+    np.testing.assert_allclose(jnp.vdot(x, spread(y, k, geometry)), forward, rtol=1e-4)
+    np.testing.assert_allclose(jnp.vdot(k, correlate(x, y, geometry)), forward, rtol=1e-4)
+
+
+def test_choices_by_shape():
+    """The table in words: one channel, hardly a position, a large volume, half precision, a strided stem."""
+
+    def choices(batch, n, c, o, kernel=3, stride=1, dtype="float32"):
+        args = (batch, c, o, Geometry((n, n, n), (kernel,) * 3, stride), jnp.dtype(dtype))
+        return for_convolution(*args), for_correlation(*args)
+
+    assert choices(4, 64, 1, 32) == ("windows", "windows")
+    assert choices(8, 26, 1, 32) == ("patches", "patches")
+    assert choices(2, 2, 128, 32) == ("patches", "patches")
+    assert choices(2, 8, 128, 32) == ("fold outputs", "patches")
+    assert choices(4, 32, 32, 64) == ("winograd", "winograd")
+    assert choices(4, 32, 32, 64, dtype="bfloat16") == ("fold inputs", "patches")
+    assert choices(2, 64, 1, 64, kernel=7, stride=2) == ("fold inputs", "fold inputs")
+
+
+def test_scan_remat_and_shard_map():
+    x, k = _arrays(3, 2, 2)
+    expected = native(native(x, k, 1), k, 1)
+    scanned, _ = jax.lax.scan(lambda x, _: (jax.checkpoint(lambda x: conv3d(x, k))(x), None), x, None, length=2)
+    _assert_close(scanned, expected)
+    mesh = jax.make_mesh((2,), ("clients",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec("clients")
+    sharded = jax.shard_map(lambda x: conv3d(conv3d(x, k), k), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
+    _assert_close(sharded(x), expected)
