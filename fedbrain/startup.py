@@ -13,8 +13,26 @@ import jax
 CPU_FLAGS = {"0.10.2": "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution"}
 
 
+TUNABLE = "glibc.malloc.hugetlb=1"
+
+
+def huge_pages() -> None:
+    """Starts the program anew with large blocks in huge pages, where that is the program's to choose.
+
+    A training step asks the C library for hundreds of MB and gives them back; in pages of 4 kB, filling them anew takes
+    longer than computing with them (28 ms against 6 ms for 134 MB). glibc reads this setting only when a process begins.
+    """
+    own = getattr(sys.modules["__main__"].__spec__, "name", "").startswith("fedbrain.")
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    theirs = os.environ.get("GLIBC_TUNABLES", "")
+    if own and "hugetlb" not in theirs and setting.exists() and "[madvise]" in setting.read_text():
+        os.environ["GLIBC_TUNABLES"] = f"{theirs}:{TUNABLE}".strip(":")
+        os.execv(sys.executable, sys.orig_argv)
+
+
 def configure() -> None:
-    """Switches on the compilation cache on disk, the fast CPU convolutions, and quiet logs; the user's settings win."""
+    """Switches on huge pages, the compilation cache on disk, fast CPU convolutions, quiet logs; the user's settings win."""
+    huge_pages()
     flag = CPU_FLAGS.get(importlib.metadata.version("jaxlib"), "")
     if flag and flag.split("=")[0] not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()

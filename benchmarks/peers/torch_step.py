@@ -2,26 +2,9 @@
 
 import torch
 from monai.networks.nets import DenseNet121
-from torch import nn
 
 from benchmarks.paired import serve
-
-
-class SFCN(nn.Module):
-    """Convolution, norm, pooling, ReLU per channel count; then 1x1x1, norm, ReLU, mean, dropout, linear."""
-
-    def __init__(self, channels: list[int]):
-        super().__init__()
-        layers: list[nn.Module] = []
-        *body, last = channels
-        for c, o in zip([1, *body], body):
-            layers += [nn.Conv3d(c, o, 3, padding=1), nn.BatchNorm3d(o), nn.MaxPool3d(2), nn.ReLU()]
-        layers += [nn.Conv3d(body[-1], last, 1), nn.BatchNorm3d(last), nn.ReLU()]
-        self.features, self.head = nn.Sequential(*layers), nn.Linear(last, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(nn.functional.dropout(self.features(x).mean((2, 3, 4)), 0.2))
-
+from benchmarks.peers.networks import SFCN
 
 MODELS = {
     "densenet121": lambda: DenseNet121(spatial_dims=3, in_channels=1, out_channels=1),

@@ -1,0 +1,93 @@
+"""Rounds, beside a plain PyTorch loop and Flower's simulation; and whether their time grows.
+
+    python -m benchmarks.round --peer=PYTHON [--flower=PYTHON] [--laps=7] [--json=FILE]
+
+(a) 3 clients, adapted SFCN at 26^3, 10 local steps of batch 8. (b) 100 clients, a small 2-D network on 28 x 28 pictures,
+10 per round, 10 local steps of batch 10. Ratios are our time over theirs, paired. Then 500 rounds of (a) with small steps:
+the time of late rounds over that of early ones, and the process's memory; and rounds of 2, 4, 8 clients and 5, 10, 20 steps.
+"""
+
+import json
+import statistics
+import time
+from functools import partial
+from pathlib import Path
+
+from absl import app, flags
+
+from benchmarks.paired import Result, Worker, contest, machine, peak_bytes
+
+PEER = flags.DEFINE_string("peer", None, "Python of an environment with torch and monai.")
+FLOWER = flags.DEFINE_string("flower", None, "Python of an environment with torch and flwr[simulation].")
+LAPS = flags.DEFINE_integer("laps", 7, "Interleaved laps of each.")
+ROUNDS = flags.DEFINE_integer("rounds", 500, "Of the test of growth.")
+JSON = flags.DEFINE_string("json", "", "Where the numbers go.")
+
+CASES = {
+    "volumes": {"case": "volumes", "clients": 3, "cohort": 3, "steps": 10, "rounds": 1},
+    "pictures": {"case": "pictures", "clients": 100, "cohort": 10, "steps": 10, "rounds": 20},
+}
+
+
+def compare(case: str) -> dict:
+    """One case against every peer that is there."""
+    task = CASES[case]
+    contestants = {"fedbrain": partial(Worker, "benchmarks.peers.fedbrain_round", task)}
+    if PEER.value:
+        contestants["torch loop"] = partial(Worker, "benchmarks.peers.torch_round", task, python=PEER.value)
+    if FLOWER.value:
+        contestants["flower"] = partial(Worker, "benchmarks.peers.flower_round", task, python=FLOWER.value)
+    results = contest(contestants, LAPS.value)
+    for name, r in results.items():
+        if isinstance(r, Result):
+            each = r.seconds / task["rounds"]
+            print(
+                f"{case:10s} {name:12s} {each:8.4f} s a round   of its time {r.ratio:.2f} ({r.low:.2f}-{r.high:.2f})",
+                flush=True,
+            )
+        else:
+            print(f"{case:10s} {name:12s} did not run: {r}")
+    return {"case": case, "task": task, "results": results}
+
+
+def timed(laps: int, **changes: int) -> list[float]:
+    """Seconds of each of our rounds."""
+    from benchmarks.peers.fedbrain_round import set_up
+
+    lap = set_up({**CASES["volumes"], **changes})
+    lap()
+    seconds = []
+    for _ in range(laps):
+        start = time.perf_counter()
+        lap()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def growth() -> dict:
+    """Time and memory over many rounds, and over clients and steps."""
+    few = timed(50, steps=1)
+    memory = peak_bytes()
+    many = timed(ROUNDS.value, steps=1)
+    tenth = len(many) // 10
+    early, late = statistics.median(many[:tenth]), statistics.median(many[-tenth:])
+    by_clients = {n: statistics.median(timed(5, clients=n)) for n in (2, 4, 8)}
+    by_steps = {n: statistics.median(timed(5, steps=n)) for n in (5, 10, 20)}
+    print(f"{len(many)} rounds: the last tenth takes {late / early:.2f} of the time of the first,", end=" ")
+    print(f"memory {peak_bytes() / memory:.2f} of 50 rounds'")
+    print("seconds by clients", {n: round(s, 3) for n, s in by_clients.items()}, end=", ")
+    print("by steps", {n: round(s, 3) for n, s in by_steps.items()})
+    return {"few": statistics.median(few), "early": early, "late": late, "clients": by_clients, "steps": by_steps}
+
+
+def main(argv: list[str]) -> None:
+    """Prints a line per contestant."""
+    del argv
+    lines = [compare(case) for case in CASES]
+    grown = growth()
+    if JSON.value:
+        Path(JSON.value).write_text(json.dumps({"machine": machine(), "lines": lines, "growth": grown}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    app.run(main)
