@@ -9,13 +9,12 @@ the time of late rounds over that of early ones, and the process's memory; and r
 
 import json
 import statistics
-import time
 from functools import partial
 from pathlib import Path
 
 from absl import app, flags
 
-from benchmarks.paired import Result, Worker, contest, machine, peak_bytes
+from benchmarks.paired import Result, Worker, contest, machine
 
 PEER = flags.DEFINE_string("peer", None, "Python of an environment with torch and monai.")
 FLOWER = flags.DEFINE_string("flower", None, "Python of an environment with torch and flwr[simulation].")
@@ -50,34 +49,32 @@ def compare(case: str) -> dict:
     return {"case": case, "task": task, "results": results}
 
 
-def timed(laps: int, **changes: int) -> list[float]:
-    """Seconds of each of our rounds."""
-    from benchmarks.peers.fedbrain_round import set_up
+def timed(laps: int, **changes: int) -> list[dict]:
+    """Our rounds one by one: seconds and peak memory."""
+    worker = Worker("benchmarks.peers.fedbrain_round", {**CASES["volumes"], **changes})
+    try:
+        return [worker.lap() for _ in range(laps)]
+    finally:
+        worker.close()
 
-    lap = set_up({**CASES["volumes"], **changes})
-    lap()
-    seconds = []
-    for _ in range(laps):
-        start = time.perf_counter()
-        lap()
-        seconds.append(time.perf_counter() - start)
-    return seconds
+
+def median_seconds(laps: list[dict]) -> float:
+    """Of some rounds."""
+    return statistics.median(lap["seconds"] for lap in laps)
 
 
 def growth() -> dict:
     """Time and memory over many rounds, and over clients and steps."""
-    few = timed(50, steps=1)
-    memory = peak_bytes()
-    many = timed(ROUNDS.value, steps=1)
-    tenth = len(many) // 10
-    early, late = statistics.median(many[:tenth]), statistics.median(many[-tenth:])
-    by_clients = {n: statistics.median(timed(5, clients=n)) for n in (2, 4, 8)}
-    by_steps = {n: statistics.median(timed(5, steps=n)) for n in (5, 10, 20)}
-    print(f"{len(many)} rounds: the last tenth takes {late / early:.2f} of the time of the first,", end=" ")
-    print(f"memory {peak_bytes() / memory:.2f} of 50 rounds'")
+    laps = timed(ROUNDS.value, steps=1)
+    tenth = len(laps) // 10
+    slower = median_seconds(laps[-tenth:]) / median_seconds(laps[:tenth])
+    larger = laps[-1]["peak_bytes"] / laps[tenth]["peak_bytes"]
+    print(f"{len(laps)} rounds: the last tenth takes {slower:.2f} of the time of the first, memory {larger:.2f}")
+    by_clients = {n: median_seconds(timed(5, clients=n, cohort=n)) for n in (2, 4, 8)}
+    by_steps = {n: median_seconds(timed(5, steps=n)) for n in (5, 10, 20)}
     print("seconds by clients", {n: round(s, 3) for n, s in by_clients.items()}, end=", ")
     print("by steps", {n: round(s, 3) for n, s in by_steps.items()})
-    return {"few": statistics.median(few), "early": early, "late": late, "clients": by_clients, "steps": by_steps}
+    return {"slower": slower, "larger": larger, "clients": by_clients, "steps": by_steps}
 
 
 def main(argv: list[str]) -> None:

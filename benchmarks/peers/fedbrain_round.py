@@ -1,7 +1,7 @@
 """Rounds of fedbrain. Task: {"case", "clients", "cohort", "steps", "rounds"}; a lap is `rounds` rounds.
 
-"volumes": every client takes `steps` steps of batch 8 of the adapted SFCN at 26^3, in the driver of a Python loop.
-"pictures": `cohort` of `clients` clients take `steps` steps of batch 10 of a small 2-D network, in one compiled loop.
+"volumes": every client takes `steps` steps of batch 8 of the adapted SFCN at 26^3. "pictures": `cohort` of `clients` clients
+take `steps` steps of batch 10 of a small 2-D network. Both run in the driver `loop`, which is the one for CPUs.
 """
 
 import flax.linen as nn
@@ -18,7 +18,6 @@ from fedbrain.losses import LOSSES
 from fedbrain.models import MODELS
 from fedbrain.models.convolution import conv3d
 from fedbrain.round import Client, loop, make_round
-from fedbrain.simulate import Clients, Plan, simulate
 from fedbrain.task import make_task
 
 
@@ -37,60 +36,57 @@ class PictureNet(nn.Module):
         return nn.Dense(10)(x.reshape(x.shape[0], -1))
 
 
-def volumes(task: dict):
-    """Rounds by `loop`."""
+def volumes(clients: int):
+    """(algorithm, a batch of each client, initial variables)."""
     work = make_task(MODELS["adapted_sfcn"](dropout=0.2), LOSSES["l1"]())
+    return _federation(work, optax.adam(1e-3), clients, (8, 26, 26, 26, 1), 1)
+
+
+def pictures(clients: int):
+    """(algorithm, a batch of each client, initial variables)."""
+    work = make_task(PictureNet(), LOSSES["cross_entropy"](classes=10))
+    return _federation(work, optax.sgd(0.05), clients, (10, 28, 28), 10)
+
+
+def _federation(work, optimizer, clients: int, shape: tuple[int, ...], targets: int):
     algorithm = federated(
-        work, optax.adam(1e-3), AGGREGATORS["weighted_mean"](), optax.sgd(1.0), statistics=BATCH_STATISTICS["mean"]
+        work, optimizer, AGGREGATORS["weighted_mean"](), optax.sgd(1.0), statistics=BATCH_STATISTICS["mean"]
     )
     rng = np.random.default_rng(0)
+    mask = np.ones(shape[0], np.float32)
     data = [
         {
-            "image": rng.standard_normal((8, 26, 26, 26, 1), dtype=np.float32),
-            "target": rng.standard_normal(8).astype(np.float32),
-            "mask": np.ones(8, np.float32),
+            "image": rng.standard_normal(shape, dtype=np.float32),
+            "target": rng.integers(0, targets, shape[0]).astype(np.float32),
+            "mask": mask,
         }
-        for _ in range(task["clients"])
+        for _ in range(clients)
     ]
-    variables = jax.jit(work.init)(jax.random.key(0), data[0]["image"])
-    run_round = make_round(algorithm, loop())
-    state = algorithm.init(variables, np.ones(task["clients"], np.float32))
-    own = [algorithm.init_client(variables) for _ in data]
-    number = 0
-
-    def lap() -> None:
-        nonlocal state, own, number
-        for _ in range(task["rounds"]):
-            keys = jax.random.split(jax.random.key(number), len(data))
-            cohort = [Client(str(i), 80, own[i], keys[i], [data[i]] * task["steps"]) for i in range(len(data))]
-            state, own, _ = run_round(state, cohort, data[0])
-            number += 1
-        jax.block_until_ready(state)
-
-    return lap
-
-
-def pictures(task: dict):
-    """Rounds in one compiled loop."""
-    work = make_task(PictureNet(), LOSSES["cross_entropy"](classes=10))
-    algorithm = federated(
-        work, optax.sgd(0.05), AGGREGATORS["weighted_mean"](), optax.sgd(1.0), statistics=BATCH_STATISTICS["mean"]
-    )
-    rng = np.random.default_rng(0)
-    n = task["clients"]
-    image = jnp.asarray(rng.standard_normal((n, 100, 28, 28), dtype=np.float32))
-    target = jnp.asarray(rng.integers(0, 10, (n, 100)), jnp.float32)
-    data = Clients(image, target, jnp.ones((n, 100)))
-    plan = Plan(task["rounds"], 10, np.full(n, task["steps"]), task["cohort"], 0.0, task["rounds"])
-    variables = work.init(jax.random.key(0), image[0, :1])
-    run = jax.jit(lambda key: simulate(algorithm, variables, data, plan, key, evaluate=lambda *_: jnp.zeros(())).server)
-    return lambda: jax.block_until_ready(run(jax.random.key(1)))
+    return algorithm, data, jax.jit(work.init)(jax.random.key(0), data[0]["image"])
 
 
 def set_up(task: dict):
-    """One of the two cases."""
+    """A lap is `rounds` rounds of `cohort` clients drawn from `clients`."""
     startup.configure()
-    return {"volumes": volumes, "pictures": pictures}[task["case"]](task)
+    algorithm, data, variables = {"volumes": volumes, "pictures": pictures}[task["case"]](task["clients"])
+    run_round = make_round(algorithm, loop())
+    state = algorithm.init(variables, np.ones(len(data), np.float32))
+    own = [algorithm.init_client(variables) for _ in data]
+    rng = np.random.default_rng(1)
+    steps = task["steps"]
+
+    def lap() -> None:
+        nonlocal state
+        for _ in range(task["rounds"]):
+            chosen = rng.choice(len(data), task["cohort"], replace=False)
+            keys = jax.random.split(jax.random.fold_in(jax.random.key(0), int(state.round)), len(chosen))
+            cohort = [Client(str(i), 8 * steps, own[i], key, [data[i]] * steps) for i, key in zip(chosen, keys)]
+            state, states, _ = run_round(state, cohort, data[0])
+            for i, new in zip(chosen, states):
+                own[i] = new
+        jax.block_until_ready(state)
+
+    return lap
 
 
 if __name__ == "__main__":
