@@ -60,15 +60,13 @@ def measure(row: tuple, backward: bool) -> dict:
 def show(line: dict) -> str:
     """A line of the table."""
     task, results = line["task"], line["results"]
-    name = f"{task['layer']} {task['kernel']}^3/{task['stride']} {task['in']}->{task['out']} at {task['batch']}x{task['size']}^3"
-    text = (
-        f"{name:36s} {'FB' if task['backward'] else 'F ':2s} {1e3 * results['fedbrain'].seconds / task['repeats']:8.2f} ms"
-    )
+    shape = f"{task['kernel']}^3/{task['stride']} {task['in']}->{task['out']} at {task['batch']}x{task['size']}^3"
+    milliseconds = 1e3 * results["fedbrain"].seconds / task["repeats"]
+    text = f"{task['layer'] + ' ' + shape:36s} {'FB' if task['backward'] else 'F ':2s} {milliseconds:8.2f} ms"
     for other, r in results.items():
         if other != "fedbrain":
-            text += f"   {other} " + (
-                f"{r.ratio:.2f} ({r.low:.2f}-{r.high:.2f})" if isinstance(r, Result) else "did not run"
-            )
+            ratio = f"{r.ratio:.2f} ({r.low:.2f}-{r.high:.2f})" if isinstance(r, Result) else "did not run"
+            text += f"   {other} {ratio}"
     return text
 
 

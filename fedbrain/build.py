@@ -43,7 +43,7 @@ class Experiment(NamedTuple):
     regimes: dict[str, Regime]
     task: Task
     algorithm: Algorithm
-    driver: Driver
+    driver: Driver | None  # None: to be chosen from measured sizes
     batch_size: int
     epochs: int
     sampling: Sampling
@@ -108,7 +108,7 @@ def read(config: Any) -> Experiment:
         regimes={name: choose("regimes", name, factories(REGIMES)) for name in config.regimes},
         task=task,
         algorithm=algorithm,
-        driver=choose("driver", config.driver, DRIVERS),
+        driver=None if config.driver == "auto()" else choose("driver", config.driver, DRIVERS),
         batch_size=at_least("client.batch_size", client.batch_size, 1),
         epochs=at_least("client.epochs", client.epochs, 1),
         sampling=choose("server.sampling", server.sampling, SAMPLINGS),

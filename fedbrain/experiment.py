@@ -13,12 +13,15 @@ import numpy as np
 
 from fedbrain.build import Experiment
 from fedbrain.data.dataset import Scans, data_fingerprint, shape_of
-from fedbrain.data.pipeline import eval_batches, pipeline_seed
+from fedbrain.data.pipeline import eval_batches, example_batch, pipeline_seed
 from fedbrain.data.report import Report
 from fedbrain.data.splits import Split, split_scans
-from fedbrain.federation import Machine, Trained, train
+from fedbrain.federation import Machine, Trained, initial_variables, train
+from fedbrain.placement import choose_driver, measure
 from fedbrain.report.results import Judged
 from fedbrain.report.statistics import Predictions, concatenate
+from fedbrain.round import DRIVERS
+from fedbrain.spec import choose
 
 
 class Run(NamedTuple):
@@ -37,6 +40,17 @@ def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]
     loaded = {name: site(name, experiment.recipe, cache) for name, site in experiment.sites.items()}
     clients = experiment.partition({name: scans for name, (scans, _) in loaded.items()})
     return clients, [report for _, report in loaded.values()]
+
+
+def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experiment, str]:
+    """The experiment with a driver, and a sentence that says which one and why; empty when the configuration says it."""
+    if experiment.driver is not None:
+        return experiment, ""
+    shape = shape_of(list(clients.values()))
+    batch = example_batch(shape, experiment.batch_size)
+    sizes = measure(experiment.algorithm, initial_variables(experiment, shape), batch, len(clients))
+    spec, reason = choose_driver(sizes)
+    return experiment._replace(driver=choose("driver", spec, DRIVERS)), f"Driver {spec}: {reason}."
 
 
 def fingerprints(clients: Mapping[str, Scans]) -> dict[str, Any]:

@@ -66,6 +66,8 @@ class Trained(NamedTuple):
 
 def make_machine(experiment: Experiment) -> Machine:
     """Composes the round and the evaluation of an experiment."""
+    if experiment.driver is None:
+        raise ValueError("config.driver: expected a driver, got 'auto()', which only an experiment chooses (see place).")
     run_round = make_round(experiment.algorithm, experiment.driver, experiment.trusted)
     return Machine(run_round, make_evaluate(experiment.task))
 

@@ -15,7 +15,7 @@ from fedbrain import build, startup
 from fedbrain.build import Experiment
 from fedbrain.data.dataset import Scans
 from fedbrain.data.tables import write_table
-from fedbrain.experiment import Run, combine_splits, fingerprints, load_clients, run_repeat
+from fedbrain.experiment import Run, combine_splits, fingerprints, load_clients, place, run_repeat
 from fedbrain.federation import make_machine
 from fedbrain.io import interrupt
 from fedbrain.io.checkpoint import tree_digest
@@ -79,6 +79,9 @@ def run(config: Any, workdir: Path) -> None:
     clients, reports = load_clients(experiment)
     for report in reports:
         print(report)
+    experiment, driver = place(experiment, clients)
+    if driver:
+        print(driver)
     with claim(workdir, {"config": config.to_dict(), "data": fingerprints(clients)}):
         for report in reports:  # it names subjects: it stays with the site
             write_json(workdir / "clients" / report.site / "data_report.json", report.as_dict())

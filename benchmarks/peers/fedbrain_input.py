@@ -1,7 +1,7 @@
 """Scans through fedbrain's input. Task: {"root", "stage", "voxel_mm", "size", "scans"}; a lap is all scans once.
 
-Stages: "gunzip" only decompresses, on all cores; "cold" prepares from `.nii.gz` into an empty cache, "cached" reads prepared volumes, "pipeline" makes shuffled and
-augmented batches of 8 from them.
+Stages: "gunzip" only decompresses, on all cores; "cold" prepares from `.nii.gz` into an empty cache, "cached" reads prepared
+volumes, "pipeline" makes shuffled and augmented batches of 8 from them.
 """
 
 import os
