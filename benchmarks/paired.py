@@ -5,6 +5,7 @@ runs one lap whenever it is told to. The contest goes round by round, each conte
 machine does meets all of them; ratios are taken within a round and their median is reported.
 """
 
+import ctypes
 import json
 import os
 import platform
@@ -29,7 +30,8 @@ def peak_bytes() -> int:
 
 
 def forget_peak() -> None:
-    """Starts the measurement of memory anew: compilation is over, laps begin."""
+    """Starts the measurement of memory anew: compilation is over, laps begin. Freed memory goes back first."""
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
 
 
