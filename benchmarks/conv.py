@@ -15,7 +15,7 @@ from absl import app, flags
 
 from benchmarks.paired import Result, Worker, contest, machine
 
-PEER = flags.DEFINE_string("peer", None, "Python of an environment with torch.")
+PEER = flags.DEFINE_string("peer", "", "Python of an environment with torch.")
 LAPS = flags.DEFINE_integer("laps", 7, "Interleaved laps of each.")
 OURS = flags.DEFINE_bool("formulations", False, "Compares our formulations with one another.")
 JSON = flags.DEFINE_string("json", "", "Where the numbers go.")

@@ -14,7 +14,7 @@ from absl import app, flags
 from benchmarks.paired import Result, Worker, contest, machine
 
 ROOT = flags.DEFINE_string("root", None, "A BIDS tree with T1w images.", required=True)
-PEER = flags.DEFINE_string("peer", None, "Python of an environment with torch and monai.")
+PEER = flags.DEFINE_string("peer", "", "Python of an environment with torch and monai.")
 SCANS = flags.DEFINE_integer("scans", 48, "Of the tree, in order.")
 LAPS = flags.DEFINE_integer("laps", 5, "Interleaved laps of each.")
 JSON = flags.DEFINE_string("json", "", "Where the numbers go.")

@@ -16,8 +16,8 @@ from absl import app, flags
 
 from benchmarks.paired import Result, Worker, contest, machine
 
-PEER = flags.DEFINE_string("peer", None, "Python of an environment with torch and monai.")
-FLOWER = flags.DEFINE_string("flower", None, "Python of an environment with torch and flwr[simulation].")
+PEER = flags.DEFINE_string("peer", "", "Python of an environment with torch and monai.")
+FLOWER = flags.DEFINE_string("flower", "", "Python of an environment with torch and flwr[simulation].")
 LAPS = flags.DEFINE_integer("laps", 7, "Interleaved laps of each.")
 ROUNDS = flags.DEFINE_integer("rounds", 500, "Of the test of growth.")
 JSON = flags.DEFINE_string("json", "", "Where the numbers go.")

@@ -16,7 +16,7 @@ from benchmarks.paired import Result, Worker, contest, machine
 
 ROWS = "densenet121@64x2,densenet121@96x1,sfcn@64x4,adapted_sfcn@64x4,adapted_sfcn@26x8"
 
-PEER = flags.DEFINE_string("peer", None, "Python of an environment with torch and monai.")
+PEER = flags.DEFINE_string("peer", "", "Python of an environment with torch and monai.")
 ONLY = flags.DEFINE_list("rows", ROWS.split(","), "model@sizexbatch")
 ROUNDS = flags.DEFINE_integer("rounds", 15, "Interleaved laps of each.")
 JSON = flags.DEFINE_string("json", "", "Where the numbers go.")

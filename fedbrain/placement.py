@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from fedbrain import local
 from fedbrain.types import Algorithm, Batch, Variables
@@ -47,10 +47,10 @@ def measure(algorithm: Algorithm, variables: Variables, batch: Batch, clients: i
     devices = jax.local_devices()
     if devices[0].platform == "cpu":
         return Sizes("cpu", len(devices), clients, 0, 0)
-    server = algorithm.init(variables, np.ones(clients, np.float32))
+    server = algorithm.init(variables, jnp.ones(clients))
     key = jax.random.key(0)
     progress: Any = local.begin(algorithm.local, server, algorithm.init_client(variables), key, batch)
-    memory = jax.jit(local.guard(algorithm.local.step)).lower(progress, batch).compile().memory_analysis()
+    memory: Any = jax.jit(local.guard(algorithm.local.step)).lower(progress, batch).compile().memory_analysis()
     used = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
     limit = (devices[0].memory_stats() or {}).get("bytes_limit", 0)
     return Sizes(devices[0].platform, len(devices), clients, used, limit)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from functools import partial, reduce
 from itertools import product
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +100,7 @@ class BatchNorm(nn.Module):
         if not train:
             return _affine(x, running_mean.value, running_variance.value + self.epsilon, scale, bias)
         weight = jnp.ones(x.shape[0]) if mask is None else mask
-        y, count, mean, variance = standardise(x, weight, scale, bias, self.epsilon)
+        y, count, mean, variance = cast(tuple, standardise(x, weight, scale, bias, self.epsilon))
         if not self.is_initializing():
             unbiased = variance * count / jnp.maximum(count - 1.0, 1.0)
             running_mean.value = (1 - self.momentum) * running_mean.value + self.momentum * mean
@@ -206,7 +207,7 @@ _cube_max.defvjp(_cube_max_forward, _cube_max_backward)
 
 def avg_pool(x: Volume, size: int = 2) -> Pooled:
     """Mean over disjoint cubes of `size`; a remainder at the far edge is left out, as in PyTorch."""
-    return sum(_corners(x, size)) / size**3
+    return reduce(jnp.add, _corners(x, size)) / size**3
 
 
 def require_size(x: Volume, minimum: int, name: str) -> None:

@@ -31,8 +31,8 @@ Map = Callable[[Array, Array], Array]
 class Geometry(NamedTuple):
     """What the three maps agree on. Padding is kernel // 2: y has ceil(size / stride) positions an axis."""
 
-    size: tuple[int, int, int]  # of x
-    kernel: tuple[int, int, int]  # odd
+    size: tuple[int, ...]  # of x, three axes
+    kernel: tuple[int, ...]  # odd
     stride: int
 
 
@@ -43,7 +43,7 @@ def native(x: Volume, kernel: Kernel, stride: int) -> Image:
 
 
 def _by_adjoint(convolve: Callable) -> Callable:
-    def correlate(x: Volume, y: Image, kernel: tuple[int, int, int], stride: int) -> Kernel:
+    def correlate(x: Volume, y: Image, kernel: tuple[int, ...], stride: int) -> Kernel:
         zero = jnp.zeros((*kernel, x.shape[-1], y.shape[-1]), x.dtype)
         return jax.linear_transpose(lambda k: convolve(x, k, stride), zero)(y)[0]
 
@@ -82,7 +82,7 @@ def for_correlation(batch: int, channels: int, features: int, geometry: Geometry
 
 def _convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
     geometry = Geometry(x.shape[1:4], kernel.shape[:3], stride)
-    name = for_convolution(x.shape[0], *kernel.shape[3:], geometry, x.dtype)
+    name = for_convolution(x.shape[0], kernel.shape[3], kernel.shape[4], geometry, x.dtype)
     return FORMULATIONS[name][0](x, kernel, stride)
 
 
@@ -141,7 +141,7 @@ def correlate(x: Volume, y: Image, geometry: Geometry) -> Kernel:
     return _over_clients(partial(_correlate, geometry=geometry), each, one_batch=False)(x, y)
 
 
-def _keep(f: Map) -> Callable:
+def _keep(f: Callable) -> Callable:
     return lambda a, b, geometry: (f(a, b, geometry), (a, b))
 
 

@@ -18,7 +18,7 @@ Kernel = Inexact[Array, "kd kh kw c o"]
 BLOCK = 4  # neighbours of a window; 2 and 8 are slower (benchmarks/conv.py)
 
 
-def see(x: Volume, kernel: tuple[int, int, int], stride: int, block: int) -> Inexact[Array, "b i j n taps"]:
+def see(x: Volume, kernel: tuple[int, ...], stride: int, block: int) -> Inexact[Array, "b i j n taps"]:
     """What `block` neighbouring positions along w see: (depth tap, height tap, place in the window, channel)."""
     d, h, w = ((n - 1) // stride + 1 for n in x.shape[1:4])
     kd, kh, kw = kernel
@@ -40,7 +40,7 @@ def convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
     return see(x, kernel.shape[:3], stride, 1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
-def correlate(x: Volume, y: Image, kernel: tuple[int, int, int], stride: int) -> Kernel:
+def correlate(x: Volume, y: Image, kernel: tuple[int, ...], stride: int) -> Kernel:
     """The adjoint of `convolve` in the kernel: x[p + t] y[p], summed over positions, is x[q] y[q - t].
 
     So a tap can stand beside the channels of x or of y: whichever makes less to write.
@@ -58,7 +58,7 @@ def _inner(x: Inexact[Array, "b i j k m"], y: Inexact[Array, "b i j k n"]) -> In
     return lax.dot_general(x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1]), (((0,), (0,)), ((), ())))
 
 
-def _shifted(y: Image, kernel: tuple[int, int, int]) -> Inexact[Array, "b i j k taps"]:
+def _shifted(y: Image, kernel: tuple[int, ...]) -> Inexact[Array, "b i j k taps"]:
     """y[q - t] for all taps t."""
     shape = y.shape
     y = jnp.pad(y, ((0, 0), *((k // 2, k // 2) for k in kernel), (0, 0)))
@@ -77,7 +77,7 @@ def convolve_windows(x: Volume, kernel: Kernel, stride: int) -> Image:
     return y.reshape(*y.shape[:3], -1, o)[:, :, :, :width]
 
 
-def correlate_windows(x: Volume, y: Image, kernel: tuple[int, int, int], stride: int) -> Kernel:
+def correlate_windows(x: Volume, y: Image, kernel: tuple[int, ...], stride: int) -> Kernel:
     """The adjoint of `convolve_windows` in the kernel: the product, summed along the band."""
     c, o = x.shape[-1], y.shape[-1]
     windows = see(x, kernel, stride, BLOCK)

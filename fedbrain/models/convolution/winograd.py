@@ -65,7 +65,7 @@ def convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
     return y.reshape(b, -1, *y.shape[3:])[:, :d]
 
 
-def correlate(x: Volume, y: Image, kernel: tuple[int, int, int], stride: int) -> Kernel:
+def correlate(x: Volume, y: Image, kernel: tuple[int, ...], stride: int) -> Kernel:
     """The adjoint of `convolve` in the kernel: G^T sum [(B^T x) * (A y)]."""
     del stride  # 1
     inputs, outputs = _places(x), _places(y)[1:-1]
