@@ -14,6 +14,7 @@ CPU_FLAGS = {"0.10.2": "--xla_cpu_experimental_ynn_fusion_type=-individual_convo
 
 
 TUNABLE = "glibc.malloc.hugetlb=1"
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def huge_pages() -> None:
@@ -23,9 +24,8 @@ def huge_pages() -> None:
     longer than computing with them (28 ms against 6 ms for 134 MB). glibc reads this setting only when a process begins.
     """
     own = getattr(sys.modules["__main__"].__spec__, "name", "").startswith("fedbrain.")
-    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     theirs = os.environ.get("GLIBC_TUNABLES", "")
-    if own and "hugetlb" not in theirs and setting.exists() and "[madvise]" in setting.read_text():
+    if own and "hugetlb" not in theirs and HUGE_PAGES.exists() and "[madvise]" in HUGE_PAGES.read_text():
         os.environ["GLIBC_TUNABLES"] = f"{theirs}:{TUNABLE}".strip(":")
         os.execv(sys.executable, sys.orig_argv)
 
