@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import platform
+import random
 import re
 import statistics
 import subprocess
@@ -75,9 +76,9 @@ def serve(set_up: Callable[[dict], Callable[[], Any]], *packages: str) -> None:
 class Worker:
     """The other side of `serve`."""
 
-    def __init__(self, module: str, task: Mapping[str, Any], *, python: str = sys.executable, **environment: str):
+    def __init__(self, module: str, task: Mapping[str, Any], *, python: str = sys.executable):
         command = [python, "-u", "-m", module, json.dumps(dict(task))]
-        env = {**os.environ, **ALLOCATOR, **environment}
+        env = {**os.environ, **ALLOCATOR}
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         self.told = self._read()
 
@@ -93,7 +94,10 @@ class Worker:
         assert self.process.stdin
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
-        return self._read()
+        lap = self._read()
+        if "error" in lap:
+            raise RuntimeError(f"{' '.join(map(str, self.process.args[3:]))}: {lap['error']} in the middle of a contest.")
+        return lap
 
     def close(self) -> None:
         """Ends the process."""
@@ -114,8 +118,6 @@ class Result(NamedTuple):
 
 def median_interval(values: Sequence[float], draws: int = 2000) -> tuple[float, float, float]:
     """(median, low, high): a bootstrap 95 % interval."""
-    import random
-
     rng = random.Random(0)
     medians = sorted(statistics.median(rng.choices(values, k=len(values))) for _ in range(draws))
     return statistics.median(values), medians[int(0.025 * draws)], medians[int(0.975 * draws)]
@@ -126,9 +128,15 @@ def contest(contestants: Mapping[str, Callable[[], Worker]], rounds: int) -> dic
 
     Returns:
       name -> result, or the sentence with which it did not run.
+
+    Raises:
+      RuntimeError: when ours did not run, or a worker ended in the middle.
     """
     workers = {name: start() for name, start in contestants.items()}
     results: dict[str, Result | str] = {name: w.told["error"] for name, w in workers.items() if "error" in w.told}
+    ours_name = next(iter(contestants))
+    if ours_name in results:
+        raise RuntimeError(f"{ours_name} itself did not run: {results[ours_name]}")
     running = {name: w for name, w in workers.items() if name not in results}
     laps: dict[str, list[dict]] = {name: [] for name in running}
     try:
@@ -139,7 +147,7 @@ def contest(contestants: Mapping[str, Callable[[], Worker]], rounds: int) -> dic
     finally:
         for worker in workers.values():
             worker.close()
-    ours = [lap["seconds"] for lap in laps[next(iter(contestants))]]
+    ours = [lap["seconds"] for lap in laps[ours_name]]
     for name, its in laps.items():
         seconds = [lap["seconds"] for lap in its]
         ratio = median_interval([a / b for a, b in zip(ours, seconds)])

@@ -38,8 +38,6 @@ def show(line: dict) -> str:
     """A line of the table."""
     results, steps = line["results"], line["steps"]
     ours = results["fedbrain"]
-    if isinstance(ours, str):
-        return f"{line['row']:20s} {ours}"
     text = f"{line['row']:20s} {ours.seconds / steps:8.3f} s {ours.told['set_up_s']:6.1f} s"
     others = {n: r for n, r in results.items() if n != "fedbrain"}
     for r in others.values():

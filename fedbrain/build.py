@@ -108,7 +108,7 @@ def read(config: Any) -> Experiment:
         regimes={name: choose("regimes", name, factories(REGIMES)) for name in config.regimes},
         task=task,
         algorithm=algorithm,
-        driver=None if config.driver == "auto()" else choose("driver", config.driver, DRIVERS),
+        driver=choose("driver", config.driver, DRIVERS | {"auto": lambda: None}),
         batch_size=at_least("client.batch_size", client.batch_size, 1),
         epochs=at_least("client.epochs", client.epochs, 1),
         sampling=choose("server.sampling", server.sampling, SAMPLINGS),

@@ -26,7 +26,7 @@ def choose_driver(sizes: Sizes) -> tuple[str, str]:
     """(spec of a driver, the reason in words).
 
     On a CPU clients come one after the other: side by side, every client's convolution would be a grouped one, which XLA
-    computes slowly there. On accelerators as many clients stand side by side as memory holds.
+    computes slowly there. On accelerators as many clients stand side by side as memory holds (not measured on one yet).
     """
     platform, devices, clients, client_bytes, device_bytes = sizes
     if platform == "cpu":

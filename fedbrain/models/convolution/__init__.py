@@ -6,8 +6,8 @@
 
 The derivative of each is the other two, so gradients of any order run at the same speed. XLA's own 3-D convolution uses
 a small part of a CPU; its matrix products and 2-D convolutions do not. Which of them stands in for a volume is chosen at
-trace time by `for_convolution` and `for_correlation`, from measurements (benchmarks/conv.py). Accelerators run the native
-one.
+trace time by `for_convolution` and `for_correlation`, from measurements on two cores with AVX-512 (benchmarks/conv.py
+--formulations repeats those of convolution). Accelerators run the native one.
 """
 
 import math
@@ -62,7 +62,7 @@ FORMULATIONS: dict[str, tuple[Callable, Callable]] = {
 
 
 def for_convolution(batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype) -> str:
-    """The fastest formulation on a CPU, by benchmarks/conv.py."""
+    """The formulation that was fastest on a CPU."""
     positions = batch * math.prod(geometry.size)
     if geometry.stride == 1 and channels <= 4:
         return "windows" if geometry.size[2] % patches.BLOCK == 0 else "patches"
@@ -75,7 +75,7 @@ def for_convolution(batch: int, channels: int, features: int, geometry: Geometry
 
 
 def for_correlation(batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype) -> str:
-    """The fastest formulation of the kernel's gradient on a CPU, by benchmarks/conv.py."""
+    """The formulation of the kernel's gradient that was fastest on a CPU."""
     name = for_convolution(batch, channels, features, geometry, dtype)
     return "patches" if name.startswith("fold") and geometry.stride == 1 else name
 
