@@ -77,9 +77,9 @@ class Worker:
     """The other side of `serve`."""
 
     def __init__(self, module: str, task: Mapping[str, Any], *, python: str = sys.executable):
-        command = [python, "-u", "-m", module, json.dumps(dict(task))]
+        self.command = [python, "-u", "-m", module, json.dumps(dict(task))]
         env = {**os.environ, **ALLOCATOR}
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         self.told = self._read()
 
     def _read(self) -> dict:
@@ -96,7 +96,7 @@ class Worker:
         self.process.stdin.flush()
         lap = self._read()
         if "error" in lap:
-            raise RuntimeError(f"{' '.join(map(str, self.process.args[3:]))}: {lap['error']} in the middle of a contest.")
+            raise RuntimeError(f"{' '.join(self.command[3:])}: {lap['error']} in the middle of a contest.")
         return lap
 
     def close(self) -> None:
