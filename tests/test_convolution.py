@@ -1,5 +1,6 @@
 """Every formulation of the convolution against the platform's own: values, gradients, clients side by side."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import jax
@@ -16,8 +17,20 @@ from fedbrain.models.convolution import (
     for_convolution,
     for_correlation,
     native,
+    onednn,
     spread,
 )
+
+needs_library = pytest.mark.skipif(onednn.library() is None, reason="needs oneDNN, which this platform has no package of")
+
+
+@pytest.fixture(params=[pytest.param("oneDNN", marks=needs_library), "pure JAX"])
+def kernels(request, monkeypatch):
+    """Both ways to compute the three maps."""
+    if request.param == "pure JAX":
+        monkeypatch.setattr(onednn, "library", lambda: None)
+    return request.param
+
 
 SHAPE = (2, 9, 7, 6)
 CHANNELS = [(1, 4), (6, 2)]
@@ -58,7 +71,7 @@ def test_formulation_equals_the_native_one(name, kernel, stride, c, o):
 
 
 @pytest.mark.parametrize(("kernel", "stride"), GEOMETRIES)
-def test_first_and_second_order_gradients(kernel, stride):
+def test_first_and_second_order_gradients(kernels, kernel, stride):
     """Of a function that is not linear in either argument."""
     x, k = _arrays(kernel, 3, 5)
 
@@ -76,7 +89,7 @@ def test_first_and_second_order_gradients(kernel, stride):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
-def test_clients_side_by_side(axes, stride):
+def test_clients_side_by_side(kernels, axes, stride):
     """Volumes, kernels or both belong to clients; gradients too."""
     pairs = [_arrays(3, 2, 4, seed) for seed in range(3)]
     x = jnp.stack([p[0] for p in pairs]) if axes[0] == 0 else pairs[0][0]
@@ -93,7 +106,7 @@ def test_clients_side_by_side(axes, stride):
     _assert_close(*each)
 
 
-def test_two_maps_of_clients():
+def test_two_maps_of_clients(kernels):
     """Seeds of clients: the inner map shares kernels, the outer one does not."""
     x = jax.random.normal(jax.random.key(0), (2, 3, *SHAPE, 1))
     k = jax.random.normal(jax.random.key(1), (2, 3, 3, 3, 1, 4))
@@ -102,7 +115,7 @@ def test_two_maps_of_clients():
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_the_three_maps_are_adjoint(stride):
+def test_the_three_maps_are_adjoint(kernels, stride):
     """<convolve(x, k), y> = <x, spread(y, k)> = <k, correlate(x, y)>."""
     x, k = _arrays(3, 3, 4)
     geometry = Geometry(SHAPE[1:], (3, 3, 3), stride)
@@ -128,7 +141,7 @@ def test_choices_by_shape():
     assert choices(2, 64, 1, 64, kernel=7, stride=2) == ("fold inputs", "fold inputs")
 
 
-def test_scan_remat_and_shard_map():
+def test_scan_remat_and_shard_map(kernels):
     x, k = _arrays(3, 2, 2)
     expected = native(native(x, k, 1), k, 1)
     scanned, _ = jax.lax.scan(lambda x, _: (jax.checkpoint(lambda x: conv3d(x, k))(x), None), x, None, length=2)
@@ -137,3 +150,48 @@ def test_scan_remat_and_shard_map():
     spec = jax.sharding.PartitionSpec("clients")
     sharded = jax.shard_map(lambda x: conv3d(conv3d(x, k), k), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
     _assert_close(sharded(x), expected)
+
+
+@needs_library
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_library_computes_in_the_type_of_its_arguments(dtype, stride):
+    """bfloat16 is rounded once, at the end; a processor without it has no plan and pure JAX takes over."""
+    x, k = (a.astype(dtype) for a in _arrays(3, 3, 5))
+
+    def run(f):
+        y, pull = jax.vjp(lambda x, k: f(x, k, stride), x, k)
+        return y, pull(jnp.cos(y))
+
+    ours, theirs = (jax.jit(partial(run, f))() for f in (conv3d, native))
+    assert all(a.dtype == jnp.dtype(dtype) for a in jax.tree.leaves(ours))
+    as_float = partial(jax.tree.map, lambda a: a.astype(jnp.float32))
+    _assert_close(as_float(ours), as_float(theirs), 2e-5 if dtype == "float32" else 1e-2)
+
+
+@needs_library
+def test_float64_stays_in_pure_jax():
+    call = onednn.Call("convolve", (1, 4, 4, 4, 2), (3, 3, 3, 2, 2), (1, 4, 4, 4, 2), 1, "float64")
+    assert not onednn.runs(call)
+    assert onednn.runs(call._replace(dtype="float32"))
+
+
+@needs_library
+def test_a_failure_of_the_library_is_an_error_of_the_computation(monkeypatch):
+    x, k = _arrays(3, 2, 3)
+    run = jax.jit(lambda x, k: conv3d(x, k))
+    run(x, k).block_until_ready()
+    monkeypatch.setattr(onednn, "plan", lambda call: None)
+    with pytest.raises(Exception, match="oneDNN has no plan"):
+        run(x, k).block_until_ready()
+
+
+@needs_library
+def test_many_threads_convolve_at_once():
+    pairs = [_arrays(3, 2, 4, seed) for seed in range(4)]
+    run = jax.jit(lambda x, k: conv3d(conv3d(x, k), k.swapaxes(3, 4)))
+    expected = [native(native(x, k, 1), k.swapaxes(3, 4), 1) for x, k in pairs]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: run(*pairs[i % 4]), range(200)))
+    for i, y in enumerate(found):
+        _assert_close(y, expected[i % 4])

@@ -5,9 +5,9 @@
     k = correlate(x, y)       its adjoint in k: the gradient of the kernel
 
 The derivative of each is the other two, so gradients of any order run at the same speed. XLA's own 3-D convolution uses
-a small part of a CPU; its matrix products and 2-D convolutions do not. Which of them stands in for a volume is chosen at
-trace time by `for_convolution` and `for_correlation`, from measurements on two cores with AVX-512 (benchmarks/conv.py
---formulations repeats those of convolution). Accelerators run the native one.
+a small part of a CPU. Where oneDNN is installed its kernels compute the three maps; elsewhere XLA's matrix products and 2-D
+convolutions stand in, chosen at trace time by `for_convolution` and `for_correlation` from measurements on two cores with
+AVX-512 (benchmarks/conv.py --formulations repeats those of convolution). Accelerators run the native one.
 """
 
 import math
@@ -20,12 +20,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Inexact
 
-from fedbrain.models.convolution import folding, patches, winograd
+from fedbrain.models.convolution import folding, onednn, patches, winograd
 
 Volume = Inexact[Array, "b d h w c"]
 Image = Inexact[Array, "b i j k o"]
 Kernel = Inexact[Array, "kd kh kw c o"]
-Map = Callable[[Array, Array], Array]
 
 
 class Geometry(NamedTuple):
@@ -34,6 +33,9 @@ class Geometry(NamedTuple):
     size: tuple[int, ...]  # of x, three axes
     kernel: tuple[int, ...]  # odd
     stride: int
+
+
+Map = Callable[[Array, Array, Geometry], Array]
 
 
 def native(x: Volume, kernel: Kernel, stride: int) -> Image:
@@ -50,7 +52,7 @@ def _by_adjoint(convolve: Callable) -> Callable:
     return correlate
 
 
-# name -> (convolve(x, kernel, stride), correlate(x, y, kernel size, stride))
+# name -> (convolve(x, kernel, stride), correlate(x, y, kernel size, stride)), in pure JAX
 FORMULATIONS: dict[str, tuple[Callable, Callable]] = {
     "native": (native, _by_adjoint(native)),
     "patches": (patches.convolve, patches.correlate),
@@ -80,10 +82,13 @@ def for_correlation(batch: int, channels: int, features: int, geometry: Geometry
     return "patches" if name.startswith("fold") and geometry.stride == 1 else name
 
 
-def _convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
-    geometry = Geometry(x.shape[1:4], kernel.shape[:3], stride)
+def _convolve(x: Volume, kernel: Kernel, geometry: Geometry) -> Image:
     name = for_convolution(x.shape[0], kernel.shape[3], kernel.shape[4], geometry, x.dtype)
-    return FORMULATIONS[name][0](x, kernel, stride)
+    return FORMULATIONS[name][0](x, kernel, geometry.stride)
+
+
+def _convolve_patches(x: Volume, kernel: Kernel, geometry: Geometry) -> Image:
+    return patches.convolve(x, kernel, geometry.stride)
 
 
 def _correlate(x: Volume, y: Image, geometry: Geometry) -> Kernel:
@@ -91,54 +96,77 @@ def _correlate(x: Volume, y: Image, geometry: Geometry) -> Kernel:
     return FORMULATIONS[name][1](x, y, geometry.kernel, geometry.stride)
 
 
-def _spread(y: Image, kernel: Kernel, geometry: Geometry, convolve: Callable = _convolve) -> Volume:
+def _correlate_patches(x: Volume, y: Image, geometry: Geometry) -> Kernel:
+    return patches.correlate(x, y, geometry.kernel, geometry.stride)
+
+
+def _spread(y: Image, kernel: Kernel, geometry: Geometry, convolve: Map = _convolve) -> Volume:
     if geometry.stride == 1:
-        return convolve(y, kernel[::-1, ::-1, ::-1].swapaxes(3, 4), 1)
+        return convolve(y, kernel[::-1, ::-1, ::-1].swapaxes(3, 4), geometry)
     zero = jnp.zeros((y.shape[0], *geometry.size, kernel.shape[3]), y.dtype)
-    convolve = patches.convolve if convolve is patches.convolve else folding.convolve_inputs
-    return jax.linear_transpose(lambda x: convolve(x, kernel, geometry.stride), zero)(y)[0]
+    by_rows = patches.convolve if convolve is _convolve_patches else folding.convolve_inputs
+    return jax.linear_transpose(lambda x: by_rows(x, kernel, geometry.stride), zero)(y)[0]
 
 
-def _over_clients(single: Map, each: Map, *, one_batch: bool) -> Map:
-    """A map that stays fast under `vmap`.
+def _call(map: str, first: Array, second: Array, geometry: Geometry) -> onednn.Call:
+    """One of the three maps, in the words of oneDNN."""
+    c, o = (first.shape[-1], second.shape[-1]) if map == "correlate" else second.shape[3:]
+    y = tuple(-(-n // geometry.stride) for n in geometry.size)
+    shapes = ((first.shape[0], *geometry.size, c), (*geometry.kernel, c, o), (first.shape[0], *y, o))
+    return onednn.Call(map, *shapes, geometry.stride, jnp.result_type(first, second).name)
+
+
+def _over_clients(map: str, pure: Map, pure_of_clients: Map, geometry: Geometry, first: Array, second: Array) -> Array:
+    """One of the three maps, fast under `vmap` too.
+
+    Examples of clients that share a kernel are one batch. Clients with kernels of their own come one after the other in
+    the library; in pure JAX their maps are one batched matrix product: 2-D convolutions would become slow grouped ones.
 
     Args:
-      single: the map.
-      each: the same map as one matrix product, which `vmap` turns into a batched product: for clients with kernels of
-        their own, where a 2-D convolution would become a slow grouped one.
-      one_batch: whether examples of clients that share the second argument may be computed as one batch.
+      map: its name.
+      pure: in pure JAX, for one client.
+      pure_of_clients: in pure JAX, as one matrix product.
+      geometry: of the map.
+      first: argument.
+      second: argument.
     """
-    mapped = jax.custom_batching.custom_vmap(single)
+
+    def preferring(pure: Map) -> Callable[[Array, Array], Array]:
+        def run(first: Array, second: Array) -> Array:
+            call = _call(map, first, second, geometry)
+            return onednn.apply(call, first, second) if onednn.runs(call) else pure(first, second, geometry)
+
+        return run
+
+    mapped = jax.custom_batching.custom_vmap(preferring(pure))
 
     @mapped.def_vmap
     def rule(size: int, is_mapped: list[bool], first: Array, second: Array) -> tuple[Array, bool]:
-        if one_batch and not is_mapped[1]:
+        if map != "correlate" and not is_mapped[1]:
             out = mapped(first.reshape(-1, *first.shape[2:]), second)
             return out.reshape(size, -1, *out.shape[1:]), True
-        return jax.vmap(each, [0 if m else None for m in is_mapped])(first, second), True
+        axes = [0 if m else None for m in is_mapped]
+        return jax.vmap(preferring(pure_of_clients), axes)(first, second), True
 
-    return mapped
+    return mapped(first, second)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(x: Volume, kernel: Kernel, geometry: Geometry) -> Image:
     """y[p] = sum_t k[t] x[s p + t], zero outside."""
-    single = partial(_convolve, stride=geometry.stride)
-    return _over_clients(single, partial(patches.convolve, stride=geometry.stride), one_batch=True)(x, kernel)
+    return _over_clients("convolve", _convolve, _convolve_patches, geometry, x, kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def spread(y: Image, kernel: Kernel, geometry: Geometry) -> Volume:
     """The adjoint of `convolve` in x."""
-    each = partial(_spread, geometry=geometry, convolve=patches.convolve)
-    return _over_clients(partial(_spread, geometry=geometry), each, one_batch=True)(y, kernel)
+    return _over_clients("spread", _spread, partial(_spread, convolve=_convolve_patches), geometry, y, kernel)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def correlate(x: Volume, y: Image, geometry: Geometry) -> Kernel:
     """The adjoint of `convolve` in the kernel."""
-    each = partial(patches.correlate, kernel=geometry.kernel, stride=geometry.stride)
-    return _over_clients(partial(_correlate, geometry=geometry), each, one_batch=False)(x, y)
+    return _over_clients("correlate", _correlate, _correlate_patches, geometry, x, y)
 
 
 def _keep(f: Callable) -> Callable:

@@ -1,0 +1,100 @@
+"""Functions of a C library as operations of XLA on a CPU, through XLA's stable foreign-function interface.
+
+The interface is a C header (jaxlib/include/xla/ffi/api/c_api.h); the structures below are its own, version 0.3, so that no
+compiler is needed. Arrays are not copied. A failure of the function becomes an error of the computation.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
+from typing import NamedTuple
+
+import jax
+
+VERSION = (0, 3)
+METADATA, INTERNAL = 1, 13  # XLA_FFI_Extension_Metadata, XLA_FFI_Error_Code_INTERNAL
+
+
+class Operand(NamedTuple):
+    """An array of XLA, row-major."""
+
+    address: int
+    shape: tuple[int, ...]
+    dtype: int  # XLA_FFI_DataType: 11 is float32, 16 is bfloat16
+
+
+class _Version(Structure):
+    _fields_ = (("struct_size", c_size_t), ("extension", c_void_p), ("major", c_int), ("minor", c_int))
+
+
+class _Metadata(Structure):
+    _fields_ = (("struct_size", c_size_t), ("version", _Version), ("traits", c_uint32))
+
+
+class _Extension(Structure):
+    _fields_ = (("struct_size", c_size_t), ("type", c_int), ("next", c_void_p), ("metadata", POINTER(_Metadata)))
+
+
+class _Complaint(Structure):
+    _fields_ = (("struct_size", c_size_t), ("extension", c_void_p), ("message", c_char_p), ("code", c_int))
+
+
+class _Api(Structure):
+    _fields_ = (
+        *(("struct_size", c_size_t), ("extension", c_void_p), ("version", _Version), ("internal", c_void_p)),
+        ("error_create", ctypes.CFUNCTYPE(c_void_p, POINTER(_Complaint))),
+    )
+
+
+class _Buffer(Structure):
+    _fields_ = (
+        *(("struct_size", c_size_t), ("extension", c_void_p), ("dtype", c_int), ("data", c_void_p)),
+        *(("rank", c_int64), ("dims", POINTER(c_int64))),
+    )
+
+
+class _Buffers(Structure):
+    _fields_ = (
+        *(("struct_size", c_size_t), ("extension", c_void_p), ("size", c_int64), ("types", c_void_p)),
+        ("items", POINTER(POINTER(_Buffer))),
+    )
+
+
+class _Frame(Structure):
+    _fields_ = (
+        *(("struct_size", c_size_t), ("extension", POINTER(_Extension)), ("api", POINTER(_Api)), ("context", c_void_p)),
+        *(("stage", c_int), ("arguments", _Buffers), ("results", _Buffers)),
+    )
+
+
+Handler = ctypes.CFUNCTYPE(c_void_p, POINTER(_Frame))
+_registered: dict[str, object] = {}  # XLA calls them for as long as the process lives
+
+
+def _operands(buffers: _Buffers) -> list[Operand]:
+    found = [buffers.items[i].contents for i in range(buffers.size)]
+    return [Operand(b.data, tuple(b.dims[: b.rank]), b.dtype) for b in found]
+
+
+def register(name: str, function: Callable[[Sequence[Operand], Sequence[Operand]], None]) -> None:
+    """Makes `jax.ffi.ffi_call(name, ...)` run a function of (arguments, results) on the CPU.
+
+    XLA calls it from threads of its own, perhaps from several at once.
+    """
+
+    def handle(pointer) -> int | None:
+        frame = pointer.contents
+        if frame.extension and frame.extension.contents.type == METADATA:
+            version = frame.extension.contents.metadata.contents.version
+            version.major, version.minor = VERSION
+            return None
+        try:
+            function(_operands(frame.arguments), _operands(frame.results))
+        except Exception as error:
+            message = f"{name}: {type(error).__name__}: {error}".encode()
+            complaint = _Complaint(ctypes.sizeof(_Complaint), None, message, INTERNAL)
+            return frame.api.contents.error_create(complaint)
+        return None
+
+    _registered[name] = handler = Handler(handle)
+    jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
