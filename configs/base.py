@@ -26,7 +26,14 @@ def get_config() -> Any:
     config.rounds = 100
     config.algorithm = "fedavg()"  # or scaffold(), feddyn(alpha=0.1), ditto(penalty=0.1), ...: docs/aggregation.md
     config.client = ConfigDict(
-        {"transforms": (), "optimizer": "adam(1e-3)", "batch_size": 8, "epochs": 1, "upload": "identity()"}
+        {
+            "transforms": (),
+            "optimizer": "adam(1e-3)",
+            "batch_size": 8,
+            "microbatches": 1,  # parts in which a batch's gradient is computed: the memory of one part
+            "epochs": 1,
+            "upload": "identity()",
+        }
     )
     config.server = ConfigDict(
         {

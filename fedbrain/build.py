@@ -54,7 +54,7 @@ class Experiment(NamedTuple):
     unit: str
 
 
-def read_algorithm(config: Any, task: Task) -> Algorithm:
+def read_algorithm(config: Any, task: Task, *, microbatches: int = 1) -> Algorithm:
     """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm."""
     client, server = config.client, config.server
     exchange = choose("server.exchange", server.exchange, EXCHANGES)
@@ -76,6 +76,7 @@ def read_algorithm(config: Any, task: Task) -> Algorithm:
         exchange=exchange,
         statistics=choose("server.statistics", statistics, factories(BATCH_STATISTICS)),
         upload=choose("client.upload", client.upload, UPLOADS),
+        microbatches=microbatches,
     )
 
 
@@ -92,7 +93,11 @@ def read(config: Any) -> Experiment:
         raise ValueError(f"config.splits: expected valid, test > 0 and valid + test < 1, got {fractions}.")
     loss = choose("loss", config.loss, LOSSES)
     task = make_task(choose("model", config.model, MODELS, outputs=loss.outputs), loss)
-    algorithm = read_algorithm(config, task)
+    batch_size = at_least("client.batch_size", client.batch_size, 1)
+    microbatches = at_least("client.microbatches", client.microbatches, 1)
+    if batch_size % microbatches:
+        raise ValueError(f"config.client.microbatches: expected a divisor of {batch_size=}, got {microbatches}.")
+    algorithm = read_algorithm(config, task, microbatches=microbatches)
     return Experiment(
         seed=config.seed,
         rounds=at_least("rounds", config.rounds, 1),
@@ -109,7 +114,7 @@ def read(config: Any) -> Experiment:
         task=task,
         algorithm=algorithm,
         driver=choose("driver", config.driver, DRIVERS | {"auto": lambda: None}),
-        batch_size=at_least("client.batch_size", client.batch_size, 1),
+        batch_size=batch_size,
         epochs=at_least("client.epochs", client.epochs, 1),
         sampling=choose("server.sampling", server.sampling, SAMPLINGS),
         trusted=tuple(server.trusted),

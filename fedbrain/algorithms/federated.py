@@ -18,6 +18,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from fedbrain.aggregators.rejection import finite_clients
+from fedbrain.algorithms.accumulation import gradient_of
 from fedbrain.algorithms.diagnostics import diagnose
 from fedbrain.algorithms.exchange import Exchange, combine, everything, partition
 from fedbrain.algorithms.variant import Finish, Start, Step, Variant, fedavg
@@ -71,6 +72,7 @@ def federated(
     exchange: Exchange = everything(),  # noqa: B008
     statistics: Callable[[ModelState, Float[Array, " clients"]], ModelState],
     upload: optax.GradientTransformation = optax.identity(),  # noqa: B008
+    microbatches: int = 1,
 ) -> Algorithm:
     """Composes an algorithm.
 
@@ -84,6 +86,7 @@ def federated(
       exchange: which leaves are shared.
       statistics: how the shared batch statistics of a cohort become one.
       upload: what a client does to its delta before it leaves, a vector; its memory (error feedback) stays with the client.
+      microbatches: parts in which the gradient of a batch is computed.
     """
 
     def split(variables: Variables) -> tuple[Params, ModelState]:
@@ -126,9 +129,7 @@ def federated(
     def local_step(carry: Carry, batch: Batch) -> tuple[Carry, Metrics]:
         key = jax.random.fold_in(carry.key, carry.step)
 
-        def gradient_at(params: Params, model_state: ModelState):
-            return jax.grad(task.loss, has_aux=True)(params, model_state, batch, key)
-
+        gradient_at = gradient_of(task, batch, key, parts=microbatches)
         scale = carry.learning_rate_scale
         step = Step(carry.context, carry.params, carry.model_state, gradient_at, client_chain, scale)
         grads, (model_state, metrics), context = variant.gradient(step)
