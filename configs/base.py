@@ -49,5 +49,6 @@ def get_config() -> Any:
     config.schedule = "constant()"  # of the clients' learning rate over rounds; constant() or cosine()
     config.patience = ConfigDict({"stop": 0, "plateau": 0, "factor": 0.5})  # rounds; 0: never
     config.driver = "auto()"  # chosen from measured sizes and told; or loop(), chunk(size=4), vmap(), shard(devices=2)
+    config.residence = "auto()"  # of training volumes: streamed() from the host, or resident(dtype='bfloat16') on the device
     config.checkpoint = ConfigDict({"keep": 2})
     return config

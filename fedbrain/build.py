@@ -18,6 +18,7 @@ from fedbrain.losses import LOSSES
 from fedbrain.models import MODELS
 from fedbrain.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
 from fedbrain.optimizers.schedules import SCHEDULES, Schedule
+from fedbrain.residence import RESIDENCES, Residence
 from fedbrain.round import DRIVERS, Driver
 from fedbrain.sampling import SAMPLINGS, Sampling
 from fedbrain.selection import Patience
@@ -44,6 +45,7 @@ class Experiment(NamedTuple):
     task: Task
     algorithm: Algorithm
     driver: Driver | None  # None: to be chosen from measured sizes
+    residence: Residence | None  # None: likewise
     batch_size: int
     epochs: int
     sampling: Sampling
@@ -114,6 +116,7 @@ def read(config: Any) -> Experiment:
         task=task,
         algorithm=algorithm,
         driver=choose("driver", config.driver, DRIVERS | {"auto": lambda: None}),
+        residence=choose("residence", config.residence, RESIDENCES | {"auto": lambda: None}),
         batch_size=batch_size,
         epochs=at_least("client.epochs", client.epochs, 1),
         sampling=choose("server.sampling", server.sampling, SAMPLINGS),

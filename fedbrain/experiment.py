@@ -5,6 +5,7 @@ predictions are averaged with weights 1 / validation loss. Each inner split is a
 ever selected on, or averaged with one that was trained on, its own validation subjects.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +18,10 @@ from fedbrain.data.pipeline import eval_batches, example_batch, pipeline_seed
 from fedbrain.data.report import Report
 from fedbrain.data.splits import Split, split_scans
 from fedbrain.federation import Machine, Trained, initial_variables, train
-from fedbrain.placement import choose_driver, measure
+from fedbrain.placement import choose_driver, choose_residence, measure
 from fedbrain.report.results import Judged
 from fedbrain.report.statistics import Predictions, concatenate
+from fedbrain.residence import RESIDENCES
 from fedbrain.round import DRIVERS
 from fedbrain.spec import choose
 
@@ -43,14 +45,24 @@ def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]
 
 
 def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experiment, str]:
-    """The experiment with a driver, and a sentence that says which one and why; empty when the configuration says it."""
-    if experiment.driver is not None:
+    """The experiment with residence and driver, and a line that says which and why; empty when the configuration says it."""
+    if experiment.driver is not None and experiment.residence is not None:
         return experiment, ""
     shape = shape_of(list(clients.values()))
     batch = example_batch(shape, experiment.batch_size)
     sizes = measure(experiment.algorithm, initial_variables(experiment, shape), batch, len(clients))
-    spec, reason = choose_driver(sizes)
-    return experiment._replace(driver=choose("driver", spec, DRIVERS)), f"Driver {spec}: {reason}."
+    voxels, lines = math.prod(shape) * sum(len(scans) for scans in clients.values()), []
+    if experiment.residence is None:
+        spec, reason = choose_residence(sizes, 2 * voxels)
+        experiment = experiment._replace(residence=choose("residence", spec, RESIDENCES))
+        lines.append(f"Volumes {spec}: {reason}.")
+    assert experiment.residence is not None
+    left = max(sizes.device_bytes - 2 * voxels * experiment.residence.itemsize, 0)
+    if experiment.driver is None:
+        spec, reason = choose_driver(sizes._replace(device_bytes=left))
+        experiment = experiment._replace(driver=choose("driver", spec, DRIVERS))
+        lines.append(f"Driver {spec}: {reason}.")
+    return experiment, " ".join(lines)
 
 
 def fingerprints(clients: Mapping[str, Scans]) -> dict[str, Any]:

@@ -11,16 +11,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from tqdm import tqdm
 
 from fedbrain.build import Experiment
 from fedbrain.data.dataset import shape_of
-from fedbrain.data.pipeline import HostBatch, eval_batches, example_batch, pipeline_seed, train_batches
+from fedbrain.data.pipeline import HostBatch, eval_batches, example_batch, pipeline_seed, train_batches, train_references
 from fedbrain.data.regimes import Federation
 from fedbrain.evaluate import Evaluate, make_evaluate
 from fedbrain.io import interrupt
 from fedbrain.io.checkpoint import Checkpoints
 from fedbrain.io.run import MetricsLog, write_json
+from fedbrain.residence import Residence, store, streamed
 from fedbrain.round import Client, make_round
 from fedbrain.selection import Selection, observe, should_stop, start
 from fedbrain.types import ClientState, ServerState, Variables
@@ -54,6 +56,7 @@ class Setting(NamedTuple):
     machine: Machine
     seed: int  # of sampling, shuffling, augmentation and dropout
     example: HostBatch  # zeros of a batch's shapes
+    volumes: dict[str, Array]  # of members, on the device; empty when they stream from the host
 
 
 class Trained(NamedTuple):
@@ -68,7 +71,7 @@ def make_machine(experiment: Experiment) -> Machine:
     """Composes the round and the evaluation of an experiment."""
     if experiment.driver is None:
         raise ValueError("config.driver: expected a driver, got 'auto()', which only an experiment chooses (see place).")
-    run_round = make_round(experiment.algorithm, experiment.driver, experiment.trusted)
+    run_round = make_round(experiment.algorithm, experiment.driver, experiment.trusted, turns=experiment.augment.turns)
     return Machine(run_round, make_evaluate(experiment.task))
 
 
@@ -99,13 +102,28 @@ def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client
     cohort = []
     for name in experiment.sampling(setting.names, round, seed):
         scans = setting.federation.members[name].train
-        shuffle = pipeline_seed(seed, round, name)
-        batches = train_batches(
-            scans, batch_size=experiment.batch_size, epochs=experiment.epochs, seed=shuffle, augment=experiment.augment
-        )
+        how = {"batch_size": experiment.batch_size, "epochs": experiment.epochs, "augment": experiment.augment}
+        how["seed"] = pipeline_seed(seed, round, name)
+        volumes = setting.volumes.get(name)
+        batches = train_batches(scans, **how) if volumes is None else train_references(scans, volumes.shape[1:4], **how)
         client_key = jax.random.fold_in(key, pipeline_seed(name))
-        cohort.append(Client(name, len(scans), states[name], client_key, interrupt.watched(batches)))
+        cohort.append(Client(name, len(scans), states[name], client_key, interrupt.watched(batches), volumes))
     return cohort
+
+
+def upload(federation: Federation, residence: Residence, title: str) -> dict[str, Array]:
+    """All training volumes on the device, one array a member; padded to one length, so that members stand side by side."""
+    if residence.dtype is None:
+        return {}
+    longest = max(len(m.train) for m in federation.members.values())
+    found = {}
+    for name, split in federation.members.items():
+        volumes = [
+            store(jnp.asarray(v)[None, ..., None], residence.dtype)[0] for v in tqdm(split.train.volumes, title, leave=False)
+        ]
+        spare = jnp.zeros((longest - len(volumes), *volumes[0].shape), volumes[0].dtype)
+        found[name] = jnp.concatenate([jnp.stack(volumes), spare])
+    return found
 
 
 def validate(setting: Setting, snapshot: Snapshot) -> dict[str, tuple[float, int]]:
@@ -173,7 +191,8 @@ def train(
     """
     shape = shape_of([m.train for m in federation.members.values()])
     example = example_batch(shape, experiment.batch_size)
-    setting = Setting(federation, sorted(federation.members), experiment, machine, seed, example)
+    volumes = upload(federation, experiment.residence or streamed(), f"{title}: to the device")
+    setting = Setting(federation, sorted(federation.members), experiment, machine, seed, example, volumes)
     first = first_snapshot(experiment, [len(federation.members[n].train) for n in setting.names], shape)
     checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
     done, snapshot = checkpoints.restore_latest(first) or (0, first)

@@ -79,9 +79,9 @@ def run(config: Any, workdir: Path) -> None:
     clients, reports = load_clients(experiment)
     for report in reports:
         print(report)
-    experiment, driver = place(experiment, clients)
-    if driver:
-        print(driver)
+    experiment, placed = place(experiment, clients)
+    if placed:
+        print(placed)
     with claim(workdir, {"config": config.to_dict(), "data": fingerprints(clients)}):
         for report in reports:  # it names subjects: it stays with the site
             write_json(workdir / "clients" / report.site / "data_report.json", report.as_dict())

@@ -1,4 +1,4 @@
-"""How a cohort is mapped when the configuration leaves it open: `driver = "auto()"`, chosen from measured sizes and told."""
+"""Where volumes lie and how a cohort is mapped when the configuration leaves it open: chosen by measured sizes, and told."""
 
 import math
 from typing import Any, NamedTuple
@@ -40,6 +40,21 @@ def choose_driver(sizes: Sizes) -> tuple[str, str]:
     if fit > 1 and clients > 1:
         return f"chunk(size={fit})", f"{gib}: {fit} clients fit side by side"
     return "loop()", f"{gib}: one client fits at a time" if clients > 1 else "there is one client"
+
+
+def choose_residence(sizes: Sizes, volume_bytes: int) -> tuple[str, str]:
+    """(spec of a residence, the reason in words).
+
+    Args:
+      sizes: of the step.
+      volume_bytes: of all training volumes in bfloat16. A cohort's stand side by side in a second copy during a round.
+    """
+    if sizes.platform == "cpu":
+        return "streamed()", "on a CPU the device's memory is the host's"
+    gib = f"{volume_bytes / 2**30:.2f} GiB of volumes, {sizes.device_bytes / 2**30:.0f} GiB a device"
+    if 2 * volume_bytes + sizes.client_bytes <= SHARE * sizes.device_bytes:
+        return "resident()", f"{gib}: they fit in bfloat16"
+    return "streamed()", f"{gib}: they do not fit"
 
 
 def measure(algorithm: Algorithm, variables: Variables, batch: Batch, clients: int) -> Sizes:

@@ -2,7 +2,8 @@
 
 A driver maps the local trainer over a cohort: one client after the other (`loop`), k side by side (`chunk`), all at once
 (`vmap`), or spread over devices (`shard`). All run the same guarded step over the same batches, so they differ only in
-the order of floating-point sums. Between hospitals the map is a network and everything else stays.
+the order of floating-point sums. Between hospitals the map is a network and everything else stays. Where a client's
+volumes lie on the device, its batches are references to them and its local epochs are one compiled loop.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,8 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
+from jaxtyping import Array
 
 from fedbrain import local
+from fedbrain.residence import fetch
 from fedbrain.types import Algorithm, Batch, ClientState, Key, LocalTrainer, Metrics, ServerState, Update
 
 
@@ -27,10 +30,12 @@ class Client(NamedTuple):
     state: ClientState
     key: Key
     batches: Iterable[Batch]  # of one shape each; without a batch the client is absent
+    volumes: Array | None = None  # on the device, [n d h w c]; then batches are references to them
 
 
 MapClients = Callable[[ServerState, Sequence[Client], Batch], tuple[Update, list[ClientState]]]
-Driver = Callable[[LocalTrainer], MapClients]
+Fetch = Callable[[Array, Batch], Batch]
+Driver = Callable[[LocalTrainer, Fetch], MapClients]
 
 
 def loop() -> Driver:
@@ -79,10 +84,25 @@ def _single(f, in_axes=0):
     return call
 
 
-def _mapped(trainer: LocalTrainer, *, size: Callable[[int], int], lift) -> MapClients:
+def _mapped(trainer: LocalTrainer, fetch: Fetch, *, size: Callable[[int], int], lift) -> MapClients:
+    def epoch(progress: local.Progress, volumes: Array, references: Batch) -> local.Progress:
+        return local.scan(local.guard(lambda c, r: trainer.step(c, fetch(volumes, r))), progress, references)
+
     begin = jax.jit(lift(partial(local.begin, trainer), in_axes=(None, 0, 0, 0)))
     step = jax.jit(lift(local.guard(trainer.step)), donate_argnums=0)
     end = jax.jit(lift(partial(local.end, trainer), in_axes=(None, 0, 0, 0)))
+    epoch = jax.jit(lift(epoch), donate_argnums=0)
+
+    def train(progress: local.Progress, group: Sequence[Client], padding: Batch) -> local.Progress:
+        if group[0].volumes is None:
+            return local.stream(step, progress, _side_by_side([c.batches for c in group], padding))
+        references = [list(client.batches) for client in group]
+        first = next((r[0] for r in references if r), None)
+        if first is None:
+            return progress
+        steps = _side_by_side(references, jax.tree.map(np.zeros_like, first))
+        stacked = jax.tree.map(lambda *x: np.stack(x, axis=1), *steps)  # [clients, steps, ...]
+        return epoch(progress, _stack([client.volumes for client in group]), stacked)
 
     def map_clients(broadcast: ServerState, cohort: Sequence[Client], example: Batch) -> tuple[Update, list[ClientState]]:
         padding = jax.tree.map(np.zeros_like, example)
@@ -96,7 +116,7 @@ def _mapped(trainer: LocalTrainer, *, size: Callable[[int], int], lift) -> MapCl
             state = _stack([client.state for client in group])
             keys = jnp.stack([client.key for client in group])
             progress = begin(broadcast, state, keys, _stack([padding] * width))
-            progress = local.stream(step, progress, _side_by_side([c.batches for c in group], padding))
+            progress = train(progress, group, padding)
             examples = jnp.array([client.examples for client in group], jnp.float32)
             update, state = end(broadcast, state, progress, examples)
             updates.append(_at(update, slice(len(members))))
@@ -119,19 +139,20 @@ def _side_by_side(batches: Sequence[Iterable[Batch]], padding: Batch) -> Iterato
         yield _stack(group)
 
 
-def make_round(algorithm: Algorithm, driver: Driver, trusted: Sequence[str] = ()):
+def make_round(algorithm: Algorithm, driver: Driver, trusted: Sequence[str] = (), *, turns: bool = False):
     """Composes a round.
 
     Args:
       algorithm: what is computed.
       driver: how it is mapped.
       trusted: names of clients that are the server's own, for rules that need one (`fltrust`).
+      turns: whether changes of volumes on the device read between voxels.
 
     Returns:
       `run_round(state, cohort, example)` -> (state, client states in cohort order, metrics). The cohort is
       aggregated in the order of client names, so arrival order changes nothing; `example` is any batch of the right shapes.
     """
-    map_clients = driver(algorithm.local)
+    map_clients = driver(algorithm.local, partial(fetch, turns=turns))
     server_update = jax.jit(algorithm.server_update)
 
     def run_round(

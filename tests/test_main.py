@@ -43,6 +43,19 @@ def test_leaves_what_it_promises(finished):
     assert set(lines[0]["cosine"]) == {"amber", "birch", "cedar"}
 
 
+def test_volumes_on_the_device_train_as_streamed_ones(finished, tmp_path):
+    """The same federation, its volumes resident and clients side by side: other sums, the same training."""
+    workdir, cache = finished
+    c = config(cache, regimes=("federated",))
+    c.residence, c.driver = "resident(dtype='float32')", "vmap()"
+    main.run(c, tmp_path / "run")
+    losses = []
+    for folder in (workdir, tmp_path / "run"):
+        text = (folder / "runs/federated/repeat0-split0/metrics.jsonl").read_text()
+        losses.append([json.loads(line)["valid_loss"] for line in text.splitlines()])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
 def test_predictions_stay_in_the_clients_own_folder(finished):
     """Subjects are named in clients/<client>/ and nowhere else."""
     workdir, _ = finished

@@ -1,8 +1,9 @@
-"""The driver that is chosen when the configuration leaves it open."""
+"""The driver and the residence that are chosen when the configuration leaves them open."""
 
 import pytest
 
-from fedbrain.placement import Sizes, choose_driver, measure
+from fedbrain.placement import Sizes, choose_driver, choose_residence, measure
+from fedbrain.residence import RESIDENCES
 from fedbrain.round import DRIVERS
 from fedbrain.spec import call
 from tests import tiny
@@ -36,3 +37,19 @@ def test_sizes_on_a_cpu_cost_nothing():
     variables = tiny.variables(task)
     sizes = measure(tiny.algorithm(task), variables, tiny.example(), 3)
     assert sizes._replace(devices=1) == Sizes("cpu", 1, 3, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "volume_bytes", "expected"),
+    [
+        (Sizes("cpu", 1, 3, 0, 0), 0, "streamed()"),
+        (Sizes("gpu", 1, 3, 10 * GIB, 80 * GIB), 8 * GIB, "resident()"),
+        (Sizes("gpu", 1, 3, 10 * GIB, 24 * GIB), 8 * GIB, "streamed()"),
+        (Sizes("gpu", 1, 3, 10 * GIB, 0), 8 * GIB, "streamed()"),
+    ],
+)
+def test_volumes_stay_on_the_device_where_two_copies_fit(sizes, volume_bytes, expected):
+    spec, reason = choose_residence(sizes, volume_bytes)
+    assert spec == expected
+    assert reason
+    call(spec, RESIDENCES)

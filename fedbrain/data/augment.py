@@ -1,7 +1,7 @@
-"""Random changes of a training image that leave its label true."""
+"""Random changes of a training image that leave its label true: drawn here, applied here or on the device."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -10,12 +10,29 @@ from scipy import ndimage
 from fedbrain.data.geometry import rotation
 
 Image = Float[np.ndarray, "d h w"]
-Augment = Callable[[Image, np.random.Generator], Image]
+
+
+class Change(NamedTuple):
+    """What happens to one image: mirrored, then read at `matrix` x + `offset` or shifted, then gain * grey + lift."""
+
+    flip: np.ndarray  # [] bool: along axis 0, left and right in RAS
+    move: np.ndarray  # [3] int32, voxels; beyond the edge the edge goes on
+    matrix: np.ndarray  # [3, 3] float32
+    offset: np.ndarray  # [3] float32, voxels; `move` and the centre of the turn
+    gain: np.ndarray  # [] float32
+    lift: np.ndarray  # [] float32
+
+
+class Augment(NamedTuple):
+    """How changes are drawn."""
+
+    draw: Callable[[tuple[int, ...], np.random.Generator], Change]  # shape of the image
+    turns: bool  # whether images are read between voxels; otherwise `matrix` and `offset` mean nothing
 
 
 def none() -> Augment:
     """No augmentation."""
-    return lambda image, rng: image
+    return augment(flip=False, shift=0)
 
 
 def augment(
@@ -34,24 +51,33 @@ def augment(
         raise ValueError(
             f"Expected shift, rotate_deg >= 0 and 0 <= scale, intensity < 1, got {shift, rotate_deg, scale, intensity}."
         )
+    turns = bool(rotate_deg or scale)
 
-    def apply(image: Image, rng: np.random.Generator) -> Image:
-        if flip and rng.random() < 0.5:
-            image = image[::-1]
+    def draw(shape: tuple[int, ...], rng: np.random.Generator) -> Change:
+        mirrored = flip and rng.random() < 0.5
         move = rng.integers(-shift, shift, 3, endpoint=True)
-        if rotate_deg or scale:
+        matrix, offset = np.eye(3), np.zeros(3)
+        if turns:
             matrix = rotation(np.deg2rad(rng.uniform(-rotate_deg, rotate_deg, 3))) * (1 + rng.uniform(-scale, scale))
-            centre = (np.asarray(image.shape) - 1) / 2
-            offset: Any = centre - matrix @ centre + move
-            image = ndimage.affine_transform(image, matrix, offset, order=1, mode="nearest", prefilter=False)
-        elif shift:
-            image = _shift(image, move)
-        if intensity:
-            gain, lift = rng.uniform(-intensity, intensity, 2)
-            image = image * np.float32(1 + gain) + np.float32(lift)
-        return np.ascontiguousarray(image, np.float32)
+            centre = (np.asarray(shape[:3]) - 1) / 2
+            offset = centre - matrix @ centre + move
+        gain, lift = rng.uniform(-intensity, intensity, 2) if intensity else (0.0, 0.0)
+        floats = (np.asarray(x, np.float32) for x in (matrix, offset, 1 + gain, lift))
+        return Change(np.asarray(mirrored), move.astype(np.int32), *floats)
 
-    return apply
+    return Augment(draw, turns)
+
+
+def apply(image: Image, change: Change, *, turns: bool) -> Image:
+    """The changed image, on the host; `fedbrain.residence.changed` is the same on the device."""
+    if change.flip:
+        image = image[::-1]
+    if turns:
+        offset: Any = change.offset
+        image = ndimage.affine_transform(image, change.matrix, offset, order=1, mode="nearest", prefilter=False)
+    elif change.move.any():
+        image = _shift(image, change.move)
+    return np.ascontiguousarray(image * change.gain + change.lift, np.float32)
 
 
 def _shift(image: Image, move: np.ndarray) -> Image:

@@ -4,11 +4,12 @@ import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import grain
 import numpy as np
 
-from fedbrain.data.augment import Augment
+from fedbrain.data.augment import Augment, apply
 from fedbrain.data.dataset import Scans
 
 HostBatch = dict[str, np.ndarray]
@@ -47,7 +48,8 @@ def _collate(scans: list[HostBatch], size: int) -> HostBatch:
     short = size - len(scans)
     if short:
         batch = {n: np.concatenate([x, np.zeros((short, *x.shape[1:]), x.dtype)]) for n, x in batch.items()}
-    batch["image"] = batch["image"][..., None]
+    if "image" in batch:
+        batch["image"] = batch["image"][..., None]
     return batch
 
 
@@ -66,10 +68,29 @@ def train_batches(scans: Scans, *, batch_size: int, epochs: int, seed: int, augm
     """
 
     def change(scan: HostBatch, rng: np.random.Generator) -> HostBatch:
-        return {**scan, "image": augment(scan["image"], rng)}
+        image = scan["image"]
+        return {**scan, "image": apply(image, augment.draw(image.shape, rng), turns=augment.turns)}
 
     dataset = grain.MapDataset.source(_Source(scans)).seed(seed).shuffle().repeat(epochs).random_map(change)
     return _batches(dataset, batch_size)
+
+
+def train_references(
+    scans: Scans, shape: tuple[int, ...], *, batch_size: int, epochs: int, seed: int, augment: Augment
+) -> list[HostBatch]:
+    """The batches of `train_batches`, as places among the scans and changes to make: for volumes on the device.
+
+    Returns:
+      index [b], target [b], mask [b] and the fields of `Change` [b ...], for every batch.
+    """
+
+    def refer(index: int, rng: np.random.Generator) -> HostBatch:
+        known = {"index": np.asarray(index, np.int32), "target": np.asarray(scans.target[index], np.float32)}
+        return {**known, "mask": np.ones((), np.float32), **augment.draw(shape, rng)._asdict()}
+
+    everyone: Any = grain.MapDataset.range(len(scans)).seed(seed).shuffle().repeat(epochs).random_map(refer)
+    drawn = [everyone[i] for i in range(len(everyone))]
+    return [_collate(drawn[i : i + batch_size], batch_size) for i in range(0, len(drawn), batch_size)]
 
 
 def eval_batches(scans: Scans, *, batch_size: int) -> Iterator[HostBatch]:
