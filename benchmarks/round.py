@@ -1,6 +1,6 @@
-"""Rounds, beside a plain PyTorch loop and Flower's simulation; and whether their time grows.
+"""Rounds, beside a plain PyTorch loop, Flower's simulation, pfl-research and FedJAX; and whether their time grows.
 
-    python -m benchmarks.round --peer=PYTHON [--flower=PYTHON] [--laps=7] [--json=FILE]
+    python -m benchmarks.round --peer=PYTHON [--flower=PYTHON] [--pfl=PYTHON] [--fedjax=PYTHON] [--laps=7] [--json=FILE]
 
 (a) 3 clients, adapted SFCN at 26^3, 10 local steps of batch 8. (b) 100 clients, a small 2-D network on 28 x 28 pictures,
 10 per round, 10 local steps of batch 10. Ratios are our time over theirs, paired. Then 500 rounds of (a) with small steps:
@@ -18,6 +18,8 @@ from benchmarks.paired import Result, Worker, contest, machine
 
 PEER = flags.DEFINE_string("peer", "", "Python of an environment with torch and monai.")
 FLOWER = flags.DEFINE_string("flower", "", "Python of an environment with torch and flwr[simulation].")
+PFL = flags.DEFINE_string("pfl", "", "Python of an environment with torch and pfl[pytorch].")
+FEDJAX = flags.DEFINE_string("fedjax", "", "Python of an environment with fedjax.")
 LAPS = flags.DEFINE_integer("laps", 7, "Interleaved laps of each.")
 ROUNDS = flags.DEFINE_integer("rounds", 500, "Of the test of growth.")
 JSON = flags.DEFINE_string("json", "", "Where the numbers go.")
@@ -32,10 +34,10 @@ def compare(case: str) -> dict:
     """One case against every peer that is there."""
     task = CASES[case]
     contestants = {"fedbrain": partial(Worker, "benchmarks.peers.fedbrain_round", task)}
-    if PEER.value:
-        contestants["torch loop"] = partial(Worker, "benchmarks.peers.torch_round", task, python=PEER.value)
-    if FLOWER.value:
-        contestants["flower"] = partial(Worker, "benchmarks.peers.flower_round", task, python=FLOWER.value)
+    peers = {"torch": PEER.value, "flower": FLOWER.value, "pfl": PFL.value, "fedjax": FEDJAX.value}
+    for name, python in peers.items():
+        if python:
+            contestants[name] = partial(Worker, f"benchmarks.peers.{name}_round", task, python=python)
     results = contest(contestants, LAPS.value)
     for name, r in results.items():
         if isinstance(r, Result):
