@@ -1,7 +1,10 @@
 """Every formulation of the convolution against the platform's own: values, gradients, clients side by side."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +35,7 @@ def kernels(request, monkeypatch):
     return request.param
 
 
+ROOT = Path(__file__).parents[1]
 SHAPE = (2, 9, 7, 6)
 CHANNELS = [(1, 4), (6, 2)]
 GEOMETRIES = [(k, s) for k in (1, 3, 7) for s in (1, 2)]
@@ -195,3 +199,18 @@ def test_many_threads_convolve_at_once():
         found = list(pool.map(lambda i: run(*pairs[i % 4]), range(200)))
     for i, y in enumerate(found):
         _assert_close(y, expected[i % 4])
+
+
+@needs_library
+def test_a_program_that_ends_in_the_middle_of_a_computation_ends():
+    """The library is called through Python: without waiting, XLA would wait for an interpreter that is gone."""
+    program = """
+import jax, jax.numpy as jnp, sys
+from fedbrain.models.convolution import conv3d
+x, k = jnp.ones((1, 24, 24, 24, 16)), jnp.ones((3, 3, 3, 16, 16))
+chain = jax.jit(lambda x, k: jax.lax.fori_loop(0, 40, lambda i, x: conv3d(x, k) * 1e-3, x))
+chain(x, k).block_until_ready()
+y = chain(x, k)
+sys.exit(3)
+"""
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60, check=False).returncode == 3

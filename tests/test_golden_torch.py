@@ -53,20 +53,26 @@ def _run(model, dtype):
 
 @pytest.mark.parametrize("model", NETWORKS)
 def test_single_precision_is_as_close_to_the_exact_result_as_torch(model):
-    """96^3, float32: outputs to 1e-4, evaluation gradients to 1e-3, statistics to 1e-5; training gradients as PyTorch's."""
+    """96^3, float32: outputs to 1e-4, statistics to 1e-5, gradients to 1e-3 or twice PyTorch's own error.
+
+    A unit whose input rounds to the other side of 0 switches a ReLU, and every leaf before it jumps: PyTorch is 1.2e-3 off
+    in evaluation, and so are we in pure JAX when the input changes by 1e-7.
+    """
     (evaluated, eval_gradient), (output, gradient, running) = _run(model, "float32")
     np.testing.assert_allclose(evaluated, GOLDEN[f"{model}:eval"], rtol=1e-4)
     np.testing.assert_allclose(output, GOLDEN[f"{model}:train"], rtol=1e-4)
     names, exact = GOLDEN[f"{model}:gradient_names"], GOLDEN[f"{model}:gradients"]
     assert max(_errors(running, GOLDEN[f"{model}:running_names"], GOLDEN[f"{model}:running"]).values()) < 1e-5
-    assert max(_errors(eval_gradient, names, GOLDEN[f"{model}:eval_gradients"], training=False).values()) < 1e-3
-    single = {n: r[1:] for n, r in zip(names.tolist(), GOLDEN[f"{model}:single_gradients"])}
-    torchs = max(
-        np.sqrt(np.mean((single[n] - r[1:]) ** 2)) / r[0]
-        for n, r in zip(names.tolist(), exact)
-        if "conv" not in n or "bias" not in n
-    )
-    assert max(_errors(gradient, names, exact).values()) < max(1e-3, 2 * torchs)
+    ours = _errors(eval_gradient, names, GOLDEN[f"{model}:eval_gradients"], training=False)
+    assert max(ours.values()) < max(1e-3, 2 * _torchs(model, names, "eval_gradients"))
+    assert max(_errors(gradient, names, exact).values()) < max(1e-3, 2 * _torchs(model, names, "gradients"))
+
+
+def _torchs(model, names, kind):
+    """PyTorch's largest relative error in float32, but for biases before batch norm, whose gradient is 0."""
+    exact, single = GOLDEN[f"{model}:{kind}"], GOLDEN[f"{model}:single_{kind}"]
+    errors = np.sqrt(np.mean((single[:, 1:] - exact[:, 1:]) ** 2, axis=1)) / exact[:, 0]
+    return max(e for n, e in zip(names.tolist(), errors) if "conv" not in n or "bias" not in n)
 
 
 @pytest.mark.slow

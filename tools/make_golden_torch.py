@@ -104,6 +104,7 @@ if __name__ == "__main__":
         exact, single = golden(model, module, torch.float64), golden(model, module, torch.float32)
         results |= exact
         results[f"{model}:single_gradients"] = single[f"{model}:gradients"]
+        results[f"{model}:single_eval_gradients"] = single[f"{model}:eval_gradients"]
         off = np.abs(single[f"{model}:gradients"] - exact[f"{model}:gradients"]).max(1) / exact[f"{model}:gradients"][:, 0]
         names = exact[f"{model}:gradient_names"]
         worst = {str(names[i]): float(off[i]) for i in np.argsort(-off) if not str(names[i]).endswith("bias")}

@@ -2,8 +2,13 @@
 
 The interface is a C header (jaxlib/include/xla/ffi/api/c_api.h); the structures below are its own, version 0.3, so that no
 compiler is needed. Arrays are not copied. A failure of the function becomes an error of the computation.
+
+The functions are Python's, so no computation may be under way when the interpreter ends: it would wait for ever. Arrays that
+are still being computed are waited for then; programs that can be interrupted switch asynchronous dispatch off as well
+(`fedbrain.startup`).
 """
 
+import atexit
 import ctypes
 from collections.abc import Callable, Sequence
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
@@ -96,5 +101,7 @@ def register(name: str, function: Callable[[Sequence[Operand], Sequence[Operand]
             return frame.api.contents.error_create(complaint)
         return None
 
+    if not _registered:
+        atexit.register(lambda: jax.block_until_ready(jax.live_arrays("cpu")))
     _registered[name] = handler = Handler(handle)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
