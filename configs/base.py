@@ -13,16 +13,23 @@ def get_config() -> Any:
 
     # Data: site name -> where its scans come from; recipe; who is a client; which subjects train, validate and test.
     config.sites = ConfigDict()
+    config.modalities = ("T1w",)  # BIDS suffixes, a channel each; the first must be there, another may be missing
+    config.covariates = ()  # "scaled('age', centre=50.0, scale=15.0)", ...: joined to the last layer
+    config.target = "raw()"  # or z_score(), by each site's own training scans
+    config.norms = ()  # "regression_norm('site', ...)", ...: targets relative to a country's norm
+    config.describe = ()  # "histogram('target', 0, 100, 10)", ...: columns that sites tell about, in sums and coarse counts
     config.prepare = "conform(voxel_size_mm=3.0, shape=(64, 72, 64), mask='foreground')"
     config.cache = "~/.cache/fedbrain/volumes"  # prepared volumes
     config.partition = "by_site()"
-    config.splits = ConfigDict({"valid": 0.2, "test": 0.2, "seed": 0, "repeats": 1, "inner": 1})
+    config.splits = ConfigDict({"valid": 0.2, "test": 0.2, "seed": 0, "repeats": 1, "inner": 1, "stratify": ""})
     config.augment = "augment(flip=True, shift=2)"
     config.regimes = ("federated", "centralised", "local")
 
     # Model and training.
     config.model = "densenet121(norm='batch')"
     config.loss = "l1()"
+    config.initial = "random()"  # where training starts from; or run('WORKDIR'), file('FILE.safetensors'), file('FILE.pt')
+    config.trainable = "everything()"  # or only_head(), after('transition3'): what does not train is not sent either
     config.rounds = 100
     config.algorithm = "fedavg()"  # or scaffold(), feddyn(alpha=0.1), ditto(penalty=0.1), ...: docs/aggregation.md
     config.client = ConfigDict(

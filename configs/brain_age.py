@@ -20,4 +20,5 @@ def get_config():
     config.sites = {"ixi": "bids('')", "sald": "bids('')", "camcan": "bids('')"}
     config.prepare = "conform(voxel_size_mm=1.4, shape=(130, 130, 130), mask='foreground')"
     config.patience = {"stop": 10, "plateau": 3, "factor": 0.5}
+    config.describe = ("histogram('target', 10, 100, 9)",)
     return config

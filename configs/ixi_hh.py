@@ -19,7 +19,7 @@ def get_config():
     config.sites = {"hh": "bids('')"}
     config.prepare = "conform(voxel_size_mm=6.0, shape=(28, 32, 28), mask='foreground')"
     config.partition = "by_target(clients=3, overlap=1.0)"
-    config.splits = {"valid": 0.1, "test": 0.2, "seed": 0, "repeats": 5, "inner": 1}
+    config.splits.update({"valid": 0.1, "test": 0.2, "repeats": 5})
     config.augment = "augment(flip=True, shift=3)"
     config.model = "adapted_sfcn(channels=(16, 32, 64, 64, 64), dropout=0.3)"
     config.loss = "l1(centre=50.0, scale=15.0)"

@@ -24,4 +24,5 @@ def get_config():
     config.rounds = 30
     config.schedule = "cosine()"
     config.client.optimizer = "adam(3e-3)"
+    config.describe = ("histogram('target', 10, 100, 9)",)
     return config

@@ -6,16 +6,21 @@ import optax
 
 from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS, KEEPING, chain
 from fedbrain.algorithms import EXCHANGES, VARIANTS, federated
-from fedbrain.algorithms.exchange import without_statistics
+from fedbrain.algorithms.exchange import Exchange, everything, without_statistics
+from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.attacks import ATTACKS
-from fedbrain.data.augment import AUGMENTS, Augment
+from fedbrain.data.augment import AUGMENTS
 from fedbrain.data.conform import RECIPES, Recipe
+from fedbrain.data.describe import HISTOGRAMS
+from fedbrain.data.inputs import SCALINGS, Inputs
 from fedbrain.data.partition import PARTITIONS, Partition
 from fedbrain.data.regimes import REGIMES, Regime
-from fedbrain.data.sites import SITES, Site
+from fedbrain.data.sites import Site
+from fedbrain.data.sources import SITES
 from fedbrain.data.splits import Fractions
+from fedbrain.data.targets import NORMS, TARGETS, Norm, Target
 from fedbrain.losses import LOSSES
-from fedbrain.models import MODELS
+from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
 from fedbrain.optimizers.schedules import SCHEDULES, Schedule
 from fedbrain.residence import RESIDENCES, Residence
@@ -34,14 +39,20 @@ class Experiment(NamedTuple):
     rounds: int
     sites: dict[str, Site]
     recipe: Recipe
+    modalities: tuple[str, ...]
     cache: str
-    augment: Augment
+    describe: dict[str, tuple[float, ...]]  # column -> edges of its histogram
+    norms: dict[str, Norm]
+    inputs: Inputs
+    target: Target
     partition: Partition
     fractions: Fractions
     split_seed: int
+    stratify: str
     repeats: int
     inner_splits: int
     regimes: dict[str, Regime]
+    initial: str  # a call, to be made where files may be read
     task: Task
     algorithm: Algorithm
     driver: Driver | None  # None: to be chosen from measured sizes
@@ -56,7 +67,13 @@ class Experiment(NamedTuple):
     unit: str
 
 
-def read_algorithm(config: Any, task: Task, *, microbatches: int = 1) -> Algorithm:
+def read_algorithm(
+    config: Any,
+    task: Task,
+    *,
+    microbatches: int = 1,
+    trainable: Exchange = everything(),  # noqa: B008
+) -> Algorithm:
     """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm."""
     client, server = config.client, config.server
     exchange = choose("server.exchange", server.exchange, EXCHANGES)
@@ -79,7 +96,24 @@ def read_algorithm(config: Any, task: Task, *, microbatches: int = 1) -> Algorit
         statistics=choose("server.statistics", statistics, factories(BATCH_STATISTICS)),
         upload=choose("client.upload", client.upload, UPLOADS),
         microbatches=microbatches,
+        trainable=trainable,
     )
+
+
+def read_task(config: Any, inputs: Inputs) -> tuple[Task, Exchange]:
+    """The fields `model`, `loss` and `trainable`: the task, and which of its leaves train."""
+    loss = choose("loss", config.loss, LOSSES)
+    network = choose("model", config.model, MODELS, outputs=loss.outputs)
+    trainable = choose("trainable", config.trainable, TRAINABLE, stages=network.stages)
+    if inputs.width:
+        network = WithCovariates(network)
+    return make_task(Frozen(network, trainable), loss), trainable
+
+
+def read_inputs(config: Any, modalities: int) -> Inputs:
+    """The fields `augment` and `covariates`: what a network sees of a scan."""
+    scalings = [choose("covariates", spec, SCALINGS) for spec in config.covariates]
+    return Inputs(choose("augment", config.augment, AUGMENTS), dict(scalings), modalities)
 
 
 def read(config: Any) -> Experiment:
@@ -93,26 +127,33 @@ def read(config: Any) -> Experiment:
     fractions = Fractions(splits.valid, splits.test)
     if min(fractions) <= 0 or sum(fractions) >= 1:
         raise ValueError(f"config.splits: expected valid, test > 0 and valid + test < 1, got {fractions}.")
-    loss = choose("loss", config.loss, LOSSES)
-    task = make_task(choose("model", config.model, MODELS, outputs=loss.outputs), loss)
+    modalities = tuple(config.modalities)
+    inputs = read_inputs(config, len(modalities))
+    task, trainable = read_task(config, inputs)
     batch_size = at_least("client.batch_size", client.batch_size, 1)
     microbatches = at_least("client.microbatches", client.microbatches, 1)
     if batch_size % microbatches:
         raise ValueError(f"config.client.microbatches: expected a divisor of {batch_size=}, got {microbatches}.")
-    algorithm = read_algorithm(config, task, microbatches=microbatches)
+    algorithm = read_algorithm(config, task, microbatches=microbatches, trainable=trainable)
     return Experiment(
         seed=config.seed,
         rounds=at_least("rounds", config.rounds, 1),
         sites={name: choose(f"sites.{name}", spec, SITES) for name, spec in config.sites.items()},
         recipe=choose("prepare", config.prepare, RECIPES),
+        modalities=modalities,
         cache=config.cache,
-        augment=choose("augment", config.augment, AUGMENTS),
+        describe=dict(choose("describe", spec, HISTOGRAMS) for spec in config.describe),
+        norms=dict(choose("norms", spec, NORMS) for spec in config.norms),
+        inputs=inputs,
+        target=choose("target", config.target, TARGETS),
         partition=choose("partition", config.partition, PARTITIONS),
         fractions=fractions,
         split_seed=splits.seed,
+        stratify=splits.stratify,
         repeats=at_least("splits.repeats", splits.repeats, 1),
         inner_splits=at_least("splits.inner", splits.inner, 1),
         regimes={name: choose("regimes", name, factories(REGIMES)) for name in config.regimes},
+        initial=config.initial,
         task=task,
         algorithm=algorithm,
         driver=choose("driver", config.driver, DRIVERS | {"auto": lambda: None}),

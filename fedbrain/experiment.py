@@ -10,14 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from fedbrain.build import Experiment
 from fedbrain.data.dataset import Scans, data_fingerprint, shape_of
 from fedbrain.data.pipeline import eval_batches, example_batch, pipeline_seed
 from fedbrain.data.report import Report
+from fedbrain.data.sites import Wanted
 from fedbrain.data.splits import Split, split_scans
-from fedbrain.federation import Machine, Trained, initial_variables, train
+from fedbrain.federation import Machine, Trained, random_variables, train
+from fedbrain.footprint import Footprint, footprint
+from fedbrain.initial import INITIALS
 from fedbrain.placement import choose_driver, choose_residence, measure
 from fedbrain.report.results import Judged
 from fedbrain.report.statistics import Predictions, concatenate
@@ -39,9 +43,16 @@ class Run(NamedTuple):
 def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]]:
     """Reads and prepares every site and cuts them into clients."""
     cache = Path(experiment.cache).expanduser()
-    loaded = {name: site(name, experiment.recipe, cache) for name, site in experiment.sites.items()}
-    clients = experiment.partition({name: scans for name, (scans, _) in loaded.items()})
-    return clients, [report for _, report in loaded.values()]
+    wanted = Wanted(experiment.recipe, cache, experiment.modalities)
+    strange = sorted(set(experiment.norms) - set(experiment.sites))
+    if strange:
+        raise ValueError(f"config.norms: expected names of sites, {', '.join(experiment.sites)}, got {strange[0]!r}.")
+    loaded, reports = {}, []
+    for name, site in experiment.sites.items():
+        scans, report = site(name, wanted)
+        loaded[name] = experiment.norms[name](scans, report) if name in experiment.norms else scans
+        reports.append(report)
+    return experiment.partition(loaded), reports
 
 
 def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experiment, str]:
@@ -49,8 +60,8 @@ def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experim
     if experiment.driver is not None and experiment.residence is not None:
         return experiment, ""
     shape = shape_of(list(clients.values()))
-    batch = example_batch(shape, experiment.batch_size)
-    sizes = measure(experiment.algorithm, initial_variables(experiment, shape), batch, len(clients))
+    batch = example_batch(shape, experiment.batch_size, experiment.inputs)
+    sizes = measure(experiment.algorithm, random_variables(experiment, shape), batch, len(clients))
     voxels, lines = math.prod(shape) * sum(len(scans) for scans in clients.values()), []
     if experiment.residence is None:
         spec, reason = choose_residence(sizes, 2 * voxels)
@@ -65,6 +76,13 @@ def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experim
     return experiment, " ".join(lines)
 
 
+def measure_footprint(experiment: Experiment, clients: Mapping[str, Scans]) -> Footprint:
+    """What is trained and sent."""
+    shape = shape_of(list(clients.values()))
+    outline = jax.eval_shape(lambda: random_variables(experiment, shape))
+    return footprint(experiment.algorithm, outline, example_batch(shape, experiment.batch_size, experiment.inputs))
+
+
 def fingerprints(clients: Mapping[str, Scans]) -> dict[str, Any]:
     """What identifies the data: a digest of ids and labels per client, and the shape of the volumes."""
     shape = list(shape_of(list(clients.values())))
@@ -77,10 +95,11 @@ def run_folder(workdir: Path, federation: str, repeat: int, inner: int) -> Path:
 
 
 def predict(
-    machine: Machine, trained: Trained, member: str, site: str, scans: Scans, floor: float, *, batch_size: int
+    experiment: Experiment, machine: Machine, trained: Trained, member: str, site: str, scans: Scans, floor: float
 ) -> Predictions:
     """Applies a member's model to a site's scans. Two sites may both have a `sub-01`, so people are told apart by site."""
-    values, _ = machine.evaluate(trained.variables[member], eval_batches(scans, batch_size=batch_size))
+    batches = eval_batches(scans, batch_size=experiment.batch_size, inputs=experiment.inputs)
+    values, _ = machine.evaluate(trained.variables[member], batches)
     people = [f"{site}/{subject}" for subject in scans.subjects]
     return Predictions(people, scans.target, values, np.full(len(scans), floor, np.float32))
 
@@ -97,19 +116,20 @@ def run_regime(
 ) -> list[Run]:
     """Trains the federations of a regime on one split, and judges them on validation and test scans."""
     runs = []
+    fresh = random_variables(experiment, shape_of([split.train for split in splits.values()]))
+    initial, _ = choose("initial", experiment.initial, INITIALS)(fresh, repeat, inner)
     for federation in experiment.regimes[regime](splits):
         folder = run_folder(workdir, federation.name, repeat, inner)
         seed = pipeline_seed(experiment.seed, repeat, inner)
         title = federation.name + (f" {repeat + 1}/{experiment.repeats}" if experiment.repeats > 1 else "")
         title += f" split {inner + 1}/{experiment.inner_splits}" if experiment.inner_splits > 1 else ""
-        trained = train(federation, experiment, machine, folder=folder, seed=seed, title=title)
+        trained = train(federation, experiment, machine, initial, folder=folder, seed=seed, title=title)
         judged, ids = {}, {}
         for site, member in federation.judged.items():
             floor = float(np.median(federation.members[member].train.target))
             parts = {"valid": splits[site].valid, "test": splits[site].test}
             judged[site] = {
-                part: predict(machine, trained, member, site, scans, floor, batch_size=experiment.batch_size)
-                for part, scans in parts.items()
+                part: predict(experiment, machine, trained, member, site, scans, floor) for part, scans in parts.items()
             }
             ids[site] = {part: scans.ids for part, scans in parts.items()}
         runs.append(Run(folder, regime, trained, judged, ids))
@@ -121,9 +141,10 @@ def run_repeat(
 ) -> list[Run]:
     """All regimes and inner splits of one choice of test subjects."""
     runs = []
+    how = {"seed": experiment.split_seed, "stratify": experiment.stratify}
     for inner in range(experiment.inner_splits):
         splits = {
-            name: split_scans(scans, experiment.fractions, seed=experiment.split_seed, repeat=repeat, inner=inner)
+            name: experiment.target(split_scans(scans, experiment.fractions, repeat=repeat, inner=inner, **how))
             for name, scans in clients.items()
         }
         for regime in experiment.regimes:

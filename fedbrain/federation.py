@@ -71,13 +71,16 @@ def make_machine(experiment: Experiment) -> Machine:
     """Composes the round and the evaluation of an experiment."""
     if experiment.driver is None:
         raise ValueError("config.driver: expected a driver, got 'auto()', which only an experiment chooses (see place).")
-    run_round = make_round(experiment.algorithm, experiment.driver, experiment.trusted, turns=experiment.augment.turns)
+    run_round = make_round(
+        experiment.algorithm, experiment.driver, experiment.trusted, turns=experiment.inputs.augment.turns
+    )
     return Machine(run_round, make_evaluate(experiment.task))
 
 
-def initial_variables(experiment: Experiment, shape: tuple[int, int, int]) -> Variables:
-    """The model that every federation starts from; depends on the seed alone."""
-    return experiment.task.init(jax.random.key(experiment.seed), jnp.zeros((1, *shape, 1)))
+def random_variables(experiment: Experiment, shape: tuple[int, ...]) -> Variables:
+    """Fresh variables for images [d h w c]; depend on the seed alone."""
+    example = {name: jnp.asarray(x) for name, x in example_batch(shape, 1, experiment.inputs).items()}
+    return experiment.task.init(jax.random.key(experiment.seed), example["image"], example.get("covariates"))
 
 
 def members_variables(experiment: Experiment, names: list[str], snapshot: Snapshot) -> dict[str, Variables]:
@@ -86,9 +89,8 @@ def members_variables(experiment: Experiment, names: list[str], snapshot: Snapsh
     return {n: combine(snapshot.best_server, s) for n, s in zip(names, snapshot.best_clients)}
 
 
-def first_snapshot(experiment: Experiment, examples: list[int], shape: tuple[int, int, int]) -> Snapshot:
+def first_snapshot(experiment: Experiment, examples: list[int], variables: Variables) -> Snapshot:
     """Before the first round, from the members' numbers of training scans; also the outline that a checkpoint must have."""
-    variables = initial_variables(experiment, shape)
     server = experiment.algorithm.init(variables, jnp.asarray(examples, jnp.float32))
     clients = [experiment.algorithm.init_client(variables) for _ in examples]
     return Snapshot(server, clients, start(), server, clients)
@@ -102,10 +104,10 @@ def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client
     cohort = []
     for name in experiment.sampling(setting.names, round, seed):
         scans = setting.federation.members[name].train
-        how = {"batch_size": experiment.batch_size, "epochs": experiment.epochs, "augment": experiment.augment}
+        how = {"batch_size": experiment.batch_size, "epochs": experiment.epochs, "inputs": experiment.inputs}
         how["seed"] = pipeline_seed(seed, round, name)
         volumes = setting.volumes.get(name)
-        batches = train_batches(scans, **how) if volumes is None else train_references(scans, volumes.shape[1:4], **how)
+        batches = train_batches(scans, **how) if volumes is None else train_references(scans, volumes.shape[1:], **how)
         client_key = jax.random.fold_in(key, pipeline_seed(name))
         cohort.append(Client(name, len(scans), states[name], client_key, interrupt.watched(batches), volumes))
     return cohort
@@ -118,9 +120,7 @@ def upload(federation: Federation, residence: Residence, title: str) -> dict[str
     longest = max(len(m.train) for m in federation.members.values())
     found = {}
     for name, split in federation.members.items():
-        volumes = [
-            store(jnp.asarray(v)[None, ..., None], residence.dtype)[0] for v in tqdm(split.train.volumes, title, leave=False)
-        ]
+        volumes = [store(jnp.asarray(v)[None], residence.dtype)[0] for v in tqdm(split.train.volumes, title, leave=False)]
         spare = jnp.zeros((longest - len(volumes), *volumes[0].shape), volumes[0].dtype)
         found[name] = jnp.concatenate([jnp.stack(volumes), spare])
     return found
@@ -131,7 +131,9 @@ def validate(setting: Setting, snapshot: Snapshot) -> dict[str, tuple[float, int
     experiment, sums = setting.experiment, {}
     for name, state in zip(setting.names, snapshot.clients):
         variables = experiment.algorithm.client_variables(snapshot.server, state)
-        batches = eval_batches(setting.federation.members[name].valid, batch_size=experiment.batch_size)
+        batches = eval_batches(
+            setting.federation.members[name].valid, batch_size=experiment.batch_size, inputs=experiment.inputs
+        )
         _, losses = setting.machine.evaluate(variables, batches)
         sums[name] = float(losses.astype(np.float64).sum()), losses.size
     return sums
@@ -174,7 +176,14 @@ def one_round(setting: Setting, snapshot: Snapshot, round: int) -> tuple[Snapsho
 
 
 def train(
-    federation: Federation, experiment: Experiment, machine: Machine, *, folder: Path, seed: int, title: str
+    federation: Federation,
+    experiment: Experiment,
+    machine: Machine,
+    initial: Variables,
+    *,
+    folder: Path,
+    seed: int,
+    title: str,
 ) -> Trained:
     """Runs the rounds that are still to be run, and returns the best round's models.
 
@@ -182,6 +191,7 @@ def train(
       federation: who trains together.
       experiment: what is trained, and how.
       machine: of the experiment.
+      initial: the model that everybody starts from.
       folder: of this federation's checkpoints and metrics.
       seed: of sampling, shuffling, augmentation and dropout.
       title: of the progress bar.
@@ -190,10 +200,10 @@ def train(
       ValueError: when no round had a finite validation loss.
     """
     shape = shape_of([m.train for m in federation.members.values()])
-    example = example_batch(shape, experiment.batch_size)
+    example = example_batch(shape, experiment.batch_size, experiment.inputs)
     volumes = upload(federation, experiment.residence or streamed(), f"{title}: to the device")
     setting = Setting(federation, sorted(federation.members), experiment, machine, seed, example, volumes)
-    first = first_snapshot(experiment, [len(federation.members[n].train) for n in setting.names], shape)
+    first = first_snapshot(experiment, [len(federation.members[n].train) for n in setting.names], initial)
     checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
     done, snapshot = checkpoints.restore_latest(first) or (0, first)
     metrics = MetricsLog(folder / "metrics.jsonl", rounds=done)

@@ -4,6 +4,7 @@ The same command resumes an interrupted run.
 """
 
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from ml_collections import config_flags
 from fedbrain import build, startup
 from fedbrain.build import Experiment
 from fedbrain.data.dataset import Scans
+from fedbrain.data.describe import describe
 from fedbrain.data.tables import write_table
-from fedbrain.experiment import Run, combine_splits, fingerprints, load_clients, place, run_repeat
+from fedbrain.experiment import Run, combine_splits, fingerprints, load_clients, measure_footprint, place, run_repeat
 from fedbrain.federation import make_machine
 from fedbrain.io import interrupt
 from fedbrain.io.checkpoint import tree_digest
 from fedbrain.io.run import MetricsLog, claim, write_json
 from fedbrain.report import figures
+from fedbrain.report.data_table import compare_sites, render_data
 from fedbrain.report.results import Judged, summarise
 from fedbrain.report.statistics import concatenate
 from fedbrain.report.table import render_table
@@ -54,7 +57,9 @@ def draw_figures(workdir: Path, runs: list[Run], judged: list[Judged], *, unit: 
         figures.predictions(path, tests, title=regime, unit=unit, synthetic=synthetic)
 
 
-def train_and_report(experiment: Experiment, clients: dict[str, Scans], workdir: Path, *, synthetic: bool) -> dict[str, Any]:
+def train_and_report(
+    experiment: Experiment, clients: dict[str, Scans], workdir: Path, *, synthetic: bool, more: Mapping[str, Any]
+) -> dict[str, Any]:
     """Trains every regime on every split, and writes what came out."""
     machine = make_machine(experiment)
     repeats = [run_repeat(experiment, machine, clients, workdir=workdir, repeat=r) for r in range(experiment.repeats)]
@@ -63,6 +68,7 @@ def train_and_report(experiment: Experiment, clients: dict[str, Scans], workdir:
     results = {
         "unit": experiment.unit,
         "synthetic": synthetic,
+        **more,
         "local_steps": {m: sum(r.trained.local_steps for r in runs if r.regime == m) for m in experiment.regimes},
         "variables_sha256": {f"{r.folder.parent.name}/{r.folder.name}": tree_digest(r.trained.variables) for r in runs},
         **summarise(judged),
@@ -82,11 +88,16 @@ def run(config: Any, workdir: Path) -> None:
     experiment, placed = place(experiment, clients)
     if placed:
         print(placed)
+    data = compare_sites({name: describe(scans, experiment.describe) for name, scans in clients.items()})
+    print(render_data(data), end="\n" if data else "")
+    footprint = measure_footprint(experiment, clients)
+    print(footprint)
     with claim(workdir, {"config": config.to_dict(), "data": fingerprints(clients)}):
         for report in reports:  # it names subjects: it stays with the site
             write_json(workdir / "clients" / report.site / "data_report.json", report.as_dict())
         synthetic = any(report.synthetic for report in reports)
-        results = train_and_report(experiment, clients, workdir, synthetic=synthetic)
+        told = {"footprint": footprint._asdict(), "data": data}
+        results = train_and_report(experiment, clients, workdir, synthetic=synthetic, more=told)
     print(render_table(results))
     print(f"Local steps in all: {results['local_steps']}. Results, figures and models: {workdir}")
 

@@ -14,8 +14,8 @@ from jaxtyping import Array, Float, Shaped
 from fedbrain.types import Batch
 
 Stored = Shaped[Array, "n d h w c"]
-CHANGE = ("flip", "move", "matrix", "offset", "gain", "lift")  # fields of data.augment.Change
-RANGE = 5.0  # prepared volumes are clipped to +- 5 standard deviations
+CHANGE = ("drop", "rank", "flip", "move", "matrix", "offset", "gain", "lift")  # fields of data.augment.Change
+STEPS = 25.0  # of uint8 in a standard deviation: prepared volumes are clipped to +- 5, and 0 stays 0
 
 
 class Residence(NamedTuple):
@@ -51,18 +51,21 @@ RESIDENCES = {"streamed": streamed, "resident": resident}
 def store(volumes: Float[Array, "n d h w c"], dtype: str) -> Stored:
     """Volumes in the type in which they lie on the device."""
     if dtype == "uint8":
-        return jnp.round((jnp.clip(volumes, -RANGE, RANGE) + RANGE) * (255 / (2 * RANGE))).astype(jnp.uint8)
+        return jnp.clip(jnp.round(volumes * STEPS) + 128, 0, 255).astype(jnp.uint8)
     return volumes.astype(dtype)
 
 
 def _restored(volume: Shaped[Array, "d h w c"]) -> Float[Array, "d h w c"]:
     if volume.dtype == jnp.uint8:
-        return volume.astype(jnp.float32) * (2 * RANGE / 255) - RANGE
+        return (volume.astype(jnp.float32) - 128) / STEPS
     return volume.astype(jnp.float32)
 
 
 def changed(image: Float[Array, "d h w c"], change: Mapping[str, Array], *, turns: bool) -> Float[Array, "d h w c"]:
     """`data.augment.apply` on the device."""
+    there = image.any((0, 1, 2))
+    lost = jnp.arange(there.size) == jnp.argmax(jnp.where(there, change["rank"], -1))
+    there = there & ~(lost & change["drop"] & (there.sum() > 1))
     image = jnp.where(change["flip"], image[::-1], image)
     if turns:
         places = jnp.stack(jnp.meshgrid(*map(jnp.arange, image.shape[:3]), indexing="ij"))
@@ -73,7 +76,7 @@ def changed(image: Float[Array, "d h w c"], change: Mapping[str, Array], *, turn
         for axis in range(3):
             index = jnp.clip(jnp.arange(image.shape[axis]) + change["move"][axis], 0, image.shape[axis] - 1)
             image = jnp.take(image, index, axis)
-    return image * change["gain"] + change["lift"]
+    return (image * change["gain"] + change["lift"]) * there
 
 
 def fetch(volumes: Stored, reference: Batch, *, turns: bool) -> Batch:
@@ -84,4 +87,8 @@ def fetch(volumes: Stored, reference: Batch, *, turns: bool) -> Batch:
 
     told = {name: jnp.asarray(value) for name, value in reference.items()}
     image = jax.vmap(one)(told["index"], told["mask"], {name: told[name] for name in CHANGE})
-    return {"image": image, "target": told["target"], "mask": told["mask"]}
+    batch = {"image": image, "target": told["target"], "mask": told["mask"]}
+    columns = [told["covariates"]] if "covariates" in told else []
+    if image.shape[-1] > 1:
+        columns.append(image.any((1, 2, 3)).astype(jnp.float32))
+    return {**batch, "covariates": jnp.concatenate(columns, axis=1)} if columns else batch

@@ -13,16 +13,20 @@ def make_task(module: Any, loss: Loss) -> Task:
     """Joins a Flax module and a loss.
 
     The training loss is the mean over the real examples of the batch: sum_i mask_i l_i / sum_i mask_i. Its metrics are
-    sums, `loss` (in the loss's unit) and `count`, so that they add up over steps and clients.
+    sums, `loss` (in the loss's unit) and `count`, so that they add up over steps and clients. A batch may have `covariates`.
     """
 
-    def init(key: Key, image: Array) -> Variables:
-        return module.init(key, image, train=False)
+    def beside(batch: Batch) -> dict[str, Array]:
+        return {"covariates": jnp.asarray(batch["covariates"])} if "covariates" in batch else {}
+
+    def init(key: Key, image: Array, covariates: Array | None = None) -> Variables:
+        more = {} if covariates is None else {"covariates": covariates}
+        return module.init(key, image, train=False, **more)
 
     def train_loss(params: Params, model_state: ModelState, batch: Batch, key: Key):
         mask = batch["mask"]
         output, model_state = module.apply(
-            {"params": params, **model_state}, batch["image"], train=True, mask=mask,
+            {"params": params, **model_state}, batch["image"], train=True, mask=mask, **beside(batch),
             rngs={"dropout": key}, mutable=list(model_state),
         )  # fmt: skip
         per_example = loss.per_example(output, jnp.asarray(batch["target"]))
@@ -31,7 +35,7 @@ def make_task(module: Any, loss: Loss) -> Task:
         return total / jnp.maximum(count, 1.0), (model_state, metrics)
 
     def evaluate(params: Params, model_state: ModelState, batch: Batch) -> tuple[Array, Array]:
-        output = module.apply({"params": params, **model_state}, batch["image"], train=False)
+        output = module.apply({"params": params, **model_state}, batch["image"], train=False, **beside(batch))
         return loss.predict(output), loss.per_example(output, jnp.asarray(batch["target"]))
 
     return Task(init, train_loss, evaluate)

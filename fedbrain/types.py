@@ -18,7 +18,7 @@ Variables = Mapping[str, PyTree]  # Flax variables {"params": ..., "batch_stats"
 ClientState = PyTree  # what stays in the hospital between rounds
 Batch = Mapping[
     str, Array | np.ndarray
-]  # image [b d h w c] float32, target [b] float32, mask [b] float32 (1 = real example)
+]  # image [b d h w c], target [b], mask [b] (1 = real example), perhaps covariates [b k]; float32
 Metrics = Mapping[str, Array]  # additive statistics
 Key = jax.Array
 Aggregator = optax.GradientTransformationExtraArgs  # consumes the leading `clients` axis
@@ -74,7 +74,7 @@ class Loss(NamedTuple):
 class Task(NamedTuple):
     """A network with its loss, as pure functions."""
 
-    init: Callable[[Key, Float[Array, "b d h w c"]], Variables]
+    init: Callable[..., Variables]  # (key, image [b d h w c], covariates [b k] where a network takes some)
     # (params, model_state, batch, key) -> (mean loss, (model_state, metrics))
     loss: Callable[[Params, ModelState, Batch, Key], tuple[Array, tuple[ModelState, Metrics]]]
     # (params, model_state, batch) -> (prediction [b] in target units, per-example loss [b])

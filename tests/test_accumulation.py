@@ -13,7 +13,7 @@ from tests import tiny
 def _gradients(task, batch, parts):
     variables = tiny.variables(task)
     state = {name: v for name, v in variables.items() if name != "params"}
-    run = jax.jit(lambda batch, *model: gradient_of(task, batch, jax.random.key(0), parts=parts)(*model))
+    run = jax.jit(lambda batch, *model: gradient_of(task.loss, batch, jax.random.key(0), parts=parts)(*model))
     return run(batch, variables["params"], state)
 
 

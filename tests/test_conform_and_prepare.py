@@ -71,7 +71,7 @@ def test_prepare_caches_and_reports(tree, tmp_path):
     assert len(first) == 11
     assert "0 bytes" in report.left_out["unusable image"][0]
     times = {p: p.stat().st_mtime_ns for p in first.values()}
-    assert all(x.shape == RECIPE.shape and x.dtype == np.float32 for x in Volumes(list(times), RECIPE.shape))
+    assert all(x.shape == (*RECIPE.shape, 1) and x.dtype == np.float32 for x in Volumes([[p] for p in times], RECIPE.shape))
     again = prepare(scans, tree, recipe=RECIPE, cache=cache, report=Report("here"))
     assert {p: p.stat().st_mtime_ns for p in again.values()} == times
     assert not list(cache.glob("*.tmp"))

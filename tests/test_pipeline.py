@@ -7,12 +7,15 @@ import pytest
 
 from fedbrain.data.augment import AUGMENTS, apply, augment
 from fedbrain.data.dataset import Scans, Volumes
+from fedbrain.data.inputs import Inputs
 from fedbrain.data.pipeline import eval_batches, example_batch, pipeline_seed, train_batches
+
+PLAIN = Inputs(AUGMENTS["none"](), {}, 1)
 
 
 def _scans(n=10) -> Scans:
     ids = tuple(f"s{i}" for i in range(n))
-    volumes = [np.full((4, 5, 6), i, np.float32) for i in range(n)]
+    volumes = [np.full((4, 5, 6, 1), i + 1, np.float32) for i in range(n)]
     return Scans(ids, ids, np.arange(n, dtype=np.float32), volumes)
 
 
@@ -21,8 +24,8 @@ def _change(augment, image, seed):
 
 
 def _epoch(seed, epochs=1, augment=None, n=10):
-    more = {"augment": augment or AUGMENTS["none"]()}
-    return list(train_batches(_scans(n), batch_size=4, epochs=epochs, seed=seed, **more))
+    inputs = Inputs(augment or AUGMENTS["none"](), {}, 1)
+    return list(train_batches(_scans(n), batch_size=4, epochs=epochs, seed=seed, inputs=inputs))
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -33,7 +36,7 @@ def test_every_scan_once_an_epoch_and_padding_is_masked(epochs):
     targets = np.concatenate([b["target"] for b in batches])[mask]
     assert sorted(targets) == sorted(list(range(10)) * epochs)
     images = np.concatenate([b["image"] for b in batches])[mask]
-    np.testing.assert_array_equal(images[:, 0, 0, 0, 0], targets)
+    np.testing.assert_array_equal(images[:, 0, 0, 0, 0], targets + 1)
 
 
 def test_order_depends_on_the_seed_alone():
@@ -51,29 +54,29 @@ def test_augmentation_is_reproducible_and_fresh():
 
 
 def test_evaluation_keeps_order_and_shape():
-    batches = list(eval_batches(_scans(6), batch_size=4))
+    batches = list(eval_batches(_scans(6), batch_size=4, inputs=PLAIN))
     assert [b["target"].tolist() for b in batches] == [[0, 1, 2, 3], [4, 5, 0, 0]]
     assert [b["mask"].tolist() for b in batches] == [[1] * 4, [1, 1, 0, 0]]
-    example = example_batch((4, 5, 6), 4)
+    example = example_batch((4, 5, 6, 1), 4, PLAIN)
     assert {k: (v.shape, v.dtype) for k, v in example.items()} == {k: (v.shape, v.dtype) for k, v in batches[0].items()}
 
 
 def test_unknown_targets_do_not_spread():
     scans = _scans(2)
     scans.target[0] = np.nan
-    assert np.isfinite(next(eval_batches(scans, batch_size=2))["target"]).all()
+    assert np.isfinite(next(eval_batches(scans, batch_size=2, inputs=PLAIN))["target"]).all()
 
 
 @pytest.mark.parametrize("name", AUGMENTS)
 def test_contract_of_augmentations(name):
-    image = np.random.default_rng(0).normal(size=(6, 7, 8)).astype(np.float32)
+    image = np.random.default_rng(0).normal(size=(6, 7, 8, 1)).astype(np.float32)
     out = _change(AUGMENTS[name](), image, 1)
     assert out.shape == image.shape
     assert out.dtype == np.float32
 
 
 def test_shift_and_flip_by_hand():
-    image = np.arange(4, dtype=np.float32).reshape(4, 1, 1)
+    image = np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1)
     seen = {tuple(_change(augment(flip=False, shift=1), image, s).ravel()) for s in range(30)}
     assert seen == {(0, 0, 1, 2), (0, 1, 2, 3), (1, 2, 3, 3)}
     seen = {tuple(_change(augment(flip=True, shift=0), image, s).ravel()) for s in range(20)}
@@ -81,7 +84,7 @@ def test_shift_and_flip_by_hand():
 
 
 def test_a_zero_rotation_changes_nothing():
-    image = np.random.default_rng(0).normal(size=(5, 5, 5)).astype(np.float32)
+    image = np.random.default_rng(0).normal(size=(5, 5, 5, 1)).astype(np.float32)
     out = _change(augment(flip=False, shift=0, rotate_deg=1e-9), image, 0)
     np.testing.assert_allclose(out, image, atol=1e-5)
 
@@ -103,7 +106,7 @@ def test_many_threads_read_prepared_volumes(tmp_path):
     for i in range(4):
         paths.append(tmp_path / f"{i}.f32")
         np.full((2, 3, 4), i, np.float32).tofile(paths[-1])
-    volumes = Volumes(paths, (2, 3, 4))
+    volumes = Volumes([[p] for p in paths], (2, 3, 4))
     with ThreadPoolExecutor(4) as pool:
         means = list(pool.map(lambda k: float(volumes[k % 4].mean()), range(20_000)))
     assert means == [k % 4 for k in range(20_000)]

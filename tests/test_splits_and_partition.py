@@ -15,7 +15,7 @@ def _scans(n=60, sessions=1, prefix="sub", shape=(2, 2, 2)) -> Scans:
     subjects = tuple(f"{prefix}-{i:03d}" for i in range(n) for _ in range(sessions))
     ids = tuple(f"{s}_ses-{k % sessions}" for k, s in enumerate(subjects))
     age = np.repeat(np.linspace(20, 80, n), sessions).astype(np.float32)
-    return Scans(ids, subjects, age, [np.full(shape, k, np.float32) for k in range(len(ids))])
+    return Scans(ids, subjects, age, [np.full((*shape, 1), k, np.float32) for k in range(len(ids))])
 
 
 @settings(max_examples=30, deadline=None)

@@ -6,10 +6,11 @@ import pytest
 
 from fedbrain.data.conform import conform_recipe
 from fedbrain.data.nifti import read_volume
-from fedbrain.data.sites import bids, synthetic
+from fedbrain.data.sites import Wanted, bids
 from fedbrain.data.synthetic.anatomy import TEMPLATE, atlas, expected_volumes, grow_old
 from fedbrain.data.synthetic.people import HOSPITALS, draw_person, sdmt_norm
 from fedbrain.data.synthetic.render import render
+from fedbrain.data.synthetic.site import synthetic
 from fedbrain.data.synthetic.write import write_cohort
 
 
@@ -62,18 +63,18 @@ def test_trees_are_stored_as_the_scanner_does_and_read_back(tmp_path):
     roots = write_cohort(tmp_path, healthy=2, ms=1, seed=3)
     recipe = conform_recipe(6.0, (28, 32, 28), "nonzero")
     for root, (name, hospital) in zip(roots, HOSPITALS.items()):
-        path = next(root.glob("sub-*/anat/*.nii.gz"))
+        path = next(root.glob("sub-*/anat/*_T1w.nii.gz"))
         image = nib.load(path)
         assert "".join(nib.aff2axcodes(image.affine)) == hospital.scanner.axcodes
         assert image.get_data_dtype() == hospital.scanner.dtype
         np.testing.assert_allclose(read_volume(path).voxel_size_mm, hospital.scanner.voxel_size_mm)
-        scans, report = bids(str(root))(name, recipe, tmp_path / "cache")
+        scans, report = bids(str(root))(name, Wanted(recipe, tmp_path / "cache"))
         assert (len(scans), report.found, report.synthetic) == (3, 3, True)
         assert "sdmt_total" in (root / "phenotype/sdmt.tsv").read_text()
-        sdmt, _ = bids(str(root), label="sdmt_total")(name, recipe, tmp_path / "cache")
+        sdmt, _ = bids(str(root), label="sdmt_total")(name, Wanted(recipe, tmp_path / "cache"))
         assert len(sdmt) == 1
         # A scan made in memory and one that went through the tree are the same picture.
-        memory, _ = synthetic(name, subjects=1, seed=3)(name, recipe, tmp_path)
+        memory, _ = synthetic(name, subjects=1, seed=3)(name, Wanted(recipe, tmp_path))
         direct, stored = memory.volumes[0], scans.volumes[scans.ids.index(memory.ids[0])]
         assert np.corrcoef(direct.ravel(), stored.ravel())[0, 1] > 0.995
 

@@ -17,7 +17,8 @@ import torch
 from monai.networks.nets import DenseNet121
 from torch import nn
 
-from tests.golden.torch_weights import draw, from_torch, inputs, projections, to_torch, torch_name
+from fedbrain.io.torch_names import from_torch, to_torch, torch_name
+from tests.golden.torch_weights import draw, inputs, projections
 
 GOLDEN = Path(__file__).parents[1] / "tests/golden/torch.npz"
 

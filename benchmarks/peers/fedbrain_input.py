@@ -18,6 +18,7 @@ from fedbrain.data.augment import augment
 from fedbrain.data.bids import find_scans
 from fedbrain.data.conform import RECIPES
 from fedbrain.data.dataset import Scans, Volumes
+from fedbrain.data.inputs import Inputs
 from fedbrain.data.pipeline import train_batches
 from fedbrain.data.prepare import prepare
 from fedbrain.data.report import Report
@@ -42,13 +43,15 @@ def set_up(task: dict):
         return lambda: list(pool.map(lambda scan: len(zlib.decompress(scan.path.read_bytes(), 31)), scans))
     if task["stage"] == "cold":
         return cold
-    volumes = Volumes(prepared(), recipe.shape)
+    volumes = Volumes([[path] for path in prepared()], recipe.shape)
     if task["stage"] == "cached":
         return lambda: [volumes[i].shape for i in range(len(volumes))]
     ids = tuple(scan.id for scan in scans)
     labelled = Scans(ids, ids, np.zeros(len(ids), np.float32), volumes)
     change = augment(flip=True, shift=2)
-    return lambda: [b["image"].shape for b in train_batches(labelled, batch_size=8, epochs=1, seed=0, augment=change)]
+    return lambda: [
+        b["image"].shape for b in train_batches(labelled, batch_size=8, epochs=1, seed=0, inputs=Inputs(change, {}, 1))
+    ]
 
 
 if __name__ == "__main__":

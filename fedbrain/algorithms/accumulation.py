@@ -12,21 +12,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fedbrain.types import Batch, Key, Metrics, ModelState, Params, Task
+from fedbrain.types import Batch, Key, Metrics, ModelState, Params
 
 Gradient = Callable[[Params, ModelState], tuple[Params, tuple[ModelState, Metrics]]]
 
 
-def gradient_of(task: Task, batch: Batch, key: Key, *, parts: int) -> Gradient:
+def gradient_of(loss: Callable, batch: Batch, key: Key, *, parts: int) -> Gradient:
     """(params, model_state) -> (gradient of the mean loss, (model_state, metrics)).
 
     Args:
-      task: whose loss.
+      loss: of a task.
       batch: its leading axis is a multiple of `parts`.
       key: of dropout; every part has its own.
       parts: how many.
     """
-    whole = jax.grad(task.loss, has_aux=True)
+    whole = jax.grad(loss, has_aux=True)
     if parts == 1:
         return lambda params, model_state: whole(params, model_state, batch, key)
 

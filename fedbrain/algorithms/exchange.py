@@ -13,6 +13,11 @@ from fedbrain.types import PyTree
 Exchange = Callable[[str, str], bool]
 
 
+def is_head(path: str) -> bool:
+    """Whether a leaf belongs to the last layer; covariates that are joined to it belong to it."""
+    return path.split("/", 1)[0] in ("head", "head_covariates")
+
+
 def everything() -> Exchange:
     """Every leaf is shared: plain FedAvg."""
     return lambda collection, path: True
@@ -34,7 +39,7 @@ def without_statistics(exchange: Exchange) -> Exchange:
 
 def only_head() -> Exchange:
     """Only the last layer is shared."""
-    return lambda collection, path: collection == "params" and path.startswith("head/")
+    return lambda collection, path: collection == "params" and is_head(path)
 
 
 def without_head() -> Exchange:
@@ -43,7 +48,7 @@ def without_head() -> Exchange:
     References:
       Arivazhagan et al. (2019), https://arxiv.org/abs/1912.00818
     """
-    return lambda collection, path: not path.startswith("head/")
+    return lambda collection, path: not is_head(path)
 
 
 def path_name(path: tuple) -> str:

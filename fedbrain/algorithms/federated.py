@@ -51,7 +51,8 @@ class Private(NamedTuple):
 class Carry(NamedTuple):
     """A local model in training."""
 
-    params: Params
+    params: Params  # that train, None elsewhere
+    frozen: Params  # the others
     model_state: ModelState
     opt_state: optax.OptState
     step: Int[Array, ""]
@@ -73,6 +74,7 @@ def federated(
     statistics: Callable[[ModelState, Float[Array, " clients"]], ModelState],
     upload: optax.GradientTransformation = optax.identity(),  # noqa: B008
     microbatches: int = 1,
+    trainable: Exchange = everything(),  # noqa: B008
 ) -> Algorithm:
     """Composes an algorithm.
 
@@ -87,21 +89,33 @@ def federated(
       statistics: how the shared batch statistics of a cohort become one.
       upload: what a client does to its delta before it leaves, a vector; its memory (error feedback) stays with the client.
       microbatches: parts in which the gradient of a batch is computed.
+      trainable: which leaves train; the others are the server's initial ones for ever, and no variant sees them.
     """
+
+    def sent(collection: str, path: str) -> bool:
+        return trainable(collection, path) and exchange(collection, path)
+
+    def kept(collection: str, path: str) -> bool:
+        return trainable(collection, path) and not exchange(collection, path)
 
     def split(variables: Variables) -> tuple[Params, ModelState]:
         return variables["params"], {name: tree for name, tree in variables.items() if name != "params"}
 
+    def active(variables: Variables) -> Variables:
+        return {**variables, "params": partition("params", variables["params"], trainable)[0]}
+
     def private(params: Params, model_state: ModelState, control: PyTree, memory: optax.OptState) -> Private:
-        kept = {name: partition(name, tree, exchange)[1] for name, tree in model_state.items()}
-        return Private(partition("params", params, exchange)[1], kept, control, memory)
+        own = {name: partition(name, tree, kept)[0] for name, tree in model_state.items()}
+        return Private(partition("params", params, kept)[0], own, control, memory)
 
     def shared_of(params: Params) -> Params:
-        return partition("params", params, exchange)[0]
+        return partition("params", params, sent)[0]
 
     def init(variables: Variables, examples: Float[Array, " clients"]) -> ServerState:
         params, model_state = split(variables)
         vector = ravel_pytree(shared_of(params))[0]
+        if not vector.size:
+            raise ValueError("Expected an exchange that shares something that trains, got nothing to send.")
         opt_state = (aggregator.init(vector), server_optimizer.init(vector))
         extra = variant.server_init(shared_of(params), examples)
         one = jnp.ones((), jnp.float32)
@@ -110,26 +124,31 @@ def federated(
     def init_client(variables: Variables) -> ClientState:
         params, model_state = split(variables)
         memory = upload.init(ravel_pytree(shared_of(params))[0])
-        return private(params, model_state, variant.client_init(variables), memory)
+        return private(params, model_state, variant.client_init(active(variables)), memory)
 
     def received(state: ServerState, own: Private) -> tuple[Params, ModelState]:
         return combine(own.params, state.params), combine(own.model_state, state.model_state)
 
     def client_variables(state: ServerState, own: Private) -> Variables:
         params, model_state = received(state, own)
-        return variant.personal(own.control, {"params": params, **model_state})
+        used = variant.personal(own.control, active({"params": params, **model_state}))
+        return {**used, "params": combine(used["params"], params)}
 
     def local_init(broadcast: ServerState, own: Private, key: Key) -> Carry:
-        params, model_state = received(broadcast, own)
+        whole, model_state = received(broadcast, own)
+        params, frozen = partition("params", whole, trainable)
         start = Start(broadcast.round, broadcast.extra, own.control, params, model_state, client_chain)
         zero, scale = jnp.zeros((), jnp.int32), broadcast.learning_rate_scale
         opt_state, context = client_chain.init(params), variant.begin(start)
-        return Carry(params, model_state, opt_state, zero, key, scale, context, own.control, own.upload)
+        return Carry(params, frozen, model_state, opt_state, zero, key, scale, context, own.control, own.upload)
 
     def local_step(carry: Carry, batch: Batch) -> tuple[Carry, Metrics]:
         key = jax.random.fold_in(carry.key, carry.step)
 
-        gradient_at = gradient_of(task, batch, key, parts=microbatches)
+        def loss(params: Params, *rest: Any):
+            return task.loss(combine(params, carry.frozen), *rest)
+
+        gradient_at = gradient_of(loss, batch, key, parts=microbatches)
         scale = carry.learning_rate_scale
         step = Step(carry.context, carry.params, carry.model_state, gradient_at, client_chain, scale)
         grads, (model_state, metrics), context = variant.gradient(step)
@@ -141,16 +160,15 @@ def federated(
         return carry, metrics
 
     def finish(broadcast: ServerState, carry: Carry, metrics: Metrics) -> tuple[Update, ClientState]:
-        before = combine(private(carry.params, {}, (), ()).params, broadcast.params)
-        delta = shared_of(jax.tree.map(jnp.subtract, carry.params, before))
+        delta = jax.tree.map(jnp.subtract, shared_of(carry.params), shared_of(broadcast.params))
         end = Finish(broadcast.extra, carry.control, carry.context, carry.params, carry.model_state, delta)
-        sent = variant.finish(end)
+        told = variant.finish(end)
         vector, unravel = ravel_pytree(delta)
         sent_vector, memory = upload.update(vector, carry.upload)
-        shared = {name: partition(name, tree, exchange)[0] for name, tree in carry.model_state.items()}
-        metrics = {**metrics, **sent.metrics}
-        update = Update(unravel(cast(Array, sent_vector)), shared, metrics["examples"], metrics, sent.upload)
-        return update, private(carry.params, carry.model_state, sent.control, memory)
+        shared = {name: partition(name, tree, sent)[0] for name, tree in carry.model_state.items()}
+        metrics = {**metrics, **told.metrics}
+        update = Update(unravel(cast(Array, sent_vector)), shared, metrics["examples"], metrics, told.upload)
+        return update, private(carry.params, carry.model_state, told.control, memory)
 
     def server_update(state: ServerState, update: Update) -> tuple[ServerState, Metrics]:
         arrived = update.weight
@@ -166,7 +184,7 @@ def federated(
         tree, extra = variant.server(state.extra, update, unravel(direction))
         step, optimizer = server_optimizer.update(ravel_pytree(tree)[0], optimizer, vector)
         moved: Any = optax.apply_updates(vector, step)
-        params = combine(unravel(moved), partition("params", state.params, exchange)[1])
+        params = combine(unravel(moved), state.params)
         model_state = combine(statistics(update.model_state, update.weight), state.model_state)
 
         # Nobody there, or a rule that is not defined for those who are: the round is skipped.

@@ -8,7 +8,7 @@ References:
 import jax
 import jax.numpy as jnp
 
-from fedbrain.algorithms.exchange import path_name
+from fedbrain.algorithms.exchange import is_head, path_name
 from fedbrain.algorithms.personal import own_model, use_own
 from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant
 
@@ -41,8 +41,7 @@ def fedrep(head_steps: int) -> Variant:
         head_now = step.context < head_steps
 
         def masked(path, g):
-            is_head = path_name(path).startswith("head/")
-            return jnp.where(head_now == is_head, g, 0)
+            return jnp.where(head_now == is_head(path_name(path)), g, 0)
 
         return jax.tree_util.tree_map_with_path(masked, grads), aux, step.context + 1
 

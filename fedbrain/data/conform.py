@@ -6,7 +6,7 @@ Scans are not registered. The box is centred on the foreground left-right and fr
 head, so that the length of neck in the field of view does not matter.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -96,13 +96,26 @@ def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
     return np.clip((data - inside.mean(dtype=np.float64)) / sd, -5, 5).astype(np.float32)
 
 
-def conform(volume: Volume, recipe: Recipe, brain: Bool[np.ndarray, "x y z"] | None = None) -> Sampled:
+def onto(follower: Volume, reference: Volume) -> Grid:
+    """A second image of the same head on the grid of the first, by their headers' positions in the scanner."""
+    move = np.linalg.inv(follower.affine) @ reference.affine
+    shape, offset = reference.data.shape, cast(Any, move[:3, 3])
+    return ndimage.affine_transform(follower.data, move[:3, :3], offset, shape, order=1, prefilter=False)
+
+
+def conform(
+    volume: Volume,
+    recipe: Recipe,
+    brain: Bool[np.ndarray, "x y z"] | None = None,
+    follower: Volume | None = None,
+) -> Sampled:
     """Applies a recipe.
 
     Args:
       volume: the image.
       recipe: see `Recipe`.
       brain: a mask on the volume's grid; needed when `recipe.mask` names a derivative. Outside it the result is 0.
+      follower: another modality of the same session. It is returned instead, in the field of view and the mask of `volume`.
     """
     voxel = np.asarray(volume.voxel_size_mm)
     extent = recipe.voxel_size_mm * np.asarray(recipe.shape)
@@ -112,12 +125,13 @@ def conform(volume: Volume, recipe: Recipe, brain: Bool[np.ndarray, "x y z"] | N
     tissue = given if given is not None else foreground(volume.data)
     centre = head_box_mm(tissue, voxel, extent) if given is None else _centre_of(tissue) * voxel
     data = resample(volume.data, voxel, centre, recipe)
-    if given is None:
-        return z_score(data, foreground(data))
-    inside = resample(given.astype(np.float32), voxel, centre, recipe) > 0.5
+    inside = foreground(data) if given is None else resample(given.astype(np.float32), voxel, centre, recipe) > 0.5
     if not inside.any():
         raise ImageError("expected the brain inside the field of view, got none of it")
-    return np.where(inside, z_score(data, inside), np.float32(0))
+    if follower is not None:
+        data = resample(onto(follower, volume), voxel, centre, recipe)
+    scored = z_score(data, inside)
+    return scored if given is None else np.where(inside, scored, np.float32(0))
 
 
 def _centre_of(mask: Bool[np.ndarray, "x y z"]) -> np.ndarray:

@@ -1,8 +1,8 @@
 """A labelled set of prepared volumes: what a site or a client holds."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +16,31 @@ class Scans:
     ids: tuple[str, ...]  # sub-012_ses-1
     subjects: tuple[str, ...]  # sub-012
     target: Float[np.ndarray, " n"]  # float32, in target units; NaN where unknown
-    volumes: Sequence[np.ndarray]  # [d h w] float32 each
+    volumes: Sequence[np.ndarray]  # [d h w c] float32 each, a channel a modality; 0 everywhere where it is missing
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)  # age, sex, ... [n] float32 each; NaN where unknown
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 class Volumes(Sequence[np.ndarray]):
-    """Prepared volumes on disk: raw float32 of one shape, read when asked for.
+    """Prepared volumes on disk, one raw float32 file a modality (None: missing), read when asked for.
 
     Raw, because the header of a `.npy` file is parsed by `ast`, which fails now and then in threads (CPython 3.11).
     """
 
-    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int]):
+    def __init__(self, paths: Sequence[Sequence[Path | None]], shape: tuple[int, int, int]):
         self.paths, self.shape = tuple(paths), shape
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index):
-        return np.fromfile(self.paths[index], np.float32).reshape(self.shape)
+        channels = [
+            np.zeros(self.shape, np.float32) if path is None else np.fromfile(path, np.float32).reshape(self.shape)
+            for path in self.paths[index]
+        ]
+        return np.stack(channels, axis=-1)
 
 
 class _View(Sequence[np.ndarray]):
@@ -59,21 +64,25 @@ def take(scans: Scans, index: Sequence[int]) -> Scans:
         tuple(scans.subjects[i] for i in index),
         scans.target[np.asarray(index, int)],
         _View([(scans.volumes, i) for i in index]),
+        {name: values[np.asarray(index, int)] for name, values in scans.columns.items()},
     )
 
 
 def concatenate(parts: Sequence[Scans]) -> Scans:
-    """All scans of several sets, one set after the other."""
+    """All scans of several sets, one set after the other; a column that a set does not have is unknown there."""
+    names = list(dict.fromkeys(name for p in parts for name in p.columns))
+    unknown = [np.full(len(p), np.nan, np.float32) for p in parts]
     return Scans(
         tuple(i for p in parts for i in p.ids),
         tuple(s for p in parts for s in p.subjects),
         np.concatenate([p.target for p in parts]).astype(np.float32),
         _View([(p.volumes, i) for p in parts for i in range(len(p))]),
+        {name: np.concatenate([p.columns.get(name, u) for p, u in zip(parts, unknown)]) for name in names},
     )
 
 
-def shape_of(parts: Sequence[Scans]) -> tuple[int, int, int]:
-    """The common shape of all volumes.
+def shape_of(parts: Sequence[Scans]) -> tuple[int, int, int, int]:
+    """The common shape of all volumes: three axes and the modalities.
 
     Raises:
       ValueError: when a set is empty or shapes differ.
@@ -85,13 +94,14 @@ def shape_of(parts: Sequence[Scans]) -> tuple[int, int, int]:
     shapes = {tuple(p.volumes[0].shape) for p in parts}
     if len(shapes) > 1:
         raise ValueError(f"Expected volumes of one shape, got {sorted(shapes)}.")
-    d, h, w = shapes.pop()
-    return d, h, w
+    d, h, w, c = shapes.pop()
+    return d, h, w, c
 
 
 def data_fingerprint(scans: Scans) -> str:
-    """Changes when a scan is added, removed or relabelled. Ids do not leave: this is a digest."""
+    """Changes when a scan is added or removed, or a label or another column changes. Ids do not leave: this is a digest."""
     digest = hashlib.sha256()
-    for line in sorted(f"{i}\t{t:.6g}" for i, t in zip(scans.ids, scans.target)):
+    known = [scans.target, *(scans.columns[name] for name in sorted(scans.columns))]
+    for line in sorted("\t".join([i, *(f"{v:.6g}" for v in values)]) for i, *values in zip(scans.ids, *known)):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()[:16]

@@ -9,8 +9,9 @@ from typing import Any
 import grain
 import numpy as np
 
-from fedbrain.data.augment import Augment, apply
+from fedbrain.data.augment import apply, present
 from fedbrain.data.dataset import Scans
+from fedbrain.data.inputs import Inputs, design
 
 HostBatch = dict[str, np.ndarray]
 
@@ -18,8 +19,8 @@ HostBatch = dict[str, np.ndarray]
 class _Source:
     """What grain reads from: one scan at a time."""
 
-    def __init__(self, scans: Scans):
-        self.scans = scans
+    def __init__(self, scans: Scans, inputs: Inputs):
+        self.scans, self.covariates = scans, design(scans, inputs.covariates)
 
     def __len__(self) -> int:
         return len(self.scans)
@@ -29,6 +30,7 @@ class _Source:
             "image": np.asarray(self.scans.volumes[index], np.float32),
             "target": np.float32(self.scans.target[index]),
             "mask": np.float32(1),
+            "covariates": self.covariates[index],
         }
 
 
@@ -43,66 +45,74 @@ def _read_options() -> grain.ReadOptions:
     return grain.ReadOptions(num_threads=workers, prefetch_buffer_size=4 * workers)
 
 
-def _collate(scans: list[HostBatch], size: int) -> HostBatch:
+def _collate(scans: list[HostBatch], size: int, inputs: Inputs) -> HostBatch:
     batch = {name: np.stack([s[name] for s in scans]) for name in scans[0]}
+    if inputs.modalities > 1 and "image" in batch:
+        there = np.stack([present(image) for image in batch["image"]])
+        batch["covariates"] = np.concatenate([batch["covariates"], there], axis=1)
+    if not inputs.width:
+        del batch["covariates"]
     short = size - len(scans)
     if short:
         batch = {n: np.concatenate([x, np.zeros((short, *x.shape[1:]), x.dtype)]) for n, x in batch.items()}
-    if "image" in batch:
-        batch["image"] = batch["image"][..., None]
     return batch
 
 
-def _batches(dataset: grain.MapDataset, size: int) -> Iterator[HostBatch]:
+def _batches(dataset: grain.MapDataset, size: int, inputs: Inputs) -> Iterator[HostBatch]:
     batched = dataset.to_iter_dataset(_read_options()).batch(
-        size, drop_remainder=False, batch_fn=lambda scans: _collate(list(scans), size)
+        size, drop_remainder=False, batch_fn=lambda scans: _collate(list(scans), size, inputs)
     )
     return iter(batched)
 
 
-def train_batches(scans: Scans, *, batch_size: int, epochs: int, seed: int, augment: Augment) -> Iterator[HostBatch]:
+def train_batches(scans: Scans, *, batch_size: int, epochs: int, seed: int, inputs: Inputs) -> Iterator[HostBatch]:
     """Every scan `epochs` times, each time in a new order and newly augmented.
 
     Yields:
-      image [b d h w 1], target [b], mask [b]; the last batch is filled up with masked zeros.
+      image [b d h w c], target [b], mask [b], and covariates [b k] where there are some; the last batch is filled up with
+      masked zeros.
     """
 
     def change(scan: HostBatch, rng: np.random.Generator) -> HostBatch:
-        image = scan["image"]
+        image, augment = scan["image"], inputs.augment
         return {**scan, "image": apply(image, augment.draw(image.shape, rng), turns=augment.turns)}
 
-    dataset = grain.MapDataset.source(_Source(scans)).seed(seed).shuffle().repeat(epochs).random_map(change)
-    return _batches(dataset, batch_size)
+    source = grain.MapDataset.source(_Source(scans, inputs))
+    return _batches(source.seed(seed).shuffle().repeat(epochs).random_map(change), batch_size, inputs)
 
 
 def train_references(
-    scans: Scans, shape: tuple[int, ...], *, batch_size: int, epochs: int, seed: int, augment: Augment
+    scans: Scans, shape: tuple[int, ...], *, batch_size: int, epochs: int, seed: int, inputs: Inputs
 ) -> list[HostBatch]:
     """The batches of `train_batches`, as places among the scans and changes to make: for volumes on the device.
 
     Returns:
-      index [b], target [b], mask [b] and the fields of `Change` [b ...], for every batch.
+      index [b], target [b], mask [b], covariates [b k] but for the presence of modalities, and the fields of `Change`
+      [b ...], for every batch.
     """
+    covariates = design(scans, inputs.covariates)
 
     def refer(index: int, rng: np.random.Generator) -> HostBatch:
         known = {"index": np.asarray(index, np.int32), "target": np.asarray(scans.target[index], np.float32)}
-        return {**known, "mask": np.ones((), np.float32), **augment.draw(shape, rng)._asdict()}
+        known |= {"mask": np.ones((), np.float32), "covariates": covariates[index]}
+        return {**known, **inputs.augment.draw(shape, rng)._asdict()}
 
     everyone: Any = grain.MapDataset.range(len(scans)).seed(seed).shuffle().repeat(epochs).random_map(refer)
     drawn = [everyone[i] for i in range(len(everyone))]
-    return [_collate(drawn[i : i + batch_size], batch_size) for i in range(0, len(drawn), batch_size)]
+    return [_collate(drawn[i : i + batch_size], batch_size, inputs) for i in range(0, len(drawn), batch_size)]
 
 
-def eval_batches(scans: Scans, *, batch_size: int) -> Iterator[HostBatch]:
+def eval_batches(scans: Scans, *, batch_size: int, inputs: Inputs) -> Iterator[HostBatch]:
     """Every scan once, in order, unchanged; shapes as `train_batches`. Unknown targets become 0."""
     known = replace(scans, target=np.nan_to_num(scans.target))
-    return _batches(grain.MapDataset.source(_Source(known)), batch_size)
+    return _batches(grain.MapDataset.source(_Source(known, inputs)), batch_size, inputs)
 
 
-def example_batch(shape: tuple[int, int, int], batch_size: int) -> HostBatch:
+def example_batch(shape: tuple[int, ...], batch_size: int, inputs: Inputs) -> HostBatch:
     """A batch of zeros of the right shapes."""
-    return {
-        "image": np.zeros((batch_size, *shape, 1), np.float32),
+    batch = {
+        "image": np.zeros((batch_size, *shape), np.float32),
         "target": np.zeros(batch_size, np.float32),
         "mask": np.zeros(batch_size, np.float32),
     }
+    return batch | ({"covariates": np.zeros((batch_size, inputs.width), np.float32)} if inputs.width else {})

@@ -60,7 +60,9 @@ def pick(
     return picked
 
 
-def split_scans(scans: Scans, fractions: Fractions, *, seed: int, repeat: int = 0, inner: int = 0) -> Split:
+def split_scans(
+    scans: Scans, fractions: Fractions, *, seed: int, repeat: int = 0, inner: int = 0, stratify: str = ""
+) -> Split:
     """Cuts a site's scans.
 
     Args:
@@ -69,6 +71,7 @@ def split_scans(scans: Scans, fractions: Fractions, *, seed: int, repeat: int = 
       seed: of the whole experiment's splits.
       repeat: chooses the test subjects; consecutive repeats rotate through a cross-validation.
       inner: chooses the validation subjects among the others. Test subjects do not depend on it.
+      stratify: a column to stratify by, the target when empty. Two targets of the same people then give the same split.
 
     Raises:
       ValueError: for shares that leave nobody to train on, or a site too small for three parts.
@@ -76,8 +79,11 @@ def split_scans(scans: Scans, fractions: Fractions, *, seed: int, repeat: int = 
     if not (fractions.valid >= 0 and fractions.test >= 0 and fractions.valid + fractions.test < 1):
         raise ValueError(f"Expected valid + test < 1, each >= 0, got {fractions}.")
     subjects = sorted(set(scans.subjects))
+    values = scans.columns.get(stratify) if stratify else scans.target
+    if values is None or not np.isfinite(values).all():
+        raise ValueError(f"config.splits.stratify: expected a column {stratify!r} with a value for every scan, got n/a.")
     per_subject: dict[str, list[float]] = {}
-    for subject, value in zip(scans.subjects, scans.target):
+    for subject, value in zip(scans.subjects, values):
         per_subject.setdefault(subject, []).append(float(value))
     target = np.asarray([np.mean(per_subject[s]) for s in subjects])
     turns = max(1, round(1 / fractions.test)) if fractions.test else 1

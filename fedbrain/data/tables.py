@@ -59,6 +59,15 @@ def parse_number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def parse_sex(text: str) -> float | None:
+    """1 for male, 0 for female, None for anything else.
+
+    >>> parse_sex("M"), parse_sex("female"), parse_sex("n/a")
+    (1.0, 0.0, None)
+    """
+    return {"m": 1.0, "male": 1.0, "f": 0.0, "female": 0.0}.get(text.strip().lower())
+
+
 def write_table(path: Path, columns: list[str], rows: Iterable[Iterable[object]]) -> None:
     """Writes a TSV file."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,5 +2,8 @@
 
 from fedbrain.models.densenet import densenet121
 from fedbrain.models.sfcn import adapted_sfcn, sfcn
+from fedbrain.models.wrappers import Frozen, WithCovariates
+
+__all__ = ["MODELS", "Frozen", "WithCovariates"]
 
 MODELS = {"densenet121": densenet121, "sfcn": sfcn, "adapted_sfcn": adapted_sfcn}

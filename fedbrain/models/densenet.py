@@ -26,6 +26,12 @@ class DenseNet(nn.Module):
     dtype: jnp.dtype = jnp.dtype("float32")
     remat: bool = False
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of layers, or of their beginnings, in the order of computation."""
+        between = [name for b in range(1, len(self.blocks) + 1) for name in (f"block{b}", f"transition{b}")]
+        return ("conv0", "norm0", *between[:-1], "norm5", "head")
+
     @nn.compact
     def __call__(self, image: Volume, *, train: bool, mask: Float[Array, " b"] | None = None) -> Inexact[Array, "b outputs"]:
         require_size(image, 29, "densenet")

@@ -22,6 +22,11 @@ class SFCN(nn.Module):
     dropout: float = 0.5
     dtype: jnp.dtype = jnp.dtype("float32")
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of layers in the order of computation."""
+        return (*(f"{kind}{i + 1}" for i in range(len(self.channels)) for kind in ("conv", "norm")), "head")
+
     @nn.compact
     def __call__(self, image: Volume, *, train: bool, mask: Float[Array, " b"] | None = None) -> Inexact[Array, "b outputs"]:
         *body, last = self.channels

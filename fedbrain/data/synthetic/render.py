@@ -1,5 +1,6 @@
-"""From a person and a scanner to a brain-extracted T1-weighted volume."""
+"""From a person and a scanner to a brain-extracted volume, T1-weighted or FLAIR."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,30 +15,53 @@ FIELD_MM = (192.0, 216.0, 192.0)  # right-left, front-back, up-down
 Grid = Float[np.ndarray, "x y z"]
 
 
+class Grey(NamedTuple):
+    """Mean grey values of tissues."""
+
+    csf: float | np.float32
+    gm: float | np.float32
+    wm: float | np.float32
+    lesion: float | np.float32
+
+
 class Scanned(NamedTuple):
-    """A synthetic scan in RAS order."""
+    """A synthetic scan in RAS order, brain-extracted."""
 
     data: Grid  # float32, 0 outside the brain
     voxel_size_mm: tuple[float, float, float]
     lesions: Grid | None  # fraction of each voxel, on the atlas grid
 
 
-def render(person: Person, scanner: Scanner) -> Scanned:
-    """Scans a person. Deterministic in `person.seed`."""
+def _t1w(scanner: Scanner, age_years: float) -> Grey:
+    # White matter darkens with age, so that the contrast to grey matter falls by a sixth from 20 to 80 years.
+    wm = scanner.wm - (scanner.wm - scanner.gm) * 0.17 * (age_years - 20) / 60
+    return Grey(scanner.csf, scanner.gm, wm, 0.8 * scanner.gm)
+
+
+def _flair(scanner: Scanner, age_years: float) -> Grey:
+    del age_years  # the contrast between grey and white matter is small anyway
+    return Grey(0.1 * scanner.wm, 0.8 * scanner.wm, 0.65 * scanner.wm, 1.3 * scanner.wm)
+
+
+MODALITIES: dict[str, Callable[[Scanner, float], Grey]] = {"T1w": _t1w, "FLAIR": _flair}
+
+
+def render(person: Person, scanner: Scanner, modality: str = "T1w") -> Scanned:
+    """Scans a person. Deterministic in `person.seed`; all modalities show the same head in the same place."""
     rng = np.random.default_rng(person.seed)
     tissues = grow_old(person.gm, person.ventricles)
-    # White matter darkens with age, so that the contrast to grey matter falls by a sixth from 20 to 80 years.
-    wm = scanner.wm - (scanner.wm - scanner.gm) * 0.17 * (person.age_years - 20) / 60
-    image = tissues.csf * np.float32(scanner.csf) + tissues.gm * np.float32(scanner.gm) + tissues.wm * np.float32(wm)
+    grey = Grey(*(np.float32(x) for x in MODALITIES[modality](scanner, person.age_years)))
+    image = tissues.csf * grey.csf + tissues.gm * grey.gm + tissues.wm * grey.wm
     lesions = _lesions(person, tissues, rng) if person.lesion_ml else None
     if lesions is not None:
-        image += lesions * (np.float32(0.8 * scanner.gm) - image)
+        image += lesions * (grey.lesion - image)
 
     shape = tuple(round(f / v) for f, v in zip(FIELD_MM, scanner.voxel_size_mm))
     coordinates = _pose(person, rng, shape, scanner.voxel_size_mm)
     blur = scanner.blur_mm / VOXEL_MM
     image = ndimage.map_coordinates(ndimage.gaussian_filter(image, blur), coordinates, order=1, output=np.float32)
     brain = ndimage.map_coordinates(atlas().brain, coordinates, order=1, output=np.float32) > 0.5
+    rng = rng if modality == "T1w" else np.random.default_rng([person.seed, 1])
     image *= _shading(rng, shape, scanner.bias)
     noise = np.float32(scanner.wm / scanner.snr)
     real = image + noise * rng.standard_normal(shape, np.float32)

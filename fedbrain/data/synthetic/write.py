@@ -30,11 +30,13 @@ def save_nifti(path: Path, data: np.ndarray, scanner: Scanner) -> None:
 
 
 def write_hospital(root: Path, hospital: str, people: list[Person]) -> None:
-    """One BIDS tree: scans, participants.tsv, and phenotype/sdmt.tsv for people with multiple sclerosis."""
+    """One BIDS tree: T1w, participants.tsv; FLAIR and phenotype/sdmt.tsv too for people with multiple sclerosis."""
     scanner = HOSPITALS[hospital].scanner
 
     def write(person: Person) -> None:
-        save_nifti(root / person.id / "anat" / f"{person.id}_T1w.nii.gz", render(person, scanner).data, scanner)
+        for modality in ("T1w", "FLAIR") if person.ms else ("T1w",):
+            image = render(person, scanner, modality).data
+            save_nifti(root / person.id / "anat" / f"{person.id}_{modality}.nii.gz", image, scanner)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(tqdm(pool.map(write, people), f"{hospital}: write", len(people), unit="scan"))

@@ -1,0 +1,26 @@
+"""Transfer from brain age to SDMT on three synthetic hospitals, in minutes.
+
+Command: python -m fedbrain.main --config=configs/transfer_quickstart.py
+    after: python -m fedbrain.main --config=configs/quickstart.py
+
+Shallow: --config.trainable="only_head()" --workdir=runs/shallow; from scratch: --config.initial="random()"
+--workdir=runs/scratch; with FLAIR, which one hospital does not acquire: --config.modalities="('T1w', 'FLAIR')" and
+--config.initial="random()", since the first layer then has another shape.
+"""
+
+from configs import quickstart
+
+
+def get_config():
+    """The network of the quickstart; patients of the same hospitals, who are other people."""
+    config = quickstart.get_config()
+    config.unit = "points"
+    config.sites = {
+        "amber": "synthetic('amber', subjects=60, ms=True, label='sdmt')",
+        "birch": "synthetic('birch', subjects=120, ms=True, label='sdmt')",
+        "cedar": "synthetic('cedar', subjects=240, ms=True, label='sdmt', flair=False)",
+    }
+    config.initial = "run('runs/quickstart', split='repeat0-split0', head=False)"
+    config.loss = "l1(centre=45.0, scale=12.0)"
+    config.describe = ("histogram('target', 0, 100, 10)", "histogram('age', 10, 100, 9)", "histogram('lesion_ml', 0, 60, 6)")
+    return config

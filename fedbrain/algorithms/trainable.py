@@ -1,0 +1,43 @@
+"""Grades of freezing: which layers train. What does not is neither trained nor sent, and its batch norm stands still.
+
+A network names its stages in the order of computation, `("conv0", "norm0", "block1", ..., "head")`; a grade is a predicate
+over leaves, like an exchange. Frozen layers keep the values that the experiment starts from.
+"""
+
+from collections.abc import Sequence
+
+from fedbrain.algorithms.exchange import Exchange, is_head
+
+
+def stage_of(path: str, stages: Sequence[str]) -> str | None:
+    """The stage that a leaf belongs to: `block1` for `block1_layer2_conv1/kernel`; None for none of them."""
+    layer = path.split("/", 1)[0]
+    return next((s for s in stages if layer == s or layer.startswith(f"{s}_")), None)
+
+
+def everything(stages: Sequence[str]) -> Exchange:
+    """All layers train: deep transfer, or training from scratch."""
+    del stages
+    return lambda collection, path: True
+
+
+def only_head(stages: Sequence[str]) -> Exchange:
+    """The last layer trains: shallow transfer."""
+    del stages
+    return lambda collection, path: is_head(path)
+
+
+def after(stage: str, stages: Sequence[str]) -> Exchange:
+    """Layers after a stage train.
+
+    Args:
+      stage: the last one that is frozen: `transition3`, `conv4`.
+      stages: of the network; set by the program.
+    """
+    if stage not in stages[:-1]:
+        raise ValueError(f"Expected a stage of the network before its head, {', '.join(stages[:-1])}, got {stage!r}.")
+    frozen = set(stages[: stages.index(stage) + 1])
+    return lambda collection, path: stage_of(path, stages) not in frozen
+
+
+TRAINABLE = {"everything": everything, "only_head": only_head, "after": after}
