@@ -131,7 +131,7 @@ def test_ixi_hammersmith_is_read_whole(shared, tmp_path):
     assert (report.found, report.kept, len(scans)) == (142, 141, 141)
     assert "sub-IXI637" in report.left_out["no label"][0]
     assert abs(float(scans.target.mean()) - 47.4) < 1.5
-    assert all(np.isfinite(v).all() and v.shape == (22, 24, 22) for v in scans.volumes)
+    assert all(np.isfinite(v).all() and v.shape == (22, 24, 22, 1) for v in scans.volumes)
     mean = np.mean([np.asarray(v) for v in scans.volumes], axis=0)
     similar = [np.corrcoef(np.asarray(v).ravel(), mean.ravel())[0, 1] for v in scans.volumes]
     assert min(similar) > 0.7  # every head fills the same place
@@ -151,5 +151,5 @@ def test_brain_only_arrays(shared, tmp_path):
     inside = volume[volume != 0]
     assert abs(inside.mean()) < 0.05
     assert 0.9 < inside.std() < 1.05
-    with pytest.raises(ValueError, match="expected an array 'iq'"):
+    with pytest.raises(ValueError, match="expected an array or a column 'iq'"):
         arrays(str(Path(shared) / "ixi-hh-64.npz"), label="iq")("hh", Wanted(conform_recipe(6.0, (4, 4, 4)), tmp_path))
