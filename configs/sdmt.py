@@ -10,9 +10,10 @@ from scratch: --config.initial="random()"; a PyTorch model: --config.initial="fi
 
 Published (Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088): MAE 9.19 deep, 11.05 shallow, on 96, 756 and
 2,424 images. Not run by us: these cohorts are not public. Several scans of a person are used, and stay in one part of the
-split. For targets
-relative to a country's norm add to config.norms "regression_norm('prague', 8.34, 67.18, powers={'age': (0, 0, -2.0145e-4,
-2.3585e-6)}, at_least={'education_years': (16, 3.865)})", and `columns` of `bids` that name age and education.
+split.
+
+For targets relative to a country's norm add to config.norms "regression_norm('prague', 8.34, 67.18, powers={'age': (0, 0,
+-2.0145e-4, 2.3585e-6)}, at_least={'education_years': (16, 3.865)})", and `columns` of `bids` that name age and education.
 """
 
 from configs import base

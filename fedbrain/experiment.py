@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from fedbrain.build import Experiment
 from fedbrain.data.dataset import Scans, data_fingerprint, shape_of
@@ -22,12 +23,14 @@ from fedbrain.data.splits import Split, split_scans
 from fedbrain.federation import Machine, Trained, random_variables, train
 from fedbrain.footprint import Footprint, footprint
 from fedbrain.initial import INITIALS
+from fedbrain.io.run import write_json
 from fedbrain.placement import choose_driver, choose_residence, measure
 from fedbrain.report.results import Judged
 from fedbrain.report.statistics import Predictions, concatenate
 from fedbrain.residence import RESIDENCES
 from fedbrain.round import DRIVERS
 from fedbrain.spec import choose
+from fedbrain.types import Variables
 
 
 class Run(NamedTuple):
@@ -108,6 +111,7 @@ def run_regime(
     regime: str,
     experiment: Experiment,
     machine: Machine,
+    initial: Variables,
     splits: Mapping[str, Split],
     *,
     workdir: Path,
@@ -116,8 +120,6 @@ def run_regime(
 ) -> list[Run]:
     """Trains the federations of a regime on one split, and judges them on validation and test scans."""
     runs = []
-    fresh = random_variables(experiment, shape_of([split.train for split in splits.values()]))
-    initial, _ = choose("initial", experiment.initial, INITIALS)(fresh, repeat, inner)
     for federation in experiment.regimes[regime](splits):
         folder = run_folder(workdir, federation.name, repeat, inner)
         seed = pipeline_seed(experiment.seed, repeat, inner)
@@ -147,8 +149,13 @@ def run_repeat(
             name: experiment.target(split_scans(scans, experiment.fractions, repeat=repeat, inner=inner, **how))
             for name, scans in clients.items()
         }
+        fresh = random_variables(experiment, shape_of([split.train for split in splits.values()]))
+        initial, told = choose("initial", experiment.initial, INITIALS)(fresh, repeat, inner)
+        if told is not None:
+            tqdm.write(f"Starts from {told}")
+            write_json(workdir / "initial" / f"repeat{repeat}-split{inner}.json", told._asdict())
         for regime in experiment.regimes:
-            runs += run_regime(regime, experiment, machine, splits, workdir=workdir, repeat=repeat, inner=inner)
+            runs += run_regime(regime, experiment, machine, initial, splits, workdir=workdir, repeat=repeat, inner=inner)
     return runs
 
 
