@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     experiment = build.read(config)
     clients, _ = load_clients(experiment)
     target, floor, median, ids = [], [], [], []
-    for repeat in range(experiment.repeats):
+    for repeat in experiment.repeats:
         splits = [split_scans(s, experiment.fractions, seed=experiment.split_seed, repeat=repeat) for s in clients.values()]
         train, valid, test = (concatenate([getattr(s, part) for s in splits]) for part in ("train", "valid", "test"))
         x, v, t = features(train), features(valid), features(test)

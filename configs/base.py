@@ -21,9 +21,11 @@ def get_config() -> Any:
     config.prepare = "conform(voxel_size_mm=3.0, shape=(64, 72, 64), mask='foreground')"
     config.cache = "~/.cache/fedbrain/volumes"  # prepared volumes
     config.partition = "by_site()"
-    config.splits = ConfigDict({"valid": 0.2, "test": 0.2, "seed": 0, "repeats": 1, "inner": 1, "stratify": ""})
+    config.splits = ConfigDict({"valid": 0.2, "test": 0.2, "seed": 0, "first": 0, "repeats": 1, "inner": 1, "stratify": ""})
     config.augment = "augment(flip=True, shift=2)"
     config.regimes = ("federated", "centralised", "local")
+    config.views = "plain()"  # or averaged(flip=True, shift=1): views of a scan over which its prediction is averaged
+    config.baselines = ()  # "linear('age', 'sex')", "linear('age', model='WORKDIR')": beside the median predictor
 
     # Model and training.
     config.model = "densenet121(norm='batch')"

@@ -9,7 +9,7 @@ from fedbrain.algorithms import EXCHANGES, VARIANTS, federated
 from fedbrain.algorithms.exchange import Exchange, everything, without_statistics
 from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.attacks import ATTACKS
-from fedbrain.data.augment import AUGMENTS
+from fedbrain.data.augment import AUGMENTS, Change
 from fedbrain.data.conform import RECIPES, Recipe
 from fedbrain.data.describe import HISTOGRAMS
 from fedbrain.data.inputs import SCALINGS, Inputs
@@ -19,6 +19,7 @@ from fedbrain.data.sites import Site
 from fedbrain.data.sources import SITES
 from fedbrain.data.splits import Fractions
 from fedbrain.data.targets import NORMS, TARGETS, Norm, Target
+from fedbrain.data.views import VIEWS
 from fedbrain.losses import LOSSES
 from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
@@ -49,9 +50,11 @@ class Experiment(NamedTuple):
     fractions: Fractions
     split_seed: int
     stratify: str
-    repeats: int
+    repeats: range
     inner_splits: int
     regimes: dict[str, Regime]
+    views: tuple[Change, ...]  # over which predictions are averaged
+    baselines: tuple[str, ...]  # calls, to be made where files may be read
     initial: str  # a call, to be made where files may be read
     task: Task
     algorithm: Algorithm
@@ -150,9 +153,11 @@ def read(config: Any) -> Experiment:
         fractions=fractions,
         split_seed=splits.seed,
         stratify=splits.stratify,
-        repeats=at_least("splits.repeats", splits.repeats, 1),
+        repeats=range(splits.first, splits.first + at_least("splits.repeats", splits.repeats, 1)),
         inner_splits=at_least("splits.inner", splits.inner, 1),
         regimes={name: choose("regimes", name, factories(REGIMES)) for name in config.regimes},
+        views=choose("views", config.views, VIEWS),
+        baselines=tuple(config.baselines),
         initial=config.initial,
         task=task,
         algorithm=algorithm,

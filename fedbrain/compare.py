@@ -4,23 +4,16 @@ Methods x attacks x seeds; prints mean, interval, range and rank of each. The sa
 """
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
-from ml_collections import config_flags
 from tqdm import tqdm
 
 from fedbrain import startup, study
 from fedbrain.data.problems import Problem
 from fedbrain.io.run import claim, write_json
 from fedbrain.report import comparison
-
-CONFIG = config_flags.DEFINE_config_file("config", None, "The study.", lock_config=True)
-WORKDIR = flags.DEFINE_string("workdir", None, "Where results go; by default runs/<name of the configuration>.")
-
 
 Found = dict[tuple[str, str], study.Scores]
 
@@ -88,14 +81,7 @@ def run(config: Any, workdir: Path) -> None:
     print(f"Results and figure: {workdir}")
 
 
-def main(argv: list[str]) -> None:
-    """Reads the flags, and says what went wrong in one sentence."""
-    startup.configure()
-    name = Path(flags.FLAGS["config"].config_filename).stem  # pyright: ignore[reportAttributeAccessIssue]
-    story = partial(run, CONFIG.value, Path(WORKDIR.value or f"runs/{name}"))
-    startup.in_one_sentence(argv, story, interrupted="The same command goes on with the cells that are left.")
-
-
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
-    app.run(main)
+    startup.run_config(
+        run, what="study", interrupted="The same command goes on with the cells that are left.", prepare=startup.configure
+    )

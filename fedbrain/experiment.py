@@ -5,32 +5,35 @@ predictions are averaged with weights 1 / validation loss. Each inner split is a
 ever selected on, or averaged with one that was trained on, its own validation subjects.
 """
 
+import json
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from tqdm import tqdm
 
+from fedbrain.baselines import BASELINES
 from fedbrain.build import Experiment
 from fedbrain.data.dataset import Scans, data_fingerprint, shape_of
-from fedbrain.data.pipeline import eval_batches, example_batch, pipeline_seed
+from fedbrain.data.pipeline import example_batch, pipeline_seed
 from fedbrain.data.report import Report
 from fedbrain.data.sites import Wanted
 from fedbrain.data.splits import Split, split_scans
 from fedbrain.federation import Machine, Trained, random_variables, train
 from fedbrain.footprint import Footprint, footprint
 from fedbrain.initial import INITIALS
+from fedbrain.io.checkpoint import tree_digest
 from fedbrain.io.run import write_json
+from fedbrain.io.variables_file import Loaded
 from fedbrain.placement import choose_driver, choose_residence, measure
-from fedbrain.report.results import Judged
-from fedbrain.report.statistics import Predictions, concatenate
 from fedbrain.residence import RESIDENCES
 from fedbrain.round import DRIVERS
 from fedbrain.spec import choose
 from fedbrain.types import Variables
+from fedbrain.verdicts import Verdict, ask, crossed_questions, own_questions
 
 
 class Run(NamedTuple):
@@ -39,8 +42,16 @@ class Run(NamedTuple):
     folder: Path
     regime: str
     trained: Trained
-    judged: dict[str, dict[str, Predictions]]  # site -> part -> predictions
-    ids: dict[str, dict[str, tuple[str, ...]]]  # the same, scan ids
+    own: Verdict  # everybody's model on everybody's own scans
+    crossed: list[Verdict]  # a member's model on the test scans of all sites, where members' models differ
+
+
+class Repeat(NamedTuple):
+    """Everything about one choice of test subjects."""
+
+    runs: list[Run]
+    baselines: list[Verdict]
+    ids: dict[tuple[str, str, str], tuple[str, ...]]  # (site, split, part) -> scans
 
 
 def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]]:
@@ -97,16 +108,6 @@ def run_folder(workdir: Path, federation: str, repeat: int, inner: int) -> Path:
     return workdir / "runs" / federation / f"repeat{repeat}-split{inner}"
 
 
-def predict(
-    experiment: Experiment, machine: Machine, trained: Trained, member: str, site: str, scans: Scans, floor: float
-) -> Predictions:
-    """Applies a member's model to a site's scans. Two sites may both have a `sub-01`, so people are told apart by site."""
-    batches = eval_batches(scans, batch_size=experiment.batch_size, inputs=experiment.inputs)
-    values, _ = machine.evaluate(trained.variables[member], batches)
-    people = [f"{site}/{subject}" for subject in scans.subjects]
-    return Predictions(people, scans.target, values, np.full(len(scans), floor, np.float32))
-
-
 def run_regime(
     regime: str,
     experiment: Experiment,
@@ -123,67 +124,58 @@ def run_regime(
     for federation in experiment.regimes[regime](splits):
         folder = run_folder(workdir, federation.name, repeat, inner)
         seed = pipeline_seed(experiment.seed, repeat, inner)
-        title = federation.name + (f" {repeat + 1}/{experiment.repeats}" if experiment.repeats > 1 else "")
+        title = federation.name + (f" repeat {repeat}" if len(experiment.repeats) > 1 else "")
         title += f" split {inner + 1}/{experiment.inner_splits}" if experiment.inner_splits > 1 else ""
         trained = train(federation, experiment, machine, initial, folder=folder, seed=seed, title=title)
-        judged, ids = {}, {}
-        for site, member in federation.judged.items():
-            floor = float(np.median(federation.members[member].train.target))
-            parts = {"valid": splits[site].valid, "test": splits[site].test}
-            judged[site] = {
-                part: predict(experiment, machine, trained, member, site, scans, floor) for part, scans in parts.items()
-            }
-            ids[site] = {part: scans.ids for part, scans in parts.items()}
-        runs.append(Run(folder, regime, trained, judged, ids))
+        answer = partial(ask, federation=federation, trained=trained, evaluate=machine.evaluate, experiment=experiment)
+        weight = 1 / max(float(trained.selection.best_loss), 1e-9)
+        own = Verdict(regime, folder.name, weight, answer(own_questions(federation, splits)))
+        crossed = [
+            Verdict(model, folder.name, weight, answer(questions))
+            for model, questions in crossed_questions(federation, trained, splits).items()
+        ]
+        runs.append(Run(folder, regime, trained, own, crossed))
     return runs
+
+
+def record_start(path: Path, told: Loaded, digest: str) -> None:
+    """Keeps what training started from.
+
+    Raises:
+      ValueError: when this run, now resumed, had started from other numbers.
+    """
+    before = json.loads(path.read_text()).get("sha256") if path.is_file() else None
+    if before not in (None, digest):
+        raise ValueError(
+            f"{path.parent.parent}: started from {told.path}, which has been trained anew since. "
+            "Choose another --workdir, or delete this one."
+        )
+    write_json(path, {**told._asdict(), "sha256": digest})
 
 
 def run_repeat(
     experiment: Experiment, machine: Machine, clients: Mapping[str, Scans], *, workdir: Path, repeat: int
-) -> list[Run]:
+) -> Repeat:
     """All regimes and inner splits of one choice of test subjects."""
-    runs = []
+    done = Repeat([], [], {})
     how = {"seed": experiment.split_seed, "stratify": experiment.stratify}
+    baselines = [choose("baselines", spec, BASELINES) for spec in experiment.baselines]
     for inner in range(experiment.inner_splits):
         splits = {
             name: experiment.target(split_scans(scans, experiment.fractions, repeat=repeat, inner=inner, **how))
             for name, scans in clients.items()
         }
+        name = f"repeat{repeat}-split{inner}"
+        for site, split in splits.items():
+            done.ids.update({(site, name, "valid"): split.valid.ids, (site, name, "test"): split.test.ids})
+        done.baselines.extend(Verdict(title, name, 1.0, baseline(splits, repeat, inner)) for title, baseline in baselines)
         fresh = random_variables(experiment, shape_of([split.train for split in splits.values()]))
         initial, told = choose("initial", experiment.initial, INITIALS)(fresh, repeat, inner)
         if told is not None:
             tqdm.write(f"Starts from {told}")
-            write_json(workdir / "initial" / f"repeat{repeat}-split{inner}.json", told._asdict())
+            record_start(workdir / "initial" / f"{name}.json", told, tree_digest(initial))
         for regime in experiment.regimes:
-            runs += run_regime(regime, experiment, machine, initial, splits, workdir=workdir, repeat=repeat, inner=inner)
-    return runs
-
-
-def combine_splits(runs: list[Run]) -> Judged:
-    """One set of predictions per regime and site: the mean over inner splits, weighted by 1 / validation loss.
-
-    Validation scans differ between inner splits, so theirs are put together instead, each from the model that did not
-    train on it.
-    """
-    grouped: dict[str, dict[str, list[Run]]] = {}
-    for run in runs:
-        for site in run.judged:
-            grouped.setdefault(run.regime, {}).setdefault(site, []).append(run)
-    return {
-        regime: {
-            site: {"valid": _together(site, members), "test": _weighted(site, members)} for site, members in sites.items()
-        }
-        for regime, sites in grouped.items()
-    }
-
-
-def _weighted(site: str, runs: list[Run]) -> Predictions:
-    weights = np.asarray([1 / max(float(r.trained.selection.best_loss), 1e-9) for r in runs])
-    tests = [r.judged[site]["test"] for r in runs]
-    mean = np.average([t.prediction for t in tests], axis=0, weights=weights).astype(np.float32)
-    return tests[0]._replace(prediction=mean, floor=np.mean([t.floor for t in tests], axis=0, dtype=np.float32))
-
-
-def _together(site: str, runs: list[Run]) -> Predictions:
-    parts = [r.judged[site]["valid"] for r in runs]
-    return concatenate(parts)
+            done.runs.extend(
+                run_regime(regime, experiment, machine, initial, splits, workdir=workdir, repeat=repeat, inner=inner)
+            )
+    return done

@@ -13,11 +13,11 @@ from absl import app, flags
 
 from fedbrain import build, startup
 from fedbrain.data.dataset import Scans
-from fedbrain.data.pipeline import eval_batches
 from fedbrain.data.report import Report
 from fedbrain.data.sites import Wanted, labelled_scans, prepare_site
 from fedbrain.data.tables import write_table
 from fedbrain.evaluate import make_evaluate
+from fedbrain.prediction import predict_scans
 from fedbrain.report.statistics import Predictions, accuracy
 from fedbrain.report.table import render_accuracy
 from fedbrain.trained import load_models, read_identity
@@ -60,8 +60,7 @@ def run() -> None:
         raise ValueError(f"{BIDS.value}: expected prepared volumes {shape} as in training, got {scans.volumes[0].shape}.")
     evaluate = make_evaluate(experiment.task)
     models = load_models(workdir, federation=FEDERATION.value, client=CLIENT.value)
-    how = {"batch_size": experiment.batch_size, "inputs": experiment.inputs}
-    each = [evaluate(v, eval_batches(scans, **how))[0] for _, v in models]
+    each = [predict_scans(evaluate, v, scans, experiment) for _, v in models]
     kind = "SYNTHETIC data: " if report.synthetic else ""
     mean = np.average(each, axis=0, weights=[weight for weight, _ in models])
     rows = [(i, f"{y:.3f}", "n/a" if np.isnan(t) else f"{t:.3f}") for i, y, t in zip(scans.ids, mean, scans.target)]

@@ -4,10 +4,16 @@ import importlib.metadata
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
+from absl import app, flags
+from ml_collections import config_flags
+
+from fedbrain.io import interrupt
 
 # Without it single 2-D convolutions run on one core (measured with this jaxlib; an unknown flag would abort the process).
 CPU_FLAGS = {"0.10.2": "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution"}
@@ -48,6 +54,13 @@ def configure() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def configure_training() -> None:
+    """`configure`, and Ctrl-C ends a run between two batches, so that its checkpoints are whole."""
+    configure()
+    interrupt.install()
+    warnings.filterwarnings("ignore", module="orbax|flax")
+
+
 def in_one_sentence(argv: list[str], run: Callable[[], None], *, interrupted: str) -> None:
     """Runs an entry point: flags only, and what went wrong in one sentence and an exit code.
 
@@ -65,3 +78,34 @@ def in_one_sentence(argv: list[str], run: Callable[[], None], *, interrupted: st
     except KeyboardInterrupt:
         print(f"\nInterrupted. {interrupted}", file=sys.stderr)
         sys.exit(130)
+
+
+def run_config(
+    story: Callable[[Any, Path], None],
+    *,
+    what: str,
+    interrupted: str,
+    prepare: Callable[[], None] = configure_training,
+) -> None:
+    """An entry point with `--config=FILE.py`, `--config.FIELD=VALUE` and `--workdir=DIR`.
+
+    Args:
+      story: takes the configuration and the folder for its results.
+      what: the configuration describes: experiment, grid, study.
+      interrupted: what Ctrl-C answers.
+      prepare: settings of the process.
+    """
+    config = config_flags.DEFINE_config_file("config", None, f"The {what}.", lock_config=True)
+    default = "Where results go; by default runs/<name of the configuration>."
+    workdir = flags.DEFINE_string("workdir", None, default)
+    for name in ("config", "workdir"):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])  # so that --help tells of them
+    flags.mark_flag_as_required("config")
+
+    def main(argv: list[str]) -> None:
+        prepare()
+        name = Path(flags.FLAGS["config"].config_filename).stem  # pyright: ignore[reportAttributeAccessIssue]
+        folder = Path(workdir.value or f"runs/{name}")
+        in_one_sentence(argv, lambda: story(config.value, folder), interrupted=interrupted)
+
+    app.run(main)

@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from fedbrain.metrics import add, regression_metrics, regression_sums
+from fedbrain.report.correction import age_gap, fit
 from fedbrain.report.results import summarise
-from fedbrain.report.statistics import Predictions, accuracy, age_gap, cluster_means, concatenate, difference, interval
+from fedbrain.report.statistics import Predictions, accuracy, cluster_means, concatenate, difference, interval
 from fedbrain.report.table import render_table
 
 
@@ -52,20 +53,30 @@ def test_bootstrap_draws_subjects_not_scans():
     np.testing.assert_allclose(single, tenfold, atol=1e-9)
 
 
-def test_bias_correction_is_fitted_on_validation_only():
+def _sums(p):
+    return regression_sums(p.target, p.prediction)
+
+
+def test_bias_correction_is_fitted_on_validation_only_from_sums():
     """Predictions shrunk to half: slope of the gap -.5, corrected about 0; the fit never sees the test set."""
     valid, test = _predictions(400, 1, slope=0.5, noise=1.0), _predictions(400, 2, slope=0.5, noise=1.0)
-    gap = age_gap(test, valid)
+    gap = age_gap(test, _sums(valid))
     assert gap["slope"] == pytest.approx(-0.5, abs=0.02)
-    assert gap["corrected_slope"] == pytest.approx(0, abs=0.03)
+    for name in ("corrected_slope", "de_lange_corrected_slope"):
+        assert gap[name] == pytest.approx(0, abs=0.03)
     assert gap["correction_slope"] == pytest.approx(0.5, abs=0.02)
+    assert gap["correction_slope"] == pytest.approx(np.polyfit(valid.target, valid.prediction, 1)[0], rel=1e-5)
+    assert gap["de_lange_corrected_mae"] < gap["corrected_mae"]  # it knows the true age
+    halves = [_predictions(400, 1, slope=0.5, noise=1.0) for _ in range(2)]
+    halves = [h._replace(target=h.target[k::2], prediction=h.prediction[k::2]) for k, h in enumerate(halves)]
+    assert fit(add(*map(_sums, halves))) == pytest.approx(fit(_sums(valid)))  # two sites' sums are one cohort's
     shifted = test._replace(prediction=test.prediction + 100)
-    assert age_gap(shifted, valid)["correction_intercept"] == gap["correction_intercept"]
+    assert age_gap(shifted, _sums(valid))["correction_intercept"] == gap["correction_intercept"]
 
 
 def test_a_flat_fit_is_not_inverted():
     flat = _predictions(30, slope=0.0, noise=0.0)
-    assert np.isnan(age_gap(flat, flat)["corrected_mae"])
+    assert np.isnan(age_gap(flat, _sums(flat))["corrected_mae"])
 
 
 def test_paired_differences():
@@ -82,7 +93,7 @@ def test_results_and_table():
         sites = {n: {"valid": _predictions(40, seed + 9, prefix=n), "test": _predictions(30, seed, prefix=n)} for n in "ab"}
         return {"federated": sites, "local": sites}
 
-    results = summarise([repeat(0), repeat(1)])
+    results = summarise([repeat(0), repeat(1)], [{}], [{}])
     pooled = results["regimes"]["federated"]["pooled"]
     assert (pooled["n"], pooled["subjects"]) == (120, 60)
     assert results["regimes"]["federated"]["over_repeats"]["repeats"] == 2
@@ -98,7 +109,7 @@ def test_results_and_table():
 
 def test_what_is_not_defined_is_not_a_number_in_the_table():
     flat = _predictions(3, slope=0.0, noise=0.0)
-    results = summarise([{"federated": {"a": {"valid": flat, "test": flat}}}])
+    results = summarise([{"federated": {"a": {"valid": flat, "test": flat}}}], [{}], [{}])
     text = render_table(results | {"unit": "years", "synthetic": False})
     assert "n/a" in text
     assert "nan" not in text

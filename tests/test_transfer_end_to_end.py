@@ -56,6 +56,10 @@ def test_shallow_transfer_starts_from_the_first_experiment_and_moves_the_head_al
     assert set(results["data"]["target"]["distances"]) == {"amber - birch", "amber - cedar", "birch - cedar"}
     main.run(c, tmp_path / "run")  # resumes: nothing is left to do
     assert json.loads((tmp_path / "run/results.json").read_text()) == results
+    path = tmp_path / "run/initial/repeat0-split0.json"
+    path.write_text(path.read_text().replace(json.loads(path.read_text())["sha256"], "0" * 64))
+    with pytest.raises(ValueError, match="which has been trained anew since. Choose another --workdir"):
+        main.run(c, tmp_path / "run")
 
 
 def test_two_modalities_one_of_which_a_hospital_lacks_and_a_covariate(first, tmp_path):

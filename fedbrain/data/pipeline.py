@@ -9,7 +9,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from fedbrain.data.augment import apply, present
+from fedbrain.data.augment import Change, apply, present
 from fedbrain.data.dataset import Scans
 from fedbrain.data.inputs import Inputs, design
 
@@ -102,10 +102,13 @@ def train_references(
     return [_collate(drawn[i : i + batch_size], batch_size, inputs) for i in range(0, len(drawn), batch_size)]
 
 
-def eval_batches(scans: Scans, *, batch_size: int, inputs: Inputs) -> Iterator[HostBatch]:
-    """Every scan once, in order, unchanged; shapes as `train_batches`. Unknown targets become 0."""
+def eval_batches(scans: Scans, *, batch_size: int, inputs: Inputs, view: Change | None = None) -> Iterator[HostBatch]:
+    """Every scan once, in order, unchanged or all in one view; shapes as `train_batches`. Unknown targets become 0."""
     known = replace(scans, target=np.nan_to_num(scans.target))
-    return _batches(grain.MapDataset.source(_Source(known, inputs)), batch_size, inputs)
+    source = grain.MapDataset.source(_Source(known, inputs))
+    if view is not None:
+        source = source.map(lambda scan: {**scan, "image": apply(scan["image"], view, turns=False)})
+    return _batches(source, batch_size, inputs)
 
 
 def example_batch(shape: tuple[int, ...], batch_size: int, inputs: Inputs) -> HostBatch:

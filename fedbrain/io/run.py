@@ -38,28 +38,52 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
     return [] if old == new else [f"{name}: {old} -> {new}"]
 
 
+class Busy(ValueError):
+    """Another process is at work in a work directory."""
+
+
 @contextmanager
-def claim(workdir: Path, identity: Mapping[str, Any]) -> Iterator[None]:
-    """Holds a work directory for one process and one experiment.
+def claim(workdir: Path, identity: Mapping[str, Any], *, shared: bool = False) -> Iterator[None]:
+    """Holds a work directory for one experiment and, unless `shared`, one process.
 
     Args:
       workdir: created when it is not there.
       identity: the configuration and the data's fingerprint; a resumed run must bring the same.
+      shared: processes with the same identity may be here together.
 
     Raises:
-      ValueError: when another process runs here, or the directory holds another experiment.
+      Busy: when another process runs here.
+      ValueError: when the directory holds another experiment.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     with (workdir / ".lock").open("w") as lock:
-        _require_same(workdir, lock, clean(identity))
+        _lock(workdir, lock, wait=shared)
+        _require_same(workdir, clean(identity))
+        if shared:
+            fcntl.flock(lock, fcntl.LOCK_UN)
         yield
 
 
-def _require_same(workdir: Path, lock: TextIO, identity: Any) -> None:
+def is_busy(workdir: Path) -> bool:
+    """Whether a process is at work there now."""
+    if not (workdir / ".lock").is_file():
+        return False
+    with (workdir / ".lock").open("w") as lock:
+        try:
+            _lock(workdir, lock, wait=False)
+        except Busy:
+            return True
+    return False
+
+
+def _lock(workdir: Path, lock: TextIO, *, wait: bool) -> None:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
-        raise ValueError(f"{workdir}: another process is at work here. Wait for it, or choose another --workdir.") from None
+        raise Busy(f"{workdir}: another process is at work here. Wait for it, or choose another --workdir.") from None
+
+
+def _require_same(workdir: Path, identity: Any) -> None:
     path = workdir / "config.json"
     if not path.exists():
         return write_json(path, identity)

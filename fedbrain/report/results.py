@@ -5,15 +5,15 @@ same seed gives the same file.
 """
 
 from collections.abc import Mapping
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 
-from fedbrain.report.statistics import Predictions, accuracy, age_gap, concatenate, difference
-
-# regime -> site -> part ("valid" or "test") -> predictions of all repeats
-Judged = Mapping[str, Mapping[str, Mapping[str, Predictions]]]
+from fedbrain.metrics import add, regression_sums
+from fedbrain.report.correction import age_gap
+from fedbrain.report.statistics import Predictions, accuracy, concatenate, difference
+from fedbrain.report.stored import Judged
 
 
 def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
@@ -25,13 +25,14 @@ def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
 
 def regime_results(sites: Mapping[str, Mapping[str, Predictions]]) -> dict[str, Any]:
     """All numbers of one regime."""
-    per_site = {name: accuracy(parts["test"]) for name, parts in sites.items()}
-    for name, parts in sites.items():
-        per_site[name]["age_gap"] = age_gap(parts["test"], parts["valid"])
-    pooled = {part: concatenate([parts[part] for parts in sites.values()]) for part in ("valid", "test")}
+    valid = {name: regression_sums(parts["valid"].target, parts["valid"].prediction) for name, parts in sites.items()}
+    per_site = {
+        name: accuracy(parts["test"]) | {"age_gap": age_gap(parts["test"], valid[name])} for name, parts in sites.items()
+    }
+    pooled = concatenate([parts["test"] for parts in sites.values()])
     return {
         "clients": per_site,
-        "pooled": accuracy(pooled["test"]) | {"age_gap": age_gap(pooled["test"], pooled["valid"])},
+        "pooled": accuracy(pooled) | {"age_gap": age_gap(pooled, add(*valid.values()))},
         "macro": macro(per_site),
     }
 
@@ -46,27 +47,43 @@ def spread(values: list[float]) -> dict[str, Any]:
     }
 
 
-def summarise(judged: list[Judged]) -> dict[str, Any]:
+def together(judged: list[Judged]) -> dict[str, dict[str, dict[str, Predictions]]]:
+    """All repeats' predictions as one."""
+    return {
+        name: {
+            site: {part: concatenate([r[name][site][part] for r in judged]) for part in parts}
+            for site, parts in sites.items()
+        }
+        for name, sites in judged[0].items()
+    }
+
+
+def summarise(judged: list[Judged], baselines: list[Judged], crossed: list[Judged]) -> dict[str, Any]:
     """Results over all repeats.
 
     Args:
-      judged: one element per repeat, each with its own test subjects.
+      judged: of every regime; one element per repeat, each with its own test subjects.
+      baselines: likewise, of linear regressions.
+      crossed: likewise, of single models on every site's test scans.
 
     Returns:
       `regimes`: per regime the accuracy on all repeats' test scans together, and `over_repeats`, mean and range of the
-      pooled MAE; `comparisons`: paired differences of regimes on the pooled test scans.
+      pooled MAE; `baselines`: likewise; `crossed`: model -> site -> accuracy; `comparisons`: paired differences of regimes,
+      and of regimes and baselines, on the pooled test scans.
     """
-    together: dict[str, dict[str, dict[str, Predictions]]] = {
-        regime: {
-            site: {part: concatenate([r[regime][site][part] for r in judged]) for part in ("valid", "test")}
-            for site in judged[0][regime]
-        }
-        for regime in judged[0]
-    }
+    every, floors = together(judged), together(baselines)
     regimes = {}
-    for regime, sites in together.items():
+    for regime, sites in every.items():
         per_repeat = [accuracy(concatenate([s["test"] for s in r[regime].values()]))["mae"] for r in judged]
         regimes[regime] = regime_results(sites) | {"over_repeats": spread(per_repeat)}
-    tests = {regime: concatenate([s["test"] for s in sites.values()]) for regime, sites in together.items()}
-    comparisons = {f"{a} - {b}": difference(tests[a], tests[b]) for a, b in combinations(tests, 2)}
-    return {"regimes": regimes, "comparisons": comparisons}
+    tests = {name: concatenate([s["test"] for s in sites.values()]) for name, sites in (every | floors).items()}
+    pairs = [*combinations(every, 2), *product(every, floors)]
+    return {
+        "regimes": regimes,
+        "baselines": {name: regime_results(sites) for name, sites in floors.items()},
+        "crossed": {
+            model: {site: accuracy(parts["test"]) for site, parts in sites.items()}
+            for model, sites in together(crossed).items()
+        },
+        "comparisons": {f"{a} - {b}": difference(tests[a], tests[b]) for a, b in pairs},
+    }

@@ -1,4 +1,4 @@
-"""What a reviewer asks for: accuracy with intervals over subjects, its floor, the age gap, differences between regimes."""
+"""What a reviewer asks for: accuracy with intervals over subjects, its floor, differences between regimes."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -56,36 +56,6 @@ def accuracy(p: Predictions) -> dict[str, Any]:
         "p": float(np.asarray(stats.pearsonr(p.target, p.prediction))[1]) if defined else float("nan"),
         "floor_mae": float(floor.mean()),
     }  # fmt: skip
-
-
-def age_gap(test: Predictions, valid: Predictions) -> dict[str, float]:
-    """Age gap = predicted - chronological age, raw and bias-corrected.
-
-    The correction of Cole is fitted on validation scans only: prediction = a * age + b, corrected = (prediction - b) / a. A
-    slope of the gap on age is the usual regression to the mean; corrected metrics are not comparable with raw ones.
-
-    References:
-      Cole et al. (2018), https://doi.org/10.1038/mp.2017.62; de Lange et al. (2022), https://doi.org/10.1002/hbm.25837
-    """
-    gap = test.prediction - test.target
-    out = {"mean": float(gap.mean()), "sd": float(gap.std(ddof=1)) if len(gap) > 1 else float("nan")}
-    out["slope"] = _slope(test.target, gap)
-    a = _slope(valid.target, valid.prediction)
-    b = float(valid.prediction.mean() - a * valid.target.mean())
-    out |= {"correction_slope": a, "correction_intercept": b}
-    if not abs(a) > 0.05:  # a flat fit cannot be inverted
-        return out | {"corrected_mean": float("nan"), "corrected_slope": float("nan"), "corrected_mae": float("nan")}
-    corrected = (test.prediction - b) / a - test.target
-    return out | {
-        "corrected_mean": float(corrected.mean()), "corrected_slope": _slope(test.target, corrected),
-        "corrected_mae": float(np.abs(corrected).mean()),
-    }  # fmt: skip
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    if len(x) < 2 or np.ptp(x) == 0:
-        return float("nan")
-    return float(np.polyfit(np.asarray(x, np.float64), np.asarray(y, np.float64), 1)[0])
 
 
 def difference(first: Predictions, second: Predictions) -> dict[str, Any]:

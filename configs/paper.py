@@ -1,0 +1,52 @@
+"""The paper's two tables: brain age at three centres, then SDMT in multiple sclerosis, every start, depth and regime.
+
+Commands: python -m fedbrain.grid --config=configs/paper.py \
+    --config.first.sites.brussels="bids('/data/IXI')" --config.first.sites.greifswald="bids('/data/SALD')" \
+    --config.first.sites.prague="bids('/data/CamCAN')" \
+    --config.second.sites.brussels="bids('/data/MS1', label='sdmt:score')" \
+    --config.second.sites.greifswald="bids('/data/MS2', label='sdmt:score')" \
+    --config.second.sites.prague="bids('/data/MS3', label='sdmt:score')"
+python -m fedbrain.tables --workdir=runs/paper
+
+Not run by us: these data are not public. configs/paper_synthetic.py is the same on synthetic hospitals.
+"""
+
+from configs import brain_age, grid, sdmt
+
+CENTRES = ("brussels", "greifswald", "prague")
+
+
+def get_config():
+    """Three seeds of the first experiment and of six rows."""
+    config = grid.get_config()
+    config.first = brain_age.get_config()
+    config.first.sites = {name: "bids('')" for name in CENTRES}
+    config.second = sdmt.get_config()
+    config.second.initial = "run('{first}', head=False)"
+    columns = "columns={'age': 'age', 'sex': 'sex'}"
+    config.second.sites = {name: f"bids('', label='sdmt:score', {columns})" for name in CENTRES}
+    config.second.baselines = ("linear('age', 'sex')", "linear('age', model='{first}')")
+    config.rows.update(
+        {
+            "after_transition3": {"trainable": "after('transition3')"},
+            "after_transition2": {"trainable": "after('transition2')"},
+            "scratch_shallow": {"initial": "random()", "trainable": "only_head()"},
+        }
+    )
+    config.published = {
+        "first": {
+            "federated": {"brussels": {"r": 0.88}, "greifswald": {"r": 0.91}, "prague": {"r": 0.93}, "all": {"mae": 6.08}},
+            "centralised": {"all": {"mae": 7.02}},
+        },
+        "deep": {
+            "federated": {
+                "brussels": {"mae": 10.71, "r": 0.25},
+                "greifswald": {"mae": 9.67, "r": 0.40},
+                "prague": {"mae": 8.98, "r": 0.50},
+                "all": {"mae": 9.19},
+            }
+        },
+        "shallow": {"federated": {"all": {"mae": 11.05}}},
+    }
+    config.source = "Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088; other people, other images"
+    return config
