@@ -1,0 +1,117 @@
+"""Where a model looks: python -m fedbrain.saliency --workdir=DIR [--output=FOLDER].
+
+Integrated gradients and occlusion on test scans of every site, averaged at the site, as NIfTI files in the space of the
+prepared volumes and as a montage. What leaves a site is a mean over at least 5 people, never one person's map.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from absl import app, flags
+from jaxtyping import Float
+from tqdm import tqdm
+
+from fedbrain import startup
+from fedbrain.build import Experiment
+from fedbrain.data.dataset import Scans, take
+from fedbrain.data.describe import FEWEST
+from fedbrain.data.pipeline import eval_batches
+from fedbrain.data.splits import split_scans
+from fedbrain.experiment import load_clients
+from fedbrain.explain import integrated_gradients, occlusion
+from fedbrain.report.brain_maps import montage, save_map
+from fedbrain.trained import load_models, read_identity
+from fedbrain.types import Variables
+
+Grid = Float[np.ndarray, "x y z"]
+
+
+class Maps(NamedTuple):
+    """Of one person, or the mean of several. Modalities are added up."""
+
+    brain: Grid  # the first modality
+    integrated_gradients: Grid  # |attribution|, target units
+    occlusion: Grid  # |change of the prediction|, target units
+    missed: float  # |what attributions do not explain|, target units
+
+
+def explain(experiment: Experiment, variables: Variables, scans: Scans, *, steps: int, size: int) -> Iterator[Maps]:
+    """The maps of every scan."""
+    inputs = experiment.inputs
+    gradients: Callable = jax.jit(partial(integrated_gradients, experiment.task, steps=steps))
+    occlude: Callable = jax.jit(partial(occlusion, experiment.task, size=size))
+    for batch in eval_batches(scans, batch_size=1, inputs=inputs):
+        attribution, missed = gradients(variables, batch)
+        hidden = occlude(variables, batch)
+        image = np.asarray(batch["image"])[0, ..., 0]
+        yield Maps(image, np.abs(np.asarray(attribution)).sum(-1), np.abs(np.asarray(hidden)), abs(float(missed)))
+
+
+def mean(maps: list[Maps], people: int) -> Maps:
+    """The average map of a site.
+
+    Raises:
+      ValueError: for too few people: the mean would show them.
+    """
+    if people < FEWEST:
+        raise ValueError(f"Expected test scans of at least {FEWEST} people at a site, got {people}.")
+    brain, gradients, hidden = (np.mean([np.asarray(m[k]) for m in maps], axis=0) for k in range(3))
+    return Maps(brain, gradients, hidden, float(np.mean([m.missed for m in maps])))
+
+
+def scans_to_explain(experiment: Experiment, repeat: int) -> tuple[dict[str, Scans], bool]:
+    """(test scans of every site on a repeat, whether they are synthetic)."""
+    clients, reports = load_clients(experiment)
+    how = {"seed": experiment.split_seed, "repeat": repeat, "stratify": experiment.stratify}
+    return {n: split_scans(s, experiment.fractions, **how).test for n, s in clients.items()}, any(
+        r.synthetic for r in reports
+    )
+
+
+def run(workdir: Path, output: Path, federation: str, count: int, steps: int, size: int) -> None:
+    """The story of a saliency map."""
+    experiment, _ = read_identity(workdir)
+    repeat = experiment.repeats[0]
+    sites, synthetic = scans_to_explain(experiment, repeat)
+    found = {}
+    for site, scans in tqdm(sites.items(), unit="site"):
+        client = site if federation.startswith("federated") else ""
+        [(_, variables)] = load_models(workdir, federation=federation, client=client, split=f"repeat{repeat}-split0")
+        some = take(scans, list(range(min(count, len(scans)))))
+        each = explain(experiment, variables, some, steps=steps, size=size)
+        maps = mean(list(tqdm(each, site, len(some), leave=False)), len(set(some.subjects)))
+        for name in Maps._fields[:3]:
+            save_map(output / f"{site}_{name}.nii.gz", getattr(maps, name), experiment.recipe.voxel_size_mm)
+        total = maps.integrated_gradients.sum()
+        tqdm.write(
+            f"{site}: {len(some)} test scans; integrated gradients miss {maps.missed:.2f} of {total:.2f} {experiment.unit}"
+        )
+        found[site] = maps
+    brains = {site: m.brain for site, m in found.items()}
+    for name in Maps._fields[1:3]:
+        maps = {site: getattr(m, name) for site, m in found.items()}
+        title = f"{federation}: {name.replace('_', ' ')}, upper tenth"
+        montage(output / f"{name}.png", brains, maps, title=title, synthetic=synthetic)
+    print(f"Maps and montages: {output}")
+
+
+if __name__ == "__main__":
+    WORKDIR = flags.DEFINE_string("workdir", None, "Of the trained experiment.", required=True)
+    OUTPUT = flags.DEFINE_string("output", None, "Folder of the maps; by default WORKDIR/saliency.")
+    FEDERATION = flags.DEFINE_string("federation", "federated", "Whose model: federated, centralised, local-<client>.")
+    COUNT = flags.DEFINE_integer("count", 20, "Test scans of each site, at most.", lower_bound=FEWEST)
+    STEPS = flags.DEFINE_integer("steps", 16, "Of integrated gradients.", lower_bound=1)
+    SIZE = flags.DEFINE_integer("size", 4, "Of occluded cubes, voxels.", lower_bound=1)
+
+    def main(argv: list[str]) -> None:
+        """Reads the flags, and says what went wrong in one sentence."""
+        startup.configure()
+        folder = Path(OUTPUT.value or f"{WORKDIR.value}/saliency")
+        story = partial(run, Path(WORKDIR.value), folder, FEDERATION.value, COUNT.value, STEPS.value, SIZE.value)
+        startup.in_one_sentence(argv, story, interrupted="The same command makes the maps again.")
+
+    app.run(main)
