@@ -26,7 +26,7 @@ def get_config():
             "initial": "run('{first}', head=False)",
             "loss": "l1(centre=51.0, scale=10.0)",
             "baselines": ("linear('age', 'sex')", "linear('age', model='{first}')"),
-            "describe": ("histogram('target', 0, 110, 11)", "histogram('age', 10, 100, 9)"),
+            "describe": ("histogram('target', 0, 110, 11)", "histogram('age', 10, 100, 9)", "classes('sex', 0, 1)"),
             "rounds": 6,
         }
     )

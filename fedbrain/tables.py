@@ -51,7 +51,8 @@ def comparisons(rows: list[Row]) -> Iterator[tuple[str, str, str, dict[str, Pair
             yield row.results["unit"], f"{row.name}, {a}", f"{row.name}, {b}", paired(row.tests[a], row.tests[b])
     for first, second in combinations([row for row in rows if row.name != "first"], 2):
         for regime in first.results["regimes"]:
-            if regime in second.tests and first.seeds == second.seeds:
+            same = first.results["unit"] == second.results["unit"] and first.seeds == second.seeds
+            if same and regime in second.tests:
                 a, b = (f"{row.name}, {regime}" for row in (first, second))
                 yield first.results["unit"], a, b, paired(first.tests[regime], second.tests[regime])
 

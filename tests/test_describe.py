@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from fedbrain.data.dataset import Scans
-from fedbrain.data.describe import FEWEST, anova, chi_squared, describe, distances, moments, sums
+from fedbrain.data.describe import FEWEST, HISTOGRAMS, anova, chi_squared, describe, distances, moments, sums
 
 EDGES = tuple(float(e) for e in range(10, 101, 10))
 
@@ -47,8 +47,20 @@ def test_counts_below_five_are_not_told(sites):
     for told, site in ((sums(s, EDGES), s) for s in sites):
         true = np.histogram(np.clip(site, EDGES[0], EDGES[-1]), EDGES)[0]
         assert all(c == 0 or c >= FEWEST for c in told.counts)
-        assert told.suppressed == ((true > 0) & (true < FEWEST)).sum()
+        few = ((true > 0) & (true < FEWEST)).sum()
+        assert told.suppressed == (2 if few == 1 else few)
     assert sum(sums(s, EDGES).suppressed for s in sites) > 0
+
+
+def test_a_single_small_count_takes_another_one_with_it():
+    """Otherwise n minus the others would tell it."""
+    name, edges = HISTOGRAMS["classes"]("sex", 0, 1)
+    assert (name, edges) == ("sex", (-0.5, 0.5, 1.5))
+    told = sums(np.asarray([0] * 3 + [1] * 20, np.float32), edges)
+    assert (told.counts, told.suppressed) == ((0, 0), 2)
+    assert sums(np.asarray([0] * 9 + [1] * 20, np.float32), edges).counts == (9, 20)
+    with pytest.raises(ValueError, match="at least two values that increase"):
+        HISTOGRAMS["classes"]("sex", 1)
 
 
 def test_unknown_values_are_missing_and_a_site_without_a_column_misses_all():

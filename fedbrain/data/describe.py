@@ -26,7 +26,7 @@ class Sums(NamedTuple):
     powers: tuple[float, float, float]  # sums of x, x^2, x^3 around `centre`
     centre: float  # a constant of the experiment, against cancellation
     edges: tuple[float, ...]  # of the histogram, the same at every site
-    counts: tuple[int, ...]  # [edges - 1]; counts from 1 to FEWEST - 1 are told as 0
+    counts: tuple[int, ...]  # [edges - 1]; counts from 1 to FEWEST - 1 are told as 0, two at least
     suppressed: int  # bins in which that happened
 
 
@@ -57,6 +57,8 @@ def sums(values: Float[np.ndarray, " n"], edges: Sequence[float]) -> Sums:
     x = known - centre
     counts = np.histogram(np.clip(known, edges[0], edges[-1]), edges)[0]
     few = (counts > 0) & (counts < FEWEST)
+    if few.sum() == 1 and (counts >= FEWEST).any():  # n minus all others would tell it: the smallest other one goes too
+        few[np.argmin(np.where(counts >= FEWEST, counts, counts.max() + 1))] = True
     powers = (float(x.sum()), float((x**2).sum()), float((x**3).sum()))
     told = tuple(int(c) for c in np.where(few, 0, counts))
     return Sums(known.size, int(values.size - known.size), powers, centre, tuple(map(float, edges)), told, int(few.sum()))
@@ -98,7 +100,10 @@ def anova(parts: Sequence[Sums]) -> Difference:
 
 
 def chi_squared(counts: Int[np.ndarray, "sites classes"]) -> Difference:
-    """Whether classes (sex, say) are distributed alike at all sites; NaN where a row or a column is empty."""
+    """Whether classes (sex, say) or bins are distributed alike at all sites; NaN where fewer than two of either are left.
+
+    Counts that a site does not tell are 0 here: with few people the test sees less than there is.
+    """
     counts = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
     if min(counts.shape) < 2:
         return Difference(math.nan, (0, 0), math.nan)
@@ -137,4 +142,12 @@ def histogram(column: str, low: float | int, high: float | int, bins: int) -> tu
     return column, tuple(np.linspace(low, high, bins + 1).tolist())
 
 
-HISTOGRAMS = {"histogram": histogram}
+def classes(column: str, *values: float | int) -> tuple[str, tuple[float, ...]]:
+    """A column of classes: `classes('sex', 0, 1)`; a bin for each value."""
+    if len(values) < 2 or any(b <= a for a, b in pairwise(values)):
+        raise ValueError(f"Expected at least two values that increase, got {values}.")
+    inner = [(a + b) / 2 for a, b in pairwise(values)]
+    return column, (2 * values[0] - inner[0], *inner, 2 * values[-1] - inner[-1])
+
+
+HISTOGRAMS = {"histogram": histogram, "classes": classes}

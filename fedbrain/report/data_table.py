@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
-from fedbrain.data.describe import FEWEST, Sums, anova, distances, moments
+import numpy as np
+
+from fedbrain.data.describe import FEWEST, Sums, anova, chi_squared, distances, moments
 
 Described = Mapping[str, Mapping[str, Sums]]  # site -> column -> sums
 
 
 def compare_sites(described: Described) -> dict[str, Any]:
-    """Per column: moments of every site and of all, an analysis of variance, distances between sites, histograms."""
+    """Per column: moments of every site and of all, tests of whether sites differ, distances between them, histograms."""
     columns: dict[str, Any] = {}
     for column in next(iter(described.values())):
         parts = {site: of[column] for site, of in described.items()}
@@ -20,6 +22,7 @@ def compare_sites(described: Described) -> dict[str, Any]:
             "sites": {site: moments([part])._asdict() for site, part in parts.items()},
             "all": moments(list(parts.values()))._asdict(),
             "anova": test._asdict(),
+            "chi_squared": chi_squared(np.asarray([part.counts for part in parts.values()]))._asdict(),
             "distances": {f"{a} - {b}": distances(parts[a], parts[b]) for a, b in combinations(parts, 2)},
             "histograms": {site: {"edges": p.edges, "counts": p.counts} for site, p in parts.items()},
             "suppressed_bins": sum(p.suppressed for p in parts.values()),
@@ -38,11 +41,17 @@ def render_data(columns: Mapping[str, Any]) -> str:
         test = told["anova"]
         if not math.isnan(test["p"]):
             f = f"F({test['degrees'][0]}, {test['degrees'][1]}) = {test['statistic']:.2f}"
-            lines.append(f"  do sites differ? {f}, p = {test['p']:.2g}")
+            lines.append(f"  do means differ? {f}, p = {test['p']:.2g}")
+        test = told["chi_squared"]
+        if not math.isnan(test["p"]):
+            text = f"chi-squared({test['degrees'][0]}) = {test['statistic']:.2f}, p = {test['p']:.2g}"
+            lines.append(f"  do their bins differ? {text}")
         for pair, d in told["distances"].items():
             lines.append(
                 f"  {pair}: earth mover's distance {d['earth_mover']:.2f}, Jensen-Shannon distance {d['jensen_shannon']:.2f}"
             )
         if told["suppressed_bins"]:
-            lines.append(f"  counts of 1 to {FEWEST - 1} are told as 0, in {told['suppressed_bins']} bins")
+            lines.append(
+                f"  counts of 1 to {FEWEST - 1} are told as 0, and others beside them, in {told['suppressed_bins']} bins"
+            )
     return "\n".join(lines)

@@ -1,0 +1,46 @@
+"""Transfer on real scans: brain age, then two other targets of the same people, on three simulated hospitals.
+
+Commands: python -m tools.region_volumes --bids=TREE --pipeline=dlmuse --output=volumes.tsv \
+    --region=ventricles_ml:4,11,49,50,51,52
+python -m fedbrain.grid --config=configs/ixi_hh_transfer.py:FILE.npz,volumes.tsv --workdir=runs/ixi_hh_transfer
+python -m fedbrain.tables --workdir=runs/ixi_hh_transfer
+
+Five seeds are the five parts of a cross-validation: everybody is tested once, by models of both experiments that never saw
+them. `sex` is a class, so that its MAE is the share of people put into the wrong one, and its floor the commoner one's.
+"""
+
+from configs import grid, ixi_hh
+
+TARGETS = {
+    "ventricles": {
+        "unit": "mL",
+        "loss": "l1(centre=25.0, scale=15.0)",
+        "baselines": ("linear('age', 'sex')", "linear('age', model='{first}')"),
+    },
+    "sex": {"unit": "of 1 wrong", "loss": "cross_entropy(2)"},
+}
+LABELS = {"ventricles": "ventricles_ml", "sex": "sex"}
+
+
+def get_config(files: str = ","):
+    """Files: `FILE.npz,TABLE.tsv`."""
+    volumes, table = files.split(",")
+    config = grid.get_config()
+    config.seeds = 5
+    rows = config.rows.to_dict()
+    config.rows = {}
+    for experiment in (config.first, config.second):
+        experiment.update(ixi_hh.get_config())
+        experiment.rounds = 25
+        experiment.splits.repeats = 1
+        experiment.splits.stratify = "age"
+        experiment.partition = "by_target(clients=3, overlap=1.0, column='age')"
+        experiment.prepare = "conform(voxel_size_mm=6.0, shape=(28, 32, 28), mask='nonzero')"
+        experiment.regimes = ("federated",)
+    config.first.sites = {"hh": f"arrays({volumes!r})"}
+    config.second.initial = "run('{first}', head=False)"
+    for target, fields in TARGETS.items():
+        sites = {"hh": f"arrays({volumes!r}, label={LABELS[target]!r}, table={table!r})"}
+        for row, more in rows.items():
+            config.rows[f"{target}_{row}"] = {**fields, "sites": sites, **more}
+    return config
