@@ -1,28 +1,33 @@
-"""Applies a trained model to new scans: python -m fedbrain.predict --workdir=DIR --bids=ROOT --output=FILE.tsv.
+"""Applies trained models to new scans: python -m fedbrain.predict --workdir=DIR[,DIR,...] --bids=ROOT --output=FILE.tsv.
 
-The prediction is the mean over the models of all repeats and inner splits of a regime, weighted by 1 / validation loss.
+The prediction is the mean over the models of all repeats and inner splits of a regime, weighted by 1 / validation loss; of
+several work directories (seeds) where they are given. `--test_views="averaged()"` also averages over views of each scan.
 Scans without a label are predicted too; where labels are present the metrics are printed.
 """
 
 import sys
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from absl import app, flags
 
 from fedbrain import build, startup
+from fedbrain.data import views
 from fedbrain.data.dataset import Scans
 from fedbrain.data.report import Report
 from fedbrain.data.sites import Wanted, labelled_scans, prepare_site
 from fedbrain.data.tables import write_table
-from fedbrain.evaluate import make_evaluate
+from fedbrain.evaluate import Evaluate, make_evaluate
 from fedbrain.prediction import predict_scans
 from fedbrain.report.statistics import Predictions, accuracy
 from fedbrain.report.table import render_accuracy
+from fedbrain.spec import call
 from fedbrain.trained import load_models, read_identity
+from fedbrain.types import Variables
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Of the trained experiment.", required=True)
+WORKDIR = flags.DEFINE_list("workdir", None, "Of the trained experiment, or of several with the same inputs.", required=True)
 BIDS = flags.DEFINE_string("bids", None, "Root of the BIDS tree with the new scans.", required=True)
 OUTPUT = flags.DEFINE_string(
     "output", None, "The table to write: scan_id, prediction and, where known, target.", required=True
@@ -31,6 +36,9 @@ COLUMNS = flags.DEFINE_list("columns", [], "What covariates are called here: age
 LABEL = flags.DEFINE_string("label", "age", "Label column, or table:column.")
 PATTERN = flags.DEFINE_string("pattern", "T1w", "Suffix, or entities and suffix, of the images.")
 PIPELINE = flags.DEFINE_string("pipeline", "", "Reads images from derivatives/<pipeline>.")
+VIEWS = flags.DEFINE_string(
+    "test_views", "", "Views to average over, averaged(shift=1) say; by default those of the experiment."
+)
 FEDERATION = flags.DEFINE_string("federation", "federated", "Which model: federated, centralised, local-<client>.")
 CLIENT = flags.DEFINE_string("client", "", "Whose private leaves to use, for a federation that keeps some.")
 
@@ -47,22 +55,45 @@ def load_scans(experiment: build.Experiment) -> tuple[Scans, Report]:
     return prepare_site(root, labels, report, wanted, pattern=PATTERN.value, pipeline=PIPELINE.value, columns=columns)
 
 
+class Model(NamedTuple):
+    """One of those whose predictions are averaged."""
+
+    experiment: build.Experiment
+    evaluate: Evaluate
+    weight: float
+    variables: Variables
+
+
+def read_models(workdirs: list[Path]) -> list[Model]:
+    """The models of all work directories.
+
+    Raises:
+      ValueError: when the experiments do not see scans in the same way.
+    """
+    told = [read_identity(workdir) for workdir in workdirs]
+    seen = {(str(e.recipe), e.modalities, tuple(e.inputs.covariates), e.unit, tuple(data["shape"])) for e, data in told}
+    if len(seen) > 1:
+        raise ValueError(f"--workdir: expected experiments with the same inputs and unit, got {len(seen)} kinds.")
+    which = {"federation": FEDERATION.value, "client": CLIENT.value}
+    models = []
+    for workdir, (experiment, _) in zip(workdirs, told):
+        evaluate = make_evaluate(experiment.task)
+        models += [Model(experiment, evaluate, w, v) for w, v in load_models(workdir, **which)]
+    return models
+
+
 def run() -> None:
     """The story of a prediction."""
-    workdir = Path(WORKDIR.value)
-    experiment, data = read_identity(workdir)
+    models = read_models([Path(text) for text in WORKDIR.value])
+    experiment = models[0].experiment
     scans, report = load_scans(experiment)
     print(report)
     if not len(scans):
         raise ValueError(f"{BIDS.value}: expected at least one usable scan, got none.")
-    shape = tuple(data["shape"])
-    if scans.volumes[0].shape != shape:
-        raise ValueError(f"{BIDS.value}: expected prepared volumes {shape} as in training, got {scans.volumes[0].shape}.")
-    evaluate = make_evaluate(experiment.task)
-    models = load_models(workdir, federation=FEDERATION.value, client=CLIENT.value)
-    each = [predict_scans(evaluate, v, scans, experiment) for _, v in models]
+    chosen = call(VIEWS.value, views.VIEWS) if VIEWS.value else experiment.views
+    each = [predict_scans(m.evaluate, m.variables, scans, m.experiment._replace(views=chosen)) for m in models]
+    mean = np.average(each, axis=0, weights=[m.weight for m in models])
     kind = "SYNTHETIC data: " if report.synthetic else ""
-    mean = np.average(each, axis=0, weights=[weight for weight, _ in models])
     rows = [(i, f"{y:.3f}", "n/a" if np.isnan(t) else f"{t:.3f}") for i, y, t in zip(scans.ids, mean, scans.target)]
     write_table(Path(OUTPUT.value), ["scan_id", "prediction", "target"], rows)
     print(f"{len(rows)} predictions of {len(models)} models in {OUTPUT.value}")

@@ -186,6 +186,12 @@ def test_predict_on_scans_it_never_saw(finished, tmp_path):
     assert len(lines) == 4
     assert [line[2] == "n/a" for line in lines[1:]] == [False, False, True]
     assert "SYNTHETIC data: 2 with a label: MAE" in done.stdout
+    several = (f"--workdir={workdir},{workdir}", "--test_views=averaged()", f"--output={tmp_path / 'both.tsv'}")
+    done = _program("fedbrain.predict", f"--bids={tree}", *several)
+    assert done.returncode == 0, done.stderr
+    models = json.loads((workdir / "results.json").read_text())["regimes"]["federated"]["over_repeats"]["repeats"]
+    assert f"3 predictions of {2 * models} models" in done.stdout
+    assert (tmp_path / "both.tsv").read_text() != (tmp_path / "out.tsv").read_text()
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ def render(measured: Mapping[str, Mapping[str, Mapping[str, Any]]], published: M
         rows.append([regime] + [""] * (len(HEADER) - 1))
         rows += [_line(site, m, theirs.get(site, {})) for site, m in found.items() if site not in AVERAGES]
         rows += [_line(AVERAGES[k], found[k], theirs.get("all", {}) if k == "by_images" else {}) for k in AVERAGES]
-    return "\n".join(align(rows))
+    theirs = len(HEADER) - 2  # the published columns, left out where nothing was published
+    return "\n".join(align(rows if published else [row[:theirs] for row in rows]))
 
 
 def render_crossed(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
