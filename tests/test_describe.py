@@ -24,6 +24,9 @@ def test_moments_of_all_sites_together(sites):
     assert m.n == everyone.size
     assert m.mean == pytest.approx(everyone.mean(), rel=1e-9)
     assert m.sd == pytest.approx(everyone.std(ddof=1), rel=1e-9)
+    assert m.people == 180
+    far = moments([sums(np.asarray([25.0] * 6 + [45.0] * 9 + [95.0] * 2 + [15.0] * 2, np.float32), EDGES)])
+    assert (far.low, far.high) == (20, 50)  # the bins of few people are not told of
     assert m.skewness == pytest.approx(stats.skew(everyone), rel=1e-6)
 
 
@@ -64,11 +67,12 @@ def test_a_single_small_count_takes_another_one_with_it():
 
 
 def test_unknown_values_are_missing_and_a_site_without_a_column_misses_all():
-    ids = ("a", "b", "c")
-    scans = Scans(ids, ids, np.asarray([20, np.nan, 40], np.float32), [np.zeros((1, 1, 1, 1))] * 3)
+    ids = ("a_1", "b_1", "b_2")
+    scans = Scans(ids, ("a", "b", "b"), np.asarray([20, np.nan, 40], np.float32), [np.zeros((1, 1, 1, 1))] * 3)
     told = describe(scans, {"target": EDGES, "age": EDGES})
-    assert (told["target"].n, told["target"].missing) == (2, 1)
-    assert (told["age"].n, told["age"].missing) == (0, 3)
+    assert (told["target"].n, told["target"].people, told["target"].missing) == (2, 2, 1)
+    assert (told["age"].n, told["age"].people, told["age"].missing) == (0, 0, 3)
+    assert sums(np.ones(3, np.float32), EDGES, ("a", "b", "b")).people == 2
     assert math.isnan(moments([told["age"]]).mean)
 
 

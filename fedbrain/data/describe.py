@@ -21,7 +21,8 @@ FEWEST = 5  # counts below are not told: a common rule of statistical offices
 class Sums(NamedTuple):
     """Of one column at one site."""
 
-    n: int  # values that are known
+    n: int  # values that are known, one a scan
+    people: int  # of whom at least one is known
     missing: int
     powers: tuple[float, float, float]  # sums of x, x^2, x^3 around `centre`
     centre: float  # a constant of the experiment, against cancellation
@@ -34,17 +35,21 @@ class Moments(NamedTuple):
     """Of a column, from sums."""
 
     n: int
+    people: int
     missing: int
     mean: float
     sd: float
     skewness: float
+    low: float  # edges of the outermost bins that are told of: not the value of anybody
+    high: float
 
 
-def sums(values: Float[np.ndarray, " n"], edges: Sequence[float]) -> Sums:
+def sums(values: Float[np.ndarray, " n"], edges: Sequence[float], subjects: Sequence[str] | None = None) -> Sums:
     """What a site sends about a column.
 
     Args:
       values: NaN where unknown.
+      subjects: whose they are; by default everybody has one.
       edges: of the histogram; values beyond count in the outer bins.
 
     Raises:
@@ -53,6 +58,7 @@ def sums(values: Float[np.ndarray, " n"], edges: Sequence[float]) -> Sums:
     if len(edges) < 2 or any(b <= a for a, b in pairwise(edges)):
         raise ValueError(f"Expected edges that increase, got {list(edges)}.")
     known = values[np.isfinite(values)].astype(np.float64)
+    people = known.size if subjects is None else len({s for s, v in zip(subjects, values) if np.isfinite(v)})
     centre = (edges[0] + edges[-1]) / 2
     x = known - centre
     counts = np.histogram(np.clip(known, edges[0], edges[-1]), edges)[0]
@@ -61,21 +67,25 @@ def sums(values: Float[np.ndarray, " n"], edges: Sequence[float]) -> Sums:
         few[np.argmin(np.where(counts >= FEWEST, counts, counts.max() + 1))] = True
     powers = (float(x.sum()), float((x**2).sum()), float((x**3).sum()))
     told = tuple(int(c) for c in np.where(few, 0, counts))
-    return Sums(known.size, int(values.size - known.size), powers, centre, tuple(map(float, edges)), told, int(few.sum()))
+    missing, borders = int(values.size - known.size), tuple(map(float, edges))
+    return Sums(known.size, people, missing, powers, centre, borders, told, int(few.sum()))
 
 
 def moments(parts: Sequence[Sums]) -> Moments:
-    """Mean, SD (n - 1) and skewness of all sites together; NaN where they are not defined."""
-    n, missing = sum(p.n for p in parts), sum(p.missing for p in parts)
+    """Mean, SD (n - 1), skewness and range of all sites together; NaN where they are not defined."""
+    n, people, missing = (sum(getattr(p, name) for p in parts) for name in ("n", "people", "missing"))
     if not n:
-        return Moments(0, missing, math.nan, math.nan, math.nan)
+        return Moments(0, 0, missing, *[math.nan] * 5)
     if len({p.centre for p in parts}) > 1:
         raise ValueError("Expected sums around one centre. Use the same edges at every site.")
     a, b, c = (sum(p.powers[k] for p in parts) / n for k in range(3))
     variance = max(b - a * a, 0.0)
     third = c - 3 * a * b + 2 * a**3
     sd = math.sqrt(variance * n / (n - 1)) if n > 1 else math.nan
-    return Moments(n, missing, parts[0].centre + a, sd, third / variance**1.5 if variance else math.nan)
+    skewness = third / variance**1.5 if variance else math.nan
+    told = [(p.edges[k], p.edges[k + 1]) for p in parts for k, count in enumerate(p.counts) if count]
+    low, high = (min(low for low, _ in told), max(high for _, high in told)) if told else (math.nan, math.nan)
+    return Moments(n, people, missing, parts[0].centre + a, sd, skewness, low, high)
 
 
 class Difference(NamedTuple):
@@ -132,7 +142,7 @@ def describe(scans: Scans, edges: Mapping[str, Sequence[float]]) -> dict[str, Su
     """Sums of every column that has edges, "target" among them perhaps; a site without a column misses all its values."""
     unknown = np.full(len(scans), np.nan, np.float32)
     known = {"target": scans.target, **scans.columns}
-    return {name: sums(known.get(name, unknown), edges[name]) for name in edges}
+    return {name: sums(known.get(name, unknown), edges[name], scans.subjects) for name in edges}
 
 
 def histogram(column: str, low: float | int, high: float | int, bins: int) -> tuple[str, tuple[float, ...]]:

@@ -34,9 +34,11 @@ def render_data(columns: Mapping[str, Any]) -> str:
     """A block per column."""
     lines = []
     for column, told in columns.items():
-        lines.append(f"{column:16s} {'n':>6s} {'missing':>8s} {'mean':>8s} {'SD':>7s} {'skew':>6s}")
+        heads = f"{'scans':>6s} {'people':>7s} {'missing':>8s} {'mean':>8s} {'SD':>7s} {'skew':>6s} {'bins':>12s}"
+        lines.append(f"{column:16s} {heads}")
         for site, m in [*told["sites"].items(), ("all", told["all"])]:
-            numbers = f"{m['n']:6d} {m['missing']:8d} {m['mean']:8.2f} {m['sd']:7.2f} {m['skewness']:6.2f}"
+            numbers = f"{m['n']:6d} {m['people']:7d} {m['missing']:8d} {m['mean']:8.2f} {m['sd']:7.2f} {m['skewness']:6.2f}"
+            numbers += f" {m['low']:g} to {m['high']:g}".rjust(13)
             lines.append(f"  {site:14s} {numbers}".replace("nan", "n/a"))
         test = told["anova"]
         if not math.isnan(test["p"]):
