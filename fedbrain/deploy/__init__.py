@@ -1,0 +1,1 @@
+"""Between hospitals: what crosses the network, and what is let in."""
