@@ -1,0 +1,84 @@
+"""Before an update touches the model: is it the answer to this round's question, from whom it says, and of a sane size?
+
+The gate is the only way in. A refusal is a sentence for the record and for the site; nothing of a refused update is used.
+"""
+
+import math
+from collections.abc import Mapping, Set
+from typing import NamedTuple
+
+import numpy as np
+
+from fedbrain.deploy.wire import Message, Refused, unpack
+
+
+class Question(NamedTuple):
+    """What the server asked of one site in this round."""
+
+    round: int
+    nonce: str
+    config: str  # hash of the experiment
+    schema: str  # of the update
+    most_examples: float  # that the site declared when it joined
+    limit: int  # bytes
+
+
+def admit(sender: str, data: bytes, questions: Mapping[str, Question], answered: Set[str]) -> Message:
+    """The update of a site.
+
+    Args:
+      sender: as the certificate of the connection names it.
+      data: as received.
+      questions: of this round, by site.
+      answered: sites whose update has been admitted already.
+
+    Raises:
+      Refused: saying which check failed, what was expected and what came.
+    """
+    if sender not in questions:
+        raise Refused(f"expected an update of {', '.join(sorted(questions)) or 'nobody'}, got one of {sender}")
+    asked = questions[sender]
+    message = unpack(data, limit=asked.limit)
+    envelope = message.envelope
+    told = {"kind": "update", "sender": sender, **{k: getattr(asked, k) for k in ("round", "nonce", "config", "schema")}}
+    for field, expected in told.items():
+        if getattr(envelope, field) != expected:
+            late = " It is late." if field == "round" and envelope.round < asked.round else ""
+            raise Refused(f"{field}: expected {expected!r}, got {getattr(envelope, field)!r}.{late}")
+    if sender in answered:
+        raise Refused(f"expected one update of {sender} in round {asked.round}, got a second one")
+    _require_numbers(message)
+    weight = envelope.scalars.get("weight", math.nan)
+    if not 0 < weight <= asked.most_examples:
+        raise Refused(f"weight: expected more than 0 and at most the {asked.most_examples:g} declared, got {weight:g}")
+    return message
+
+
+def _require_numbers(message: Message) -> None:
+    for name, value in message.envelope.scalars.items():
+        if not math.isfinite(value):
+            raise Refused(f"{name}: expected a finite number, got {value}")
+    for name, vector in message.vectors.items():
+        bad = int(vector.size - np.isfinite(vector).sum())
+        if bad:
+            raise Refused(f"{name}: expected finite numbers, got {bad} of {vector.size} that are not")
+
+
+def norm(message: Message, collection: str = "delta") -> float:
+    """Euclidean, in float64."""
+    return float(np.linalg.norm(message.vectors[collection].astype(np.float64)))
+
+
+def too_large(norms: Mapping[str, float], *, medians: float | int) -> dict[str, str]:
+    """Site -> why its update is refused: a norm above so many times the median of the round's norms.
+
+    With fewer than three sites there is no majority to compare with, and nobody is refused.
+    """
+    if len(norms) < 3:
+        return {}
+    median = float(np.median(list(norms.values())))
+    return {
+        site: f"norm: expected at most {medians:g} times the median {median:.3g} of this round, got {value:.3g}"
+        for site, value in norms.items()
+        if value > medians * median
+    }

@@ -1,0 +1,65 @@
+"""The gate: every check refuses its own fault in a sentence, and an honest update passes."""
+
+import numpy as np
+import pytest
+
+from fedbrain.deploy.gate import Question, admit, norm, too_large
+from fedbrain.deploy.wire import Envelope, Refused, pack
+
+QUESTION = Question(round=4, nonce="n4", config="c1", schema="s1", most_examples=40.0, limit=10_000)
+HONEST = Envelope("update", "brussels", 4, "n4", "c1", "s1", {"weight": 31.0, "loss": 5.0})
+VECTOR = {"delta": np.ones(100, np.float32), "model_state": np.zeros(3, np.float32)}
+
+
+def _admit(envelope=HONEST, vectors=VECTOR, *, sender="brussels", answered=frozenset()):
+    return admit(sender, pack(envelope, vectors), {"brussels": QUESTION, "prague": QUESTION}, answered)
+
+
+def test_an_honest_update_passes():
+    message = _admit()
+    assert message.envelope == HONEST
+    assert norm(message) == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"kind": "round"}, "kind: expected 'update', got 'round'"),
+        ({"sender": "prague"}, "sender: expected 'brussels', got 'prague'"),
+        ({"round": 3}, "round: expected 4, got 3. It is late."),
+        ({"round": 5}, "round: expected 4, got 5.$"),
+        ({"nonce": "n3"}, "nonce: expected 'n4', got 'n3'"),
+        ({"config": "c2"}, "config: expected 'c1', got 'c2'"),
+        ({"schema": "s2"}, "schema: expected 's1', got 's2'"),
+        ({"scalars": {"loss": 5.0}}, "weight: expected more than 0 and at most the 40 declared, got nan"),
+        ({"scalars": {"weight": 41.0}}, "at most the 40 declared, got 41"),
+        ({"scalars": {"weight": 0.0}}, "weight: expected more than 0"),
+    ],
+)
+def test_an_answer_to_another_question_is_refused(change, sentence):
+    with pytest.raises(Refused, match=sentence):
+        _admit(HONEST._replace(**change))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_a_number_is_refused(value):
+    vector = np.ones(100, np.float32)
+    vector[7] = value
+    with pytest.raises(Refused, match="delta: expected finite numbers, got 1 of 100"):
+        _admit(vectors={**VECTOR, "delta": vector})
+
+
+def test_strangers_repetitions_and_giants_are_refused():
+    with pytest.raises(Refused, match="expected an update of brussels, prague, got one of oslo"):
+        _admit(sender="oslo")
+    with pytest.raises(Refused, match="expected one update of brussels in round 4, got a second one"):
+        _admit(answered={"brussels"})
+    with pytest.raises(Refused, match="at most 10,000 bytes"):
+        _admit(vectors={"delta": np.random.default_rng(0).normal(size=5000).astype(np.float32)})
+
+
+def test_norms_are_held_against_the_median_of_the_round():
+    norms = {"a": 1.0, "b": 1.2, "c": 40.0}
+    assert list(too_large(norms, medians=10)) == ["c"]
+    assert "expected at most 10 times the median 1.2 of this round, got 40" in too_large(norms, medians=10)["c"]
+    assert not too_large({"a": 1.0, "c": 40.0}, medians=10)
