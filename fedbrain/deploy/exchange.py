@@ -1,0 +1,137 @@
+"""A round between hospitals over any transport that carries bytes: ask, train, answer, aggregate.
+
+The pieces are those of `fedbrain.round`: a site runs the same driver over a cohort of one, the server the same
+`server_update` over what came, in the order of names. So a round over a network has the bits of a simulated one under the `loop` driver.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fedbrain import local
+from fedbrain.deploy.wire import Envelope, Message, Refused, flatten, pack, schema, unflatten, unpack
+from fedbrain.types import Algorithm, Batch, Metrics, PyTree, ServerState, Update, Variables
+
+
+class Terms(NamedTuple):
+    """What server and sites derive from the configuration, each for itself."""
+
+    algorithm: Algorithm
+    config: str  # hash of the experiment
+    question: dict[str, PyTree]  # outlines of what the server sends ...
+    answer: dict[str, PyTree]  # ... and of what a site sends
+    metrics: tuple[str, ...]  # names of the scalars beside the weight
+
+
+def make_terms(algorithm: Algorithm, variables: Variables, example: Batch, *, sites: int, config: str) -> Terms:
+    """Derives the outlines; nothing is computed.
+
+    Args:
+      algorithm: of the experiment.
+      variables: arrays or outlines.
+      example: any batch of the right shapes.
+      sites: of the consortium.
+      config: hash of the experiment.
+    """
+
+    def one_round(variables: Variables, batch: Batch) -> tuple[ServerState, Update]:
+        server, own = algorithm.init(variables, jnp.ones(sites)), algorithm.init_client(variables)
+        progress = local.begin(algorithm.local, server, own, jax.random.key(0), batch)
+        return server, local.end(algorithm.local, server, own, progress, jnp.ones(()))[0]
+
+    server, update = jax.eval_shape(one_round, dict(variables), dict(example))
+    return Terms(algorithm, config, _question(server), _answer(update), tuple(sorted(update.metrics)))
+
+
+def _question(state: Any) -> dict[str, PyTree]:
+    return {"params": state.params, "model_state": state.model_state, "extra": state.extra}
+
+
+def _answer(update: Update) -> dict[str, PyTree]:
+    return {"delta": update.delta, "model_state": update.model_state, "extra": update.extra}
+
+
+def ask(terms: Terms, state: ServerState, *, nonce: str) -> bytes:
+    """The question of a round: the model and what the algorithm tells its clients. The server's optimiser stays."""
+    scalars = {"learning_rate_scale": float(state.learning_rate_scale)}
+    envelope = Envelope("round", "server", int(state.round), nonce, terms.config, schema(terms.question), scalars)
+    return pack(envelope, flatten(_question(state)))
+
+
+def read_question(terms: Terms, data: bytes, *, limit: int) -> tuple[Envelope, ServerState]:
+    """What a site trains on.
+
+    Raises:
+      Refused: when the server runs another experiment, or a network of other shapes.
+    """
+    message = unpack(data, limit=limit)
+    envelope = message.envelope
+    for field, expected in (("kind", "round"), ("config", terms.config), ("schema", schema(terms.question))):
+        if getattr(envelope, field) != expected:
+            raise Refused(f"{field}: expected {expected!r}, got {getattr(envelope, field)!r}")
+    if set(envelope.scalars) != {"learning_rate_scale"}:
+        raise Refused(f"expected the scalar 'learning_rate_scale', got {sorted(envelope.scalars)}")
+    trees = jax.tree.map(jnp.asarray, unflatten(message.vectors, terms.question))
+    scale = jnp.asarray(envelope.scalars["learning_rate_scale"], jnp.float32)
+    state = ServerState(
+        jnp.asarray(envelope.round, jnp.int32), trees["params"], trees["model_state"], (), scale, trees["extra"]
+    )
+    return envelope, state
+
+
+def answer(terms: Terms, asked: Envelope, sender: str, update: Update) -> bytes:
+    """A site's update, of a cohort of one (leading axis of length 1).
+
+    Raises:
+      Refused: when a number is not finite: nothing is sent then.
+    """
+    own = jax.tree.map(lambda x: np.asarray(x)[0], update)
+    scalars = {"weight": float(own.weight), **{name: float(own.metrics[name]) for name in terms.metrics}}
+    vectors = flatten(_answer(own))
+    for name, value in [*scalars.items(), *((n, float(np.abs(v).max(initial=0))) for n, v in vectors.items())]:
+        if not math.isfinite(value):
+            raise Refused(f"{name}: training gave {value}, so nothing is sent. Lower the learning rate.")
+    return pack(Envelope("update", sender, asked.round, asked.nonce, terms.config, schema(terms.answer), scalars), vectors)
+
+
+def read_answers(terms: Terms, messages: Mapping[str, Message]) -> Update:
+    """Admitted messages as a cohort's update, in the order of names.
+
+    Raises:
+      Refused: when a message has other collections, lengths or metrics than the schema says.
+    """
+    updates = []
+    for name in sorted(messages):
+        envelope, vectors = messages[name]
+        if set(envelope.scalars) != {"weight", *terms.metrics}:
+            raise Refused(f"{name}: expected the scalars weight, {', '.join(terms.metrics)}, got {sorted(envelope.scalars)}")
+        trees = unflatten(vectors, terms.answer)
+        weight, *metrics = (jnp.asarray(envelope.scalars[m], jnp.float32) for m in ("weight", *terms.metrics))
+        told = dict(zip(terms.metrics, metrics))
+        updates.append(Update(trees["delta"], trees["model_state"], weight, told, trees["extra"]))
+    return jax.tree.map(lambda *x: jnp.stack(x), *updates)
+
+
+def make_aggregate(
+    algorithm: Algorithm, trusted: Sequence[str] = ()
+) -> Callable[[ServerState, Update, Sequence[str]], tuple[ServerState, Metrics]]:
+    """The server's side of a round, compiled.
+
+    Args:
+      algorithm: of the experiment.
+      trusted: names of sites that are the server's own, for rules that need one (`fltrust`).
+
+    Returns:
+      `aggregate(state, update, names)` -> (state, metrics), the names in the order of the update's sites.
+    """
+    server_update = jax.jit(algorithm.server_update)
+
+    def aggregate(state: ServerState, update: Update, names: Sequence[str]) -> tuple[ServerState, Metrics]:
+        marks = jnp.asarray([name in trusted for name in names], jnp.float32)
+        return server_update(state, update._replace(metrics={**update.metrics, "trusted": marks}))
+
+    return aggregate

@@ -1,0 +1,85 @@
+"""A round over bytes has the bits of a simulated one, for algorithms with and without memory at either end."""
+
+from functools import partial
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from fedbrain.aggregators.order_statistics import median
+from fedbrain.algorithms.exchange import without_batch_norm
+from fedbrain.algorithms.scaffold import scaffold
+from fedbrain.deploy.exchange import answer, ask, make_aggregate, make_terms, read_answers, read_question
+from fedbrain.deploy.gate import Question, admit
+from fedbrain.deploy.wire import Refused, schema
+from fedbrain.optimizers.compression import int8_with_feedback
+from fedbrain.optimizers.server import fedadam
+from fedbrain.residence import fetch
+from fedbrain.round import loop, make_round
+from tests import tiny
+
+NAMES = ("amber", "birch", "cedar")
+ALGORITHMS = {
+    "FedAvg": {},
+    "median, FedAdam": {"aggregator": median(), "server_optimizer": fedadam(0.03)},
+    "SCAFFOLD": {"variant": scaffold()},
+    "FedBN": {"exchange": without_batch_norm()},
+    "int8 with feedback": {"upload": int8_with_feedback()},
+}
+LIMIT = 10_000_000
+
+
+def _equal(a, b):
+    return all(np.array_equal(x, y, equal_nan=True) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_round_over_bytes_is_the_simulated_round(name):
+    algorithm = tiny.algorithm(tiny.task(), optax.sgd(1e-2), **ALGORITHMS[name])
+    variables = tiny.variables(tiny.task())
+    run_round = make_round(algorithm, loop())
+    terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
+    train, aggregate = loop()(algorithm.local, partial(fetch, turns=False)), make_aggregate(algorithm)
+    first = algorithm.init(variables, jax.numpy.ones(3))
+    simulated, remote, own = first, first, {n: algorithm.init_client(variables) for n in NAMES}
+    states = [own[n] for n in NAMES]
+    for number in range(2):
+        cohort = [c._replace(state=s) for c, s in zip(tiny.cohort(algorithm, variables, round=number, names=NAMES), states)]
+        simulated, states, _ = run_round(simulated, cohort, tiny.example())
+        asked, taken = ask(terms, remote, nonce=f"n{number}"), {}
+        question = Question(number, f"n{number}", "c", schema(terms.answer), 1000.0, LIMIT)
+        for client in tiny.cohort(algorithm, variables, round=number, names=NAMES):
+            envelope, broadcast = read_question(terms, asked, limit=LIMIT)
+            update, [own[client.name]] = train(broadcast, [client._replace(state=own[client.name])], tiny.example())
+            sent = answer(terms, envelope, client.name, update)
+            taken[client.name] = admit(client.name, sent, dict.fromkeys(NAMES, question), set(taken))
+        remote, _ = aggregate(remote, read_answers(terms, taken), NAMES)
+        assert _equal(remote, simulated)
+        assert _equal([own[n] for n in NAMES], states)
+
+
+def test_another_experiment_is_refused_by_the_site():
+    algorithm, variables = tiny.algorithm(tiny.task()), tiny.variables(tiny.task())
+    state = algorithm.init(variables, jax.numpy.ones(3))
+    terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
+    asked = ask(terms, state, nonce="n")
+    with pytest.raises(Refused, match="config: expected 'mine', got 'c'"):
+        read_question(terms._replace(config="mine"), asked, limit=LIMIT)
+    other = tiny.task(channels=(4, 8, 16))
+    others = make_terms(tiny.algorithm(other), tiny.variables(other), tiny.example(), sites=3, config="c")
+    with pytest.raises(Refused, match="schema: expected"):
+        read_question(others, asked, limit=LIMIT)
+
+
+def test_what_is_not_finite_is_not_sent():
+    algorithm, variables = tiny.algorithm(tiny.task(), optax.sgd(1e30)), tiny.variables(tiny.task())
+    terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
+    train = loop()(algorithm.local, partial(fetch, turns=False))
+    client = tiny.cohort(algorithm, variables, names=NAMES)[0]
+    envelope, broadcast = read_question(
+        terms, ask(terms, algorithm.init(variables, jax.numpy.ones(3)), nonce="n"), limit=LIMIT
+    )
+    update, _ = train(broadcast, [client], tiny.example())
+    with pytest.raises(Refused, match="so nothing is sent. Lower the learning rate"):
+        answer(terms, envelope, "amber", update)
