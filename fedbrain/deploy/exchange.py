@@ -1,7 +1,8 @@
 """A round between hospitals over any transport that carries bytes: ask, train, answer, aggregate.
 
 The pieces are those of `fedbrain.round`: a site runs the same driver over a cohort of one, the server the same
-`server_update` over what came, in the order of names. So a round over a network has the bits of a simulated one under the `loop` driver.
+`server_update` over what came, in the order of names. So a round over a network has the bits of a simulated one under
+the `loop` driver.
 """
 
 import math
