@@ -16,7 +16,7 @@ from fedbrain import startup
 from fedbrain.io.checkpoint import write_atomically
 from fedbrain.io.run import write_json
 from fedbrain.report import grid_table
-from fedbrain.report.claims import ALL, Paired, Seeds, paired, sentence
+from fedbrain.report.claims import ALL, SEEDS, Paired, Seeds, paired, sentence
 from fedbrain.report.stored import read_tests
 from fedbrain.report.table import align
 
@@ -48,36 +48,39 @@ def comparisons(rows: list[Row]) -> Iterator[tuple[str, str, str, dict[str, Pair
     for row in rows:
         regimes, baselines = (list(row.results[k]) for k in ("regimes", "baselines"))
         for a, b in [*combinations(regimes, 2), *((r, f) for r in regimes for f in baselines)]:
-            yield row.results["unit"], f"{row.name}, {a}", f"{row.name}, {b}", paired(row.tests[a], row.tests[b])
+            yield row.results["unit"], f"{row.name}, {a}", b, paired(row.tests[a], row.tests[b])
     for first, second in combinations([row for row in rows if row.name != "first"], 2):
         for regime in first.results["regimes"]:
             same = first.results["unit"] == second.results["unit"] and first.seeds == second.seeds
             if same and regime in second.tests:
-                a, b = (f"{row.name}, {regime}" for row in (first, second))
-                yield first.results["unit"], a, b, paired(first.tests[regime], second.tests[regime])
+                told = paired(first.tests[regime], second.tests[regime])
+                yield first.results["unit"], f"{regime}, {first.name}", second.name, told
 
 
 def render_comparisons(told: list[tuple[str, str, str, dict[str, Paired]]]) -> list[str]:
-    """A table of differences, then what may be claimed from it."""
+    """A table of differences per site, then what may be claimed over all test scans."""
     if not told:
         return []
-    places = list(told[0][3])
-    rows = [["MAE of the first - MAE of the second", *places]]
+    rows = [["MAE of the first - MAE of the second", *told[0][3]]]
     for _, a, b, found in told:
-        cells = [
-            f"{d.mean:+.2f} ({d.interval[0]:+.2f} to {d.interval[1]:+.2f}) {d.better}/{d.seeds}" for d in found.values()
-        ]
-        rows.append([f"  {a} - {b}", *cells])
-    said = [(d.holds, sentence(a, b, where, d, unit)) for unit, a, b, found in told for where, d in found.items()]
-    silent = [s for (holds, s) in said if not holds and s.startswith(ALL)]
+        rows.append([f"  {a} - {b}", *(f"{_cell(d)} {d.better}/{d.seeds}{'*' if d.holds else ' '}" for d in found.values())])
+    claims = [sentence(a, b, found[ALL], unit) for unit, a, b, found in told if found[ALL].holds]
+    silent = [sentence(a, b, found[ALL], unit) for unit, a, b, found in told if not found[ALL].holds]
+    count = sum(len(found) for *_, found in told)
     return [
-        "Paired differences: 95 % over subjects, and the seeds in which the first has the smaller error.",
+        "Paired differences: 95 % over subjects; seeds in which the first has the smaller error.",
+        f"* may be claimed: {SEEDS} seeds at least, an interval without 0, all seeds on one side.",
+        f"Of {count} intervals, about {count / 20:.0f} would miss by chance.",
         *align(rows),
-        f"\nWhat may be claimed. Of {len(said)} intervals of 95 %, about {len(said) / 20:.0f} would miss by chance.",
-        *(s for holds, s in said if holds),
+        f"\nWhat may be claimed over {ALL}:",
+        *(claims or ["nothing"]),
         "\nWhat may not be claimed:",
-        *silent,
+        *(silent or ["nothing"]),
     ]
+
+
+def _cell(d: Paired) -> str:
+    return f"{d.mean:+.2f} ({d.interval[0]:+.2f} to {d.interval[1]:+.2f})"
 
 
 def read_grid(workdir: Path) -> dict[str, Any]:

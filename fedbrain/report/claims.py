@@ -45,17 +45,17 @@ def paired(first: Seeds, second: Seeds) -> dict[str, Paired]:
     return found
 
 
-def sentence(first: str, second: str, where: str, d: Paired, unit: str) -> str:
+def sentence(first: str, second: str, d: Paired, unit: str) -> str:
     """A difference in words: what may be claimed, or why nothing may."""
     low, high = d.interval
     numbers = f"{d.mean:+.2f} {unit} (95 % {low:+.2f} to {high:+.2f}; {d.better} of {d.seeds} seeds below 0)"
     if d.holds:
         verdict = "has a smaller error than" if d.mean < 0 else "has a larger error than"
-        return f"{where}: {first} {verdict} {second}: {numbers}."
+        return f"{first} {verdict} {second}: {numbers}."
     if d.seeds < SEEDS:
         why = f"{d.seeds} of {SEEDS} seeds are there"
     elif low <= 0 <= high:
         why = "the interval holds 0"
     else:
         why = "seeds disagree"
-    return f"{where}: no claim on {first} and {second}, {why}: {numbers}."
+    return f"{first} and {second}: {why}: {numbers}."
