@@ -10,9 +10,9 @@ import pytest
 from fedbrain.aggregators.order_statistics import median
 from fedbrain.algorithms.exchange import without_batch_norm
 from fedbrain.algorithms.scaffold import scaffold
-from fedbrain.deploy.exchange import answer, ask, make_aggregate, make_terms, read_answers, read_question
+from fedbrain.deploy.exchange import answer, make_aggregate, make_terms, order_training, read_answers, read_model, send_model
 from fedbrain.deploy.gate import Question, admit
-from fedbrain.deploy.wire import Refused, schema
+from fedbrain.deploy.wire import Refused, schema, unpack
 from fedbrain.optimizers.compression import int8_with_feedback
 from fedbrain.optimizers.server import fedadam
 from fedbrain.residence import fetch
@@ -47,12 +47,14 @@ def test_a_round_over_bytes_is_the_simulated_round(name):
     for number in range(2):
         cohort = [c._replace(state=s) for c, s in zip(tiny.cohort(algorithm, variables, round=number, names=NAMES), states)]
         simulated, states, _ = run_round(simulated, cohort, tiny.example())
-        asked, taken = ask(terms, remote, nonce=f"n{number}"), {}
-        question = Question(number, f"n{number}", "c", schema(terms.answer), 1000.0, LIMIT)
+        model, taken = unpack(send_model(terms, remote, nonce="m"), limit=LIMIT), {}
+        order = unpack(order_training(terms, remote, nonce=f"n{number}"), limit=LIMIT).envelope
+        question = Question("update", number, f"n{number}", "c", schema(terms.answer), {"weight": 1000.0}, LIMIT)
         for client in tiny.cohort(algorithm, variables, round=number, names=NAMES):
-            envelope, broadcast = read_question(terms, asked, limit=LIMIT)
+            scale = jax.numpy.float32(order.scalars["learning_rate_scale"])
+            broadcast = read_model(terms, model)._replace(learning_rate_scale=scale)
             update, [own[client.name]] = train(broadcast, [client._replace(state=own[client.name])], tiny.example())
-            sent = answer(terms, envelope, client.name, update)
+            sent = answer(terms, order, client.name, update)
             taken[client.name] = admit(client.name, sent, dict.fromkeys(NAMES, question), set(taken))
         remote, _ = aggregate(remote, read_answers(terms, taken), NAMES)
         assert _equal(remote, simulated)
@@ -63,13 +65,13 @@ def test_another_experiment_is_refused_by_the_site():
     algorithm, variables = tiny.algorithm(tiny.task()), tiny.variables(tiny.task())
     state = algorithm.init(variables, jax.numpy.ones(3))
     terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
-    asked = ask(terms, state, nonce="n")
+    asked = unpack(send_model(terms, state, nonce="n"), limit=LIMIT)
     with pytest.raises(Refused, match="config: expected 'mine', got 'c'"):
-        read_question(terms._replace(config="mine"), asked, limit=LIMIT)
+        read_model(terms._replace(config="mine"), asked)
     other = tiny.task(channels=(4, 8, 16))
     others = make_terms(tiny.algorithm(other), tiny.variables(other), tiny.example(), sites=3, config="c")
     with pytest.raises(Refused, match="schema: expected"):
-        read_question(others, asked, limit=LIMIT)
+        read_model(others, asked)
 
 
 def test_what_is_not_finite_is_not_sent():
@@ -77,9 +79,7 @@ def test_what_is_not_finite_is_not_sent():
     terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
     train = loop()(algorithm.local, partial(fetch, turns=False))
     client = tiny.cohort(algorithm, variables, names=NAMES)[0]
-    envelope, broadcast = read_question(
-        terms, ask(terms, algorithm.init(variables, jax.numpy.ones(3)), nonce="n"), limit=LIMIT
-    )
-    update, _ = train(broadcast, [client], tiny.example())
+    asked = unpack(send_model(terms, algorithm.init(variables, jax.numpy.ones(3)), nonce="n"), limit=LIMIT)
+    update, _ = train(read_model(terms, asked), [client], tiny.example())
     with pytest.raises(Refused, match="so nothing is sent. Lower the learning rate"):
-        answer(terms, envelope, "amber", update)
+        answer(terms, asked.envelope, "amber", update)

@@ -6,7 +6,7 @@ import pytest
 from fedbrain.deploy.gate import Question, admit, norm, too_large
 from fedbrain.deploy.wire import Envelope, Refused, pack
 
-QUESTION = Question(round=4, nonce="n4", config="c1", schema="s1", most_examples=40.0, limit=10_000)
+QUESTION = Question("update", 4, nonce="n4", config="c1", schema="s1", at_most={"weight": 40.0}, limit=10_000)
 HONEST = Envelope("update", "brussels", 4, "n4", "c1", "s1", {"weight": 31.0, "loss": 5.0})
 VECTOR = {"delta": np.ones(100, np.float32), "model_state": np.zeros(3, np.float32)}
 
@@ -24,7 +24,7 @@ def test_an_honest_update_passes():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"kind": "round"}, "kind: expected 'update', got 'round'"),
+        ({"kind": "model"}, "kind: expected 'update', got 'model'"),
         ({"sender": "prague"}, "sender: expected 'brussels', got 'prague'"),
         ({"round": 3}, "round: expected 4, got 3. It is late."),
         ({"round": 5}, "round: expected 4, got 5.$"),
@@ -50,9 +50,9 @@ def test_what_is_not_a_number_is_refused(value):
 
 
 def test_strangers_repetitions_and_giants_are_refused():
-    with pytest.raises(Refused, match="expected an update of brussels, prague, got one of oslo"):
+    with pytest.raises(Refused, match="expected an answer of brussels, prague, got one of oslo"):
         _admit(sender="oslo")
-    with pytest.raises(Refused, match="expected one update of brussels in round 4, got a second one"):
+    with pytest.raises(Refused, match="expected one answer of brussels in round 4, got a second one"):
         _admit(answered={"brussels"})
     with pytest.raises(Refused, match="at most 10,000 bytes"):
         _admit(vectors={"delta": np.random.default_rng(0).normal(size=5000).astype(np.float32)})

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedbrain import local
-from fedbrain.deploy.wire import Envelope, Message, Refused, flatten, pack, schema, unflatten, unpack
+from fedbrain.deploy.wire import Envelope, Message, Refused, flatten, pack, schema, unflatten
 from fedbrain.types import Algorithm, Batch, Metrics, PyTree, ServerState, Update, Variables
 
 
@@ -56,32 +56,46 @@ def _answer(update: Update) -> dict[str, PyTree]:
     return {"delta": update.delta, "model_state": update.model_state, "extra": update.extra}
 
 
-def ask(terms: Terms, state: ServerState, *, nonce: str) -> bytes:
-    """The question of a round: the model and what the algorithm tells its clients. The server's optimiser stays."""
+def send_model(terms: Terms, state: ServerState, *, nonce: str) -> bytes:
+    """The model of a round and what the algorithm tells its clients. The server's optimiser stays."""
+    return pack(_from_server("model", terms, state, nonce, {}), flatten(_question(state)))
+
+
+def order_training(terms: Terms, state: ServerState, *, nonce: str) -> bytes:
+    """Go: the model has been sent, its validation has told how fast to go on."""
     scalars = {"learning_rate_scale": float(state.learning_rate_scale)}
-    envelope = Envelope("round", "server", int(state.round), nonce, terms.config, schema(terms.question), scalars)
-    return pack(envelope, flatten(_question(state)))
+    return pack(_from_server("train", terms, state, nonce, scalars), {})
 
 
-def read_question(terms: Terms, data: bytes, *, limit: int) -> tuple[Envelope, ServerState]:
-    """What a site trains on.
+def _from_server(kind: str, terms: Terms, state: ServerState, nonce: str, scalars: dict[str, float]) -> Envelope:
+    return Envelope(kind, "server", int(state.round), nonce, terms.config, schema(terms.question), scalars)
 
-    Raises:
-      Refused: when the server runs another experiment, or a network of other shapes.
-    """
-    message = unpack(data, limit=limit)
-    envelope = message.envelope
-    for field, expected in (("kind", "round"), ("config", terms.config), ("schema", schema(terms.question))):
+
+def require_terms(terms: Terms, envelope: Envelope, kind: str, scalars: tuple[str, ...] = ()) -> None:
+    """Raises Refused when the server runs another experiment, or a network of other shapes."""
+    for field, expected in (("kind", kind), ("config", terms.config), ("schema", schema(terms.question))):
         if getattr(envelope, field) != expected:
             raise Refused(f"{field}: expected {expected!r}, got {getattr(envelope, field)!r}")
-    if set(envelope.scalars) != {"learning_rate_scale"}:
-        raise Refused(f"expected the scalar 'learning_rate_scale', got {sorted(envelope.scalars)}")
+    if set(envelope.scalars) != set(scalars):
+        raise Refused(f"expected the scalars {sorted(scalars)}, got {sorted(envelope.scalars)}")
+
+
+def read_model(terms: Terms, message: Message) -> ServerState:
+    """What a site validates and trains.
+
+    Raises:
+      Refused: see `require_terms`.
+    """
+    require_terms(terms, message.envelope, "model")
     trees = jax.tree.map(jnp.asarray, unflatten(message.vectors, terms.question))
-    scale = jnp.asarray(envelope.scalars["learning_rate_scale"], jnp.float32)
-    state = ServerState(
-        jnp.asarray(envelope.round, jnp.int32), trees["params"], trees["model_state"], (), scale, trees["extra"]
-    )
-    return envelope, state
+    number, one = jnp.asarray(message.envelope.round, jnp.int32), jnp.ones((), jnp.float32)
+    return ServerState(number, trees["params"], trees["model_state"], (), one, trees["extra"])
+
+
+def validated(terms: Terms, asked: Envelope, sender: str, *, loss: float, count: int) -> bytes:
+    """A site's sum of validation losses, and of how many scans."""
+    scalars = {"loss": loss, "count": float(count)}
+    return pack(Envelope("validated", sender, asked.round, asked.nonce, terms.config, schema({}), scalars), {})
 
 
 def answer(terms: Terms, asked: Envelope, sender: str, update: Update) -> bytes:

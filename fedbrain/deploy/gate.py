@@ -1,6 +1,6 @@
-"""Before an update touches the model: is it the answer to this round's question, from whom it says, and of a sane size?
+"""Before an answer touches the model: is it the answer to this round's question, from whom it says, and of a sane size?
 
-The gate is the only way in. A refusal is a sentence for the record and for the site; nothing of a refused update is used.
+The gate is the only way in. A refusal is a sentence for the record and for the site; nothing of a refused answer is used.
 """
 
 import math
@@ -15,42 +15,44 @@ from fedbrain.deploy.wire import Message, Refused, unpack
 class Question(NamedTuple):
     """What the server asked of one site in this round."""
 
+    kind: str  # of the answer: "update" or "validated"
     round: int
     nonce: str
     config: str  # hash of the experiment
-    schema: str  # of the update
-    most_examples: float  # that the site declared when it joined
+    schema: str  # of the answer
+    at_most: Mapping[str, float]  # counts that must be there, positive and no more than the site declared when it joined
     limit: int  # bytes
 
 
 def admit(sender: str, data: bytes, questions: Mapping[str, Question], answered: Set[str]) -> Message:
-    """The update of a site.
+    """The answer of a site.
 
     Args:
       sender: as the certificate of the connection names it.
       data: as received.
       questions: of this round, by site.
-      answered: sites whose update has been admitted already.
+      answered: sites whose answer has been admitted already.
 
     Raises:
       Refused: saying which check failed, what was expected and what came.
     """
     if sender not in questions:
-        raise Refused(f"expected an update of {', '.join(sorted(questions)) or 'nobody'}, got one of {sender}")
+        raise Refused(f"expected an answer of {', '.join(sorted(questions)) or 'nobody'}, got one of {sender}")
     asked = questions[sender]
     message = unpack(data, limit=asked.limit)
     envelope = message.envelope
-    told = {"kind": "update", "sender": sender, **{k: getattr(asked, k) for k in ("round", "nonce", "config", "schema")}}
+    told = {"sender": sender, **{k: getattr(asked, k) for k in ("kind", "round", "nonce", "config", "schema")}}
     for field, expected in told.items():
         if getattr(envelope, field) != expected:
             late = " It is late." if field == "round" and envelope.round < asked.round else ""
             raise Refused(f"{field}: expected {expected!r}, got {getattr(envelope, field)!r}.{late}")
     if sender in answered:
-        raise Refused(f"expected one update of {sender} in round {asked.round}, got a second one")
+        raise Refused(f"expected one answer of {sender} in round {asked.round}, got a second one")
     _require_numbers(message)
-    weight = envelope.scalars.get("weight", math.nan)
-    if not 0 < weight <= asked.most_examples:
-        raise Refused(f"weight: expected more than 0 and at most the {asked.most_examples:g} declared, got {weight:g}")
+    for name, most in asked.at_most.items():
+        count = envelope.scalars.get(name, math.nan)
+        if not 0 < count <= most:
+            raise Refused(f"{name}: expected more than 0 and at most the {most:g} declared, got {count:g}")
     return message
 
 

@@ -32,7 +32,7 @@ class Refused(ValueError):
 class Envelope(NamedTuple):
     """What is known of a message before its numbers are looked at."""
 
-    kind: str  # "round" from the server, "update" from a site
+    kind: str  # "model" and "train" from the server, "validated" and "update" from a site
     sender: str
     round: int
     nonce: str  # of the server's question; an update repeats it
