@@ -4,7 +4,7 @@ Everything that decides what comes next is in the checkpoint or a function of (s
 in the same bits as one that was not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +16,13 @@ from tqdm import tqdm
 
 from fedbrain.build import Experiment
 from fedbrain.data.dataset import shape_of
-from fedbrain.data.pipeline import HostBatch, eval_batches, example_batch, pipeline_seed, train_batches, train_references
+from fedbrain.data.pipeline import HostBatch, example_batch
 from fedbrain.data.regimes import Federation
 from fedbrain.evaluate import Evaluate, make_evaluate
 from fedbrain.io import interrupt
 from fedbrain.io.checkpoint import Checkpoints
 from fedbrain.io.run import MetricsLog, write_json
+from fedbrain.member import make_client, validation_loss
 from fedbrain.residence import Residence, store, streamed
 from fedbrain.round import Client, make_round
 from fedbrain.selection import Selection, observe, should_stop, start
@@ -97,20 +98,13 @@ def first_snapshot(experiment: Experiment, examples: list[int], variables: Varia
 
 
 def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client]:
-    """The round's clients with their batches and keys, functions of (seed, round, name) alone."""
-    experiment, seed = setting.experiment, setting.seed
-    key = jax.random.fold_in(jax.random.key(seed), round)
+    """The round's clients."""
     states = dict(zip(setting.names, snapshot.clients))
-    cohort = []
-    for name in experiment.sampling(setting.names, round, seed):
-        scans = setting.federation.members[name].train
-        how = {"batch_size": experiment.batch_size, "epochs": experiment.epochs, "inputs": experiment.inputs}
-        how["seed"] = pipeline_seed(seed, round, name)
-        volumes = setting.volumes.get(name)
-        batches = train_batches(scans, **how) if volumes is None else train_references(scans, volumes.shape[1:], **how)
-        client_key = jax.random.fold_in(key, pipeline_seed(name))
-        cohort.append(Client(name, len(scans), states[name], client_key, interrupt.watched(batches), volumes))
-    return cohort
+    how = {"experiment": setting.experiment, "round": round, "seed": setting.seed}
+    return [
+        make_client(name, setting.federation.members[name].train, states[name], volumes=setting.volumes.get(name), **how)
+        for name in setting.experiment.sampling(setting.names, round, setting.seed)
+    ]
 
 
 def upload(federation: Federation, residence: Residence, title: str) -> dict[str, Array]:
@@ -128,27 +122,26 @@ def upload(federation: Federation, residence: Residence, title: str) -> dict[str
 
 def validate(setting: Setting, snapshot: Snapshot) -> dict[str, tuple[float, int]]:
     """(sum of losses, scans) of the aggregated model on each member's validation set."""
-    experiment, sums = setting.experiment, {}
+    combine, sums = setting.experiment.algorithm.client_variables, {}
     for name, state in zip(setting.names, snapshot.clients):
-        variables = experiment.algorithm.client_variables(snapshot.server, state)
-        batches = eval_batches(
-            setting.federation.members[name].valid, batch_size=experiment.batch_size, inputs=experiment.inputs
-        )
-        _, losses = setting.machine.evaluate(variables, batches)
-        sums[name] = float(losses.astype(np.float64).sum()), losses.size
+        scans = setting.federation.members[name].valid
+        variables = combine(snapshot.server, state)
+        sums[name] = validation_loss(setting.machine.evaluate, variables, scans, setting.experiment)
     return sums
 
 
-def judge(setting: Setting, snapshot: Snapshot, round: int, valid_loss: float) -> Snapshot:
-    """Takes the round's validation loss into account: the best model so far, and the next learning rate."""
-    experiment = setting.experiment
-    selection = observe(snapshot.selection, valid_loss, round=round, patience=experiment.patience)
+def pooled(sums: Mapping[str, tuple[float, int]]) -> float:
+    """The mean loss over all validation scans."""
+    return sum(s for s, _ in sums.values()) / max(1, sum(n for _, n in sums.values()))
+
+
+def judge(
+    experiment: Experiment, server: ServerState, selection: Selection, round: int, valid_loss: float
+) -> tuple[ServerState, Selection]:
+    """Takes a round's validation loss into account: the best model so far, and the next learning rate."""
+    selection = observe(selection, valid_loss, round=round, patience=experiment.patience)
     scale = float(selection.learning_rate_scale) * experiment.schedule(round, experiment.rounds)
-    server = snapshot.server._replace(learning_rate_scale=np.asarray(scale, np.float32))
-    snapshot = snapshot._replace(server=server, selection=selection)
-    if int(selection.best_round) == round:
-        snapshot = snapshot._replace(best_server=server, best_clients=snapshot.clients)
-    return snapshot
+    return server._replace(learning_rate_scale=np.asarray(scale, np.float32)), selection
 
 
 def one_round(setting: Setting, snapshot: Snapshot, round: int) -> tuple[Snapshot, dict[str, Any]]:
@@ -158,10 +151,12 @@ def one_round(setting: Setting, snapshot: Snapshot, round: int) -> tuple[Snapsho
     names = [client.name for client in cohort]
     returned = dict(zip(names, states))
     clients = [returned.get(n, s) for n, s in zip(setting.names, snapshot.clients)]
-    snapshot = snapshot._replace(server=server, clients=clients)
-    sums = validate(setting, snapshot)
-    loss = sum(s for s, _ in sums.values()) / max(1, sum(n for _, n in sums.values()))
-    snapshot = judge(setting, snapshot, round, loss)
+    sums = validate(setting, snapshot._replace(server=server, clients=clients))
+    loss = pooled(sums)
+    server, selection = judge(setting.experiment, server, snapshot.selection, round, loss)
+    snapshot = snapshot._replace(server=server, clients=clients, selection=selection)
+    if int(selection.best_round) == round:
+        snapshot = snapshot._replace(best_server=server, best_clients=clients)
     values = {name: np.asarray(value).tolist() for name, value in info.items() if name not in SUMS}
     report = {name: dict(zip(names, v)) if isinstance(v, list) else v for name, v in values.items()}
     return snapshot, {

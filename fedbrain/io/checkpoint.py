@@ -8,6 +8,7 @@ content is removed and the next older one used.
 import hashlib
 import json
 import logging
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,21 @@ class Checkpoints:
         self.manager.save(step, args=ocp.args.StandardSave(_leaves(tree)))  # pyright: ignore[reportCallIssue]
         self.pending = (step, _schema(tree))
 
-    def restore_latest(self, template: PyTree) -> tuple[int, PyTree] | None:
+    def restore_latest(self, template: PyTree, *, at_most: float | int = math.inf) -> tuple[int, PyTree] | None:
         """(step, tree) of the newest step that verifies; None when there is none.
+
+        Args:
+          template: of the same kind.
+          at_most: later steps are taken back: they are deleted.
 
         Raises:
           ValueError: when a verified step holds another kind of tree than `template`.
         """
+        self._complete()
         for step in sorted(self.manager.all_steps(), reverse=True):
+            if step > at_most:
+                self.manager.delete(step)
+                continue
             problem = self._verify(step)
             if problem:
                 log.warning("checkpoint %s of %s is not used: %s", step, self.steps.parent.name, problem)
@@ -95,8 +104,12 @@ class Checkpoints:
             return step, jax.tree.unflatten(jax.tree.structure(template), values)
         return None
 
-    def close(self) -> None:
+    def flush(self) -> None:
         """Waits until the last step is safe."""
+        self._complete()
+
+    def close(self) -> None:
+        """Flushes and lets go."""
         self._complete()
         self.manager.close()
 
