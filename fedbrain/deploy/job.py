@@ -1,0 +1,84 @@
+"""A job: one experiment for a consortium, as both sides read it. The server adds no data to it, a site its own.
+
+{"config": {fields of configs/base.py, without sites and cache}, "target": "age", "sites": ["amber", "birch", "cedar"]}
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from fedbrain import build
+from fedbrain.build import Experiment
+from fedbrain.data.pipeline import example_batch, pipeline_seed
+from fedbrain.data.regimes import Member
+from fedbrain.data.splits import split_scans
+from fedbrain.deploy.exchange import Terms, make_terms
+from fedbrain.deploy.policy import Policy, config_hash, consent, require_subjects
+from fedbrain.deploy.wire import Refused
+from fedbrain.deploy.worker import Worker
+from fedbrain.experiment import load_clients
+from fedbrain.federation import random_variables
+from fedbrain.types import Variables
+
+KEYS = {"config", "target", "sites"}
+
+
+class Agreement(NamedTuple):
+    """What follows from a job alone, the same at the server and at every site."""
+
+    experiment: Experiment
+    terms: Terms
+    fresh: Variables
+    seed: int
+
+
+def _require(job: Mapping[str, Any]) -> None:
+    if set(job) != KEYS:
+        raise Refused(f"job: expected the fields {', '.join(sorted(KEYS))}, got {', '.join(sorted(job))}")
+
+
+def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agreement:
+    """Reads a job.
+
+    Args:
+      job: see above.
+      own: a site's `sites` and `cache`.
+
+    Raises:
+      Refused: when it is no job.
+      ValueError: naming the field of the configuration that cannot be read.
+    """
+    _require(job)
+    config = ConfigDict({**job["config"], **(own or {"sites": {}, "cache": ""})})
+    try:
+        experiment = build.read(config)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise Refused(f"job: expected the fields of an experiment, got a configuration without one: {error}") from None
+    shape = (*experiment.recipe.shape, len(experiment.modalities))
+    fresh = random_variables(experiment, shape)
+    example = example_batch(shape, experiment.batch_size, experiment.inputs)
+    terms = make_terms(experiment.algorithm, fresh, example, sites=len(job["sites"]), config=config_hash(config.to_dict()))
+    return Agreement(experiment, terms, fresh, pipeline_seed(experiment.seed, experiment.repeats[0], 0))
+
+
+def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -> Worker:
+    """Opens a job at a site: checks it against the site's policy, reads the site's data, splits them.
+
+    Raises:
+      Refused: when the site does not want this job, or has too few people for it.
+      ValueError: when its data cannot be read.
+    """
+    _require(job)
+    if policy.name not in job["sites"]:
+        raise Refused(f"sites: expected {policy.name} among {', '.join(job['sites'])}")
+    spec = consent(policy, job["config"], job["target"])
+    experiment, terms, fresh, seed = agree(job, {"sites": {policy.name: spec}, "cache": str(workdir / "volumes")})
+    clients, [report] = load_clients(experiment)
+    how = {"seed": experiment.split_seed, "repeat": experiment.repeats[0], "stratify": experiment.stratify}
+    split = experiment.target(split_scans(clients[policy.name], experiment.fractions, **how))
+    require_subjects(policy, len(set(split.train.subjects)))
+    print(report)
+    member = Member(split.train, split.valid)
+    return Worker(policy.name, experiment, terms, member, fresh, workdir=workdir, seed=seed, limit=limit)
