@@ -36,6 +36,7 @@ def trained(seed: int, permuted: bool) -> Path:
     config = quickstart.get_config()
     config.sites = {name: f"{spec[:-1]}, permuted={permuted})" for name, spec in config.sites.items()}
     config.regimes, config.seed, config.splits.first = ("federated",), seed, seed
+    config.splits.stratify = "age"  # so that both have the same test people
     folder = Path(WORKDIR.value) / f"{'permuted' if permuted else 'true'}{seed}"
     if not (folder / "results.json").is_file():
         conduct.run(config, folder)

@@ -27,7 +27,7 @@ def run(workdir: str, federation: str = "federated", client: str = "", split: st
       client: whose, for a federation that keeps private leaves.
       split: `repeat0-split0`; by default the one of the same number. When both experiments share people, only that keeps
         this experiment's test subjects out of the training of the other one (with `splits.stratify` a column of both).
-      head: whether the last layer is taken too.
+      head: whether the last layer is taken too; otherwise it starts at zero.
     """
 
     def start(fresh: Variables, repeat: int, inner: int) -> tuple[Variables, Loaded]:
@@ -44,7 +44,7 @@ def from_file(path: str, head: bool = True) -> Initial:
 
     Args:
       path: of the file.
-      head: whether the last layer is taken too.
+      head: whether the last layer is taken too; otherwise it starts at zero.
     """
     return lambda fresh, repeat, inner: load(fresh, path, head=head)
 

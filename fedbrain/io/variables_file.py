@@ -21,12 +21,12 @@ class Loaded(NamedTuple):
     path: str
     found: list[str]  # our names
     renamed: dict[str, str]  # our name -> its name in the file
-    missing: list[str]  # our names that start fresh
+    missing: list[str]  # our names that start at zero: the prediction is the loss's centre
     left_over: list[str]  # the file's names that nothing needs
 
     def __str__(self) -> str:
         text = f"{self.path}: {len(self.found)} arrays loaded, {len(self.renamed)} of them under another name"
-        for what, names in (("start fresh", self.missing), ("of the file left over", self.left_over)):
+        for what, names in (("start at zero", self.missing), ("of the file left over", self.left_over)):
             if names:
                 text += f"; {len(names)} {what} ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"
         return text + "."
@@ -45,7 +45,7 @@ def fill(variables: Variables, arrays: dict[str, np.ndarray], path: str, *, head
       variables: of the network, fresh.
       arrays: of the file, under our names or PyTorch's.
       path: of the file, for messages.
-      head: whether the last layer comes from the file too.
+      head: whether the last layer comes from the file too; otherwise it starts at zero, as where the file has none.
 
     Raises:
       ValueError: naming the first array that is missing or has another shape.
@@ -57,7 +57,7 @@ def fill(variables: Variables, arrays: dict[str, np.ndarray], path: str, *, head
     for ours, name in names.items():
         fresh = ours.split("/", 1)[1].startswith(FRESH)
         if fresh and (not head or name not in arrays):
-            filled[ours] = wanted[ours]
+            filled[ours] = np.zeros_like(wanted[ours])  # a random one would shake what was learnt with its first errors
             missing.append(ours)
             continue
         if name not in arrays:
@@ -67,7 +67,7 @@ def fill(variables: Variables, arrays: dict[str, np.ndarray], path: str, *, head
             )
         value = from_torch(ours, arrays[name]) if theirs else arrays[name]
         if value.shape != wanted[ours].shape:
-            hint = " Set head=False to start with a fresh last layer." if fresh else " Is it the file of another network?"
+            hint = " Set head=False to start with a last layer of zeros." if fresh else " Is it the file of another network?"
             raise ValueError(
                 f"{path}: {name}: expected {list(wanted[ours].shape)} for {ours}, got {list(value.shape)}.{hint}"
             )

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# A server and three sites on one machine: certificates, four processes over mutual TLS, synthetic BIDS trees, a few rounds.
+# Usage: launch/local.sh FOLDER [ROUNDS]; needs `pip install -e '.[deploy]'` in the environment whose bin/ is first on PATH.
+set -euo pipefail
+folder=$(mkdir -p "$1" && cd "$1" && pwd)
+rounds=${2:-5}
+sites=(amber birch cedar)
+cd "$(dirname "$0")/.."
+export NVFLARE_POC_WORKSPACE=$folder/poc JAX_PLATFORMS=cpu
+fields=(--config=configs/quickstart.py "--config.rounds=$rounds" "--config.regimes=('federated',)" "--config.driver=loop()"
+        "--config.residence=streamed()")
+
+[ -d "$folder/trees" ] || python -m fedbrain.synthesise --out="$folder/trees" --healthy=30 --seed=1
+python -m fedbrain.deploy.submit "${fields[@]}" --target=age --sites=amber,birch,cedar --fewest=3 --deadline_s=600 \
+  --output="$folder/job"
+nvflare poc prepare -c "${sites[@]}" --force
+for site in "${sites[@]}"; do
+  kit=$(find "$folder/poc" -type d -path "*/$site" | sort | tail -1)
+  cat > "$kit/local/site.toml" <<TOML
+name = "$site"
+minimum_subjects = 5
+[data]
+root = "$folder/trees/$site"
+[targets.age]
+column = "age"
+[at_most]
+"client.batch_size" = 8
+TOML
+done
+trap 'nvflare poc stop > /dev/null 2>&1 || true' EXIT
+nvflare poc start -ex admin@nvidia.com
+nvflare job submit -j "$folder/job"
+echo "Waiting for $rounds rounds ..."
+for _ in $(seq 300); do
+  result=$(find "$folder/poc" -path '*/server/fedbrain/*/results.json' | head -1)
+  [ -n "$result" ] && break
+  sleep 2
+done
+[ -n "${result:-}" ] || { echo "No result after 10 minutes; see the logs in $folder/poc"; exit 1; }
+cat "$result"
