@@ -4,6 +4,8 @@ Only this file imports the engine. A job names the classes and carries a configu
 the `local` folder of its kit; what must survive a process, and a job, lies in the kit's `fedbrain/<hash of the
 configuration>`.
 """
+# The engine is an extra: `pip install -e '.[deploy]'`.
+# pyright: reportMissingImports=false
 
 import json
 from collections.abc import Iterable, Mapping
