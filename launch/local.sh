@@ -14,8 +14,21 @@ fields=(--config=configs/quickstart.py "--config.rounds=$rounds" "--config.regim
 python -m fedbrain.deploy.submit "${fields[@]}" --target=age --sites=amber,birch,cedar --fewest=3 --deadline_s=600 \
   --output="$folder/job"
 nvflare poc prepare -c "${sites[@]}" --force
+allow() {  # the only class of ours that this kit may be asked to run
+  python - "$1" "$2" <<'PYTHON'
+import json, pathlib, sys
+local = pathlib.Path(sys.argv[1], "local")
+source = next(p for p in (local / "resources.json", local / "resources.json.default") if p.is_file())
+told = json.loads(source.read_text())
+told["allow_log_streaming"] = False  # logs name files: they stay
+told.update({"class_list_enforcement_mode": "enforce", "class_allow_list": [f"fedbrain.deploy.nvflare.{sys.argv[2]}"]})
+(local / "resources.json").write_text(json.dumps(told, indent=2))
+PYTHON
+}
+allow "$(find "$folder/poc" -type d -path '*/server' | sort | tail -1)" Conductor
 for site in "${sites[@]}"; do
   kit=$(find "$folder/poc" -type d -path "*/$site" | sort | tail -1)
+  allow "$kit" Hospital
   cat > "$kit/local/site.toml" <<TOML
 name = "$site"
 minimum_subjects = 5
