@@ -1,6 +1,7 @@
 """Where in an image a prediction comes from: integrated gradients and occlusion, as pure functions of a task.
 
-Images are z-scored inside the brain, so an image of zeros is a brain of one mean grey value: what both methods compare with.
+Both compare an image with a baseline. The mean image of a site's people is a good one: what is left is where a person
+differs from the others. Against an image of zeros, attributions follow the grey values themselves.
 """
 
 import math
@@ -22,36 +23,40 @@ def _predict(task: Task, variables: Variables, batch: Batch) -> Callable[[Image]
 
 
 def integrated_gradients(
-    task: Task, variables: Variables, batch: Batch, *, steps: int
+    task: Task, variables: Variables, batch: Batch, baseline: Float[Array, "d h w c"], *, steps: int
 ) -> tuple[Float[Array, "d h w c"], Float[Array, ""]]:
-    """x times the mean gradient along the way from 0 to x, by the midpoint rule.
+    """(x - baseline) times the mean gradient along the way from one to the other, by the midpoint rule.
 
     Args:
       task: a network and its loss.
       variables: of the network.
       batch: of one example.
+      baseline: where the way begins.
       steps: on the way.
 
     Returns:
-      (attribution of every voxel in target units, what the sum of attributions misses of f(x) - f(0)).
+      (attribution of every voxel in target units, what the sum of attributions misses of f(x) - f(baseline)).
 
     References:
       Sundararajan et al. (2017), https://arxiv.org/abs/1703.01365
     """
     predict, image = _predict(task, variables, batch), jnp.asarray(batch["image"])
-    points = (jnp.arange(steps) + 0.5) / steps
-    gradients = jax.lax.map(lambda t: jax.grad(predict)(t * image), points)
-    found = image * gradients.mean(0)
-    return found[0], predict(image) - predict(jnp.zeros_like(image)) - found.sum()
+    start, points = baseline[None], (jnp.arange(steps) + 0.5) / steps
+    gradients = jax.lax.map(lambda t: jax.grad(predict)(start + t * (image - start)), points)
+    found = (image - start) * gradients.mean(0)
+    return found[0], predict(image) - predict(start) - found.sum()
 
 
-def occlusion(task: Task, variables: Variables, batch: Batch, *, size: int) -> Float[Array, "d h w"]:
-    """f(x) - f(x with a cube of zeros), for cubes that tile the image; every voxel of a cube has its number.
+def occlusion(
+    task: Task, variables: Variables, batch: Batch, baseline: Float[Array, "d h w c"], *, size: int
+) -> Float[Array, "d h w"]:
+    """f(x) - f(x with a cube of the baseline), for cubes that tile the image; every voxel of a cube has its number.
 
     Args:
       task: a network and its loss.
       variables: of the network.
       batch: of one example.
+      baseline: what is put in.
       size: of the cubes in voxels; at the upper borders they overlap with their neighbours, who come later and win.
 
     References:
@@ -62,10 +67,11 @@ def occlusion(task: Task, variables: Variables, batch: Batch, *, size: int) -> F
     edges = [min(size, n) for n in shape]
     starts = [np.minimum(np.arange(math.ceil(n / e)) * e, n - e) for n, e in zip(shape, edges)]
     corners = jnp.asarray(np.stack(np.meshgrid(*starts, indexing="ij"), -1).reshape(-1, 3))
-    hole = jnp.zeros((1, *edges, image.shape[4]))
+    channels = image.shape[4]
 
     def without(corner: Array) -> Array:
-        return predict(jax.lax.dynamic_update_slice(image, hole, (0, *corner, 0)))
+        cube = jax.lax.dynamic_slice(baseline[None], (0, *corner, 0), (1, *edges, channels))
+        return predict(jax.lax.dynamic_update_slice(image, cube, (0, *corner, 0)))
 
     differences = predict(image) - jax.lax.map(without, corners, batch_size=16)
 

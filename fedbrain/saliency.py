@@ -1,7 +1,8 @@
 """Where a model looks: python -m fedbrain.saliency --workdir=DIR [--output=FOLDER].
 
-Integrated gradients and occlusion on test scans of every site, averaged at the site, as NIfTI files in the space of the
-prepared volumes and as a montage. What leaves a site is a mean over at least 5 people, never one person's map.
+Integrated gradients and occlusion on test scans of every site, against their mean image, averaged at the site, as NIfTI
+files in the space of the prepared volumes and as a montage. What leaves a site is a mean over at least 5 people, never one
+person's map.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,13 +41,14 @@ class Maps(NamedTuple):
 
 
 def explain(experiment: Experiment, variables: Variables, scans: Scans, *, steps: int, size: int) -> Iterator[Maps]:
-    """The maps of every scan."""
+    """The maps of every scan, against the mean image of all of them."""
     inputs = experiment.inputs
+    baseline = np.mean([scans.volumes[i] for i in range(len(scans))], axis=0, dtype=np.float64).astype(np.float32)
     gradients: Callable = jax.jit(partial(integrated_gradients, experiment.task, steps=steps))
     occlude: Callable = jax.jit(partial(occlusion, experiment.task, size=size))
     for batch in eval_batches(scans, batch_size=1, inputs=inputs):
-        attribution, missed = gradients(variables, batch)
-        hidden = occlude(variables, batch)
+        attribution, missed = gradients(variables, batch, baseline)
+        hidden = occlude(variables, batch, baseline)
         image = np.asarray(batch["image"])[0, ..., 0]
         yield Maps(image, np.abs(np.asarray(attribution)).sum(-1), np.abs(np.asarray(hidden)), abs(float(missed)))
 

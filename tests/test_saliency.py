@@ -17,7 +17,7 @@ from tests.tiny import example, task, variables
 
 
 def _quadratic(weights):
-    """f(x) = sum w x^2: attributions are w x^2, and a cube's effect is its sum."""
+    """f(x) = sum w x^2: attributions are w (x^2 - b^2), and a cube's effect is their sum."""
 
     def evaluate(params, state, batch):
         prediction = jnp.sum(weights * batch["image"] ** 2, axis=(1, 2, 3, 4))
@@ -34,11 +34,12 @@ def test_integrated_gradients_and_occlusion_of_a_quadratic():
         "target": jnp.zeros(1),
         "mask": jnp.ones(1),
     }
-    found, missed = integrated_gradients(_quadratic(w), {"params": {}}, batch, steps=4)
-    expected = w * batch["image"][0] ** 2
+    baseline = jnp.asarray(rng.normal(size=(5, 6, 4, 1)), jnp.float32)
+    found, missed = integrated_gradients(_quadratic(w), {"params": {}}, batch, baseline, steps=4)
+    expected = w * (batch["image"][0] ** 2 - baseline**2)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert abs(float(missed)) < 1e-4
-    cubes = occlusion(_quadratic(w), {"params": {}}, batch, size=2)
+    cubes = occlusion(_quadratic(w), {"params": {}}, batch, baseline, size=2)
     np.testing.assert_allclose(cubes[:2, :2, :2], np.full((2, 2, 2), expected[:2, :2, :2].sum()), atol=1e-4)
     np.testing.assert_allclose(cubes[4, 4, 2], expected[3:5, 4:6, 2:4].sum(), atol=1e-4)  # the border's cube overlaps
 
@@ -47,9 +48,10 @@ def test_attributions_of_a_network_add_up_to_its_prediction():
     t = task()
     v = variables(t)
     batch = {name: jnp.asarray(x[:1]) for name, x in example().items()}
-    found, missed = jax.jit(lambda b: integrated_gradients(t, v, b, steps=64))(batch)
+    baseline = jnp.zeros(batch["image"].shape[1:])
+    found, missed = jax.jit(lambda b: integrated_gradients(t, v, b, baseline, steps=64))(batch)
     assert abs(float(missed)) < 0.1 * float(jnp.abs(found).sum())
-    assert bool(jnp.isfinite(occlusion(t, v, batch, size=3)).all())
+    assert bool(jnp.isfinite(occlusion(t, v, batch, baseline, size=3)).all())
 
 
 def test_the_region_of_ageing_is_a_part_of_the_brain():
