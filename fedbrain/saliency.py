@@ -1,8 +1,8 @@
 """Where a model looks: python -m fedbrain.saliency --workdir=DIR [--output=FOLDER].
 
-Integrated gradients and occlusion on test scans of every site, against their mean image, averaged at the site, as NIfTI
-files in the space of the prepared volumes and as a montage. What leaves a site is a mean over at least 5 people, never one
-person's map.
+Integrated gradients, what they explain of the variance of predictions, and occlusion, on test scans of every site against
+their mean image; averaged at the site, as NIfTI files in the space of the prepared volumes and as montages. What leaves a
+site is a mean over at least 5 people, never one person's map.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,12 +32,22 @@ Grid = Float[np.ndarray, "x y z"]
 
 
 class Maps(NamedTuple):
-    """Of one person, or the mean of several. Modalities are added up."""
+    """Of one person. Modalities are added up."""
 
     brain: Grid  # the first modality
-    integrated_gradients: Grid  # |attribution|, target units
-    occlusion: Grid  # |change of the prediction|, target units
-    missed: float  # |what attributions do not explain|, target units
+    attribution: Grid  # integrated gradients, target units
+    occlusion: Grid  # change of the prediction, target units
+    missed: float  # what attributions do not explain, target units
+
+
+class Means(NamedTuple):
+    """Of a site."""
+
+    brain: Grid
+    integrated_gradients: Grid  # mean |attribution|, target units
+    variance: Grid  # covariance of attribution and prediction, target units^2: adds up to the variance of predictions
+    occlusion: Grid  # mean |change of the prediction|, target units
+    missed: float
 
 
 def explain(experiment: Experiment, variables: Variables, scans: Scans, *, steps: int, size: int) -> Iterator[Maps]:
@@ -50,19 +60,22 @@ def explain(experiment: Experiment, variables: Variables, scans: Scans, *, steps
         attribution, missed = gradients(variables, batch, baseline)
         hidden = occlude(variables, batch, baseline)
         image = np.asarray(batch["image"])[0, ..., 0]
-        yield Maps(image, np.abs(np.asarray(attribution)).sum(-1), np.abs(np.asarray(hidden)), abs(float(missed)))
+        yield Maps(image, np.asarray(attribution).sum(-1), np.asarray(hidden), float(missed))
 
 
-def mean(maps: list[Maps], people: int) -> Maps:
-    """The average map of a site.
+def mean(maps: list[Maps], people: int) -> Means:
+    """The average maps of a site.
 
     Raises:
       ValueError: for too few people: the mean would show them.
     """
     if people < FEWEST:
         raise ValueError(f"Expected test scans of at least {FEWEST} people at a site, got {people}.")
-    brain, gradients, hidden = (np.mean([np.asarray(m[k]) for m in maps], axis=0) for k in range(3))
-    return Maps(brain, gradients, hidden, float(np.mean([m.missed for m in maps])))
+    brain, attribution, hidden = (np.stack([np.asarray(m[k]) for m in maps]) for k in range(3))
+    prediction = attribution.sum((1, 2, 3))
+    variance = np.tensordot(prediction - prediction.mean(), attribution - attribution.mean(0), 1) / len(maps)
+    missed = float(np.mean([abs(m.missed) for m in maps]))
+    return Means(brain.mean(0), np.abs(attribution).mean(0), variance, np.abs(hidden).mean(0), missed)
 
 
 def scans_to_explain(experiment: Experiment, repeat: int) -> tuple[dict[str, Scans], bool]:
@@ -86,15 +99,14 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
         some = take(scans, list(range(min(count, len(scans)))))
         each = explain(experiment, variables, some, steps=steps, size=size)
         maps = mean(list(tqdm(each, site, len(some), leave=False)), len(set(some.subjects)))
-        for name in Maps._fields[:3]:
+        for name in Means._fields[:-1]:
             save_map(output / f"{site}_{name}.nii.gz", getattr(maps, name), experiment.recipe.voxel_size_mm)
-        total = maps.integrated_gradients.sum()
-        tqdm.write(
-            f"{site}: {len(some)} test scans; integrated gradients miss {maps.missed:.2f} of {total:.2f} {experiment.unit}"
-        )
+        sd = np.sqrt(max(float(maps.variance.sum()), 0))
+        missed = f"attributions miss {maps.missed:.2f} {experiment.unit}"
+        tqdm.write(f"{site}: {len(some)} test scans; {missed}, SD of predictions {sd:.2f}")
         found[site] = maps
     brains = {site: m.brain for site, m in found.items()}
-    for name in Maps._fields[1:3]:
+    for name in Means._fields[1:-1]:
         maps = {site: getattr(m, name) for site, m in found.items()}
         title = f"{federation}: {name.replace('_', ' ')}, upper tenth"
         montage(output / f"{name}.png", brains, maps, title=title, synthetic=synthetic)

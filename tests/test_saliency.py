@@ -9,7 +9,8 @@ from absl import flags
 
 from fedbrain import main, saliency
 from fedbrain.data.conform import RECIPES
-from fedbrain.data.synthetic.regions import ageing_region, brain_region
+from fedbrain.data.synthetic.people import HOSPITALS
+from fedbrain.data.synthetic.regions import brain_region, change_with_age
 from fedbrain.explain import integrated_gradients, occlusion
 from fedbrain.types import Task
 from tests.experiment_under_test import config
@@ -54,12 +55,20 @@ def test_attributions_of_a_network_add_up_to_its_prediction():
     assert bool(jnp.isfinite(occlusion(t, v, batch, baseline, size=3)).all())
 
 
-def test_the_region_of_ageing_is_a_part_of_the_brain():
+def test_what_changes_with_age_lies_in_the_brain():
     recipe = RECIPES["conform"](voxel_size_mm=6.0, shape=(28, 32, 28), mask="nonzero")
-    brain, ageing = brain_region(recipe), ageing_region(recipe)
-    assert 0.02 < ageing.sum() / brain.sum() < 0.6
-    assert not (ageing & ~brain).any()
-    np.testing.assert_allclose(ageing[::-1].sum(), ageing.sum())
+    change = change_with_age(recipe, HOSPITALS["amber"].scanner)
+    assert not change[~brain_region(recipe)].any()
+    assert change.max() > 0.5
+    np.testing.assert_allclose(change_with_age(recipe, HOSPITALS["amber"].scanner, 40.0, 40.0), 0, atol=1e-6)
+
+
+def test_the_map_of_variance_adds_up_to_the_variance_of_predictions():
+    rng = np.random.default_rng(0)
+    brain = np.zeros((2, 3, 4))
+    maps = [saliency.Maps(brain, rng.normal(size=(2, 3, 4)), brain, 0.1) for _ in range(6)]
+    predictions = np.asarray([m.attribution.sum() for m in maps])
+    assert saliency.mean(maps, 6).variance.sum() == pytest.approx(predictions.var())
 
 
 def test_maps_of_an_experiment(tmp_path):
@@ -76,7 +85,11 @@ def test_maps_of_an_experiment(tmp_path):
     data = np.asarray(image.dataobj)
     assert (data >= 0).all()
     assert data.sum() > 0
-    assert {p.name for p in (tmp_path / "maps").glob("*.png")} == {"integrated_gradients.png", "occlusion.png"}
+    assert {p.name for p in (tmp_path / "maps").glob("*.png")} == {
+        "integrated_gradients.png",
+        "occlusion.png",
+        "variance.png",
+    }
 
 
 def test_a_mean_of_too_few_people_is_not_told():

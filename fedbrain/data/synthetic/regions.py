@@ -3,8 +3,10 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from fedbrain.data.conform import Recipe, resample
+from fedbrain.data.conform import Recipe, resample, z_score
 from fedbrain.data.synthetic.anatomy import VOXEL_MM, atlas, expected_volumes, grow_old
+from fedbrain.data.synthetic.people import Scanner
+from fedbrain.data.synthetic.render import MODALITIES
 
 Grid = Float[np.ndarray, "x y z"]
 
@@ -20,11 +22,13 @@ def brain_region(recipe: Recipe) -> Bool[np.ndarray, "d h w"]:
     return _prepared(atlas().brain, recipe) > 0.5
 
 
-def ageing_region(recipe: Recipe, young_years: float = 25.0, old_years: float = 75.0) -> Bool[np.ndarray, "d h w"]:
-    """Where an average brain loses tissue to fluid between two ages: ventricles and sulci.
-
-    A tenth of the voxel must turn to fluid, for a person in the middle of the pose and size that `render` draws. The
-    contrast of white matter fades everywhere as well; it is not counted.
-    """
-    young, old = (grow_old(*expected_volumes(age)).csf for age in (young_years, old_years))
-    return (_prepared(old - young, recipe) > 0.1) & brain_region(recipe)
+def change_with_age(
+    recipe: Recipe, scanner: Scanner, young_years: float = 25.0, old_years: float = 75.0
+) -> Float[np.ndarray, "d h w"]:
+    """|change| of the z-scored grey value of an average person between two ages, 0 outside the brain."""
+    brain, images = brain_region(recipe), []
+    for age in (young_years, old_years):
+        tissues, grey = grow_old(*expected_volumes(age)), MODALITIES["T1w"](scanner, age)
+        image = tissues.csf * np.float32(grey.csf) + tissues.gm * np.float32(grey.gm) + tissues.wm * np.float32(grey.wm)
+        images.append(z_score(_prepared(image, recipe), brain))
+    return np.abs(images[1] - images[0]) * brain
