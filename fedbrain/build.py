@@ -127,7 +127,7 @@ def read(config: Any) -> Experiment:
     """
 
     client, server, splits = config.client, config.server, config.splits
-    fractions = Fractions(splits.valid, splits.test)
+    fractions, first = Fractions(splits.valid, splits.test), splits.first
     if min(fractions) <= 0 or sum(fractions) >= 1:
         raise ValueError(f"config.splits: expected valid, test > 0 and valid + test < 1, got {fractions}.")
     modalities = tuple(config.modalities)
@@ -153,7 +153,7 @@ def read(config: Any) -> Experiment:
         fractions=fractions,
         split_seed=splits.seed,
         stratify=splits.stratify,
-        repeats=range(splits.first, splits.first + at_least("splits.repeats", splits.repeats, 1)),
+        repeats=range(first, first + at_least("splits.repeats", splits.repeats, 1)),
         inner_splits=at_least("splits.inner", splits.inner, 1),
         regimes={name: choose("regimes", name, factories(REGIMES)) for name in config.regimes},
         views=choose("views", config.views, VIEWS),

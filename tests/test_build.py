@@ -7,12 +7,14 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import base
-from fedbrain import build
+from fedbrain import build, grid
 from fedbrain.optimizers import OPTIMIZERS
 from fedbrain.spec import call
 
 CONFIGS = sorted(
-    p.stem for p in (Path(__file__).parents[1] / "configs").glob("*.py") if p.stem not in ("__init__", "base", "study")
+    p.stem
+    for p in (Path(__file__).parents[1] / "configs").glob("*.py")
+    if p.stem not in ("__init__", "base", "study", "grid")
 )
 TABLE = {"krum": lambda num_byzantine=0: ("krum", num_byzantine), "mean": lambda: "mean"}
 
@@ -77,9 +79,11 @@ def test_every_configuration_builds_and_opens_with_its_command(name):
     assert f"--config=configs/{name}.py" in (module.__doc__ or "")
     if "methods" in module.get_config():
         return  # a study: tests/test_study.py
-    experiment = build.read(module.get_config())
-    assert experiment.sites
-    assert set(experiment.regimes) >= {"federated"}
+    config = module.get_config()
+    configs = [cell.config for cell in grid.cells(config, Path("runs"))] if "rows" in config else [config]
+    for experiment in map(build.read, configs):
+        assert experiment.sites
+        assert set(experiment.regimes) >= {"federated"}
 
 
 @pytest.mark.parametrize(
