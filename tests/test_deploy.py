@@ -12,7 +12,7 @@ from fedbrain.data.splits import split_scans
 from fedbrain.deploy.conductor import Rules, Site, conduct
 from fedbrain.deploy.exchange import make_terms, order_training, validated
 from fedbrain.deploy.policy import config_hash
-from fedbrain.deploy.wire import Refused, unpack
+from fedbrain.deploy.wire import Refused, pack, unpack
 from fedbrain.deploy.worker import Worker
 from fedbrain.experiment import load_clients
 from fedbrain.federation import make_machine, random_variables, train
@@ -133,6 +133,25 @@ def test_a_site_that_does_not_answer_is_told_of_and_too_few_end_the_run_in_words
     state = some.run(without, RULES._replace(fewest=2))
     assert int(state.server.round) == 3
     assert '"birch": "no answer before the deadline"' in (tmp_path / "server/metrics.jsonl").read_text()
+
+
+def test_an_answer_of_another_length_or_without_its_loss_is_left_out_alone(runs, tmp_path):
+    folder, kind, *_ = runs
+    some = Consortium(folder / "cache", tmp_path, **kind)
+
+    def lying(messages):
+        for name, data in some.transport(messages):
+            if name == "birch":
+                envelope, vectors = unpack(data, limit=LIMIT)
+                if envelope.kind == "validated":
+                    envelope = envelope._replace(scalars={"count": 1.0})
+                data = pack(envelope, {k: v[:-1] for k, v in vectors.items()})
+            yield name, data
+
+    state = some.run(lying, RULES._replace(fewest=2))
+    assert int(state.server.round) == 3
+    log = (tmp_path / "server/metrics.jsonl").read_text()
+    assert "expected the scalars count, loss, got ['count']" in log
 
 
 def test_an_order_without_a_model_is_refused(runs, tmp_path):

@@ -91,5 +91,8 @@ def test_a_site_refuses_what_it_has_not_agreed_to(trees, tmp_path):
         join(policy, {"config": {}, "target": "age"}, **how)
     with pytest.raises(Refused, match="expected the fields of an experiment"):
         join(policy._replace(at_most={}), {**job, "config": {"seed": 0}}, **how)
+    for change in ({"initial": "run('x')"}, {"splits": {**job["config"]["splits"], "repeats": 2}}):
+        with pytest.raises(Refused, match="all that a consortium can run yet"):
+            join(policy, {**job, "config": {**job["config"], **change}}, **how)
     with pytest.raises(Refused, match="at least 50 training subjects at amber, got"):
         join(policy._replace(minimum_subjects=50), job, **how)

@@ -71,6 +71,7 @@ def test_a_job_runs_on_the_sites_own_data(policy):
         ({"rounds": True}, "age", "config.rounds: expected at most 200 at this site, got True"),
         ({"rounds": float("nan")}, "age", "config.rounds: expected at most 200 at this site, got nan"),
         ({"client": {"transforms": ()}}, "age", "config.client.batch_size: expected a value, since this site limits it"),
+        ({"covariates": ("scaled(",)}, "age", "config.covariates: expected a call, got 'scaled\\('"),
         ({"covariates": ("scaled('age')",)}, "age", "config.covariates: expected columns that this site opens, \\['sex'\\]"),
     ],
 )

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fedbrain.build import Experiment
-from fedbrain.deploy.exchange import Terms, make_aggregate, order_training, read_answers, send_model
+from fedbrain.deploy.exchange import Terms, make_aggregate, order_training, read_answers, require_answer, send_model
 from fedbrain.deploy.gate import Question, admit, norm, too_large
 from fedbrain.deploy.wire import Message, Refused, schema
 from fedbrain.federation import SUMS, judge, pooled
@@ -62,18 +62,21 @@ def ask(
     """
     nonce, asked, questions = secrets.token_hex(16), {}, {}
     make, outline = (send_model, {}) if kind == "validated" else (order_training, terms.answer)
-    message = make(terms, state, nonce=nonce)
+    question = make(terms, state, nonce=nonce)
     for name, site in sites.items():
         counts = {"count": float(site.valid)} if kind == "validated" else {"weight": float(site.train)}
         questions[name] = Question(kind, int(state.round), nonce, terms.config, schema(outline), counts, rules.limit)
-        asked[name] = message
+        asked[name] = question
     admitted, left = {}, dict.fromkeys(sites, "no answer before the deadline")
     for sender, data in transport(asked):
         try:
-            admitted[sender] = admit(sender, data, questions, set(admitted))
+            message = admit(sender, data, questions, set(admitted))
+            require_answer(terms, message)
+            admitted[sender] = message
             left.pop(sender, None)
         except Refused as error:
-            left[sender] = str(error)
+            if sender not in admitted:  # a second answer does not undo the first
+                left[sender] = str(error)
     return admitted, left
 
 
@@ -130,7 +133,8 @@ def conduct(
     first = State(server, start(), server)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=experiment.keep)
     done, state = checkpoints.restore_latest(first) or (0, first)
-    metrics, aggregate = MetricsLog(workdir / "metrics.jsonl", rounds=done), make_aggregate(experiment.algorithm)
+    metrics = MetricsLog(workdir / "metrics.jsonl", rounds=done)
+    aggregate = make_aggregate(experiment.algorithm, experiment.trusted)
     with tqdm(total=experiment.rounds, initial=done, desc="consortium", unit="round") as bar:
         try:
             if done < experiment.rounds:  # sites need the model; what they say of it is known already
@@ -140,9 +144,9 @@ def conduct(
             while done < experiment.rounds and not should_stop(state.selection, experiment.patience):
                 state, line = one_round(transport, terms, sites, state, experiment, rules, aggregate, seed=seed)
                 done = line["round"]
+                metrics.write(line)  # taken back at the next start when the checkpoint is not there
                 checkpoints.save(done, state)
                 checkpoints.flush()
-                metrics.write(line)
                 for name, why in line["left_out"].items():
                     bar.write(f"Round {done}: without {name}: {why}")
                 bar.set_postfix(valid=f"{line['valid_loss']:.2f}", best=line["best_round"])

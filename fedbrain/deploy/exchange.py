@@ -113,17 +113,20 @@ def answer(terms: Terms, asked: Envelope, sender: str, update: Update) -> bytes:
     return pack(Envelope("update", sender, asked.round, asked.nonce, terms.config, schema(terms.answer), scalars), vectors)
 
 
-def read_answers(terms: Terms, messages: Mapping[str, Message]) -> Update:
-    """Admitted messages as a cohort's update, in the order of names.
+def require_answer(terms: Terms, message: Message) -> None:
+    """Raises Refused when an answer has other collections, lengths or scalars than its kind says."""
+    update = message.envelope.kind == "update"
+    names = {"weight", *terms.metrics} if update else {"loss", "count"}
+    if set(message.envelope.scalars) != names:
+        raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(message.envelope.scalars)}")
+    unflatten(message.vectors, terms.answer if update else {})
 
-    Raises:
-      Refused: when a message has other collections, lengths or metrics than the schema says.
-    """
+
+def read_answers(terms: Terms, messages: Mapping[str, Message]) -> Update:
+    """Answers that passed `require_answer` as a cohort's update, in the order of names."""
     updates = []
     for name in sorted(messages):
         envelope, vectors = messages[name]
-        if set(envelope.scalars) != {"weight", *terms.metrics}:
-            raise Refused(f"{name}: expected the scalars weight, {', '.join(terms.metrics)}, got {sorted(envelope.scalars)}")
         trees = unflatten(vectors, terms.answer)
         weight, *metrics = (jnp.asarray(envelope.scalars[m], jnp.float32) for m in ("weight", *terms.metrics))
         told = dict(zip(terms.metrics, metrics))

@@ -56,6 +56,8 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
         experiment = build.read(config)
     except (AttributeError, KeyError, TypeError) as error:
         raise Refused(f"job: expected the fields of an experiment, got a configuration without one: {error}") from None
+    if experiment.initial not in ("random()", "random") or len(experiment.repeats) > 1 or experiment.inner_splits > 1:
+        raise Refused("job: expected initial='random()' and one split, which is all that a consortium can run yet")
     shape = (*experiment.recipe.shape, len(experiment.modalities))
     fresh = random_variables(experiment, shape)
     example = example_batch(shape, experiment.batch_size, experiment.inputs)

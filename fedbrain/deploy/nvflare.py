@@ -57,7 +57,7 @@ class Conductor(Controller):
         self.log_warning(fl_ctx, f"{client.name}: an answer to {task_name} after its deadline is dropped.")
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
-        """Sites join, then rounds until the end; the best model is written beside the checkpoints."""
+        """Sites join, then rounds until the end; the best model is in the last checkpoint."""
         jax.config.update("jax_cpu_enable_async_dispatch", False)
         server, workdir = agree(self.job), _folder(fl_ctx, self.job)
 

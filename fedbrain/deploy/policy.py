@@ -166,9 +166,13 @@ def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
     return f"bids({str(policy.root)!r}, {where}, columns={columns!r})"
 
 
-def _columns_of(spec: str) -> set[str]:
+def _columns_of(spec: Any) -> set[str]:
     """The literal texts in a covariate's call: its column."""
-    return {n.value for n in ast.walk(ast.parse(spec.strip())) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    try:
+        tree = ast.parse(str(spec).strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise Refused(f"config.covariates: expected a call, got {str(spec)[:40]!r}") from None
+    return {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
 
 
 def require_subjects(policy: Policy, subjects: int) -> None:
