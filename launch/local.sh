@@ -1,37 +1,30 @@
 #!/usr/bin/env bash
-# A server and three sites on one machine: certificates, four processes over mutual TLS, synthetic BIDS trees, a few rounds.
-# Usage: launch/local.sh FOLDER [ROUNDS]; needs `pip install -e '.[deploy]'` in the environment whose bin/ is first on PATH.
+# A server and three sites on one machine: an authority, certificates, processes over mutual TLS, a synthetic BIDS tree per
+# site, brain age for a few rounds, a report.
+# Usage: launch/local.sh FOLDER [ROUNDS [MORE FLAGS OF fedbrain.deploy.server]]
+# Needs `pip install -e '.[deploy]'` in the environment whose bin/ is first on PATH.
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 rounds=${2:-5}
+shift $(($# < 2 ? $# : 2))
 sites=(amber birch cedar)
 cd "$(dirname "$0")/.."
-export NVFLARE_POC_WORKSPACE=$folder/poc JAX_PLATFORMS=cpu
-fields=(--config=configs/quickstart.py "--config.rounds=$rounds" "--config.regimes=('federated',)" "--config.driver=loop()"
-        "--config.residence=streamed()")
+export JAX_PLATFORMS=cpu PORT=${PORT:-18002}
 
 [ -d "$folder/trees" ] || python -m fedbrain.synthesise --out="$folder/trees" --healthy=30 --seed=1
-python -m fedbrain.deploy.submit "${fields[@]}" --target=age --sites=amber,birch,cedar --fewest=3 --deadline_s=600 \
-  --output="$folder/job"
-nvflare poc prepare -c "${sites[@]}" --force
-allow() {  # the only class of ours that this kit may be asked to run
-  python - "$1" "$2" <<'PYTHON'
-import json, pathlib, sys
-local = pathlib.Path(sys.argv[1], "local")
-source = next(p for p in (local / "resources.json", local / "resources.json.default") if p.is_file())
-told = json.loads(source.read_text())
-told["allow_log_streaming"] = False  # logs name files: they stay
-told.update({"class_list_enforcement_mode": "enforce", "class_allow_list": [f"fedbrain.deploy.nvflare.{sys.argv[2]}"]})
-(local / "resources.json").write_text(json.dumps(told, indent=2))
-PYTHON
-}
-allow "$(find "$folder/poc" -type d -path '*/server' | sort | tail -1)" Conductor
-for site in "${sites[@]}"; do
-  kit=$(find "$folder/poc" -type d -path "*/$site" | sort | tail -1)
-  allow "$kit" Hospital
-  cat > "$kit/local/site.toml" <<TOML
+if [ ! -d "$folder/kits" ]; then
+  cat > "$folder/consortium.yaml" <<YAML
+name: local
+server: {host: localhost, port: $PORT, organisation: Consortium}
+lead: lead@example.org
+sites: {amber: Hospital A, birch: Hospital B, cedar: Hospital C}
+YAML
+  python -m fedbrain.deploy.provision --consortium="$folder/consortium.yaml" --output="$folder"
+  for site in "${sites[@]}"; do
+    cat > "$folder/kits/$site/local/site.toml" <<TOML
 name = "$site"
 minimum_subjects = 5
+minimum_test_subjects = 3
 [data]
 root = "$folder/trees/$site"
 [targets.age]
@@ -39,15 +32,24 @@ column = "age"
 [at_most]
 "client.batch_size" = 8
 TOML
+  done
+fi
+
+launch/keep.sh "$folder/kits/server" server listen &
+for site in "${sites[@]}"; do launch/keep.sh "$folder/kits/$site" site join & done
+trap 'kill $(jobs -p) 2> /dev/null; wait 2> /dev/null || true' EXIT
+for site in "${sites[@]}"; do
+  for attempt in $(seq 30); do  # until the server listens
+    python -m fedbrain.deploy.site check --kit="$folder/kits/$site" > "$folder/check_$site.txt" 2>&1 && break
+    [ "$attempt" -lt 30 ] || { cat "$folder/check_$site.txt"; exit 1; }
+    sleep 1
+  done
+  sed "s/^/$site: /" "$folder/check_$site.txt"
 done
-trap 'nvflare poc stop > /dev/null 2>&1 || true' EXIT
-nvflare poc start -ex admin@nvidia.com
-nvflare job submit -j "$folder/job"
-echo "Waiting for $rounds rounds ..."
-for _ in $(seq 300); do
-  result=$(find "$folder/poc" -path '*/server/fedbrain/*/results.json' | head -1)
-  [ -n "$result" ] && break
-  sleep 2
+python -m fedbrain.deploy.server run --kit="$folder/kits/server" --lead="$folder/kits/lead@example.org" \
+  --workdir="$folder/run" --config=configs/quickstart.py "--config.rounds=$rounds" "--config.regimes=('federated',)" \
+  "--config.driver=loop()" "--config.residence=streamed()" --target=age --sites=amber,birch,cedar --fewest=3 \
+  --deadline_s=600 "$@"
+for site in "${sites[@]}"; do
+  echo "$site: $(python -m fedbrain.deploy.site status --kit="$folder/kits/$site")"
 done
-[ -n "${result:-}" ] || { echo "No result after 10 minutes; see the logs in $folder/poc"; exit 1; }
-cat "$result"

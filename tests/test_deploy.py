@@ -9,9 +9,13 @@ from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import federated
 from fedbrain.data.splits import split_scans
-from fedbrain.deploy.conductor import Rules, Site, conduct
+from fedbrain.deploy.conductor import Rules, Side, conduct
 from fedbrain.deploy.exchange import make_terms, order_training, validated
+from fedbrain.deploy.job import Agreement
+from fedbrain.deploy.pace import Pace
 from fedbrain.deploy.policy import config_hash
+from fedbrain.deploy.progress import Progress
+from fedbrain.deploy.register import Site
 from fedbrain.deploy.wire import Refused, pack, unpack
 from fedbrain.deploy.worker import Worker
 from fedbrain.experiment import load_clients
@@ -19,7 +23,7 @@ from fedbrain.federation import make_machine, random_variables, train
 from tests.experiment_under_test import config
 
 LIMIT, SEED = 10_000_000, 7
-RULES = Rules(fewest=3, medians=100, limit=LIMIT)
+RULES = Rules(fewest=3, medians=100, limit=LIMIT, deadline_s=60)
 KINDS = {
     "FedAvg": {},
     "SCAFFOLD with FedBN": {"algorithm": "scaffold()", "exchange": "without_batch_norm()"},
@@ -42,29 +46,33 @@ class Consortium:
         batch = example_batch(shape, self.experiment.batch_size, self.experiment.inputs)
         how = {"sites": 3, "config": config_hash(c.to_dict())}
         self.terms = make_terms(self.experiment.algorithm, self.fresh, batch, **how)
-        self.sites = {n: Site(len(m.train), len(m.valid)) for n, m in self.federation.members.items()}
+        self.sites = {n: Site(len(s.train), len(s.valid), len(s.test), True) for n, s in splits.items()}
+        self.splits = splits
         self.workers, self.refused = {}, []
 
     def worker(self, name):
         if name not in self.workers:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
             how = {"workdir": self.folder / name, "seed": SEED, "limit": LIMIT}
-            member = self.federation.members[name]
-            self.workers[name] = Worker(name, self.experiment, self.terms, member, self.fresh, **how)
+            self.workers[name] = Worker(name, self.experiment, self.terms, self.splits[name], self.fresh, **how)
         return self.workers[name]
 
-    def transport(self, messages):
+    def transport(self, messages, deadline_s=0):
         for name in reversed(sorted(messages)):  # the order of arrival changes nothing
             try:
                 yield name, self.worker(name).receive(messages[name])
             except Refused as error:
                 self.refused.append(str(error))
 
+    def side(self, transport=None, rules=RULES):
+        workdir = self.folder / "server"
+        workdir.mkdir(parents=True, exist_ok=True)
+        agreement = Agreement(self.experiment, self.terms, self.fresh, SEED)
+        pace, progress = Pace(rules.deadline_s), Progress(workdir)
+        return Side(agreement, transport or self.transport, self.sites, rules, pace, progress)
+
     def run(self, transport=None, rules=RULES):
-        transport = transport or self.transport
-        return conduct(
-            self.experiment, self.terms, transport, self.sites, self.fresh, rules, workdir=self.folder / "server", seed=SEED
-        )
+        return conduct(self.side(transport, rules), workdir=self.folder / "server")
 
     def simulated(self):
         machine, folder = make_machine(self.experiment), self.folder / "simulated"
@@ -73,7 +81,9 @@ class Consortium:
     def models(self, state):
         """Each site's model of the best round, one of the last two."""
         algorithm = self.experiment.algorithm
-        own = {name: worker._own(int(state.selection.best_round)) for name, worker in self.workers.items()}
+        own = {
+            name: worker.memory.of(int(state.selection.best_round), take_back=False) for name, worker in self.workers.items()
+        }
         return {name: algorithm.client_variables(state.best_server, private) for name, private in own.items()}
 
 
@@ -104,7 +114,7 @@ def test_a_run_that_was_broken_off_ends_in_the_same_bits(runs, dies):
     folder, kind, _, (_, undisturbed) = runs
     broken, calls = Consortium(folder / "cache", folder / dies.replace(" ", "_"), **kind), []
 
-    def once(messages):
+    def once(messages, deadline_s):
         calls.append(1)  # model, train, model, train, ...
         for k, answer in enumerate(broken.transport(messages)):
             if len(calls) == {"in training": 4, "in validation": 5, "server and sites": 4}[dies] and k == 1:
@@ -125,7 +135,7 @@ def test_a_site_that_does_not_answer_is_told_of_and_too_few_end_the_run_in_words
     folder, kind, *_ = runs
     some = Consortium(folder / "cache", tmp_path, **kind)
 
-    def without(messages):
+    def without(messages, deadline_s):
         return ((name, data) for name, data in some.transport(messages) if name != "birch")
 
     with pytest.raises(ValueError, match="at least 3 sites, got 2. birch: no answer before the deadline"):
@@ -139,7 +149,7 @@ def test_an_answer_of_another_length_or_without_its_loss_is_left_out_alone(runs,
     folder, kind, *_ = runs
     some = Consortium(folder / "cache", tmp_path, **kind)
 
-    def lying(messages):
+    def lying(messages, deadline_s):
         for name, data in some.transport(messages):
             if name == "birch":
                 envelope, vectors = unpack(data, limit=LIMIT)
@@ -161,5 +171,5 @@ def test_an_order_without_a_model_is_refused(runs, tmp_path):
     order = order_training(one.terms, trained, nonce="n")
     with pytest.raises(Refused, match="expected the model of round 0 before the order to train on it, got none"):
         one.worker("amber").receive(order)
-    with pytest.raises(Refused, match="kind: expected one of model, train, got 'validated'"):
+    with pytest.raises(Refused, match="kind: expected one of model, train, report, got 'validated'"):
         one.worker("amber").receive(validated(one.terms, unpack(order, limit=LIMIT).envelope, "x", loss=1.0, count=1))

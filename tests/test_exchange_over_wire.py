@@ -47,7 +47,7 @@ def test_a_round_over_bytes_is_the_simulated_round(name):
     for number in range(2):
         cohort = [c._replace(state=s) for c, s in zip(tiny.cohort(algorithm, variables, round=number, names=NAMES), states)]
         simulated, states, _ = run_round(simulated, cohort, tiny.example())
-        model, taken = unpack(send_model(terms, remote, nonce="m"), limit=LIMIT), {}
+        model, taken = unpack(send_model(terms, remote, nonce="m", best_round=-1), limit=LIMIT), {}
         order = unpack(order_training(terms, remote, nonce=f"n{number}"), limit=LIMIT).envelope
         question = Question("update", number, f"n{number}", "c", schema(terms.answer), {"weight": 1000.0}, LIMIT)
         for client in tiny.cohort(algorithm, variables, round=number, names=NAMES):
@@ -65,7 +65,7 @@ def test_another_experiment_is_refused_by_the_site():
     algorithm, variables = tiny.algorithm(tiny.task()), tiny.variables(tiny.task())
     state = algorithm.init(variables, jax.numpy.ones(3))
     terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
-    asked = unpack(send_model(terms, state, nonce="n"), limit=LIMIT)
+    asked = unpack(send_model(terms, state, nonce="n", best_round=-1), limit=LIMIT)
     with pytest.raises(Refused, match="config: expected 'mine', got 'c'"):
         read_model(terms._replace(config="mine"), asked)
     other = tiny.task(channels=(4, 8, 16))
@@ -79,7 +79,7 @@ def test_what_is_not_finite_is_not_sent():
     terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
     train = loop()(algorithm.local, partial(fetch, turns=False))
     client = tiny.cohort(algorithm, variables, names=NAMES)[0]
-    asked = unpack(send_model(terms, algorithm.init(variables, jax.numpy.ones(3)), nonce="n"), limit=LIMIT)
+    asked = unpack(send_model(terms, algorithm.init(variables, jax.numpy.ones(3)), nonce="n", best_round=-1), limit=LIMIT)
     update, _ = train(read_model(terms, asked), [client], tiny.example())
     with pytest.raises(Refused, match="so nothing is sent. Lower the learning rate"):
         answer(terms, asked.envelope, "amber", update)

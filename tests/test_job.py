@@ -10,9 +10,11 @@ from fedbrain import build
 from fedbrain.data.regimes import federated
 from fedbrain.data.splits import split_scans
 from fedbrain.data.synthetic.write import write_cohort
-from fedbrain.deploy.conductor import Rules, Site, conduct
+from fedbrain.deploy.conductor import Rules, Side, conduct
 from fedbrain.deploy.job import agree, join
+from fedbrain.deploy.pace import Pace
 from fedbrain.deploy.policy import read_policy
+from fedbrain.deploy.progress import Progress
 from fedbrain.deploy.wire import Refused
 from fedbrain.experiment import load_clients
 from fedbrain.federation import make_machine, train
@@ -56,12 +58,15 @@ def test_a_consortium_on_bids_trees_trains_the_simulated_model(trees, tmp_path):
         (tmp_path / name).mkdir()
         workers[name] = join(_policy(tmp_path, name, trees / name), job, workdir=tmp_path / name, limit=LIMIT)
     server = agree(job)
-    assert len({w.terms.config for w in workers.values()} | {server.terms.config}) == 1
-    sites = {n: Site(len(w.member.train), len(w.member.valid)) for n, w in workers.items()}
-    state = conduct(
-        server.experiment, server.terms, lambda asked: ((n, workers[n].receive(m)) for n, m in asked.items()), sites,
-        server.fresh, Rules(3, 100, LIMIT), workdir=tmp_path / "server", seed=server.seed,
-    )  # fmt: skip
+    assert len({w.worker.terms.config for w in workers.values()} | {server.terms.config}) == 1
+    sites = {n: w.declared for n, w in workers.items()}
+
+    def transport(asked, deadline_s):
+        return ((n, workers[n].worker.receive(m)) for n, m in asked.items())
+
+    (tmp_path / "server").mkdir()
+    side = Side(server, transport, sites, Rules(3, 100, LIMIT, 60), Pace(60), Progress(tmp_path / "server"))
+    state = conduct(side, workdir=tmp_path / "server")
 
     c = _config(tmp_path / "cache")
     c.sites = {name: f"bids({str(trees / name)!r})" for name in NAMES}

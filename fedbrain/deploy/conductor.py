@@ -4,33 +4,29 @@ A round is done when its checkpoint is. Whatever is lost after that is asked aga
 """
 
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
-from fedbrain.build import Experiment
-from fedbrain.deploy.exchange import Terms, make_aggregate, order_training, read_answers, require_answer, send_model
+from fedbrain.deploy.exchange import make_aggregate, order_training, read_answers, require_answer, send_model
 from fedbrain.deploy.gate import Question, admit, norm, too_large
+from fedbrain.deploy.job import Agreement
+from fedbrain.deploy.pace import Pace
+from fedbrain.deploy.progress import Progress
+from fedbrain.deploy.register import Site
 from fedbrain.deploy.wire import Message, Refused, schema
 from fedbrain.federation import SUMS, judge, pooled
 from fedbrain.io.checkpoint import Checkpoints
 from fedbrain.io.run import MetricsLog
 from fedbrain.selection import Selection, should_stop, start
-from fedbrain.types import ServerState, Variables
+from fedbrain.types import ServerState
 
-# messages by site -> answers, (site as its certificate names it, bytes), as they come until the deadline
-Transport = Callable[[Mapping[str, bytes]], Iterable[tuple[str, bytes]]]
-
-
-class Site(NamedTuple):
-    """What a site declared when it joined."""
-
-    train: int  # scans, at most
-    valid: int
+# (messages by site, seconds to wait) -> answers, (site as its certificate names it, bytes), as they come
+Transport = Callable[[Mapping[str, bytes], int], Iterable[tuple[str, bytes]]]
 
 
 class Rules(NamedTuple):
@@ -39,6 +35,18 @@ class Rules(NamedTuple):
     fewest: int  # sites
     medians: float  # a delta's norm may be so many times the median of the round's
     limit: int  # bytes of a message
+    deadline_s: int  # of an answer, at most
+
+
+class Side(NamedTuple):
+    """The server's side of a run: what stays the same from round to round."""
+
+    agreement: Agreement
+    transport: Transport
+    sites: Mapping[str, Site]
+    rules: Rules
+    pace: Pace
+    progress: Progress
 
 
 class State(NamedTuple):
@@ -49,26 +57,41 @@ class State(NamedTuple):
     best_server: ServerState
 
 
-def ask(
-    transport: Transport, terms: Terms, sites: Mapping[str, Site], state: ServerState, kind: str, rules: Rules
-) -> tuple[dict[str, Message], dict[str, str]]:
+COUNTS = {
+    "validated": ("count", "valid"),
+    "update": ("weight", "train"),
+    "reported": ("n", "test"),
+}  # answer -> (scalar, of)
+
+
+def ask(side: Side, names: Iterable[str], state: State, kind: str) -> tuple[dict[str, Message], dict[str, str]]:
     """Sends a question to sites and lets the answers through the gate.
 
     Args:
-      kind: "validated" or "update".
+      side: the server's.
+      names: of the sites.
+      state: of the run.
+      kind: of the answer: "validated", "update" or "reported".
 
     Returns:
       (site -> admitted answer, site -> why it is not: refused, or none came).
     """
-    nonce, asked, questions = secrets.token_hex(16), {}, {}
-    make, outline = (send_model, {}) if kind == "validated" else (order_training, terms.answer)
-    question = make(terms, state, nonce=nonce)
-    for name, site in sites.items():
-        counts = {"count": float(site.valid)} if kind == "validated" else {"weight": float(site.train)}
-        questions[name] = Question(kind, int(state.round), nonce, terms.config, schema(outline), counts, rules.limit)
-        asked[name] = question
-    admitted, left = {}, dict.fromkeys(sites, "no answer before the deadline")
-    for sender, data in transport(asked):
+    terms, rules, began = side.agreement.terms, side.rules, time.monotonic()
+    nonce, best = secrets.token_hex(16), int(state.selection.best_round)
+    if kind == "update":
+        question = order_training(terms, state.server, nonce=nonce)
+    elif kind == "validated":
+        question = send_model(terms, state.server, nonce=nonce, best_round=best)
+    else:
+        question = send_model(terms, state.best_server, nonce=nonce, best_round=best, kind="report")
+    number = best if kind == "reported" else int(state.server.round)
+    outline, (scalar, of), questions = terms.answer if kind == "update" else {}, COUNTS[kind], {}
+    for name in names:
+        counts = {scalar: float(getattr(side.sites[name], of))}
+        questions[name] = Question(kind, number, nonce, terms.config, schema(outline), counts, rules.limit)
+    side.progress.tell(doing=kind)
+    admitted, left = {}, dict.fromkeys(questions, "no answer before the deadline")
+    for sender, data in side.transport(dict.fromkeys(questions, question), side.pace.deadline_s(kind)):
         try:
             message = admit(sender, data, questions, set(admitted))
             require_answer(terms, message)
@@ -77,80 +100,88 @@ def ask(
         except Refused as error:
             if sender not in admitted:  # a second answer does not undo the first
                 left[sender] = str(error)
+    if not left:
+        side.pace.took(kind, time.monotonic() - began)
     return admitted, left
 
 
-def require_enough(admitted: Mapping[str, Message], left: Mapping[str, str], rules: Rules, what: str) -> None:
+def require_enough(admitted: Mapping[str, Message], left: Mapping[str, str], fewest: int, what: str) -> None:
     """Raises ValueError when too few sites answered, with every reason."""
-    if len(admitted) < rules.fewest:
+    if len(admitted) < fewest:
         reasons = "; ".join(f"{name}: {why}" for name, why in left.items())
-        raise ValueError(f"{what}: expected answers of at least {rules.fewest} sites, got {len(admitted)}. {reasons}")
+        raise ValueError(f"{what}: expected answers of at least {fewest} sites, got {len(admitted)}. {reasons}")
 
 
-def one_round(
-    transport: Transport, terms: Terms, sites: Mapping[str, Site], state: State, experiment: Experiment, rules: Rules,
-    aggregate: Callable, *, seed: int,
-) -> tuple[State, dict[str, Any]]:  # fmt: skip
+def one_round(side: Side, state: State, aggregate: Callable) -> tuple[State, dict[str, Any]]:
     """Trains on the model that sites have, aggregates, sends the new one for validation; (state, a line for the log)."""
-    number = int(state.server.round) + 1
-    names = experiment.sampling(sorted(sites), number, seed)
-    cohort = {name: sites[name] for name in names}
-    updates, left = ask(transport, terms, cohort, state.server, "update", rules)
+    experiment, rules, number = side.agreement.experiment, side.rules, int(state.server.round) + 1
+    cohort = experiment.sampling(sorted(side.sites), number, side.agreement.seed)
+    updates, left = ask(side, cohort, state, "update")
     giants = too_large({name: norm(message) for name, message in updates.items()}, medians=rules.medians)
     updates = {name: message for name, message in updates.items() if name not in giants}
-    require_enough(updates, left | giants, rules, f"round {number}, training")
-    update = read_answers(terms, updates)
+    require_enough(updates, left | giants, min(rules.fewest, len(cohort)), f"round {number}, training")
+    update = read_answers(side.agreement.terms, updates)
+    side.progress.tell(doing="aggregating")
     server, info = aggregate(state.server, update, sorted(updates))
-    told, silent = ask(transport, terms, sites, server, "validated", rules)
-    require_enough(told, silent, rules, f"round {number}, validation")
+    told, silent = ask(side, side.sites, state._replace(server=server), "validated")
+    require_enough(told, silent, rules.fewest, f"round {number}, validation")
     sums = {name: (told[name].envelope.scalars["loss"], int(told[name].envelope.scalars["count"])) for name in sorted(told)}
     loss = pooled(sums)
     server, selection = judge(experiment, server, state.selection, number, loss)
     best = server if int(selection.best_round) == number else state.best_server
     values = {k: np.asarray(v).tolist() for k, v in {**update.metrics, **info}.items() if k not in SUMS}
+    losses = zip(np.asarray(update.metrics["loss"]), np.asarray(update.metrics["count"]))
     line = {
         "round": number,
         "best_round": int(selection.best_round),
         "learning_rate_scale": float(server.learning_rate_scale),
+        "train_loss": {name: float(s / max(n, 1)) for name, (s, n) in zip(sorted(updates), losses)},
         "valid_loss": loss,
         "valid_loss_by_client": {name: s / max(n, 1) for name, (s, n) in sums.items()},
         "left_out": left | giants | silent,
+        "seconds": side.pace.seconds(),
         **{k: dict(zip(sorted(updates), v)) if isinstance(v, list) else v for k, v in values.items()},
     }
     return State(server, selection, best), line
 
 
-def conduct(
-    experiment: Experiment, terms: Terms, transport: Transport, sites: Mapping[str, Site], initial: Variables, rules: Rules,
-    *, workdir: Path, seed: int,
-) -> State:  # fmt: skip
-    """Runs the rounds that are still to be run.
+def first_state(agreement: Agreement, sites: Mapping[str, Site]) -> State:
+    """Before the first round."""
+    examples = jnp.asarray([sites[name].train for name in sorted(sites)], jnp.float32)
+    server = agreement.experiment.algorithm.init(agreement.fresh, examples)
+    return State(server, start(), server)
+
+
+def conduct(side: Side, *, workdir: Path) -> State:
+    """Runs the rounds that are still to be run, or those until `workdir/stop` is there.
 
     Raises:
       ValueError: when too few sites answer; the next start goes on from the last round that is done.
     """
-    server = experiment.algorithm.init(initial, jnp.asarray([sites[n].train for n in sorted(sites)], jnp.float32))
-    first = State(server, start(), server)
+    experiment = side.agreement.experiment
+    first = first_state(side.agreement, side.sites)
     checkpoints = Checkpoints(workdir / "checkpoints", keep=experiment.keep)
     done, state = checkpoints.restore_latest(first) or (0, first)
     metrics = MetricsLog(workdir / "metrics.jsonl", rounds=done)
     aggregate = make_aggregate(experiment.algorithm, experiment.trusted)
-    with tqdm(total=experiment.rounds, initial=done, desc="consortium", unit="round") as bar:
-        try:
-            if done < experiment.rounds:  # sites need the model; what they say of it is known already
-                require_enough(
-                    *ask(transport, terms, sites, state.server, "validated", rules), rules, f"round {done}, start"
-                )
-            while done < experiment.rounds and not should_stop(state.selection, experiment.patience):
-                state, line = one_round(transport, terms, sites, state, experiment, rules, aggregate, seed=seed)
-                done = line["round"]
-                metrics.write(line)  # taken back at the next start when the checkpoint is not there
-                checkpoints.save(done, state)
-                checkpoints.flush()
-                for name, why in line["left_out"].items():
-                    bar.write(f"Round {done}: without {name}: {why}")
-                bar.set_postfix(valid=f"{line['valid_loss']:.2f}", best=line["best_round"])
-                bar.update()
-        finally:
-            checkpoints.close()
+    side.progress.tell(round=done, rounds=experiment.rounds)
+    try:
+        if not over(side, state):  # sites need the model; what they say of it is known already
+            require_enough(*ask(side, side.sites, state, "validated"), side.rules.fewest, f"round {done}, start")
+        while not over(side, state) and not (workdir / "stop").exists():
+            state, line = one_round(side, state, aggregate)
+            metrics.write(line)  # taken back at the next start when the checkpoint is not there
+            side.progress.tell(doing="saving")
+            checkpoints.save(line["round"], state)
+            checkpoints.flush()
+            told = {k: line[k] for k in ("round", "best_round", "valid_loss", "left_out", "seconds")}
+            side.progress.tell(**told)
+    finally:
+        checkpoints.close()
     return state
+
+
+def over(side: Side, state: State) -> bool:
+    """Whether no round is left to be run."""
+    experiment = side.agreement.experiment
+    return int(state.server.round) >= experiment.rounds or should_stop(state.selection, experiment.patience)

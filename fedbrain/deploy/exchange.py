@@ -56,9 +56,14 @@ def _answer(update: Update) -> dict[str, PyTree]:
     return {"delta": update.delta, "model_state": update.model_state, "extra": update.extra}
 
 
-def send_model(terms: Terms, state: ServerState, *, nonce: str) -> bytes:
-    """The model of a round and what the algorithm tells its clients. The server's optimiser stays."""
-    return pack(_from_server("model", terms, state, nonce, {}), flatten(_question(state)))
+def send_model(terms: Terms, state: ServerState, *, nonce: str, best_round: int, kind: str = "model") -> bytes:
+    """The model of a round and what the algorithm tells its clients. The server's optimiser stays.
+
+    Args:
+      best_round: so far, so that a site keeps what is its own of that round; -1 for none.
+      kind: "model": to be validated; "report": to be tested, the last message of a run.
+    """
+    return pack(_from_server(kind, terms, state, nonce, {"best_round": float(best_round)}), flatten(_question(state)))
 
 
 def order_training(terms: Terms, state: ServerState, *, nonce: str) -> bytes:
@@ -86,7 +91,7 @@ def read_model(terms: Terms, message: Message) -> ServerState:
     Raises:
       Refused: see `require_terms`.
     """
-    require_terms(terms, message.envelope, "model")
+    require_terms(terms, message.envelope, message.envelope.kind, ("best_round",))
     trees = jax.tree.map(jnp.asarray, unflatten(message.vectors, terms.question))
     number, one = jnp.asarray(message.envelope.round, jnp.int32), jnp.ones((), jnp.float32)
     return ServerState(number, trees["params"], trees["model_state"], (), one, trees["extra"])
@@ -96,6 +101,28 @@ def validated(terms: Terms, asked: Envelope, sender: str, *, loss: float, count:
     """A site's sum of validation losses, and of how many scans."""
     scalars = {"loss": loss, "count": float(count)}
     return pack(Envelope("validated", sender, asked.round, asked.nonce, terms.config, schema({}), scalars), {})
+
+
+TOLD = ("n", "subjects", "mae", "mae_low", "mae_high", "rmse", "r2", "floor_mae")  # of test scans
+DEFINED = ("r", "p")  # where predictions differ from each other
+
+
+def reported(terms: Terms, asked: Envelope, sender: str, accuracy: Mapping[str, Any]) -> bytes:
+    """What a site tells of its test scans: no more than a published table does.
+
+    Args:
+      accuracy: see `report.statistics.accuracy`.
+    """
+    low, high = accuracy["mae_95"]
+    told = {**accuracy, "mae_low": low, "mae_high": high}
+    scalars = {name: float(told[name]) for name in (*TOLD, *DEFINED) if math.isfinite(told[name])}
+    return pack(Envelope("reported", sender, asked.round, asked.nonce, terms.config, schema({}), scalars), {})
+
+
+def read_report(message: Message) -> dict[str, Any]:
+    """The inverse of `reported`; what is not defined is NaN."""
+    told = {name: message.envelope.scalars.get(name, math.nan) for name in (*TOLD, *DEFINED)}
+    return {**told, "n": int(told["n"]), "subjects": int(told["subjects"]), "mae_95": [told["mae_low"], told["mae_high"]]}
 
 
 def answer(terms: Terms, asked: Envelope, sender: str, update: Update) -> bytes:
@@ -115,11 +142,11 @@ def answer(terms: Terms, asked: Envelope, sender: str, update: Update) -> bytes:
 
 def require_answer(terms: Terms, message: Message) -> None:
     """Raises Refused when an answer has other collections, lengths or scalars than its kind says."""
-    update = message.envelope.kind == "update"
-    names = {"weight", *terms.metrics} if update else {"loss", "count"}
-    if set(message.envelope.scalars) != names:
-        raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(message.envelope.scalars)}")
-    unflatten(message.vectors, terms.answer if update else {})
+    kind, scalars = message.envelope.kind, set(message.envelope.scalars)
+    names = {"update": {"weight", *terms.metrics}, "validated": {"loss", "count"}, "reported": set(TOLD)}[kind]
+    if scalars - set(DEFINED if kind == "reported" else ()) != names:
+        raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")
+    unflatten(message.vectors, terms.answer if kind == "update" else {})
 
 
 def read_answers(terms: Terms, messages: Mapping[str, Message]) -> Update:

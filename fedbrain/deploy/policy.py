@@ -2,6 +2,7 @@
 
 name = "brussels"
 minimum_subjects = 20            # with fewer training subjects the site takes no part
+minimum_test_subjects = 10       # with fewer, nothing is told of its test scans at the end
 
 [data]
 root = "/data/brussels"          # a BIDS tree
@@ -45,6 +46,7 @@ class Policy(NamedTuple):
     pattern: str
     pipeline: str
     minimum_subjects: int
+    minimum_test_subjects: int
     targets: Mapping[str, str]  # target -> column
     columns: Mapping[str, str]
     allow: Mapping[str, list[str]]
@@ -55,6 +57,7 @@ KEYS = {
     "": {
         "name": str,
         "minimum_subjects": int,
+        "minimum_test_subjects": int,
         "data": dict,
         "targets": dict,
         "columns": dict,
@@ -92,8 +95,8 @@ def read_policy(path: Path) -> Policy:
     data = {"pattern": "T1w", "pipeline": "", **told["data"]}
     targets = {name: target["column"] for name, target in told["targets"].items()}
     rest = (told.get(k, {}) for k in ("columns", "allow", "at_most"))
-    minimum = told["minimum_subjects"]
-    return Policy(told["name"], Path(data["root"]), data["pattern"], data["pipeline"], minimum, targets, *rest)
+    fewest = told["minimum_subjects"], told.get("minimum_test_subjects", 10)
+    return Policy(told["name"], Path(data["root"]), data["pattern"], data["pipeline"], *fewest, targets, *rest)
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

@@ -11,13 +11,13 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from fedbrain import startup
-from fedbrain.deploy.policy import OWN
+from fedbrain.deploy.policy import OWN, config_hash
 from fedbrain.io.run import clean, write_json
 
 
 def write_job(
     folder: Path, config: Mapping[str, Any], target: str, sites: list[str], *, fewest: int, deadline_s: int
-) -> None:
+) -> str:
     """Writes the engine's files.
 
     Args:
@@ -26,17 +26,21 @@ def write_job(
       target: what is predicted, as sites name it.
       sites: names, as in their certificates.
       fewest: sites without which no round counts.
-      deadline_s: of an answer, in seconds.
+      deadline_s: of an answer at most, in seconds.
+
+    Returns:
+      The run's folder in a kit.
     """
     job = {"config": clean({k: v for k, v in config.items() if k not in OWN}), "target": target, "sites": sites}
     path, version = "fedbrain.deploy.nvflare", {"format_version": 2}
-    server = {"id": "conductor", "path": f"{path}.Conductor"}
+    server = {"id": "conductor", "path": f"{path}.server.Conductor"}
     arguments = {"job": job, "fewest": fewest, "deadline_s": deadline_s}
-    executor = {"tasks": ["join", "message"], "executor": {"path": f"{path}.Hospital", "args": {"job": job}}}
+    executor = {"tasks": ["join", "message"], "executor": {"path": f"{path}.site.Hospital", "args": {"job": job}}}
     meta = {"name": "fedbrain", "resource_spec": {}, "min_clients": fewest, "deploy_map": {"app": ["@ALL"]}}
     write_json(folder / "meta.json", meta)
     write_json(folder / "app/config/config_fed_server.json", {**version, "workflows": [{**server, "args": arguments}]})
     write_json(folder / "app/config/config_fed_client.json", {**version, "executors": [executor]})
+    return f"fedbrain/{config_hash(job['config'])[:16]}"
 
 
 if __name__ == "__main__":

@@ -7,24 +7,26 @@ under the number of the round that it belongs to. Asked again for a round that t
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fedbrain.build import Experiment
 from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import example_batch
-from fedbrain.data.regimes import Member
-from fedbrain.deploy.exchange import Terms, answer, read_model, require_terms, validated
+from fedbrain.data.splits import Split
+from fedbrain.data.tables import write_table
+from fedbrain.deploy.exchange import Terms, answer, read_model, reported, require_terms, validated
+from fedbrain.deploy.memory import Memory
 from fedbrain.deploy.wire import Message, Refused, unpack
 from fedbrain.evaluate import make_evaluate
-from fedbrain.io.checkpoint import Checkpoints
+from fedbrain.io.variables_file import save
 from fedbrain.member import make_client, validation_loss
+from fedbrain.prediction import predict_scans
+from fedbrain.report.statistics import Predictions, accuracy
 from fedbrain.residence import fetch
 from fedbrain.round import loop
-from fedbrain.types import ClientState, ServerState, Variables
+from fedbrain.types import ServerState, Variables
 
 
 class Worker:
@@ -35,12 +37,13 @@ class Worker:
         name: str,
         experiment: Experiment,
         terms: Terms,
-        member: Member,
+        split: Split,
         fresh: Variables,
         *,
         workdir: Path,
         seed: int,
         limit: int,
+        fewest_tested: int = 10,
     ):
         """Opens the site's folder; nothing is computed yet.
 
@@ -48,18 +51,19 @@ class Worker:
           name: of the site.
           experiment: read from the job's configuration and the site's own data.
           terms: see `make_terms`.
-          member: the site's scans.
+          split: the site's scans.
           fresh: variables from the experiment's seed: the outline of its private state, and where that starts.
           workdir: of this site and run.
           seed: of shuffling, augmentation and dropout.
           limit: the most bytes of a message.
+          fewest_tested: test subjects below which nothing is told of them.
         """
-        self.name, self.experiment, self.terms, self.member = name, experiment, terms, member
-        self.seed, self.limit, self.model = seed, limit, workdir / "model.bin"
-        self.first = experiment.algorithm.init_client(fresh)
+        self.name, self.experiment, self.terms, self.split = name, experiment, terms, split
+        self.seed, self.limit, self.fewest_tested, self.workdir = seed, limit, fewest_tested, workdir
+        self.model = workdir / "model.bin"
         self.train = loop()(experiment.algorithm.local, partial(fetch, turns=experiment.inputs.augment.turns))
         self.evaluate = make_evaluate(experiment.task)
-        self.checkpoints = Checkpoints(workdir / "state", keep=experiment.keep)
+        self.memory = Memory(workdir, experiment.algorithm.init_client(fresh), keep=experiment.keep)
 
     def receive(self, data: bytes) -> bytes:
         """Answers a message of the server.
@@ -68,26 +72,44 @@ class Worker:
           Refused: saying why there is no answer.
         """
         message = unpack(data, limit=self.limit)
-        kinds = {"model": self._validate, "train": self._train}
+        kinds = {"model": self._validate, "train": self._train, "report": self._report}
         if message.envelope.kind not in kinds:
             raise Refused(f"kind: expected one of {', '.join(kinds)}, got {message.envelope.kind!r}")
         return kinds[message.envelope.kind](message, data)
 
     def close(self) -> None:
         """Waits until the private state is safe."""
-        self.checkpoints.close()
+        self.memory.close()
 
     def _validate(self, message: Message, data: bytes) -> bytes:
         state = read_model(self.terms, message)
+        self.memory.put_aside(int(message.envelope.scalars["best_round"]))
         temporary = self.model.with_suffix(".tmp")
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.model)
-        variables = self.experiment.algorithm.client_variables(state, self._own(message.envelope.round))
-        loss, count = validation_loss(self.evaluate, variables, self.member.valid, self.experiment)
+        variables = self.experiment.algorithm.client_variables(state, self.memory.of(message.envelope.round))
+        loss, count = validation_loss(self.evaluate, variables, self.split.valid, self.experiment)
         return validated(self.terms, message.envelope, self.name, loss=loss, count=count)
+
+    def _report(self, message: Message, data: bytes) -> bytes:
+        """The last question: tests the best model, and leaves it here, with the predictions that name people."""
+        del data
+        state, number = read_model(self.terms, message), message.envelope.round
+        self.memory.put_aside(number)
+        variables, test = self.experiment.algorithm.client_variables(state, self.memory.of_best()), self.split.test
+        save(variables, str(self.workdir / "model.safetensors"), torch=False)
+        values = predict_scans(self.evaluate, variables, test, self.experiment)
+        rows = zip(test.ids, test.target.tolist(), values.tolist())
+        write_table(self.workdir / "predictions.tsv", ["scan_id", "target", "prediction"], list(rows))
+        people = len(set(test.subjects))
+        if people < self.fewest_tested:
+            raise Refused(f"expected at least {self.fewest_tested} test subjects to tell of them, got {people}")
+        floor = np.full(len(test), np.median(self.split.train.target), np.float32)
+        told = accuracy(Predictions(test.subjects, test.target, np.asarray(values, np.float32), floor))
+        return reported(self.terms, message.envelope, self.name, told)
 
     def _train(self, message: Message, data: bytes) -> bytes:
         del data
@@ -96,13 +118,12 @@ class Worker:
         scale = jnp.asarray(order.scalars["learning_rate_scale"], jnp.float32)
         broadcast = self._model(order.round)._replace(learning_rate_scale=scale)
         how = {"experiment": self.experiment, "round": order.round + 1, "seed": self.seed}
-        client = make_client(self.name, self.member.train, self._own(order.round), **how)
-        scans = shape_of([self.member.train])
+        client = make_client(self.name, self.split.train, self.memory.of(order.round), **how)
+        scans = shape_of([self.split.train])
         example = example_batch(scans, self.experiment.batch_size, self.experiment.inputs)
         update, [state] = self.train(broadcast, [client], example)
         sent = answer(self.terms, order, self.name, update)
-        self.checkpoints.save(order.round + 1, self._kept(state))
-        self.checkpoints.flush()
+        self.memory.save(order.round + 1, state)
         return sent
 
     def _model(self, round: int) -> ServerState:
@@ -111,12 +132,3 @@ class Worker:
             if message.envelope.round == round:
                 return read_model(self.terms, message)
         raise Refused(f"expected the model of round {round} before the order to train on it, got none")
-
-    def _own(self, round: int) -> ClientState:
-        """The private state after a round, or after the last one before it in which the site took part."""
-        found = self.checkpoints.restore_latest(self._kept(self.first), at_most=round)
-        return self.first if found is None else jax.tree.map(jnp.asarray, found[1]["own"])
-
-    @staticmethod
-    def _kept(state: ClientState) -> dict[str, Any]:
-        return {"own": state, "mark": np.zeros(1)}  # a state may have no leaf, a checkpoint must have one

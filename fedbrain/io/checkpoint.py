@@ -77,12 +77,20 @@ class Checkpoints:
         self.manager.save(step, args=ocp.args.StandardSave(_leaves(tree)))  # pyright: ignore[reportCallIssue]
         self.pending = (step, _schema(tree))
 
-    def restore_latest(self, template: PyTree, *, at_most: float | int = math.inf) -> tuple[int, PyTree] | None:
+    def steps_saved(self) -> list[int]:
+        """In ascending order; whether they verify is not looked at."""
+        self._complete()
+        return sorted(self.manager.all_steps())
+
+    def restore_latest(
+        self, template: PyTree, *, at_most: float | int = math.inf, take_back: bool = True
+    ) -> tuple[int, PyTree] | None:
         """(step, tree) of the newest step that verifies; None when there is none.
 
         Args:
           template: of the same kind.
-          at_most: later steps are taken back: they are deleted.
+          at_most: later steps are passed over.
+          take_back: those are deleted.
 
         Raises:
           ValueError: when a verified step holds another kind of tree than `template`.
@@ -90,7 +98,8 @@ class Checkpoints:
         self._complete()
         for step in sorted(self.manager.all_steps(), reverse=True):
             if step > at_most:
-                self.manager.delete(step)
+                if take_back:
+                    self.manager.delete(step)
                 continue
             problem = self._verify(step)
             if problem:

@@ -1,6 +1,7 @@
 """The table at the end of a run."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 HEADER = ("", "n", "MAE", "95 %", "RMSE", "R2", "r", "p", "floor", "gap slope", "corrected")
@@ -37,6 +38,11 @@ def align(rows: list[list[str]]) -> list[str]:
     return [
         "  ".join(c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(r, widths))).rstrip() for r in rows
     ]
+
+
+def accuracy_rows(named: Mapping[str, dict[str, Any]]) -> list[list[str]]:
+    """A header, and a row for every name."""
+    return [list(HEADER), *(_row(name, m) for name, m in named.items())]
 
 
 def render_accuracy(name: str, m: dict[str, Any], unit: str) -> str:

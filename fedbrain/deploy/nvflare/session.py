@@ -1,0 +1,83 @@
+"""A session of the consortium's lead with the server: submit, look, stop, withdraw. Every loss is a ConnectionError."""
+# The engine is an extra: `pip install -e '.[deploy]'`.
+# pyright: reportMissingImports=false
+
+import contextlib
+import io
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nvflare.fuel.flare_api.api_spec import AuthenticationError, AuthorizationError, JobNotFound, NoClientsAvailable
+from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
+
+UNTIL_S = 20.0  # seconds to connect
+
+
+class Lead:
+    """What `fedbrain.deploy.supervise` needs of an engine.
+
+    Args:
+      kit: of the lead, whose folder has the lead's name.
+    """
+
+    def __init__(self, kit: Path):
+        self.kit = kit
+        self.session: Session | None = None
+
+    def submit(self, job: Path) -> str:
+        """The job's id."""
+        return self._do(lambda session: session.submit_job(str(job.absolute())))
+
+    def state(self, job: str) -> str:
+        """As the engine names it; "GONE" when the server knows nothing of it."""
+        try:
+            return str(self._do(lambda session: session.get_job_meta(job))["status"])
+        except LookupError:
+            return "GONE"
+
+    def abort(self, job: str) -> None:
+        """Stops a job; one that is over stays over."""
+        with contextlib.suppress(LookupError, ConnectionError):
+            self._do(lambda session: session.abort_job(job))
+
+    def sites(self) -> dict[str, float]:
+        """Connected sites, and seconds since the server heard of each."""
+        try:
+            info: Any = self._do(lambda session: session.get_system_info())
+        except LookupError:
+            return {}
+        return {c.name: max(0.0, time.time() - float(c.last_connect_time or 0)) for c in info.client_info}
+
+    def withdraw(self, site: str) -> None:
+        """The server refuses this site from now on, whatever its certificate says."""
+        self._do(lambda session: session.disable_client(site))
+
+    def readmit(self, site: str) -> None:
+        """Undoes `withdraw`."""
+        self._do(lambda session: session.enable_client(site))
+
+    def close(self) -> None:
+        """Logs out."""
+        if self.session is not None:
+            with contextlib.suppress(Exception):
+                self.session.close()
+        self.session = None
+
+    def _do(self, what: Callable[[Session], Any]) -> Any:
+        try:
+            if self.session is None:
+                logging.getLogger().setLevel(logging.ERROR)  # the engine tells of every connection
+                with contextlib.redirect_stdout(io.StringIO()):
+                    self.session = new_secure_session(self.kit.name, str(self.kit), timeout=UNTIL_S)
+            return what(self.session)
+        except (JobNotFound, NoClientsAvailable) as error:
+            raise LookupError(str(error)) from None
+        except (AuthenticationError, AuthorizationError) as error:
+            self.close()
+            raise ValueError(f"{self.kit}: the server refuses this lead: {error}") from None
+        except Exception as error:  # the engine has a dozen ways to say that the server is not there
+            self.close()
+            raise ConnectionError(str(error)) from None

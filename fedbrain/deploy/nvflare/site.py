@@ -1,0 +1,65 @@
+"""`Hospital`: a site's side of a job, the only class of ours that a site's allow-list needs.
+
+A site's `site.toml` lies in the `local` folder of its kit; what must survive a process, and a job, lies in the kit's
+`fedbrain/<hash of the configuration>`, and `fedbrain/audit.jsonl` has a line for every message.
+"""
+# The engine is an extra: `pip install -e '.[deploy]'`.
+# pyright: reportMissingImports=false
+
+import json
+from pathlib import Path
+
+from nvflare.apis.executor import Executor
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+
+from fedbrain import startup
+from fedbrain.deploy.audit import Audit
+from fedbrain.deploy.job import Joined, folder_of, join
+from fedbrain.deploy.nvflare.server import JOIN, MESSAGE, REFUSED
+from fedbrain.deploy.policy import read_policy
+from fedbrain.deploy.wire import Refused
+
+SILENT = "the site cannot take part; its own log says why"  # what may name files and people stays at the site
+
+
+class Hospital(Executor):
+    """A site's side of a job."""
+
+    def __init__(self, job: dict):
+        super().__init__()
+        self.job = job
+        self.joined: Joined | None = None
+
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        """Joins, or answers a message; what the site refuses it says in a sentence."""
+        del abort_signal
+        audit = Audit(Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / "fedbrain/audit.jsonl")
+        try:
+            if self.joined is None:  # the process is new
+                self.joined = self._join(fl_ctx)
+            if task_name == JOIN:
+                answer = json.dumps(self.joined.declared._asdict()).encode()
+            else:
+                audit.record("in", shareable[MESSAGE])
+                answer = self.joined.worker.receive(shareable[MESSAGE])
+            audit.record("out", answer)
+            return Shareable({MESSAGE: answer})
+        except Refused as error:
+            told = str(error)
+        except (ValueError, OSError) as error:
+            self.log_exception(fl_ctx, f"fedbrain: {error}")
+            told = SILENT
+        self.log_warning(fl_ctx, f"fedbrain: refused: {told}")
+        audit.record("out", told.encode())
+        return Shareable({REFUSED: told})
+
+    def _join(self, context: FLContext) -> Joined:
+        startup.configure()
+        workspace = context.get_engine().get_workspace()
+        path = Path(workspace.get_site_config_dir()) / "site.toml"
+        policy = read_policy(path)
+        if policy.name != context.get_identity_name():
+            raise ValueError(f"{path}: expected the name {context.get_identity_name()!r}, got {policy.name!r}")
+        return join(policy, self.job, workdir=folder_of(workspace.get_root_dir(), self.job), limit=1 << 30)
