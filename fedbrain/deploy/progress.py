@@ -1,5 +1,6 @@
 """What the server's side of a job is doing, in `status.json`: for the terminal, and for the supervisor that watches it."""
 
+import json
 import threading
 import time
 from collections.abc import Iterable
@@ -15,7 +16,8 @@ class Progress:
     """A context: while it lasts the file is written anew every two seconds, so that an old file means a dead process."""
 
     def __init__(self, workdir: Path):
-        self.path, self.told = workdir / "status.json", {"round": 0, "doing": "starting", "problem": ""}
+        self.path = workdir / "status.json"
+        self.told = {"round": read_status(workdir).get("round", 0), "doing": "starting", "problem": ""}
         self.lock, self.over = threading.Lock(), threading.Event()
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -49,3 +51,20 @@ class Progress:
     def _beat(self) -> None:
         while not self.over.wait(BEAT_S):
             self.tell()
+
+
+def read_status(workdir: Path) -> dict[str, Any]:
+    """What `Progress` wrote last; empty when it did not begin yet."""
+    path = workdir / "status.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def lose_sites(workdir: Path, names: Iterable[str]) -> None:
+    """Says that sites will not answer in this job any more: their processes for it are gone."""
+    write_json(workdir / "lost.json", sorted(names))
+
+
+def lost_sites(workdir: Path) -> set[str]:
+    """What `lose_sites` said."""
+    path = workdir / "lost.json"
+    return set(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else set()

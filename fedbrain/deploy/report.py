@@ -44,7 +44,7 @@ def report(side: Side, state: State, *, workdir: Path) -> dict[str, Any]:
         "clients": clients,
         "macro": macro(clients) if clients else {},
         "untold": {name: refused.get(name, why) for name, why in left.items()},
-        "model_sha256": tree_digest(variables),
+        "variables_sha256": tree_digest(dict.fromkeys(side.sites, variables)),  # as a simulation's results have it
     }
     save(variables, str(workdir / "model.safetensors"), torch=False)
     history, synthetic = MetricsLog.read(workdir / "metrics.jsonl"), results["synthetic"]

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from fedbrain.deploy.progress import lose_sites, lost_sites, read_status
 from fedbrain.io.run import write_json
 
 POLL_S = 1.0  # seconds between looks
-STALE_S = 60.0  # the status file is written every two seconds: an older one is of a dead process
+STALE_S = 20.0  # the status file is written every two seconds: an older one is of a dead process
 BACKOFF_S = (2.0, 60.0)  # before a job that follows one without progress: doubled up to the second
 
 
@@ -50,25 +51,18 @@ def supervise(
       tell: takes a sentence about what happened.
       show: takes the status, a second apart.
     """
-    wait, done = BACKOFF_S[0], -1
+    wait, done = BACKOFF_S[0], -1  # seconds, rounds
     while not (run.workdir / "results.json").is_file():
         job = _adopt(engine, run) or _submit(engine, run, tell)
         if job is not None:
             why = _watch(engine, run, job, tell, show)
             if (run.workdir / "results.json").is_file():
                 break
-            tell(f"Job {job} ended after round {_status(run).get('round', 0)}: {why}")
-        reached = int(_status(run).get("round", 0))
+            tell(f"Job {job} ended after round {read_status(run.workdir).get('round', 0)}: {why}")
+        reached = int(read_status(run.workdir).get("round", 0))
         wait = BACKOFF_S[0] if reached > done else min(2 * wait, BACKOFF_S[1])
         done = max(done, reached)
         time.sleep(wait)
-
-
-def _status(run: Run) -> dict[str, Any]:
-    try:
-        return json.loads((run.workdir / "status.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return {}
 
 
 def _adopt(engine: Engine, run: Run) -> str | None:
@@ -91,7 +85,8 @@ def _submit(engine: Engine, run: Run, tell: Tell) -> str | None:
             missing = ", ".join(sorted(set(run.sites) - here))
             tell(f"Waiting: {len(here)} sites are connected, {run.fewest} are needed. Missing: {missing}.")
             return None
-        (run.workdir / "stop").unlink(missing_ok=True)
+        for name in ("stop", "lost.json"):
+            (run.workdir / name).unlink(missing_ok=True)
         job = engine.submit(run.job)
         write_json(run.workdir / "job.json", {"job": job, "time": time.time()})
         tell(f"Job {job} submitted, with {', '.join(sorted(here))}.")
@@ -103,31 +98,43 @@ def _submit(engine: Engine, run: Run, tell: Tell) -> str | None:
 
 def _watch(engine: Engine, run: Run, job: str, tell: Tell, show: Callable[[Mapping[str, Any]], None]) -> str:
     """Looks until the job is over, or stops it when its process is dead; why it ended."""
-    began, lost, here = time.time(), False, {}
+    began, silent, dead, idle = time.time(), False, 0, set()
+    here: Mapping[str, float] = {}
     for look in itertools.count():
         time.sleep(POLL_S)
-        status = _status(run)
+        status = read_status(run.workdir)
+        fresh = float(status.get("time", 0)) > began
         show({**status, "contact_s": here})
-        beat = max(began, float(status.get("time", 0)))
         try:
             state = engine.state(job)
-            if lost:
+            if silent:
                 tell("The server answers again.")
-            lost = False
+            silent, dead = False, dead + 1 if state == "LOST" else 0
             if _over(state):
-                fresh = float(status.get("time", 0)) > began
-                return status.get("problem") or state if fresh else state
-            if state == "RUNNING" and time.time() - beat > STALE_S:
+                return (fresh and status.get("problem")) or state
+            if dead >= 3 or (fresh and state == "RUNNING" and time.time() - status["time"] > STALE_S):
                 engine.abort(job)
-                return f"its process at the server has said nothing for {STALE_S:.0f} s"
-            if look % 5 == 0:
+                (run.workdir / "job.json").unlink(missing_ok=True)  # the engine may call it running for ever
+                return "its process at the server is gone"
+            if look % 3 == 0 and fresh:
                 here = {name: round(s, 1) for name, s in engine.sites().items()}
                 _call_back(run, status, here)
+                idle = _give_up(engine, run, job, idle, set(status.get("waiting", [])), tell)
         except (ConnectionError, LookupError) as error:
-            if not lost:
+            if not silent:
                 tell(f"The server does not answer: {error}")
-            lost = True
+            silent = True
     raise AssertionError("counting does not end")
+
+
+def _give_up(engine: Engine, run: Run, job: str, before: set[str], waiting: set[str], tell: Tell) -> set[str]:
+    """Tells the server's side of sites that are connected but do not run the job: seen twice, since one may just start."""
+    idle = engine.idle(job) & waiting - lost_sites(run.workdir)
+    gone = before & idle
+    if gone:
+        lose_sites(run.workdir, gone | lost_sites(run.workdir))
+        tell(f"Without {', '.join(sorted(gone))} until the next job: the process for this one is gone.")
+    return idle
 
 
 def _call_back(run: Run, status: Mapping[str, Any], here: Mapping[str, float]) -> None:

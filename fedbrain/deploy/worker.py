@@ -16,6 +16,7 @@ from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.splits import Split
 from fedbrain.data.tables import write_table
+from fedbrain.deploy.attempts import Attempts
 from fedbrain.deploy.exchange import Terms, answer, read_model, reported, require_terms, validated
 from fedbrain.deploy.memory import Memory
 from fedbrain.deploy.wire import Message, Refused, unpack
@@ -63,6 +64,7 @@ class Worker:
         self.model = workdir / "model.bin"
         self.train = loop()(experiment.algorithm.local, partial(fetch, turns=experiment.inputs.augment.turns))
         self.evaluate = make_evaluate(experiment.task)
+        self.attempts = Attempts(workdir / "attempts.json")
         self.memory = Memory(workdir, experiment.algorithm.init_client(fresh), keep=experiment.keep)
 
     def receive(self, data: bytes) -> bytes:
@@ -118,12 +120,14 @@ class Worker:
         scale = jnp.asarray(order.scalars["learning_rate_scale"], jnp.float32)
         broadcast = self._model(order.round)._replace(learning_rate_scale=scale)
         how = {"experiment": self.experiment, "round": order.round + 1, "seed": self.seed}
+        self.attempts.begin(order.round + 1)
         client = make_client(self.name, self.split.train, self.memory.of(order.round), **how)
         scans = shape_of([self.split.train])
         example = example_batch(scans, self.experiment.batch_size, self.experiment.inputs)
         update, [state] = self.train(broadcast, [client], example)
         sent = answer(self.terms, order, self.name, update)
         self.memory.save(order.round + 1, state)
+        self.attempts.over()
         return sent
 
     def _model(self, round: int) -> ServerState:

@@ -6,6 +6,7 @@ What must survive a process, and a job, lies in `fedbrain/<hash of the configura
 # pyright: reportMissingImports=false
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,10 +21,12 @@ from fedbrain import startup
 from fedbrain.deploy.conductor import Rules, Side, conduct, over
 from fedbrain.deploy.job import agree, folder_of
 from fedbrain.deploy.pace import Pace
-from fedbrain.deploy.progress import Progress
+from fedbrain.deploy.progress import Progress, lost_sites
 from fedbrain.deploy.register import Site, register
 from fedbrain.deploy.report import report
+from fedbrain.io.run import claim
 
+TICK_S = 0.1
 JOIN, MESSAGE, REFUSED = "join", "message", "refused"  # tasks, and what their answers hold
 
 
@@ -48,7 +51,7 @@ class Conductor(Controller):
         """Sites join, then rounds until the end, then the sites' own tests."""
         startup.configure()
         workdir = folder_of(fl_ctx.get_engine().get_workspace().get_root_dir(), self.job)
-        with Progress(workdir) as progress:
+        with claim(workdir / "conductor", {"job": self.job}), Progress(workdir) as progress:
             try:
                 self._conduct(abort_signal, fl_ctx, workdir, progress)
             except ValueError as error:
@@ -58,7 +61,7 @@ class Conductor(Controller):
     def _conduct(self, abort_signal: Signal, fl_ctx: FLContext, workdir, progress: Progress) -> None:
         agreement = agree(self.job)
 
-        def ask(task: str, names: Iterable[str], data: bytes, deadline_s: int) -> list[tuple[str, bytes]]:
+        def ask(task_name: str, names: Iterable[str], data: bytes, deadline_s: int) -> list[tuple[str, bytes]]:
             answers: list[tuple[str, bytes]] = []
 
             def received(client_task: ClientTask, fl_ctx: FLContext) -> None:
@@ -71,14 +74,15 @@ class Conductor(Controller):
                     progress.refused(name, str(result.get(REFUSED, result.get_return_code())))
 
             here = {client.name for client in fl_ctx.get_engine().get_clients()}
-            targets = [name for name in names if name in here]
+            targets = [name for name in names if name in here - lost_sites(workdir)]
             if targets:
-                how = {"timeout": deadline_s, "result_received_cb": received}
+                task = Task(task_name, Shareable({MESSAGE: data}), timeout=deadline_s, result_received_cb=received)
                 progress.asked(targets, deadline_s)
-                self.broadcast_and_wait(
-                    Task(task, Shareable({MESSAGE: data}), **how),
-                    fl_ctx, targets, min_responses=len(targets), abort_signal=abort_signal,
-                )  # fmt: skip
+                self.broadcast(task, fl_ctx, targets, min_responses=len(targets))
+                while task.completion_status is None and not abort_signal.triggered:
+                    time.sleep(TICK_S)
+                    if set(progress.told["waiting"]) <= lost_sites(workdir):
+                        self.cancel_task(task)
             if abort_signal.triggered:
                 raise ValueError("The job was stopped.")
             return answers

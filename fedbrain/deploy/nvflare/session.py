@@ -32,9 +32,13 @@ class Lead:
         return self._do(lambda session: session.submit_job(str(job.absolute())))
 
     def state(self, job: str) -> str:
-        """As the engine names it; "GONE" when the server knows nothing of it."""
+        """As the engine names it; "GONE" when the server knows nothing of it, "LOST" when it has no process for it."""
         try:
-            return str(self._do(lambda session: session.get_job_meta(job))["status"])
+            state = str(self._do(lambda session: session.get_job_meta(job))["status"])
+            if state == "RUNNING":
+                info = self._do(lambda session: session.get_system_info())
+                return state if job in {told.job_id for told in info.job_info} else "LOST"
+            return state
         except LookupError:
             return "GONE"
 
@@ -50,6 +54,14 @@ class Lead:
         except LookupError:
             return {}
         return {c.name: max(0.0, time.time() - float(c.last_connect_time or 0)) for c in info.client_info}
+
+    def idle(self, job: str) -> set[str]:
+        """Connected sites that do not run a job."""
+        try:
+            told = self._do(lambda session: session.get_client_job_status()) or []
+        except LookupError:
+            return set()
+        return {line["client_name"] for line in told} - {line["client_name"] for line in told if line.get("job_id") == job}
 
     def withdraw(self, site: str) -> None:
         """The server refuses this site from now on, whatever its certificate says."""

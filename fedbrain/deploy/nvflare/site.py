@@ -9,6 +9,7 @@ A site's `site.toml` lies in the `local` folder of its kit; what must survive a 
 import json
 from pathlib import Path
 
+from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
@@ -54,6 +55,12 @@ class Hospital(Executor):
         self.log_warning(fl_ctx, f"fedbrain: refused: {told}")
         audit.record("out", told.encode())
         return Shareable({REFUSED: told})
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """A job that is stopped in order did not die."""
+        del fl_ctx
+        if event_type in (EventType.ABORT_TASK, EventType.ABOUT_TO_END_RUN, EventType.END_RUN) and self.joined is not None:
+            self.joined.worker.attempts.over()
 
     def _join(self, context: FLContext) -> Joined:
         startup.configure()
