@@ -4,87 +4,14 @@ import jax
 import numpy as np
 import pytest
 
-from fedbrain import build
-from fedbrain.data.dataset import shape_of
-from fedbrain.data.pipeline import example_batch
-from fedbrain.data.regimes import federated
-from fedbrain.data.splits import split_scans
-from fedbrain.deploy.conductor import Rules, Side, conduct
-from fedbrain.deploy.exchange import make_terms, order_training, validated
-from fedbrain.deploy.job import Agreement
-from fedbrain.deploy.pace import Pace
-from fedbrain.deploy.policy import config_hash
-from fedbrain.deploy.progress import Progress
-from fedbrain.deploy.register import Site
+from fedbrain.deploy.exchange import order_training, validated
 from fedbrain.deploy.wire import Refused, pack, unpack
-from fedbrain.deploy.worker import Worker
-from fedbrain.experiment import load_clients
-from fedbrain.federation import make_machine, random_variables, train
-from tests.experiment_under_test import config
+from tests.faults.in_memory import LIMIT, RULES, Consortium
 
-LIMIT, SEED = 10_000_000, 7
-RULES = Rules(fewest=3, medians=100, limit=LIMIT, deadline_s=60)
 KINDS = {
     "FedAvg": {},
     "SCAFFOLD with FedBN": {"algorithm": "scaffold()", "exchange": "without_batch_norm()"},
 }
-
-
-class Consortium:
-    """An experiment, its sites, and a transport in memory that can be told to fail."""
-
-    def __init__(self, cache, folder, algorithm="fedavg()", exchange="everything()"):
-        c = config(cache, rounds=3, regimes=("federated",))
-        c.driver, c.residence, c.algorithm, c.server.exchange = "loop()", "streamed()", algorithm, exchange
-        c.patience = {"stop": 0, "plateau": 1, "factor": 0.5}
-        self.experiment, self.folder = build.read(c), folder
-        clients, _ = load_clients(self.experiment)
-        splits = {n: split_scans(s, self.experiment.fractions, seed=0) for n, s in clients.items()}
-        [self.federation] = federated(splits)
-        shape = shape_of([s.train for s in splits.values()])
-        self.fresh = random_variables(self.experiment, shape)
-        batch = example_batch(shape, self.experiment.batch_size, self.experiment.inputs)
-        how = {"sites": 3, "config": config_hash(c.to_dict())}
-        self.terms = make_terms(self.experiment.algorithm, self.fresh, batch, **how)
-        self.sites = {n: Site(len(s.train), len(s.valid), len(s.test), True) for n, s in splits.items()}
-        self.splits = splits
-        self.workers, self.refused = {}, []
-
-    def worker(self, name):
-        if name not in self.workers:
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-            how = {"workdir": self.folder / name, "seed": SEED, "limit": LIMIT}
-            self.workers[name] = Worker(name, self.experiment, self.terms, self.splits[name], self.fresh, **how)
-        return self.workers[name]
-
-    def transport(self, messages, deadline_s=0):
-        for name in reversed(sorted(messages)):  # the order of arrival changes nothing
-            try:
-                yield name, self.worker(name).receive(messages[name])
-            except Refused as error:
-                self.refused.append(str(error))
-
-    def side(self, transport=None, rules=RULES):
-        workdir = self.folder / "server"
-        workdir.mkdir(parents=True, exist_ok=True)
-        agreement = Agreement(self.experiment, self.terms, self.fresh, SEED)
-        pace, progress = Pace(rules.deadline_s), Progress(workdir)
-        return Side(agreement, transport or self.transport, self.sites, rules, pace, progress)
-
-    def run(self, transport=None, rules=RULES):
-        return conduct(self.side(transport, rules), workdir=self.folder / "server")
-
-    def simulated(self):
-        machine, folder = make_machine(self.experiment), self.folder / "simulated"
-        return train(self.federation, self.experiment, machine, self.fresh, folder=folder, seed=SEED, title="")
-
-    def models(self, state):
-        """Each site's model of the best round, one of the last two."""
-        algorithm = self.experiment.algorithm
-        own = {
-            name: worker.memory.of(int(state.selection.best_round), take_back=False) for name, worker in self.workers.items()
-        }
-        return {name: algorithm.client_variables(state.best_server, private) for name, private in own.items()}
 
 
 def _equal(a, b):

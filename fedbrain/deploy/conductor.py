@@ -47,6 +47,15 @@ class Side(NamedTuple):
     rules: Rules
     pace: Pace
     progress: Progress
+    tell: Callable[[str, str], None] = lambda site, why: None  # a site, why its answer was refused
+
+
+class Answers(NamedTuple):
+    """What came of a question."""
+
+    admitted: dict[str, Message]
+    left: dict[str, str]  # sites without an admitted answer -> why
+    refused: list[str]  # every answer that was refused, second ones and strangers' too
 
 
 class State(NamedTuple):
@@ -64,7 +73,7 @@ COUNTS = {
 }  # answer -> (scalar, of)
 
 
-def ask(side: Side, names: Iterable[str], state: State, kind: str) -> tuple[dict[str, Message], dict[str, str]]:
+def ask(side: Side, names: Iterable[str], state: State, kind: str) -> Answers:
     """Sends a question to sites and lets the answers through the gate.
 
     Args:
@@ -72,9 +81,6 @@ def ask(side: Side, names: Iterable[str], state: State, kind: str) -> tuple[dict
       names: of the sites.
       state: of the run.
       kind: of the answer: "validated", "update" or "reported".
-
-    Returns:
-      (site -> admitted answer, site -> why it is not: refused, or none came).
     """
     terms, rules, began = side.agreement.terms, side.rules, time.monotonic()
     nonce, best = secrets.token_hex(16), int(state.selection.best_round)
@@ -90,7 +96,7 @@ def ask(side: Side, names: Iterable[str], state: State, kind: str) -> tuple[dict
         counts = {scalar: float(getattr(side.sites[name], of))}
         questions[name] = Question(kind, number, nonce, terms.config, schema(outline), counts, rules.limit)
     side.progress.tell(doing=kind)
-    admitted, left = {}, dict.fromkeys(questions, "no answer before the deadline")
+    admitted, left, refused = {}, dict.fromkeys(questions, "no answer before the deadline"), []
     for sender, data in side.transport(dict.fromkeys(questions, question), side.pace.deadline_s(kind)):
         try:
             message = admit(sender, data, questions, set(admitted))
@@ -98,11 +104,13 @@ def ask(side: Side, names: Iterable[str], state: State, kind: str) -> tuple[dict
             admitted[sender] = message
             left.pop(sender, None)
         except Refused as error:
-            if sender not in admitted:  # a second answer does not undo the first
+            refused.append(f"{sender}: {error}")
+            side.tell(sender, str(error))
+            if sender in questions and sender not in admitted:  # a second answer does not undo the first
                 left[sender] = str(error)
     if not left:
         side.pace.took(kind, time.monotonic() - began)
-    return admitted, left
+    return Answers(admitted, left, refused)
 
 
 def require_enough(admitted: Mapping[str, Message], left: Mapping[str, str], fewest: int, what: str) -> None:
@@ -116,14 +124,16 @@ def one_round(side: Side, state: State, aggregate: Callable) -> tuple[State, dic
     """Trains on the model that sites have, aggregates, sends the new one for validation; (state, a line for the log)."""
     experiment, rules, number = side.agreement.experiment, side.rules, int(state.server.round) + 1
     cohort = experiment.sampling(sorted(side.sites), number, side.agreement.seed)
-    updates, left = ask(side, cohort, state, "update")
+    updates, left, refused = ask(side, cohort, state, "update")
     giants = too_large({name: norm(message) for name, message in updates.items()}, medians=rules.medians)
     updates = {name: message for name, message in updates.items() if name not in giants}
+    for name, why in giants.items():
+        side.tell(name, why)
     require_enough(updates, left | giants, min(rules.fewest, len(cohort)), f"round {number}, training")
     update = read_answers(side.agreement.terms, updates)
     side.progress.tell(doing="aggregating")
     server, info = aggregate(state.server, update, sorted(updates))
-    told, silent = ask(side, side.sites, state._replace(server=server), "validated")
+    told, silent, more = ask(side, side.sites, state._replace(server=server), "validated")
     require_enough(told, silent, rules.fewest, f"round {number}, validation")
     sums = {name: (told[name].envelope.scalars["loss"], int(told[name].envelope.scalars["count"])) for name in sorted(told)}
     loss = pooled(sums)
@@ -139,6 +149,7 @@ def one_round(side: Side, state: State, aggregate: Callable) -> tuple[State, dic
         "valid_loss": loss,
         "valid_loss_by_client": {name: s / max(n, 1) for name, (s, n) in sums.items()},
         "left_out": left | giants | silent,
+        "refused": [*refused, *(f"{name}: {why}" for name, why in giants.items()), *more],
         "seconds": side.pace.seconds(),
         **{k: dict(zip(sorted(updates), v)) if isinstance(v, list) else v for k, v in values.items()},
     }
@@ -167,7 +178,8 @@ def conduct(side: Side, *, workdir: Path) -> State:
     side.progress.tell(round=done, rounds=experiment.rounds)
     try:
         if not over(side, state):  # sites need the model; what they say of it is known already
-            require_enough(*ask(side, side.sites, state, "validated"), side.rules.fewest, f"round {done}, start")
+            admitted, left, _ = ask(side, side.sites, state, "validated")
+            require_enough(admitted, left, side.rules.fewest, f"round {done}, start")
         while not over(side, state) and not (workdir / "stop").exists():
             state, line = one_round(side, state, aggregate)
             metrics.write(line)  # taken back at the next start when the checkpoint is not there

@@ -89,9 +89,12 @@ def read_model(terms: Terms, message: Message) -> ServerState:
     """What a site validates and trains.
 
     Raises:
-      Refused: see `require_terms`.
+      Refused: see `require_terms`; and for numbers that are not finite.
     """
     require_terms(terms, message.envelope, message.envelope.kind, ("best_round",))
+    for name, vector in message.vectors.items():
+        if not np.isfinite(vector).all():
+            raise Refused(f"{name}: expected finite numbers of the server, got others")
     trees = jax.tree.map(jnp.asarray, unflatten(message.vectors, terms.question))
     number, one = jnp.asarray(message.envelope.round, jnp.int32), jnp.ones((), jnp.float32)
     return ServerState(number, trees["params"], trees["model_state"], (), one, trees["extra"])

@@ -1,5 +1,6 @@
 """What is a site's own between rounds, on its disk under the number of the round that it belongs to."""
 
+import json
 from pathlib import Path
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 
 from fedbrain.deploy.wire import Refused
 from fedbrain.io.checkpoint import Checkpoints
+from fedbrain.io.run import write_json
 from fedbrain.types import ClientState
 
 
@@ -17,18 +19,20 @@ class Memory:
     Args:
       folder: of this site and run.
       first: the state before the first round; the outline of all others.
-      keep: how many rounds back the server may go.
+      keep: rounds that the server keeps: it may go back to the first of them.
     """
 
     def __init__(self, folder: Path, first: ClientState, *, keep: int):
         self.first, self.template = first, self._kept(first)
-        self.last = Checkpoints(folder / "state", keep=max(2, keep))
-        self.best = Checkpoints(folder / "best", keep=1)
+        self.last = Checkpoints(folder / "state", keep=keep + 1)  # one more: the round under way
+        self.best = Checkpoints(folder / "best", keep=keep + 1)
+        self.journal = folder / "rounds.json"  # in which the site took part: a state that rots is missed
 
     def save(self, round: int, state: ClientState) -> None:
         """Keeps the state after a round; returns when it is safe."""
         self.last.save(round, self._kept(state))
         self.last.flush()
+        write_json(self.journal, [*(r for r in self._rounds() if r < round), round])
 
     def of(self, round: int, *, take_back: bool = True) -> ClientState:
         """The state after a round, or after the last one before it in which the site took part.
@@ -38,31 +42,45 @@ class Memory:
           take_back: later states belong to rounds that the server lost: they are deleted.
 
         Raises:
-          Refused: when only later states are left, so that this round's is gone.
+          Refused: when that state is gone, pushed out by later ones or damaged on the disk.
         """
-        known = self.last.steps_saved()
-        if known and min(known) > round and jax.tree.leaves(self.first):
-            raise Refused(f"expected a round from {min(known)} on, since earlier private states are gone, got {round}")
+        expected = max((r for r in self._rounds() if r <= round), default=None)
         found = self.last.restore_latest(self.template, at_most=round, take_back=take_back)
+        if jax.tree.leaves(self.first) and expected != (found and found[0]):
+            raise Refused(f"the private state of round {expected}, which round {round} needs, is gone from this site's disk")
         return self.first if found is None else jax.tree.map(jnp.asarray, found[1]["own"])
 
-    def put_aside(self, round: int) -> None:
-        """Keeps the state of the best round so far, before later rounds push it out."""
-        if round > 0 and self.best.steps_saved() != [round]:
-            state = self.of(round, take_back=False)
-            self.best.restore_latest(self.template, at_most=round - 1)  # a later best one is of rounds that were lost
-            self.best.save(round, self._kept(state))
+    def put_aside(self, round: int, *, now: int) -> None:
+        """Keeps the state of the best round so far, before later rounds push it out.
+
+        Args:
+          round: the best one.
+          now: that the server is at; what was kept of later ones belongs to rounds that it lost.
+        """
+        if any(kept > now for kept in self.best.steps_saved()):
+            self.best.restore_latest(self.template, at_most=now)
+        if round > 0 and round not in self.best.steps_saved():
+            self.best.save(round, self._kept(self.of(round, take_back=False)))
             self.best.flush()
 
-    def of_best(self) -> ClientState:
-        """What `put_aside` kept."""
-        found = self.best.restore_latest(self.template)
+    def of_best(self, round: int) -> ClientState:
+        """What `put_aside` kept.
+
+        Raises:
+          Refused: when it is gone.
+        """
+        found = self.best.restore_latest(self.template, at_most=round, take_back=False)
+        if round > 0 and jax.tree.leaves(self.first) and (found is None or found[0] != round):
+            raise Refused(f"the private state of the best round {round} is gone from this site's disk")
         return self.first if found is None else jax.tree.map(jnp.asarray, found[1]["own"])
 
     def close(self) -> None:
         """Waits until everything is safe."""
         self.last.close()
         self.best.close()
+
+    def _rounds(self) -> list[int]:
+        return json.loads(self.journal.read_text(encoding="utf-8")) if self.journal.is_file() else []
 
     @staticmethod
     def _kept(state: ClientState) -> dict[str, ClientState | np.ndarray]:

@@ -32,7 +32,7 @@ def report(side: Side, state: State, *, workdir: Path) -> dict[str, Any]:
     A site whose answer does not come, or that has too few test subjects to tell of them, is named with the reason.
     """
     variables = {"params": state.best_server.params, **state.best_server.model_state}
-    answers, left = ask(side, side.sites, state, "reported")
+    answers, left, _ = ask(side, side.sites, state, "reported")
     refused = side.progress.told.get("refused", {})
     clients = {name: read_report(answers[name]) for name in sorted(answers)}
     results = {

@@ -35,7 +35,7 @@ def write_job(
     path, version = "fedbrain.deploy.nvflare", {"format_version": 2}
     server = {"id": "conductor", "path": f"{path}.server.Conductor"}
     arguments = {"job": job, "fewest": fewest, "deadline_s": deadline_s}
-    executor = {"tasks": ["join", "message"], "executor": {"path": f"{path}.site.Hospital", "args": {"job": job}}}
+    executor = {"tasks": ["join", "message", "told"], "executor": {"path": f"{path}.site.Hospital", "args": {"job": job}}}
     meta = {"name": "fedbrain", "resource_spec": {}, "min_clients": fewest, "deploy_map": {"app": ["@ALL"]}}
     write_json(folder / "meta.json", meta)
     write_json(folder / "app/config/config_fed_server.json", {**version, "workflows": [{**server, "args": arguments}]})

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from fedbrain.deploy.progress import lose_sites, lost_sites, read_status
 from fedbrain.io.run import write_json
@@ -19,6 +19,7 @@ STALE_S = 20.0  # the status file is written every two seconds: an older one is 
 BACKOFF_S = (2.0, 60.0)  # before a job that follows one without progress: doubled up to the second
 
 
+@runtime_checkable
 class Engine(Protocol):
     """See `fedbrain.deploy.nvflare.session.Lead`. Everything may raise ConnectionError."""
 
@@ -26,6 +27,7 @@ class Engine(Protocol):
     def state(self, job: str) -> str: ...
     def abort(self, job: str) -> None: ...
     def sites(self) -> Mapping[str, float]: ...
+    def idle(self, job: str) -> set[str]: ...
 
 
 class Run(NamedTuple):

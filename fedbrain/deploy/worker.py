@@ -85,7 +85,7 @@ class Worker:
 
     def _validate(self, message: Message, data: bytes) -> bytes:
         state = read_model(self.terms, message)
-        self.memory.put_aside(int(message.envelope.scalars["best_round"]))
+        self.memory.put_aside(int(message.envelope.scalars["best_round"]), now=message.envelope.round)
         temporary = self.model.with_suffix(".tmp")
         with temporary.open("wb") as file:
             file.write(data)
@@ -100,8 +100,8 @@ class Worker:
         """The last question: tests the best model, and leaves it here, with the predictions that name people."""
         del data
         state, number = read_model(self.terms, message), message.envelope.round
-        self.memory.put_aside(number)
-        variables, test = self.experiment.algorithm.client_variables(state, self.memory.of_best()), self.split.test
+        self.memory.put_aside(number, now=number)
+        variables, test = self.experiment.algorithm.client_variables(state, self.memory.of_best(number)), self.split.test
         save(variables, str(self.workdir / "model.safetensors"), torch=False)
         values = predict_scans(self.evaluate, variables, test, self.experiment)
         rows = zip(test.ids, test.target.tolist(), values.tolist())

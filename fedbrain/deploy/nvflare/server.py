@@ -27,7 +27,8 @@ from fedbrain.deploy.report import report
 from fedbrain.io.run import claim
 
 TICK_S = 0.1
-JOIN, MESSAGE, REFUSED = "join", "message", "refused"  # tasks, and what their answers hold
+JOIN, MESSAGE, TOLD = "join", "message", "told"  # tasks
+REFUSED = "refused"  # why: in an answer, or in what a site is told of its own
 
 
 class Conductor(Controller):
@@ -95,7 +96,10 @@ class Conductor(Controller):
             (message,) = set(messages.values())
             return ask(MESSAGE, messages, message, deadline_s)
 
-        side = Side(agreement, transport, sites, self.rules, Pace(self.rules.deadline_s), progress)
+        def tell(site: str, why: str) -> None:
+            self.broadcast(Task(TOLD, Shareable({REFUSED: why}), timeout=60), fl_ctx, [site])
+
+        side = Side(agreement, transport, sites, self.rules, Pace(self.rules.deadline_s), progress, tell)
         state = conduct(side, workdir=workdir)
         if over(side, state):
             report(side, state, workdir=workdir)

@@ -18,7 +18,7 @@ from nvflare.apis.signal import Signal
 from fedbrain import startup
 from fedbrain.deploy.audit import Audit
 from fedbrain.deploy.job import Joined, folder_of, join
-from fedbrain.deploy.nvflare.server import JOIN, MESSAGE, REFUSED
+from fedbrain.deploy.nvflare.server import JOIN, MESSAGE, REFUSED, TOLD
 from fedbrain.deploy.policy import read_policy
 from fedbrain.deploy.wire import Refused
 
@@ -37,6 +37,10 @@ class Hospital(Executor):
         """Joins, or answers a message; what the site refuses it says in a sentence."""
         del abort_signal
         audit = Audit(Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / "fedbrain/audit.jsonl")
+        if task_name == TOLD:
+            self.log_warning(fl_ctx, f"fedbrain: the server refused this site's answer: {shareable[REFUSED]}")
+            audit.record("in", str(shareable[REFUSED]).encode())
+            return Shareable()
         try:
             if self.joined is None:  # the process is new
                 self.joined = self._join(fl_ctx)
