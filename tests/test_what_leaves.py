@@ -1,4 +1,4 @@
-"""docs/what_leaves.md is what the code sends; a subject, a path or a user is in no byte of it, nor in the server's folder."""
+"""docs/what_leaves.md is what the code sends; no subject, path or user is in a byte of it, nor in the server's folder."""
 
 import getpass
 import json

@@ -32,9 +32,7 @@ ENVELOPE: Mapping[str, Field] = {
 }
 SCALARS: Mapping[str, Field] = {
     "weight": Field(NUMBER, "20 bytes", "469", "update: training scans"),
-    "loss": Field(
-        NUMBER, "20 bytes", "4821.55", "sum of losses, over training batches (update) or validation scans (validated)"
-    ),
+    "loss": Field(NUMBER, "20 bytes", "4821.55", "sum of losses, over training (update) or validation scans (validated)"),
     "count": Field(NUMBER, "20 bytes", "938", "update: training examples seen; validated: validation scans"),
     "steps": Field(NUMBER, "20 bytes", "118", "update: optimisation steps"),
     "examples": Field(NUMBER, "20 bytes", "938", "update: training scans once more; 0 when no step was taken"),
@@ -51,9 +49,7 @@ SCALARS: Mapping[str, Field] = {
 }
 COLLECTIONS: Mapping[str, Field] = {
     "delta": Field(VECTOR, "{delta} numbers", "[1.2e-4, -3.1e-5, ...]", "update: change of the weights that are shared"),
-    "model_state": Field(
-        VECTOR, "{model_state} numbers", "[0.02, 1.13, ...]", "update: running means and variances, if shared"
-    ),
+    "model_state": Field(VECTOR, "{model_state} numbers", "[0.02, 1.13, ...]", "update: running statistics, if shared"),
     "extra": Field(VECTOR, "{extra} numbers", "[]", "update: what the algorithm adds (SCAFFOLD: control variates)"),
 }
 JOINED: Mapping[str, Field] = {
@@ -64,17 +60,60 @@ JOINED: Mapping[str, Field] = {
 }
 
 
+DOCUMENT = """# What leaves a hospital
+
+Made from the code by `python -m fedbrain.deploy.what_leaves`; `tests/test_what_leaves.py` compares it with the code and with
+the messages of a run. Nothing else is sent by fedbrain: no image, no label, no prediction, no identifier, no path, no log.
+The network engine adds its own frames: the site's name and certificate, job ids, times, and return codes.
+
+A site can see it for itself: `python -m fedbrain.deploy.site dry_run --kit=KIT --job=JOB --output=FILE` writes the exact bytes
+that the first round of a job would send; `fedbrain/audit.jsonl` in its kit has a line for every message that was.
+
+## When a site joins a run
+
+{joined}
+
+## Every answer
+
+A magic word (4 bytes), a length (4), a SHA-256 of all that follows (32), a header in JSON, and vectors.
+
+{envelope}
+
+## Numbers by name
+
+{scalars}
+
+## Vectors
+
+Sizes of {model}.
+
+{vectors}
+
+## Sentences
+
+A site that refuses says why in a sentence: which field, what it expected, what came. A sentence never holds a path or an
+identifier: what concerns files is told in the site's own log, and the server reads only "the site cannot take part".
+
+## What the numbers could still tell
+
+Weights that were trained on few people can tell of them: membership inference and reconstruction from gradients are known
+attacks. Against them: a minimum of training subjects per site (`minimum_subjects`), sums and counts over whole splits only,
+test results only from `minimum_test_subjects` on, several epochs per update. Differential privacy and secure aggregation are
+not part of this release of the deployment.
+"""
+
+
 def sent_scalars(terms: Terms) -> set[str]:
     """All numbers by name that a site can send."""
     return {"weight", *terms.metrics, "loss", "count", *TOLD, *DEFINED}
 
 
-def _rows(names: Any, table: Mapping[str, Field], **sizes: object) -> list[str]:
+def _rows(names: Any, table: Mapping[str, Field], **sizes: object) -> str:
     lines = ["| field | type | size | example | what it is |", "|---|---|---|---|---|"]
     for name in names:
         kind, size, example, meaning = table[name]
         lines.append(f"| `{name}` | {kind} | {size.format(**sizes)} | {example} | {meaning} |")
-    return lines
+    return "\n".join(lines)
 
 
 def render(terms: Terms, *, model: str, sizes: Mapping[str, int]) -> str:
@@ -86,29 +125,13 @@ def render(terms: Terms, *, model: str, sizes: Mapping[str, int]) -> str:
       sizes: numbers in each collection of an update.
     """
     scalars = sorted(sent_scalars(terms), key=list(SCALARS).index)
-    return "\n".join([
-        "# What leaves a hospital", "",
-        "Made from the code by `python -m fedbrain.deploy.what_leaves`; `tests/test_what_leaves.py` compares it with the code and",
-        "with the messages of a run. Nothing else is sent by fedbrain: no image, no label, no prediction, no identifier, no path, no",
-        "log. The network engine adds its own frames: the site's name and certificate, job ids, times, and return codes.", "",
-        "A site can see it for itself: `python -m fedbrain.deploy.site dry_run --kit=KIT --job=JOB --output=FILE` writes the exact",
-        "bytes that the first round of a job would send; `fedbrain/audit.jsonl` in its kit has a line for every message that was.", "",
-        "## When a site joins a run", "", *_rows(Site._fields, JOINED), "",
-        "## Every answer", "",
-        "A magic word (4 bytes), a length (4), a SHA-256 of all that follows (32), a header in JSON, and vectors.", "",
-        *_rows(Envelope._fields, ENVELOPE), "",
-        "## Numbers by name", "", *_rows(scalars, SCALARS), "",
-        "## Vectors", "", f"Sizes of {model}, all weights shared (schema {schema(terms.answer)[:16]}...).", "",
-        *_rows(terms.answer, COLLECTIONS, **sizes), "",
-        "## Sentences", "",
-        "A site that refuses says why in a sentence: which field, what it expected, what came. A sentence never holds a path or an",
-        "identifier: what concerns files is told in the site's own log, and the server reads only \"the site cannot take part\".", "",
-        "## What the numbers could still tell",  "",
-        "Weights that were trained on few people can tell of them: membership inference and reconstruction from gradients are known",
-        "attacks. Against them: a minimum of training subjects per site (`minimum_subjects`), sums and counts over whole splits only,",
-        "test results only from `minimum_test_subjects` on, several epochs per update. Differential privacy and secure aggregation",
-        "are not part of this release of the deployment.", "",
-    ])  # fmt: skip
+    return DOCUMENT.format(
+        joined=_rows(Site._fields, JOINED),
+        envelope=_rows(Envelope._fields, ENVELOPE),
+        scalars=_rows(scalars, SCALARS),
+        model=f"{model}, all weights shared (schema {schema(terms.answer)[:16]}...)",
+        vectors=_rows(terms.answer, COLLECTIONS, **sizes),
+    )
 
 
 if __name__ == "__main__":
