@@ -66,7 +66,7 @@ Made from the code by `python -m fedbrain.deploy.what_leaves`; `tests/test_what_
 the messages of a run. Nothing else is sent by fedbrain: no image, no label, no prediction, no identifier, no path, no log.
 The network engine adds its own frames: the site's name and certificate, job ids, times, and return codes.
 
-A site can see it for itself: `python -m fedbrain.deploy.site dry_run --kit=KIT --job=JOB --output=FILE` writes the exact bytes
+A site can see for itself: `python -m fedbrain.deploy.site dry_run --kit=KIT --job=JOB --output=FILE` writes the exact bytes
 that the first round of a job would send; `fedbrain/audit.jsonl` in its kit has a line for every message that was.
 
 ## When a site joins a run
