@@ -1,4 +1,4 @@
-"""The real engine: processes over mutual TLS on loopback, real files. Slow: python -m pytest -m slow tests/test_network.py."""
+"""The real engine: processes over mutual TLS on loopback, real files. Slow: pytest -m slow tests/test_network.py."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 pytest.importorskip("nvflare", reason="needs the extra deploy")
 from tests.faults.consortium import ROOT, SITES, Consortium, make_trees, simulate
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # processes are killed, not closed
 RULES = {
     "FedAvg": {},
     "coordinate median with FedAdam": {"server__aggregator": "median()", "server__optimizer": "fedadam(0.01)"},
@@ -48,6 +48,7 @@ def _finish(made, workdir, seconds=400, **how):
         supervisor.wait(timeout=seconds)
     finally:
         supervisor.kill()
+        supervisor.wait()
     assert (workdir / "results.json").is_file(), (workdir / "log.txt").read_text()[-3000:]
     return json.loads((workdir / "results.json").read_text())
 

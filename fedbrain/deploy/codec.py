@@ -77,7 +77,7 @@ def _decode_int8(data: bytes, n: int) -> Vector:
 
 def _decode_float32(data: bytes, n: int) -> Vector:
     _require(data, 4 * n)
-    return np.frombuffer(data, "<f4").astype(np.float32)
+    return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
 
 
 CODINGS: Mapping[str, Coding] = {  # smallest first; the last one always fits

@@ -130,9 +130,9 @@ def one_round(side: Side, state: State, aggregate: Callable) -> tuple[State, dic
     for name, why in giants.items():
         side.tell(name, why)
     require_enough(updates, left | giants, min(rules.fewest, len(cohort)), f"round {number}, training")
-    update = read_answers(side.agreement.terms, updates)
+    present, update = sorted(updates), read_answers(side.agreement.terms, updates)
     side.progress.tell(doing="aggregating")
-    server, info = aggregate(state.server, update, sorted(updates))
+    server, info = aggregate(state.server, update, present)
     told, silent, more = ask(side, side.sites, state._replace(server=server), "validated")
     require_enough(told, silent, rules.fewest, f"round {number}, validation")
     sums = {name: (told[name].envelope.scalars["loss"], int(told[name].envelope.scalars["count"])) for name in sorted(told)}
@@ -145,13 +145,13 @@ def one_round(side: Side, state: State, aggregate: Callable) -> tuple[State, dic
         "round": number,
         "best_round": int(selection.best_round),
         "learning_rate_scale": float(server.learning_rate_scale),
-        "train_loss": {name: float(s / max(n, 1)) for name, (s, n) in zip(sorted(updates), losses)},
+        "train_loss": {name: float(s / max(n, 1)) for name, (s, n) in zip(present, losses)},
         "valid_loss": loss,
         "valid_loss_by_client": {name: s / max(n, 1) for name, (s, n) in sums.items()},
         "left_out": left | giants | silent,
         "refused": [*refused, *(f"{name}: {why}" for name, why in giants.items()), *more],
         "seconds": side.pace.seconds(),
-        **{k: dict(zip(sorted(updates), v)) if isinstance(v, list) else v for k, v in values.items()},
+        **{k: dict(zip(present, v)) if isinstance(v, list) else v for k, v in values.items()},
     }
     return State(server, selection, best), line
 

@@ -152,16 +152,26 @@ def require_answer(terms: Terms, message: Message) -> None:
     unflatten(message.vectors, terms.answer if kind == "update" else {})
 
 
-def read_answers(terms: Terms, messages: Mapping[str, Message]) -> Update:
-    """Answers that passed `require_answer` as a cohort's update, in the order of names."""
-    updates = []
-    for name in sorted(messages):
-        envelope, vectors = messages[name]
-        trees = unflatten(vectors, terms.answer)
-        weight, *metrics = (jnp.asarray(envelope.scalars[m], jnp.float32) for m in ("weight", *terms.metrics))
-        told = dict(zip(terms.metrics, metrics))
-        updates.append(Update(trees["delta"], trees["model_state"], weight, told, trees["extra"]))
-    return jax.tree.map(lambda *x: jnp.stack(x), *updates)
+def read_answers(terms: Terms, messages: dict[str, Message]) -> Update:
+    """Answers that passed `require_answer` as a cohort's update, in the order of names.
+
+    Args:
+      terms: of the experiment.
+      messages: taken out one after the other, so that a cohort is in memory once and not twice.
+    """
+    names, rows = sorted(messages), len(messages)
+    leaves, structure = jax.tree.flatten(terms.answer)
+    stacked = [np.empty((rows, *leaf.shape), leaf.dtype) for leaf in leaves]
+    scalars = {name: np.zeros(rows, np.float32) for name in ("weight", *terms.metrics)}
+    for row, name in enumerate(names):
+        envelope, vectors = messages.pop(name)
+        for array, value in zip(stacked, jax.tree.leaves(unflatten(vectors, terms.answer))):
+            array[row] = value
+        for scalar, array in scalars.items():
+            array[row] = envelope.scalars[scalar]
+    whole = jax.tree.unflatten(structure, [jnp.asarray(stacked.pop(0)) for _ in leaves])
+    weight, *metrics = (jnp.asarray(array) for array in scalars.values())
+    return Update(whole["delta"], whole["model_state"], weight, dict(zip(terms.metrics, metrics)), whole["extra"])
 
 
 def make_aggregate(

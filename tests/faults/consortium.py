@@ -98,12 +98,14 @@ class Consortium:
 
     def run(self, workdir: Path, *, rounds: int, log: Path, fewest: int = 3, **fields: str) -> subprocess.Popen:
         """Starts the supervisor."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "fedbrain.deploy.server", "run", f"--kit={self.kit('server')}",
-             f"--lead={self.kit(LEAD)}", f"--workdir={workdir}", "--target=age", f"--sites={','.join(self.sites)}",
-             f"--fewest={fewest}", "--deadline_s=600", *flags(rounds=rounds, **fields)],
-            cwd=ROOT, env=self.environment(), stdout=log.open("ab"), stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        line = [
+            sys.executable, "-m", "fedbrain.deploy.server", "run", f"--kit={self.kit('server')}",
+            f"--lead={self.kit(LEAD)}", f"--workdir={workdir}", "--target=age", f"--sites={','.join(self.sites)}",
+            f"--fewest={fewest}", "--deadline_s=600", *flags(rounds=rounds, **fields),
+        ]  # fmt: skip
+        with log.open("ab") as out:
+            how = {"cwd": ROOT, "env": self.environment(), "start_new_session": True}
+            return subprocess.Popen(line, stdout=out, stderr=subprocess.STDOUT, **how)
 
     def processes(self, name: str, kind: str) -> list[int]:
         """Process ids of a kit: kind "parent", or "job" for those that run a job."""

@@ -18,7 +18,7 @@ from nvflare.apis.signal import Signal
 from fedbrain import startup
 from fedbrain.deploy.audit import Audit
 from fedbrain.deploy.job import Joined, folder_of, join
-from fedbrain.deploy.nvflare.server import JOIN, MESSAGE, REFUSED, TOLD
+from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE, REFUSED, TOLD
 from fedbrain.deploy.policy import read_policy
 from fedbrain.deploy.wire import Refused
 

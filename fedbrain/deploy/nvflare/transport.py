@@ -1,0 +1,81 @@
+"""Questions to sites and their answers, over the engine: one task a question, answers handed on as they come."""
+# The engine is an extra: `pip install -e '.[deploy]'`.
+# pyright: reportMissingImports=false
+
+import queue
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nvflare.apis.controller_spec import ClientTask, Task
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.impl.controller import Controller
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+
+from fedbrain.deploy.progress import Progress, lost_sites
+
+JOIN, MESSAGE, TOLD = "join", "message", "told"  # tasks
+REFUSED = "refused"  # why: in an answer, or in what a site is told of its own
+TICK_S = 0.05
+
+
+class Transport:
+    """Of one job.
+
+    Args:
+      controller: whose tasks these are.
+      context: of the engine.
+      workdir: of the run.
+      progress: told who was asked and who answered.
+      abort: raised when the job is to stop.
+    """
+
+    def __init__(self, controller: Controller, context: FLContext, workdir: Path, progress: Progress, abort: Signal):
+        self.controller, self.context, self.workdir = controller, context, workdir
+        self.progress, self.abort = progress, abort
+
+    def __call__(self, messages: Mapping[str, bytes], deadline_s: int) -> Iterator[tuple[str, bytes]]:
+        """See `conductor.Transport`; all messages of a question are the same."""
+        (message,) = set(messages.values())
+        return self.ask(MESSAGE, messages, message, deadline_s)
+
+    def ask(self, task_name: str, names: Iterable[str], data: bytes, deadline_s: int) -> Iterator[tuple[str, bytes]]:
+        """Answers of sites that are here, until all have come, the deadline has, or nobody is left who could.
+
+        Raises:
+          ValueError: when the job is stopped.
+        """
+        arrived: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+
+        def received(client_task: ClientTask, fl_ctx: FLContext) -> None:
+            result: Any = client_task.result
+            name = client_task.client.name
+            if MESSAGE in result:
+                arrived.put((name, result.pop(MESSAGE)))  # the engine keeps the rest
+                self.progress.answered(name)
+            else:
+                self.progress.refused(name, str(result.get(REFUSED, result.get_return_code())))
+
+        here = {client.name for client in self.context.get_engine().get_clients()}
+        targets = [name for name in names if name in here - lost_sites(self.workdir)]
+        if not targets:
+            return
+        task = Task(task_name, Shareable({MESSAGE: data}), timeout=deadline_s, result_received_cb=received)
+        self.progress.asked(targets, deadline_s)
+        self.controller.broadcast(task, self.context, targets, min_responses=len(targets))
+        over = False
+        while not over:
+            time.sleep(TICK_S)
+            over = task.completion_status is not None  # before the queue is emptied for the last time
+            while not arrived.empty():
+                yield arrived.get()
+            if self.abort.triggered:
+                raise ValueError("The job was stopped.")
+            if not over and set(self.progress.told["waiting"]) <= lost_sites(self.workdir):
+                self.controller.cancel_task(task)
+
+    def tell(self, site: str, why: str) -> None:
+        """Tells a site why its answer was refused; nothing is expected back."""
+        self.controller.broadcast(Task(TOLD, Shareable({REFUSED: why}), timeout=60), self.context, [site])
