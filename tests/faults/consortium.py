@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -49,20 +48,20 @@ def make_trees(folder: Path, *, healthy: int = 30) -> None:
 class Consortium:
     """Kits in a folder, and the processes that run on them."""
 
-    def __init__(self, folder: Path, *, sites: tuple[str, ...] = SITES, ports: dict[str, int] | None = None):
+    def __init__(self, folder: Path, *, sites: tuple[str, ...] = SITES, host: str = "localhost"):
         """Makes the kits.
 
         Args:
           folder: of everything; its `trees` folder holds a BIDS tree per site.
           sites: names.
-          ports: where a site finds the server, when not at its own port (a relay).
+          host: name of the server.
         """
         from fedbrain.deploy.nvflare.kits import provision
 
-        self.folder, self.sites, self.port = folder, sites, free_port()
+        self.folder, self.sites, self.host, self.port = folder, sites, host, free_port()
         self.keepers: dict[str, subprocess.Popen] = {}
         plan = {
-            "name": "faults", "server": {"host": "localhost", "port": self.port, "organisation": "Consortium"},
+            "name": "faults", "server": {"host": host, "port": self.port, "organisation": "Consortium"},
             "lead": LEAD, "sites": dict.fromkeys(sites, "Hospital"),
         }  # fmt: skip
         provision(plan, folder)
@@ -70,8 +69,6 @@ class Consortium:
         for name in sites:
             text = TOML.format(name=name, root=folder / "trees" / name)
             (self.kit(name) / "local/site.toml").write_text(text, encoding="utf-8")
-        for name, port in (ports or {}).items():
-            self.find_server_at(name, port)
 
     def kit(self, name: str) -> Path:
         """Folder of a site's kit, the server's or the lead's."""
@@ -81,14 +78,20 @@ class Consortium:
         """Changes where a site looks for the server."""
         path = self.kit(site) / "startup/fed_client.json"
         told = json.loads(path.read_text())
-        told["servers"][0]["service"]["target"] = f"localhost:{port}"
+        told["servers"][0]["service"]["target"] = f"{self.host}:{port}"
         path.write_text(json.dumps(told))
 
-    def start(self, *names: str, env: dict[str, str] | None = None) -> None:
-        """Starts the kept processes of kits; all of them when none is named."""
+    def start(self, *names: str, env: dict[str, str] | None = None, within: tuple[str, ...] = ()) -> None:
+        """Starts the kept processes of kits; all of them when none is named.
+
+        Args:
+          names: of kits.
+          env: added to the environment.
+          within: a command that runs commands, such as `ip netns exec NAME`.
+        """
         for name in names or ("server", *self.sites):
             what = ("server", "listen") if name == "server" else ("site", "join")
-            line = [str(ROOT / "launch/keep.sh"), str(self.kit(name)), *what]
+            line = [*within, str(ROOT / "launch/keep.sh"), str(self.kit(name)), *what]
             self.keepers[name] = subprocess.Popen(line, env=self.environment(env), start_new_session=True)
 
     def environment(self, more: dict[str, str] | None = None) -> dict[str, str]:
@@ -170,8 +173,3 @@ def status(workdir: Path) -> dict:
     with contextlib.suppress(OSError, json.JSONDecodeError):
         return json.loads((workdir / "status.json").read_text())
     return {}
-
-
-def copy_kits(source: Path, target: Path) -> None:
-    """Kits of another consortium, with other keys."""
-    shutil.copytree(source, target)

@@ -1,0 +1,64 @@
+"""A site for `benchmarks.deployment`: answers at once, with numbers of the right count and kind, and trains nothing."""
+# The engine is an extra: `pip install -e '.[deploy]'`.
+# pyright: reportMissingImports=false
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+from nvflare.apis.executor import Executor
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+
+from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE
+from fedbrain.deploy.register import Site
+from fedbrain.deploy.wire import Envelope, pack, schema, unpack
+
+CODINGS = ("float32", "bfloat16", "int8")
+
+
+def numbers(n: int, coding: str) -> np.ndarray:
+    """A vector that the wire sends in this coding."""
+    x = np.random.default_rng(0).normal(size=n).astype(np.float32) * np.float32(1e-3)
+    if coding == "bfloat16":
+        return x.astype(jnp.bfloat16).astype(np.float32)
+    if coding == "int8":
+        levels = np.random.default_rng(0).integers(-127, 128, n).astype(np.float32)
+        levels[::256] = 127
+        return levels * np.float32(2**-12)
+    return x
+
+
+class Echo(Executor):
+    """See above. One round float32, the next bfloat16, the next int8, and so on.
+
+    Args:
+      told: `sizes` of collections, `schema` of an update, names of its `metrics`.
+    """
+
+    def __init__(self, told: dict):
+        super().__init__()
+        self.told, self.vectors = told, {}
+
+    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+        """Answers like a site."""
+        del abort_signal
+        if task_name == JOIN:
+            return Shareable({MESSAGE: json.dumps(Site(100, 10, 10, True)._asdict()).encode()})
+        asked, name = unpack(shareable[MESSAGE], limit=1 << 30).envelope, fl_ctx.get_identity_name()
+        if asked.kind == "train":
+            coding = CODINGS[asked.round % 3]
+            if coding not in self.vectors:
+                self.vectors[coding] = {k: numbers(n, coding) for k, n in self.told["sizes"].items()}
+            scalars = {"weight": 100.0, **dict.fromkeys(self.told["metrics"], 1.0)}
+            envelope = Envelope("update", name, asked.round, asked.nonce, asked.config, self.told["schema"], scalars)
+            return Shareable({MESSAGE: pack(envelope, self.vectors[coding])})
+        scalars = {"loss": 100.0 - asked.round, "count": 10.0}
+        if asked.kind == "report":
+            keys = ("n", "subjects", "mae", "mae_low", "mae_high", "rmse", "r2", "floor_mae")
+            scalars = {key: 1.0 for key in keys}
+        kind = "reported" if asked.kind == "report" else "validated"
+        return Shareable(
+            {MESSAGE: pack(Envelope(kind, name, asked.round, asked.nonce, asked.config, schema({}), scalars), {})}
+        )
