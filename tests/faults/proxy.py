@@ -18,9 +18,15 @@ from tests.faults.consortium import Consortium, wait_for
 from tests.faults.relay import Relay
 
 NAME, HOST, INSIDE, OUTSIDE = "fedbrain_site", "fl.test", "10.77.9.2", "10.77.9.1"
-MODEL = "adapted_sfcn(channels=(32, 64, 128, 256), dropout=0.2)"
-RULES = "flush ruleset; table inet f {{ chain out {{ type filter hook output priority 0; policy drop; oif lo accept; " \
-        "ip daddr {outside} tcp dport {port} accept; }} }}"  # fmt: skip
+MODEL = "adapted_sfcn(channels=(64, 128, 256, 512), dropout=0.2)"
+RULES = """table inet f {{
+chain out {{
+type filter hook output priority 0; policy drop;
+oifname "lo" accept
+ip daddr {outside} tcp dport {port} accept
+}}
+}}
+"""
 
 
 def sh(line: str) -> None:
@@ -69,7 +75,7 @@ def main(argv: list[str]) -> None:
         relay = Relay(made.port, bits_per_second=rate, delay_s=DELAY.value, host=OUTSIDE)
         made.find_server_at("amber", relay.port)
         rules = RULES.format(outside=OUTSIDE, port=relay.port)
-        subprocess.run(["ip", "netns", "exec", NAME, "nft", rules], check=True)
+        subprocess.run(["ip", "netns", "exec", NAME, "nft", "-f", "-"], input=rules, text=True, check=True)
         shut = ["ip", "netns", "exec", NAME, "bash", "-c", f"echo > /dev/tcp/{OUTSIDE}/{made.port}"]
         if subprocess.run(["timeout", "3", *shut], stderr=subprocess.DEVNULL).returncode == 0:
             raise RuntimeError("the server's own port can be reached from inside: the rules do not hold")
