@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from fedbrain import build
 from fedbrain.build import Experiment
-from fedbrain.data.dataset import Scans, data_fingerprint
+from fedbrain.data.dataset import Scans, data_fingerprint, volumes_fingerprint
 from fedbrain.data.pipeline import example_batch, pipeline_seed
 from fedbrain.data.splits import split_scans
 from fedbrain.deploy.exchange import Terms, make_terms
@@ -100,14 +100,15 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
 
 def require_same_data(workdir: Path, scans: Scans) -> None:
     """Raises Refused when a site's data are not those with which it first joined: a round would not be what it says."""
-    path, now = workdir / "data.json", {"fingerprint": data_fingerprint(scans), "scans": len(scans)}
+    path, told = workdir / "data.json", {"fingerprint": data_fingerprint(scans), "scans": len(scans)}
+    now = {**told, "volumes": volumes_fingerprint(scans)}
     if not path.is_file():
         return write_json(path, now)
     before = json.loads(path.read_text(encoding="utf-8"))
     if before != now:
         raise Refused(
-            f"expected the {before['scans']} scans with which this site joined, got {now['scans']}, or other labels. "
-            "Put them back, or begin another experiment."
+            f"expected the {before['scans']} scans with which this site joined, got {now['scans']}, or other labels, or "
+            "other voxels. Put them back, or begin another experiment."
         )
 
 

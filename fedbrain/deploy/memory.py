@@ -29,38 +29,32 @@ class Memory:
         self.journal = folder / "rounds.json"  # in which the site took part: a state that rots is missed
 
     def save(self, round: int, state: ClientState) -> None:
-        """Keeps the state after a round; returns when it is safe."""
+        """Keeps the state after a round; what was kept of later ones belongs to rounds that the server lost.
+
+        Nothing else deletes: a question of an earlier round, come late, costs nothing.
+        """
+        for kept in (self.last, self.best):
+            kept.drop_from(round)
         self.last.save(round, self._kept(state))
         self.last.flush()
         write_json(self.journal, [*(r for r in self._rounds() if r < round), round])
 
-    def of(self, round: int, *, take_back: bool = True) -> ClientState:
+    def of(self, round: int) -> ClientState:
         """The state after a round, or after the last one before it in which the site took part.
-
-        Args:
-          round: that the server is at.
-          take_back: later states belong to rounds that the server lost: they are deleted.
 
         Raises:
           Refused: when that state is gone, pushed out by later ones or damaged on the disk.
         """
         expected = max((r for r in self._rounds() if r <= round), default=None)
-        found = self.last.restore_latest(self.template, at_most=round, take_back=take_back)
+        found = self.last.restore_latest(self.template, at_most=round)
         if jax.tree.leaves(self.first) and expected != (found and found[0]):
             raise Refused(f"the private state of round {expected}, which round {round} needs, is gone from this site's disk")
         return self.first if found is None else jax.tree.map(jnp.asarray, found[1]["own"])
 
-    def put_aside(self, round: int, *, now: int) -> None:
-        """Keeps the state of the best round so far, before later rounds push it out.
-
-        Args:
-          round: the best one.
-          now: that the server is at; what was kept of later ones belongs to rounds that it lost.
-        """
-        if any(kept > now for kept in self.best.steps_saved()):
-            self.best.restore_latest(self.template, at_most=now)
-        if round > 0 and round not in self.best.steps_saved():
-            self.best.save(round, self._kept(self.of(round, take_back=False)))
+    def put_aside(self, round: int) -> None:
+        """Keeps the state of the best round so far, before later rounds push it out."""
+        if round > max(self.best.steps_saved(), default=0):
+            self.best.save(round, self._kept(self.of(round)))
             self.best.flush()
 
     def of_best(self, round: int) -> ClientState:
@@ -69,7 +63,7 @@ class Memory:
         Raises:
           Refused: when it is gone.
         """
-        found = self.best.restore_latest(self.template, at_most=round, take_back=False)
+        found = self.best.restore_latest(self.template, at_most=round)
         if round > 0 and jax.tree.leaves(self.first) and (found is None or found[0] != round):
             raise Refused(f"the private state of the best round {round} is gone from this site's disk")
         return self.first if found is None else jax.tree.map(jnp.asarray, found[1]["own"])

@@ -85,7 +85,7 @@ class Worker:
 
     def _validate(self, message: Message, data: bytes) -> bytes:
         state = read_model(self.terms, message)
-        self.memory.put_aside(int(message.envelope.scalars["best_round"]), now=message.envelope.round)
+        self.memory.put_aside(int(message.envelope.scalars["best_round"]))
         temporary = self.model.with_suffix(".tmp")
         with temporary.open("wb") as file:
             file.write(data)
@@ -100,7 +100,7 @@ class Worker:
         """The last question: tests the best model, and leaves it here, with the predictions that name people."""
         del data
         state, number = read_model(self.terms, message), message.envelope.round
-        self.memory.put_aside(number, now=number)
+        self.memory.put_aside(number)
         variables, test = self.experiment.algorithm.client_variables(state, self.memory.of_best(number)), self.split.test
         save(variables, str(self.workdir / "model.safetensors"), torch=False)
         values = predict_scans(self.evaluate, variables, test, self.experiment)
@@ -117,8 +117,10 @@ class Worker:
         del data
         order = message.envelope
         require_terms(self.terms, order, "train", ("learning_rate_scale",))
-        scale = jnp.asarray(order.scalars["learning_rate_scale"], jnp.float32)
-        broadcast = self._model(order.round)._replace(learning_rate_scale=scale)
+        scale = order.scalars["learning_rate_scale"]
+        if not 0 <= scale <= 1:
+            raise Refused(f"learning_rate_scale: expected a share from 0 to 1, got {scale:g}")
+        broadcast = self._model(order.round)._replace(learning_rate_scale=jnp.asarray(scale, jnp.float32))
         how = {"experiment": self.experiment, "round": order.round + 1, "seed": self.seed}
         self.attempts.begin(order.round + 1)
         client = make_client(self.name, self.split.train, self.memory.of(order.round), **how)

@@ -82,15 +82,18 @@ class Checkpoints:
         self._complete()
         return sorted(self.manager.all_steps())
 
-    def restore_latest(
-        self, template: PyTree, *, at_most: float | int = math.inf, take_back: bool = True
-    ) -> tuple[int, PyTree] | None:
+    def drop_from(self, step: int) -> None:
+        """Deletes a step and all later ones, so that it can be saved anew."""
+        for saved in self.steps_saved():
+            if saved >= step:
+                self.manager.delete(saved)
+
+    def restore_latest(self, template: PyTree, *, at_most: float | int = math.inf) -> tuple[int, PyTree] | None:
         """(step, tree) of the newest step that verifies; None when there is none.
 
         Args:
           template: of the same kind.
           at_most: later steps are passed over.
-          take_back: those are deleted.
 
         Raises:
           ValueError: when a verified step holds another kind of tree than `template`.
@@ -98,8 +101,6 @@ class Checkpoints:
         self._complete()
         for step in sorted(self.manager.all_steps(), reverse=True):
             if step > at_most:
-                if take_back:
-                    self.manager.delete(step)
                 continue
             problem = self._verify(step)
             if problem:

@@ -74,7 +74,5 @@ class Consortium:
     def models(self, state):
         """Each site's model of the best round, one of the last two."""
         algorithm = self.experiment.algorithm
-        own = {
-            name: worker.memory.of(int(state.selection.best_round), take_back=False) for name, worker in self.workers.items()
-        }
+        own = {name: worker.memory.of(int(state.selection.best_round)) for name, worker in self.workers.items()}
         return {name: algorithm.client_variables(state.best_server, private) for name, private in own.items()}
