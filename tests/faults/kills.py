@@ -1,11 +1,13 @@
 """Kills and cuts of real processes: python -m tests.faults.kills --folder=DIR --plan=server|sites|cuts --times=20.
 
 One run in which every round (or every other) is hit; at the end its model must have the bits of the simulated one, and no
-round that was reported as done may have been lost. Results go to DIR/kills.jsonl as they come.
+round that was reported as done may have been lost. Results go to DIR/kills.jsonl as they come; --plan=table prints those of
+DIR/*/kills.jsonl.
 """
 
 import json
 import random
+import statistics
 import time
 from pathlib import Path
 
@@ -58,9 +60,28 @@ def cut(relay: Relay, workdir: Path, name: str, *, abruptly: bool) -> dict:
             "round_lost": min(rounds) < before, "seconds": time.monotonic() - began}  # fmt: skip
 
 
+def table(paths: list[Path]) -> str:
+    """Markdown of what several plans noted."""
+    told = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    lines = ["| fault | injected | rounds lost | seconds to the next round: median (range) |", "|---|---|---|---|"]
+    for kind in sorted({x["kind"] for x in told} - {"end"}):
+        hits = [x for x in told if x["kind"] == kind]
+        seconds = sorted(x["seconds"] for x in hits)
+        spread = f"{statistics.median(seconds):.0f} ({seconds[0]:.0f}-{seconds[-1]:.0f})"
+        lines.append(f"| {kind} | {len(hits)} | {sum(x['round_lost'] for x in hits)} | {spread} |")
+    for end in (x for x in told if x["kind"] == "end"):
+        same = "have" if end["bit_exact"] and end["same_losses"] else "do NOT have"
+        lines.append(
+            f"\nAfter {end['rounds']} rounds the model and all validation losses {same} the bits of the simulated run."
+        )
+    return "\n".join(lines)
+
+
 def main(argv: list[str]) -> None:
     """Runs a plan."""
     del argv
+    if PLAN.value == "table":
+        return print(table(sorted(Path(FOLDER.value).glob("*/kills.jsonl"))))
     folder, times, rng = Path(FOLDER.value).absolute(), TIMES.value, random.Random(0)
     folder.mkdir(parents=True, exist_ok=True)
     hits = [hit for _ in range(times) for hit in {"server": SERVER, "sites": SITES, "cuts": []}[PLAN.value]]
@@ -101,6 +122,6 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     FOLDER = flags.DEFINE_string("folder", None, "Work folder.", required=True)
-    PLAN = flags.DEFINE_enum("plan", "server", ["server", "sites", "cuts"], "What is hit.")
+    PLAN = flags.DEFINE_enum("plan", "server", ["server", "sites", "cuts", "table"], "What is hit.")
     TIMES = flags.DEFINE_integer("times", 20, "How often each kind.")
     app.run(main)
