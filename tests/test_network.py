@@ -39,6 +39,8 @@ def _consortium(folder, trees, **how):
 @pytest.fixture(scope="module")
 def consortium(trees, tmp_path_factory):
     made = _consortium(tmp_path_factory.mktemp("consortium"), trees)
+    rights = made.kit("server") / "local/authorization.json"  # a server that would let anything through: sites decide
+    rights.write_text(rights.read_text().replace('"byoc": "none"', '"byoc": "any"'))
     made.start()
     yield made
     made.stop()
@@ -79,7 +81,7 @@ def test_the_model_over_the_network_is_the_simulated_one(consortium, trees, rule
 
 
 def _submit(made, folder, change):
-    """(state, what the server's side says, logs of the sites) of a job that was changed on its way."""
+    """(state, what the server's side says, logs of the sites and of the engine) of a job that was changed on its way."""
     from configs.quickstart import get_config
     from fedbrain.deploy.nvflare.session import Lead
     from fedbrain.deploy.submit import write_job
@@ -106,7 +108,7 @@ def _submit(made, folder, change):
     job = lead.submit(folder)
     state = wait_for(lambda: (s := lead.state(job)).startswith("FINISHED") and s, seconds=120, every=1)
     lead.close()
-    logs = "".join(p.read_text() for name in SITES for p in made.kit(name).rglob("log.txt"))
+    logs = "".join(p.read_text() for name in ("server", *SITES) for p in made.kit(name).rglob("log.txt"))
     said = status(workdir)
     return state, f"{said.get('problem', '')} {said.get('refused', {})}", logs
 
@@ -114,7 +116,7 @@ def _submit(made, folder, change):
 @pytest.mark.parametrize(
     ("change", "at_the_server", "at_the_sites"),
     [
-        ("python", "", "BYOC not permitted"),
+        ("python", "", "cedar: NVFLARE_ERROR: BYOC not permitted"),
         ("class", "", "ComponentNotAuthorized"),
         ("target", "target: expected one that this site consents to, age, got 'sdmt'", "got 'sdmt'"),
         ("hash", "config: expected", "fedbrain: refused: config: expected"),
