@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedbrain.deploy.gate import Question, admit, norm, too_large
+from fedbrain.deploy.gate import Question, admit, norms, too_large
 from fedbrain.deploy.wire import Envelope, Refused, pack
 
 QUESTION = Question("update", 4, nonce="n4", config="c1", schema="s1", at_most={"weight": 40.0}, limit=10_000)
@@ -18,7 +18,7 @@ def _admit(envelope=HONEST, vectors=VECTOR, *, sender="brussels", answered=froze
 def test_an_honest_update_passes():
     message = _admit()
     assert message.envelope == HONEST
-    assert norm(message) == pytest.approx(10)
+    assert norms(message)["delta"] == pytest.approx(10)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,15 @@ def test_strangers_repetitions_and_giants_are_refused():
         _admit(vectors={"delta": np.random.default_rng(0).normal(size=5000).astype(np.float32)})
 
 
-def test_norms_are_held_against_the_median_of_the_round():
-    norms = {"a": 1.0, "b": 1.2, "c": 40.0}
-    assert list(too_large(norms, medians=10)) == ["c"]
-    assert "expected at most 10 times the median 1.2 of this round, got 40" in too_large(norms, medians=10)["c"]
-    assert not too_large({"a": 1.0, "c": 40.0}, medians=10)
+@pytest.mark.parametrize("collection", ["delta", "extra"])
+def test_norms_of_every_collection_are_held_against_the_median_of_the_round(collection):
+    found = {site: {"delta": 1.0, "extra": 2.0} | {collection: size} for site, size in [("a", 1.0), ("b", 1.2), ("c", 40.0)]}
+    refused = too_large(found, medians=10)
+    assert list(refused) == ["c"]
+    assert refused["c"] == f"norm of {collection}: expected at most 10 times the median 1.2 of this round, got 40"
+    assert not too_large({site: found[site] for site in "ac"}, medians=10)
+
+
+def test_where_nobody_sends_anything_a_site_that_does_is_refused():
+    found = {"a": {"extra": 0.0}, "b": {"extra": 0.0}, "c": {"extra": 1e-6}}
+    assert list(too_large(found, medians=100)) == ["c"]

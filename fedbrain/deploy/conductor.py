@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedbrain.deploy.exchange import make_aggregate, order_training, read_answers, require_answer, send_model
-from fedbrain.deploy.gate import Question, admit, norm, too_large
+from fedbrain.deploy.gate import Question, admit, norms, too_large
 from fedbrain.deploy.job import Agreement
 from fedbrain.deploy.pace import Pace
 from fedbrain.deploy.progress import Progress
@@ -33,7 +33,7 @@ class Rules(NamedTuple):
     """When a round counts."""
 
     fewest: int  # sites
-    medians: float  # a delta's norm may be so many times the median of the round's
+    medians: float  # a norm may be so many times the median of the round's
     limit: int  # bytes of a message
     deadline_s: int  # of an answer, at most
 
@@ -125,7 +125,7 @@ def one_round(side: Side, state: State, aggregate: Callable) -> tuple[State, dic
     experiment, rules, number = side.agreement.experiment, side.rules, int(state.server.round) + 1
     cohort = experiment.sampling(sorted(side.sites), number, side.agreement.seed)
     updates, left, refused = ask(side, cohort, state, "update")
-    giants = too_large({name: norm(message) for name, message in updates.items()}, medians=rules.medians)
+    giants = too_large({name: norms(message) for name, message in updates.items()}, medians=rules.medians)
     updates = {name: message for name, message in updates.items() if name not in giants}
     for name, why in giants.items():
         side.tell(name, why)

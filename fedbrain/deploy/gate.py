@@ -66,21 +66,30 @@ def _require_numbers(message: Message) -> None:
             raise Refused(f"{name}: expected finite numbers, got {bad} of {vector.size} that are not")
 
 
-def norm(message: Message, collection: str = "delta") -> float:
-    """Euclidean, in float64."""
-    return float(np.linalg.norm(message.vectors[collection].astype(np.float64)))
+def norms(message: Message) -> dict[str, float]:
+    """Collection -> Euclidean norm, summed in float64."""
+    return {k: float(np.sqrt(np.einsum("i,i->", v, v, dtype=np.float64))) for k, v in message.vectors.items()}
 
 
-def too_large(norms: Mapping[str, float], *, medians: float | int) -> dict[str, str]:
-    """Site -> why its update is refused: a norm above so many times the median of the round's norms.
+def too_large(found: Mapping[str, Mapping[str, float]], *, medians: float | int) -> dict[str, str]:
+    """Sites whose update is refused: in some collection its norm is above so many times the median of the round's norms.
 
     With fewer than three sites there is no majority to compare with, and nobody is refused.
+
+    Args:
+      found: site -> collection -> norm.
+      medians: how many.
+
+    Returns:
+      Site -> why.
     """
-    if len(norms) < 3:
+    if len(found) < 3:
         return {}
-    median = float(np.median(list(norms.values())))
-    return {
-        site: f"norm: expected at most {medians:g} times the median {median:.3g} of this round, got {value:.3g}"
-        for site, value in norms.items()
-        if value > medians * median
-    }
+    giants = {}
+    for collection in sorted({name for of in found.values() for name in of}):
+        median = float(np.median([of[collection] for of in found.values()]))
+        for site, of in found.items():
+            if of[collection] > medians * median:
+                told = f"at most {medians:g} times the median {median:.3g} of this round, got {of[collection]:.3g}"
+                giants.setdefault(site, f"norm of {collection}: expected {told}")
+    return giants
