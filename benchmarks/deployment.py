@@ -2,8 +2,8 @@
 
 The server's side is the real one, with DenseNet-121 (45 MB); sites answer at once. Rounds take turns in float32, bfloat16
 and int8, so that a noisy machine is as noisy for each. Beside them: the engine's floor (a model of 70 kB), and
-45 MB copied down and up over plain loopback sockets. Peak memory of the server's job process, above what it had before the
-first answer, in models: a cohort and two more is the bound. Needs the extra `deploy`.
+45 MB copied down and up over plain loopback sockets. Peak memory of the server's job process, above what it had after the
+first round, in models: a cohort and two more is the bound. Needs the extra `deploy`.
 """
 
 import json
@@ -29,6 +29,7 @@ from fedbrain.deploy.wire import schema
 from fedbrain.io.run import write_json
 from tests.faults.consortium import LEAD, Consortium, status, wait_for
 
+FOLDER = flags.DEFINE_string("folder", "", "Work folder; by default a temporary one.")
 SITES = flags.DEFINE_list("sites", ["3", "8", "16"], "How many sites.")
 ROUNDS = flags.DEFINE_integer("rounds", 9, "Rounds, a third of them in each coding.")
 
@@ -94,11 +95,13 @@ def measure(folder: Path, count: int, config: Any, rounds: int) -> dict:
     lead = Lead(made.kit(LEAD))
     wait_for(lambda: len(_quietly(lead)) == count, seconds=300, every=1)
     lead.submit(folder / "job")
+    lead.close()
     try:
         [workdir] = wait_for(lambda: list(made.kit("server").glob("fedbrain/*")), seconds=300)
-        wait_for(lambda: status(workdir).get("doing") == "update", seconds=600, every=0.01)
+        wait_for(lambda: status(workdir).get("round") == 1, seconds=1200, every=0.05)  # it has compiled
         [pid] = made.processes("server", "job")
         before = memory(pid, "VmRSS")
+        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
         wait_for(lambda: (workdir / "results.json").is_file() or status(workdir).get("problem"), seconds=3000, every=0.2)
         peak = memory(pid, "VmHWM") if Path(f"/proc/{pid}").exists() else float("nan")
     finally:
@@ -129,7 +132,7 @@ def main(argv: list[str]) -> None:
     del argv
     startup.configure()
     for count in SITES.value:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=FOLDER.value or None) as folder:
             floor = measure(Path(folder) / "floor", int(count), quickstart.get_config(), ROUNDS.value)
             m = measure(Path(folder) / "real", int(count), brain_age.get_config(), ROUNDS.value)
         print(json.dumps(m), flush=True)
