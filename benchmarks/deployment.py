@@ -1,8 +1,8 @@
 """What a round costs between hospitals: python -m benchmarks.deployment --sites=3,8,16 --rounds=6.
 
-The server's side is the real one, with a network of 45 MB in few arrays; sites answer at once. Rounds take turns in float32,
+The server's side is the real one, with a network of 13.5 MB in few arrays; sites answer at once. Rounds take turns in float32,
 bfloat16 and int8, so that a noisy machine is as noisy for each. Beside them: the engine's floor (a model of 70 kB), and
-45 MB copied down and up over plain loopback sockets. Peak memory of the server's job process, above what it had after the
+the same bytes copied down and up over plain loopback sockets. Peak memory of the server's job process, above what it had after the
 first round, in models: a cohort and two more is the bound. Needs the extra `deploy`.
 """
 
@@ -29,7 +29,7 @@ from fedbrain.deploy.wire import schema
 from fedbrain.io.run import write_json
 from tests.faults.consortium import LEAD, Consortium, status, wait_for
 
-MODEL = "adapted_sfcn(channels=(192, 384, 880, 64), dropout=0.2)"
+MODEL = "adapted_sfcn(channels=(96, 200, 470, 640), dropout=0.2)"
 FOLDER = flags.DEFINE_string("folder", "", "Work folder; by default a temporary one.")
 SITES = flags.DEFINE_list("sites", ["3", "8", "16"], "How many sites.")
 ROUNDS = flags.DEFINE_integer("rounds", 9, "Rounds, a third of them in each coding.")
