@@ -1,9 +1,9 @@
 """What a round costs between hospitals: python -m benchmarks.deployment --sites=3,8,16 --rounds=6.
 
-The server's side is the real one, with a network of 13.5 MB in few arrays; sites answer at once. Rounds take turns in float32,
-bfloat16 and int8, so that a noisy machine is as noisy for each. Beside them: the engine's floor (a model of 70 kB), and
-the same bytes copied down and up over plain loopback sockets. Peak memory of the server's job process, above what it had after the
-first round, in models: a cohort and two more is the bound. Needs the extra `deploy`.
+The server's side is the real one, with a network of 13.5 MB in few arrays; sites answer at once. Rounds take turns in
+float32, bfloat16 and int8, so that a noisy machine is as noisy for each. Beside them: the engine's floor (a model of 70 kB),
+and the same bytes copied down and up over plain loopback sockets. Peak memory of the server's job process, above what it had
+after the first round, in models: a cohort and two more is the bound. Needs the extra `deploy`.
 """
 
 import json
