@@ -1,6 +1,5 @@
-"""docs/what_leaves.md is what the code sends; no subject, path or user is in a byte of it, nor in the server's folder."""
+"""docs/what_leaves.md is what the code sends; no subject or path is in a byte of it, nor in the server's folder."""
 
-import getpass
 import json
 import subprocess
 import sys
@@ -75,10 +74,10 @@ def recorded(tmp_path_factory):
     side = Side(agree(job), transport, sites, Rules(3, 100, LIMIT, 60), Pace(60), Progress(server))
     results = report(side, conduct(side, workdir=server), workdir=server)
     assert set(results["clients"]) == {"amber", "birch"}
-    return sent, server, [*subjects, home.name, str(home), getpass.getuser() * 2, "participants.tsv", "_T1w"]
+    return sent, server, [*subjects, home.name, str(home), "participants.tsv", "_T1w"]
 
 
-def test_no_byte_names_a_subject_a_path_or_a_user(recorded):
+def test_no_byte_names_a_subject_or_a_path(recorded):
     sent, server, words = recorded
     files = {str(p): p.read_bytes() for p in server.rglob("*") if p.is_file()}
     assert len(words) > 30

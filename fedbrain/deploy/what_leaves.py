@@ -31,21 +31,25 @@ ENVELOPE: Mapping[str, Field] = {
     "scalars": Field("table of numbers", "see below", "", "below, by kind"),
 }
 SCALARS: Mapping[str, Field] = {
-    "weight": Field(NUMBER, "20 bytes", "469", "update: training scans"),
-    "loss": Field(NUMBER, "20 bytes", "4821.55", "sum of losses, over training (update) or validation scans (validated)"),
-    "count": Field(NUMBER, "20 bytes", "938", "update: training examples seen; validated: validation scans"),
-    "steps": Field(NUMBER, "20 bytes", "118", "update: optimisation steps"),
-    "examples": Field(NUMBER, "20 bytes", "938", "update: training scans once more; 0 when no step was taken"),
-    "n": Field(NUMBER, "20 bytes", "59", "reported: test scans"),
-    "subjects": Field(NUMBER, "20 bytes", "59", "reported: test subjects"),
-    "mae": Field(NUMBER, "20 bytes", "6.08", "reported: mean absolute error over test scans"),
-    "mae_low": Field(NUMBER, "20 bytes", "5.01", "reported: lower end of its 95 % interval"),
-    "mae_high": Field(NUMBER, "20 bytes", "7.22", "reported: upper end of its 95 % interval"),
-    "rmse": Field(NUMBER, "20 bytes", "7.9", "reported: root mean squared error"),
-    "r2": Field(NUMBER, "20 bytes", "0.81", "reported: share of variance explained"),
-    "r": Field(NUMBER, "20 bytes", "0.91", "reported: Pearson correlation, where it is defined"),
-    "p": Field(NUMBER, "20 bytes", "1e-23", "reported: its p value"),
-    "floor_mae": Field(NUMBER, "20 bytes", "14.2", "reported: mean absolute error of the median of the training labels"),
+    "weight": Field(NUMBER, "24 bytes at most", "469", "update: training scans"),
+    "loss": Field(
+        NUMBER, "24 bytes at most", "4821.55", "sum of losses, over training (update) or validation scans (validated)"
+    ),
+    "count": Field(NUMBER, "24 bytes at most", "938", "update: training examples seen; validated: validation scans"),
+    "steps": Field(NUMBER, "24 bytes at most", "118", "update: optimisation steps"),
+    "examples": Field(NUMBER, "24 bytes at most", "938", "update: training scans once more; 0 when no step was taken"),
+    "n": Field(NUMBER, "24 bytes at most", "59", "reported: test scans"),
+    "subjects": Field(NUMBER, "24 bytes at most", "59", "reported: test subjects"),
+    "mae": Field(NUMBER, "24 bytes at most", "6.08", "reported: mean absolute error over test scans"),
+    "mae_low": Field(NUMBER, "24 bytes at most", "5.01", "reported: lower end of its 95 % interval"),
+    "mae_high": Field(NUMBER, "24 bytes at most", "7.22", "reported: upper end of its 95 % interval"),
+    "rmse": Field(NUMBER, "24 bytes at most", "7.9", "reported: root mean squared error"),
+    "r2": Field(NUMBER, "24 bytes at most", "0.81", "reported: share of variance explained"),
+    "r": Field(NUMBER, "24 bytes at most", "0.91", "reported: Pearson correlation, where it is defined"),
+    "p": Field(NUMBER, "24 bytes at most", "1e-23", "reported: its p value"),
+    "floor_mae": Field(
+        NUMBER, "24 bytes at most", "14.2", "reported: mean absolute error of the median of the training labels"
+    ),
 }
 COLLECTIONS: Mapping[str, Field] = {
     "delta": Field(VECTOR, "{delta} numbers", "[1.2e-4, -3.1e-5, ...]", "update: change of the weights that are shared"),
