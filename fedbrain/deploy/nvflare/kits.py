@@ -28,7 +28,6 @@ from fedbrain.io.run import write_json
 
 KEYS = {"name": str, "server": dict, "lead": str, "sites": dict}
 ROOT_DAYS = 3650  # the authority's certificate; those of sites and server last 360 days and are renewed
-DEAD_S = {"DEAD_CLIENT_GRACE_PERIOD": 20, "DEAD_CLIENT_CHECK_LEAD_TIME": 10}  # until a silent site is given up in a round
 NOTHING = ("clone_job", "download_job", "shell_commands", "byoc", "server-predeployed-flwr")
 BUILDERS = {"workspace.WorkspaceBuilder": {"template_file": ["master_template.yml"]},
             "static_file.StaticFileBuilder": {"config_folder": "config"},
@@ -138,8 +137,6 @@ def command(kit: Path) -> list[str]:
 def start(kit: Path) -> None:
     """Becomes the engine's process for a kit."""
     line = command(kit.absolute())
-    for name, seconds in DEAD_S.items():
-        os.environ.setdefault(f"NVFLARE_{name}", str(seconds))
     os.chdir(kit)
     os.execv(line[0], line)
 
