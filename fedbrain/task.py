@@ -1,5 +1,6 @@
 """A network and a loss become one task: pure functions of parameters, state and a masked batch."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,9 +20,11 @@ def make_task(module: Any, loss: Loss) -> Task:
     def beside(batch: Batch) -> dict[str, Array]:
         return {"covariates": jnp.asarray(batch["covariates"])} if "covariates" in batch else {}
 
+    fresh = jax.jit(partial(module.init, train=False))  # compiled: the images are not computed with, only their shapes count
+
     def init(key: Key, image: Array, covariates: Array | None = None) -> Variables:
         more = {} if covariates is None else {"covariates": covariates}
-        return module.init(key, image, train=False, **more)
+        return fresh(key, image, **more)
 
     def train_loss(params: Params, model_state: ModelState, batch: Batch, key: Key):
         mask = batch["mask"]

@@ -10,7 +10,7 @@ import pytest
 
 from fedbrain import local
 from fedbrain.round import DRIVERS, Client, chunk, loop, make_round, shard, vmap
-from fedbrain.types import Task
+from fedbrain.types import Task, Update
 from tests import tiny
 
 CHOICES = {"loop": loop(), "chunk": chunk(2), "vmap": vmap(), "shard": shard(2)}
@@ -130,6 +130,21 @@ def test_the_server_lowers_every_clients_learning_rate():
 def test_more_devices_than_there_are_is_one_sentence():
     with pytest.raises(ValueError, match="Expected devices=64 <= 2 available"):
         shard(64)
+
+
+def test_the_servers_program_grows_with_the_leaves_not_with_their_square():
+    """DenseNet-121 has 364 of them: what is computed per client must not be copied into every leaf's fusion."""
+
+    def lines(leaves):
+        params = {f"leaf{k:03d}": jnp.zeros((3 + k % 5, 7)) for k in range(leaves)}
+        algorithm = tiny.algorithm(Task(lambda *a: params, lambda *a: a, lambda *a: a))
+        outline = jax.tree.map(lambda x: jax.ShapeDtypeStruct((3, *x.shape), x.dtype), params)
+        each = jax.ShapeDtypeStruct((3,), jnp.float32)
+        update = Update(outline, {}, each, dict.fromkeys(("loss", "count", "examples", "steps"), each), ())
+        state = algorithm.init({"params": params}, jnp.ones(3))
+        return jax.jit(algorithm.server_update).lower(state, update).compile().as_text().count("\n")
+
+    assert lines(80) < 2.2 * lines(40)
 
 
 @pytest.mark.parametrize("driver", CHOICES.values(), ids=CHOICES)
