@@ -11,6 +11,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
+from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE
 from fedbrain.deploy.register import Site
 from fedbrain.deploy.wire import Envelope, pack, schema, unpack
@@ -46,14 +47,14 @@ class Echo(Executor):
         del abort_signal
         if task_name == JOIN:
             return Shareable({MESSAGE: json.dumps(Site(100, 10, 10, True)._asdict()).encode()})
-        asked, name = unpack(shareable[MESSAGE], limit=1 << 30).envelope, fl_ctx.get_identity_name()
+        asked, name = unpack(whole(shareable[MESSAGE]), limit=1 << 30).envelope, fl_ctx.get_identity_name()
         if asked.kind == "train":
             coding = CODINGS[asked.round % 3]
             if coding not in self.vectors:
                 self.vectors[coding] = {k: numbers(n, coding) for k, n in self.told["sizes"].items()}
             scalars = {"weight": 100.0, **dict.fromkeys(self.told["metrics"], 1.0)}
             envelope = Envelope("update", name, asked.round, asked.nonce, asked.config, self.told["schema"], scalars)
-            return Shareable({MESSAGE: pack(envelope, self.vectors[coding])})
+            return Shareable({MESSAGE: pieces(pack(envelope, self.vectors[coding]))})
         scalars = {"loss": 100.0 - asked.round, "count": 10.0}
         if asked.kind == "report":
             keys = ("n", "subjects", "mae", "mae_low", "mae_high", "rmse", "r2", "floor_mae")

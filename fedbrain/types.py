@@ -60,6 +60,8 @@ class Algorithm(NamedTuple):
     init_client: Callable[[Variables], ClientState]
     local: LocalTrainer
     server_update: Callable[[ServerState, Update], tuple[ServerState, Metrics]]
+    # the same, where updates come as vectors: (state, pseudo-gradients [clients, coordinates], the rest of the update)
+    server_step: Callable[[ServerState, Array, Update], tuple[ServerState, Metrics]]
     client_variables: Callable[[ServerState, ClientState], Variables]  # the model a client evaluates and uses
 
 

@@ -56,7 +56,7 @@ def test_a_round_over_bytes_is_the_simulated_round(name):
             update, [own[client.name]] = train(broadcast, [client._replace(state=own[client.name])], tiny.example())
             sent = answer(terms, order, client.name, update)
             taken[client.name] = admit(client.name, sent, dict.fromkeys(NAMES, question), set(taken))
-        remote, _ = aggregate(remote, read_answers(terms, taken), NAMES)
+        remote, _ = aggregate(remote, *read_answers(terms, taken), NAMES)
         assert _equal(remote, simulated)
         assert _equal([own[n] for n in NAMES], states)
 

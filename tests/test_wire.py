@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from fedbrain.deploy.codec import BLOCK, CODINGS, decode, encode
+from fedbrain.deploy.nvflare.parcels import PIECE, SMALL, pieces, whole
 from fedbrain.deploy.wire import Envelope, Refused, flatten, pack, schema, unflatten, unpack
 from fedbrain.optimizers.compression import bfloat16, int8
 
@@ -146,3 +147,18 @@ def test_every_coding_checks_its_length():
     for name in CODINGS:
         with pytest.raises(ValueError, match="expected .* bytes, got 3"):
             decode(name, b"abc", 10)
+
+
+@pytest.mark.parametrize("size", [0, 10, SMALL, SMALL + 1, SMALL + 3 * PIECE])
+def test_a_large_message_travels_in_pieces(size):
+    data = np.random.default_rng(0).bytes(size)
+    parcel = pieces(data)
+    assert whole(parcel) == data
+    assert isinstance(parcel, bytes) == (size <= SMALL)
+    assert all(len(x) <= PIECE for x in parcel if not isinstance(parcel, bytes))
+
+
+@pytest.mark.parametrize("strange", [None, "text", 7, [b"a"], [np.zeros(3)], [np.zeros((2, 2), np.uint8)], {"a": 1}])
+def test_what_is_no_parcel_is_refused(strange):
+    with pytest.raises(Refused, match="expected a message that begins with"):
+        unpack(whole(strange), limit=100)

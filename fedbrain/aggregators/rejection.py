@@ -21,6 +21,11 @@ def finite_clients(tree: PyTree, weights: Float[Array, " clients"]) -> Bool[Arra
     return jax.lax.fori_loop(0, len(each), lambda k, ok: ok & jnp.isfinite(each[k]), weights >= 0)
 
 
+def finite(tree: PyTree) -> Bool[Array, ""]:
+    """Whether a tree holds finite numbers only."""
+    return finite_clients(jax.tree.map(lambda x: x[None], tree), jnp.ones(1))[0]
+
+
 def reject_non_finite() -> Aggregator:
     """A client with NaN or infinity becomes absent. Servers do this to every cohort; the link is for chains on their own."""
 

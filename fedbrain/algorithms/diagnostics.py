@@ -15,9 +15,9 @@ def diagnose(deltas: Float[Array, "clients p"], weights: Float[Array, " clients"
     """How far the clients pull apart, and what the rule made of them.
 
     Args:
-      deltas: D_i, garbage where weights are 0.
+      deltas: D_i, garbage where weights are 0; or all of them with the other sign.
       weights: training examples.
-      direction: the aggregate, in the sign of the deltas.
+      direction: the aggregate, in the sign of the first argument.
 
     Returns:
       With M = sum_i p_i D_i, per client [clients]: `delta_norm` ||D_i||, `cosine` cos(D_i, M), `drift` ||D_i - M|| / ||M||,

@@ -17,7 +17,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
-from fedbrain.aggregators.rejection import finite_clients
+from fedbrain.aggregators.rejection import finite, finite_clients
 from fedbrain.algorithms.accumulation import gradient_of
 from fedbrain.algorithms.diagnostics import diagnose
 from fedbrain.algorithms.exchange import Exchange, combine, everything, partition
@@ -170,30 +170,41 @@ def federated(
         update = Update(unravel(cast(Array, sent_vector)), shared, metrics["examples"], metrics, told.upload)
         return update, private(carry.params, carry.model_state, told.control, memory)
 
+    def usable(update: Update) -> Update:
+        fine = finite_clients((update.delta, update.model_state, update.extra), update.weight)
+        return update._replace(weight=jnp.where(fine, update.weight, 0))
+
     def server_update(state: ServerState, update: Update) -> tuple[ServerState, Metrics]:
-        arrived = update.weight
-        fine = finite_clients((update.delta, update.model_state, update.extra), arrived)
-        update = update._replace(weight=jnp.where(fine, arrived, 0))
+        deltas = jax.vmap(lambda tree: ravel_pytree(tree)[0])(update.delta)  # [clients, coordinates]
+        used = usable(update)
+        return step_along(-deltas, state, used, update.weight, lambda d: diagnose(deltas, used.weight, -d))
+
+    def server_step(state: ServerState, gradients: Float[Array, "clients p"], update: Update) -> tuple[ServerState, Metrics]:
+        used = usable(update._replace(delta=gradients))
+        whole = used._replace(delta=jax.vmap(ravel_pytree(shared_of(state.params))[1])(-gradients))
+        return step_along(gradients, state, whole, update.weight, lambda d: diagnose(gradients, used.weight, d))
+
+    def step_along(gradients: Array, state: ServerState, update: Update, arrived: Array, report: Callable[[Array], Metrics]):
         shared = shared_of(state.params)
         vector, unravel = ravel_pytree(shared)
-        deltas = jax.vmap(lambda tree: ravel_pytree(tree)[0])(update.delta)  # [clients, coordinates]
         links, optimizer = cast(tuple, state.opt_state)
-        reduced, links = aggregator.update(-deltas, links, vector, weights=update.weight, metrics=update.metrics)
+        reduced, links = aggregator.update(gradients, links, vector, weights=update.weight, metrics=update.metrics)
         direction = cast(Array, reduced)
-        info = diagnose(deltas, update.weight, -direction)
+        info = report(direction)
         tree, extra = variant.server(state.extra, update, unravel(direction))
         step, optimizer = server_optimizer.update(ravel_pytree(tree)[0], optimizer, vector)
-        moved: Any = optax.apply_updates(vector, step)
-        params = combine(unravel(moved), state.params)
+        moved: Any = optax.apply_updates(shared, unravel(cast(Array, step)))
+        params = combine(moved, state.params)
         model_state = combine(statistics(update.model_state, update.weight), state.model_state)
 
         # Nobody there, or a rule that is not defined for those who are: the round is skipped.
-        defined = (update.weight.sum() > 0) & jnp.isfinite(moved).all()
+        defined = (update.weight.sum() > 0) & finite(moved)
         new = (params, model_state, (links, optimizer), extra)
         old = (state.params, state.model_state, state.opt_state, state.extra)
         params, model_state, opt_state, extra = jax.tree.map(lambda n, o: jnp.where(defined, n, o), new, old)
         state = state._replace(params=params, model_state=model_state, opt_state=opt_state, extra=extra)
-        gone = {"rejected": (~fine & (arrived != 0)).astype(jnp.float32), "skipped": (~defined).astype(jnp.float32)}
+        gone = {"rejected": (update.weight != arrived).astype(jnp.float32), "skipped": (~defined).astype(jnp.float32)}
         return state._replace(round=state.round + 1), {**info, **gone}
 
-    return Algorithm(init, init_client, LocalTrainer(local_init, local_step, finish), server_update, client_variables)
+    trainer = LocalTrainer(local_init, local_step, finish)
+    return Algorithm(init, init_client, trainer, server_update, server_step, client_variables)

@@ -12,32 +12,35 @@ import numpy as np
 from jaxtyping import Float
 
 Vector = Float[np.ndarray, " n"]
+Data = bytes | memoryview
 BLOCK = 256  # numbers that share a step: the default of `int8`
 
 
 class Coding(NamedTuple):
     """One way to write a float32 vector."""
 
-    encode: Callable[[Vector], bytes | None]  # None when a number would change
-    decode: Callable[[bytes, int], Vector]  # (bytes, n); ValueError when the length is wrong
+    encode: Callable[[Vector], Data | None]  # None when a number would change
+    decode: Callable[[Data, int], Vector]  # (bytes, n); ValueError when the length is wrong
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
     return np.array_equal(a.view(np.uint32), b.view(np.uint32))
 
 
-def _require(data: bytes, size: int) -> None:
+def _require(data: Data, size: int) -> None:
     if len(data) != size:
         raise ValueError(f"expected {size} bytes, got {len(data)}")
 
 
 def _encode_bfloat16(x: Vector) -> bytes | None:
+    if x.astype("<f4", copy=False).view("<u2")[::2].any():  # the half that bfloat16 does not have
+        return None
     with np.errstate(over="ignore", invalid="ignore"):
         small = x.astype(jnp.bfloat16)
     return small.tobytes() if _same(small.astype(np.float32), x) else None
 
 
-def _decode_bfloat16(data: bytes, n: int) -> Vector:
+def _decode_bfloat16(data: Data, n: int) -> Vector:
     _require(data, 2 * n)
     return np.frombuffer(data, jnp.bfloat16).astype(np.float32)
 
@@ -67,7 +70,7 @@ def _encode_int8(x: Vector) -> bytes | None:
     return steps.astype("<f4").tobytes() + levels.reshape(-1)[: x.size].tobytes()
 
 
-def _decode_int8(data: bytes, n: int) -> Vector:
+def _decode_int8(data: Data, n: int) -> Vector:
     blocks = -(-n // BLOCK)
     _require(data, 4 * blocks + n)
     steps = np.frombuffer(data, "<f4", blocks).astype(np.float32)
@@ -75,7 +78,7 @@ def _decode_int8(data: bytes, n: int) -> Vector:
     return (np.pad(levels, (0, -n % BLOCK)).reshape(blocks, BLOCK) * steps[:, None]).reshape(-1)[:n]
 
 
-def _decode_float32(data: bytes, n: int) -> Vector:
+def _decode_float32(data: Data, n: int) -> Vector:
     _require(data, 4 * n)
     return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
 
@@ -83,12 +86,12 @@ def _decode_float32(data: bytes, n: int) -> Vector:
 CODINGS: Mapping[str, Coding] = {  # smallest first; the last one always fits
     "int8": Coding(_encode_int8, _decode_int8),
     "bfloat16": Coding(_encode_bfloat16, _decode_bfloat16),
-    "float32": Coding(lambda x: x.astype("<f4").tobytes(), _decode_float32),
+    "float32": Coding(lambda x: memoryview(x.astype("<f4", copy=False)).cast("B"), _decode_float32),
 }
 
 
-def encode(x: Vector) -> tuple[str, bytes]:
-    """(name of the coding, bytes)."""
+def encode(x: Vector) -> tuple[str, Data]:
+    """(name of the coding, bytes); as float32 they are the vector's own."""
     for name, coding in CODINGS.items():
         data = coding.encode(np.ascontiguousarray(x, np.float32))
         if data is not None:
@@ -96,7 +99,7 @@ def encode(x: Vector) -> tuple[str, bytes]:
     raise AssertionError("float32 holds every float32 vector")
 
 
-def decode(name: str, data: bytes, n: int) -> Vector:
+def decode(name: str, data: Data, n: int) -> Vector:
     """The vector [n].
 
     Raises:

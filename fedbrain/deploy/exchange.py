@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from fedbrain import local
 from fedbrain.deploy.wire import Envelope, Message, Refused, flatten, pack, schema, unflatten
 from fedbrain.types import Algorithm, Batch, Metrics, PyTree, ServerState, Update, Variables
+
+CACHE_LINE = 64  # bytes
 
 
 class Terms(NamedTuple):
@@ -152,31 +155,44 @@ def require_answer(terms: Terms, message: Message) -> None:
     unflatten(message.vectors, terms.answer if kind == "update" else {})
 
 
-def read_answers(terms: Terms, messages: dict[str, Message]) -> Update:
-    """Answers that passed `require_answer` as a cohort's update, in the order of names.
+def read_answers(terms: Terms, messages: dict[str, Message]) -> tuple[np.ndarray, Update]:
+    """Answers that passed `require_answer`, as `server_step` takes them: pseudo-gradients, and the rest of the update.
 
     Args:
       terms: of the experiment.
       messages: taken out one after the other, so that a cohort is in memory once and not twice.
+
+    Returns:
+      Pseudo-gradients [sites, coordinates], the sites in the order of their names; and an update without delta.
     """
     names, rows = sorted(messages), len(messages)
-    leaves, structure = jax.tree.flatten(terms.answer)
-    stacked = [np.empty((rows, *leaf.shape), leaf.dtype) for leaf in leaves]
+    outline = {name: part for name, part in terms.answer.items() if name != "delta"}
+    leaves, structure = jax.tree.flatten(outline)
+    coordinates = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(terms.answer["delta"]))
+    gradients, stacked = aligned(rows, coordinates), [np.empty((rows, *leaf.shape), leaf.dtype) for leaf in leaves]
     scalars = {name: np.zeros(rows, np.float32) for name in ("weight", *terms.metrics)}
     for row, name in enumerate(names):
         envelope, vectors = messages.pop(name)
-        for array, value in zip(stacked, jax.tree.leaves(unflatten(vectors, terms.answer))):
+        np.negative(vectors.pop("delta"), out=gradients[row])
+        for array, value in zip(stacked, jax.tree.leaves(unflatten(vectors, outline))):
             array[row] = value
         for scalar, array in scalars.items():
             array[row] = envelope.scalars[scalar]
-    whole = jax.tree.unflatten(structure, [jnp.asarray(stacked.pop(0)) for _ in leaves])
+    rest = jax.tree.unflatten(structure, [jnp.asarray(stacked.pop(0)) for _ in leaves])
     weight, *metrics = (jnp.asarray(array) for array in scalars.values())
-    return Update(whole["delta"], whole["model_state"], weight, dict(zip(terms.metrics, metrics)), whole["extra"])
+    return gradients, Update((), rest["model_state"], weight, dict(zip(terms.metrics, metrics)), rest["extra"])
+
+
+def aligned(rows: int, columns: int) -> Float[np.ndarray, "rows columns"]:
+    """Memory that jax takes as it is, without a copy; a row is in memory when it is written to."""
+    whole = np.empty(4 * rows * columns + CACHE_LINE, np.uint8)
+    start = -whole.ctypes.data % CACHE_LINE
+    return whole[start : start + 4 * rows * columns].view(np.float32).reshape(rows, columns)
 
 
 def make_aggregate(
     algorithm: Algorithm, trusted: Sequence[str] = ()
-) -> Callable[[ServerState, Update, Sequence[str]], tuple[ServerState, Metrics]]:
+) -> Callable[[ServerState, np.ndarray, Update, Sequence[str]], tuple[ServerState, Metrics]]:
     """The server's side of a round, compiled.
 
     Args:
@@ -184,12 +200,13 @@ def make_aggregate(
       trusted: names of sites that are the server's own, for rules that need one (`fltrust`).
 
     Returns:
-      `aggregate(state, update, names)` -> (state, metrics), the names in the order of the update's sites.
+      `aggregate(state, gradients, update, names)` -> (state, metrics): what `read_answers` returned, and the names in the
+      order of its rows.
     """
-    server_update = jax.jit(algorithm.server_update)
+    server_step = jax.jit(algorithm.server_step)
 
-    def aggregate(state: ServerState, update: Update, names: Sequence[str]) -> tuple[ServerState, Metrics]:
+    def aggregate(state: ServerState, gradients: np.ndarray, update: Update, names: Sequence[str]):
         marks = jnp.asarray([name in trusted for name in names], jnp.float32)
-        return server_update(state, update._replace(metrics={**update.metrics, "trusted": marks}))
+        return server_step(state, gradients, update._replace(metrics={**update.metrics, "trusted": marks}))
 
     return aggregate

@@ -22,6 +22,7 @@ from fedbrain.types import PyTree
 MAGIC = b"FBW1"
 START = 8 + 32  # bytes before the header
 HEADER_LIMIT = 1 << 20  # bytes
+ALIGNED = 16  # bytes: the header ends in as many spaces as it takes, so that vectors can be read where they lie
 Vectors = Mapping[str, Float[np.ndarray, " n"]]
 
 
@@ -70,12 +71,13 @@ def flatten(tree: Mapping[str, PyTree]) -> dict[str, np.ndarray]:
             raise ValueError(
                 f"{name}: expected float32, bfloat16 or small int32 leaves, got {sorted(strange) or 'large int32'}."
             )
-        vectors[name] = np.concatenate([np.zeros(0, np.float32), *(x.astype(np.float32).ravel() for x in leaves)])
+        parts = [np.zeros(0, np.float32), *(x.astype(np.float32, copy=False).ravel() for x in leaves)]
+        vectors[name] = np.concatenate(parts)
     return vectors
 
 
 def unflatten(vectors: Vectors, outline: Mapping[str, PyTree]) -> dict[str, PyTree]:
-    """The inverse of `flatten`.
+    """The inverse of `flatten`; float32 leaves are views of the vectors.
 
     Raises:
       Refused: when a collection is missing, is new, or has another length.
@@ -89,7 +91,7 @@ def unflatten(vectors: Vectors, outline: Mapping[str, PyTree]) -> dict[str, PyTr
         if vectors[name].size != sum(sizes):
             raise Refused(f"{name}: expected {sum(sizes)} numbers, got {vectors[name].size}")
         pieces = np.split(vectors[name], np.cumsum(sizes)[:-1]) if leaves else []
-        shaped = [piece.reshape(leaf.shape).astype(leaf.dtype) for piece, leaf in zip(pieces, leaves)]
+        shaped = [piece.reshape(leaf.shape).astype(leaf.dtype, copy=False) for piece, leaf in zip(pieces, leaves)]
         found[name] = jax.tree.unflatten(structure, shaped)
     return found
 
@@ -101,14 +103,17 @@ def pack(envelope: Envelope, vectors: Vectors) -> bytes:
         coding, data = encode(vector)
         told.append([name, coding, int(vector.size), len(data)])
         parts.append(data)
-    body = b"".join(parts)
     header = {**envelope._asdict(), "vectors": told}
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
-    return MAGIC + struct.pack("<I", len(text)) + hashlib.sha256(text + body).digest() + text + body
+    text += b" " * (-(START + len(text)) % ALIGNED)
+    digest = hashlib.sha256(text)
+    for part in parts:
+        digest.update(part)
+    return b"".join([MAGIC, struct.pack("<I", len(text)), digest.digest(), text, *parts])  # one copy of the numbers
 
 
 def unpack(data: bytes, *, limit: int) -> Message:
-    """Reads a message.
+    """Reads a message. Float32 vectors are views of its bytes, not to be written to.
 
     Args:
       data: as received.
@@ -133,7 +138,7 @@ def unpack(data: bytes, *, limit: int) -> Message:
     vectors, start = {}, 0
     for name, coding, n, size in told:
         try:
-            vectors[name] = decode(coding, bytes(body[start : start + size]), n)
+            vectors[name] = decode(coding, body[start : start + size], n)
         except ValueError as error:
             raise Refused(f"{name}: {error}") from None
         start += size

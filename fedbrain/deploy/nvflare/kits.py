@@ -28,6 +28,12 @@ from fedbrain.io.run import write_json
 
 KEYS = {"name": str, "server": dict, "lead": str, "sites": dict}
 ROOT_DAYS = 3650  # the authority's certificate; those of sites and server last 360 days and are renewed
+PATIENCE = {"NVFLARE_NP_STREAMING_PER_REQUEST_TIMEOUT": "45"}  # seconds for a piece, tried four times: longer than most cuts
+LEAN = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+}  # what is freed goes
 NOTHING = ("clone_job", "download_job", "shell_commands", "byoc", "server-predeployed-flwr")
 BUILDERS = {"workspace.WorkspaceBuilder": {"template_file": ["master_template.yml"]},
             "static_file.StaticFileBuilder": {"config_folder": "config"},
@@ -137,6 +143,8 @@ def command(kit: Path) -> list[str]:
 def start(kit: Path) -> None:
     """Becomes the engine's process for a kit."""
     line = command(kit.absolute())
+    told = PATIENCE if line[3].endswith("client_train") else {**PATIENCE, **LEAN}
+    os.environ.update({name: value for name, value in told.items() if name not in os.environ})
     os.chdir(kit)
     os.execv(line[0], line)
 

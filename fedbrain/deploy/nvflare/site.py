@@ -18,6 +18,7 @@ from nvflare.apis.signal import Signal
 from fedbrain import startup
 from fedbrain.deploy.audit import Audit
 from fedbrain.deploy.job import Joined, folder_of, join
+from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE, REFUSED, TOLD
 from fedbrain.deploy.policy import read_policy
 from fedbrain.deploy.wire import Refused
@@ -47,10 +48,11 @@ class Hospital(Executor):
             if task_name == JOIN:
                 answer = json.dumps(self.joined.declared._asdict()).encode()
             else:
-                audit.record("in", shareable[MESSAGE])
-                answer = self.joined.worker.receive(shareable[MESSAGE])
+                data = whole(shareable.pop(MESSAGE))
+                audit.record("in", data)
+                answer = self.joined.worker.receive(data)
             audit.record("out", answer)
-            return Shareable({MESSAGE: answer})
+            return Shareable({MESSAGE: pieces(answer)})
         except Refused as error:
             told = str(error)
         except (ValueError, OSError) as error:

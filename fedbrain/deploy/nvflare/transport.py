@@ -14,6 +14,7 @@ from nvflare.apis.impl.controller import Controller
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
+from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.progress import Progress, lost_sites
 
 JOIN, MESSAGE, TOLD = "join", "message", "told"  # tasks
@@ -47,7 +48,7 @@ class Transport:
         Raises:
           ValueError: when the job is stopped.
         """
-        arrived: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        arrived: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
 
         def received(client_task: ClientTask, fl_ctx: FLContext) -> None:
             result: Any = client_task.result
@@ -62,7 +63,7 @@ class Transport:
         targets = [name for name in names if name in here - lost_sites(self.workdir)]
         if not targets:
             return
-        task = Task(task_name, Shareable({MESSAGE: data}), timeout=deadline_s, result_received_cb=received)
+        task = Task(task_name, Shareable({MESSAGE: pieces(data)}), timeout=deadline_s, result_received_cb=received)
         self.progress.asked(targets, deadline_s)
         self.controller.broadcast(task, self.context, targets, min_responses=len(targets))
         over = False
@@ -70,7 +71,7 @@ class Transport:
             time.sleep(TICK_S)
             over = task.completion_status is not None  # before the queue is emptied for the last time
             while not arrived.empty():
-                yield arrived.get()
+                yield _opened(*arrived.get())
             if self.abort.triggered:
                 raise ValueError("The job was stopped.")
             if not over and set(self.progress.told["waiting"]) <= lost_sites(self.workdir):
@@ -79,3 +80,7 @@ class Transport:
     def tell(self, site: str, why: str) -> None:
         """Tells a site why its answer was refused; nothing is expected back."""
         self.controller.broadcast(Task(TOLD, Shareable({REFUSED: why}), timeout=60), self.context, [site])
+
+
+def _opened(name: str, parcel: object) -> tuple[str, bytes]:  # a function: its names hold nothing once it has returned
+    return name, whole(parcel)
