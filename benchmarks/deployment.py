@@ -21,9 +21,10 @@ from typing import Any
 import jax
 from absl import app, flags
 
-from benchmarks.deployment_site import CODINGS
+from benchmarks.deployment_site import CODINGS, numbers
 from configs import quickstart
 from fedbrain import startup
+from fedbrain.deploy.codec import encode
 from fedbrain.deploy.job import agree
 from fedbrain.deploy.submit import write_job
 from fedbrain.deploy.wire import schema
@@ -130,9 +131,10 @@ def measure(folder: Path, count: int, config: Any, rounds: int) -> dict:
     down = [x["seconds"]["validated"] for x in lines][1:]
     total = 4 * sum(sizes.values())
     copies = [loopback(total, count) for _ in range(3)]
+    sent = {c: sum(len(encode(numbers(n, c))[1]) for n in sizes.values()) / 1e6 for c in CODINGS}
     return {"sites": count, "model_MB": total / 1e6, "update_s": by_coding, "model_s": down, "loopback_s": copies,
             "peak_models": {k: (v - peaks.at_start) / total for k, v in peaks.found.items()}, "bound_models": count + 2,
-            "start_models": peaks.at_start / total}  # fmt: skip
+            "start_models": peaks.at_start / total, "sent_MB": sent}  # fmt: skip
 
 
 def _quietly(lead) -> dict:
@@ -163,7 +165,8 @@ def main(argv: list[str]) -> None:
         idle = [x for coding in CODINGS for x in floor["update_s"][coding]]
         print(f"  the engine's floor: model down {spread(floor['model_s'])}; update up {spread(idle)}")
         for coding in CODINGS:
-            print(f"  order down, update up in {coding}: {spread(m['update_s'][coding])}")
+            megabytes = f"{m['sent_MB'][coding]:.1f} MB a site"
+            print(f"  order down, update up in {coding}, {megabytes}: {spread(m['update_s'][coding])}")
         told = ", ".join(f"{doing} {models:.1f}" for doing, models in m["peak_models"].items())
         print(f"  peak memory above the start, in models: {told}; bound {m['bound_models']}", flush=True)
 

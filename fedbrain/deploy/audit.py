@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fedbrain.deploy.codec import Data
 from fedbrain.deploy.wire import Refused, unpack
 
 
@@ -19,7 +20,7 @@ class Audit:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def record(self, direction: str, data: bytes) -> None:
+    def record(self, direction: str, data: Data) -> None:
         """Writes one line.
 
         Args:
@@ -39,12 +40,12 @@ class Audit:
             file.write(json.dumps(line).encode() + b"\n")
 
 
-def describe(data: bytes) -> dict[str, Any]:
+def describe(data: Data) -> dict[str, Any]:
     """Kind, round and scalars of a message; of anything else the text."""
     try:
         message = unpack(data, limit=len(data))
     except Refused:
-        return {"kind": "text", "text": data.decode("utf-8", "replace")[:500]}
+        return {"kind": "text", "text": bytes(data).decode("utf-8", "replace")[:500]}
     told = message.envelope
     numbers = {name: int(vector.size) for name, vector in message.vectors.items()}
     return {"kind": told.kind, "round": told.round, "scalars": dict(told.scalars), "numbers": numbers}

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 Vector = Float[np.ndarray, " n"]
-Data = bytes | memoryview
+Data = bytes | bytearray | memoryview
 BLOCK = 256  # numbers that share a step: the default of `int8`
 
 

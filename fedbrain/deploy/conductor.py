@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from fedbrain.deploy.codec import Data
 from fedbrain.deploy.exchange import make_aggregate, order_training, read_answers, require_answer, send_model
 from fedbrain.deploy.gate import Question, admit, norms, too_large
 from fedbrain.deploy.job import Agreement
@@ -26,7 +27,7 @@ from fedbrain.selection import Selection, should_stop, start
 from fedbrain.types import ServerState
 
 # (messages by site, seconds to wait) -> answers, (site as its certificate names it, bytes), as they come
-Transport = Callable[[Mapping[str, bytes], int], Iterable[tuple[str, bytes]]]
+Transport = Callable[[Mapping[str, bytes], int], Iterable[tuple[str, Data]]]
 
 
 class Rules(NamedTuple):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fedbrain.deploy.codec import Data
 from fedbrain.deploy.wire import Message, Refused, unpack
 
 
@@ -24,7 +25,7 @@ class Question(NamedTuple):
     limit: int  # bytes
 
 
-def admit(sender: str, data: bytes, questions: Mapping[str, Question], answered: Set[str]) -> Message:
+def admit(sender: str, data: Data, questions: Mapping[str, Question], answered: Set[str]) -> Message:
     """The answer of a site.
 
     Args:

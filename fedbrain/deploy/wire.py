@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from fedbrain.deploy.codec import decode, encode
+from fedbrain.deploy.codec import Data, decode, encode
 from fedbrain.types import PyTree
 
 MAGIC = b"FBW1"
@@ -112,7 +112,7 @@ def pack(envelope: Envelope, vectors: Vectors) -> bytes:
     return b"".join([MAGIC, struct.pack("<I", len(text)), digest.digest(), text, *parts])  # one copy of the numbers
 
 
-def unpack(data: bytes, *, limit: int) -> Message:
+def unpack(data: Data, *, limit: int) -> Message:
     """Reads a message. Float32 vectors are views of its bytes, not to be written to.
 
     Args:
@@ -131,7 +131,7 @@ def unpack(data: bytes, *, limit: int) -> Message:
         raise Refused(f"expected a header of at most {min(HEADER_LIMIT, len(data) - START):,} bytes, got {length:,}")
     if hashlib.sha256(memoryview(data)[START:]).digest() != digest:
         raise Refused("expected the bytes that the sender hashed, got others: damaged on the way")
-    envelope, told = _header(data[START : START + length])
+    envelope, told = _header(bytes(data[START : START + length]))
     body = memoryview(data)[START + length :]
     if sum(size for *_, size in told) != len(body):
         raise Refused(f"expected {sum(size for *_, size in told):,} bytes after the header, got {len(body):,}")

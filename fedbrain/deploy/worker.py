@@ -17,6 +17,7 @@ from fedbrain.data.pipeline import example_batch
 from fedbrain.data.splits import Split
 from fedbrain.data.tables import write_table
 from fedbrain.deploy.attempts import Attempts
+from fedbrain.deploy.codec import Data
 from fedbrain.deploy.exchange import Terms, answer, read_model, reported, require_terms, validated
 from fedbrain.deploy.memory import Memory
 from fedbrain.deploy.wire import Message, Refused, unpack
@@ -67,7 +68,7 @@ class Worker:
         self.attempts = Attempts(workdir / "attempts.json")
         self.memory = Memory(workdir, experiment.algorithm.init_client(fresh), keep=experiment.keep)
 
-    def receive(self, data: bytes) -> bytes:
+    def receive(self, data: Data) -> bytes:
         """Answers a message of the server.
 
         Raises:
@@ -83,7 +84,7 @@ class Worker:
         """Waits until the private state is safe."""
         self.memory.close()
 
-    def _validate(self, message: Message, data: bytes) -> bytes:
+    def _validate(self, message: Message, data: Data) -> bytes:
         state = read_model(self.terms, message)
         self.memory.put_aside(int(message.envelope.scalars["best_round"]))
         temporary = self.model.with_suffix(".tmp")
@@ -96,7 +97,7 @@ class Worker:
         loss, count = validation_loss(self.evaluate, variables, self.split.valid, self.experiment)
         return validated(self.terms, message.envelope, self.name, loss=loss, count=count)
 
-    def _report(self, message: Message, data: bytes) -> bytes:
+    def _report(self, message: Message, data: Data) -> bytes:
         """The last question: tests the best model, and leaves it here, with the predictions that name people."""
         del data
         state, number = read_model(self.terms, message), message.envelope.round
@@ -113,7 +114,7 @@ class Worker:
         told = accuracy(Predictions(test.subjects, test.target, np.asarray(values, np.float32), floor))
         return reported(self.terms, message.envelope, self.name, told)
 
-    def _train(self, message: Message, data: bytes) -> bytes:
+    def _train(self, message: Message, data: Data) -> bytes:
         del data
         order = message.envelope
         require_terms(self.terms, order, "train", ("learning_rate_scale",))

@@ -1,4 +1,4 @@
-"""Kills and cuts of real processes: python -m tests.faults.kills --folder=DIR --plan=server|sites|cuts --times=20.
+"""Kills and cuts of real processes: python -m tests.faults.kills --folder=DIR --plan=server|sites|cuts|transfers --times=20.
 
 One run in which every round (or every other) is hit; at the end its model must have the bits of the simulated one, and no
 round that was reported as done may have been lost. Results go to DIR/kills.jsonl as they come; --plan=table prints those of
@@ -31,6 +31,8 @@ SITES: list[Hit] = [
     ("kill -9 of a whole site, in mid-epoch", "update", [("birch", "parent"), ("birch", "job")]),
 ]
 CUTS = {"cut of 20 s": 20.0, "cut of 3 min": 180.0}
+LARGE = {"model": "adapted_sfcn(channels=(96, 200, 470, 640), dropout=0.2)"}  # 13.5 MB: travels in pieces
+SLOW = 20e6  # bits per second of the site that is cut off while it fetches or sends
 
 
 def strike(consortium: Consortium, workdir: Path, hit: Hit, rng: random.Random) -> dict:
@@ -47,16 +49,20 @@ def strike(consortium: Consortium, workdir: Path, hit: Hit, rng: random.Random) 
     return {"kind": name, "processes": killed, "round": before, "round_lost": lost, "seconds": time.monotonic() - began}
 
 
-def cut(relay: Relay, workdir: Path, name: str, *, abruptly: bool) -> dict:
-    """Cuts one site off in mid-epoch."""
-    wait_for(lambda: status(workdir).get("doing") == "update", seconds=600, every=0.01)
+def cut(relay: Relay, workdir: Path, name: str, *, abruptly: bool, way: str = "") -> dict:
+    """Cuts one site off in mid-epoch; or while so many bytes go down to it or up from it that it must be a transfer."""
+    wait_for(lambda: status(workdir).get("doing") == ("validated" if way == "down" else "update"), seconds=600, every=0.01)
+    if way:
+        start = relay.bytes[way]
+        wait_for(lambda: relay.bytes[way] > start + 4e6, seconds=600, every=0.01)
     before, began = status(workdir).get("round", 0), time.monotonic()
     relay.cut(abruptly=abruptly)
     time.sleep(CUTS[name])
     relay.mend()
     rounds: list[int] = []
     wait_for(lambda: rounds.append(r := status(workdir).get("round", before)) or r > before + 1, seconds=1800)
-    return {"kind": f"{name} of a site, {'closed' if abruptly else 'silent'}", "round": before,
+    where = {"": "", "down": ", fetching the model", "up": ", sending its update"}[way]
+    return {"kind": f"{name} of a site, {'closed' if abruptly else 'silent'}{where}", "round": before,
             "round_lost": min(rounds) < before, "seconds": time.monotonic() - began}  # fmt: skip
 
 
@@ -84,16 +90,18 @@ def main(argv: list[str]) -> None:
         return print(table(sorted(Path(FOLDER.value).glob("*/kills.jsonl"))))
     folder, times, rng = Path(FOLDER.value).absolute(), TIMES.value, random.Random(0)
     folder.mkdir(parents=True, exist_ok=True)
-    hits = [hit for _ in range(times) for hit in {"server": SERVER, "sites": SITES, "cuts": []}[PLAN.value]]
-    cuts = [name for _ in range(times) for name in CUTS] if PLAN.value == "cuts" else []
-    rounds = 2 * len(hits) + 4 * len(cuts) + 2
+    hits = [hit for _ in range(times) for hit in {"server": SERVER, "sites": SITES}.get(PLAN.value, [])]
+    cuts = [(name, "") for _ in range(times) for name in CUTS] if PLAN.value == "cuts" else []
+    if PLAN.value == "transfers":
+        cuts = [("cut of 20 s", way) for _ in range(times) for way in ("down", "up")]
+    rounds, fields = 2 * len(hits) + 4 * len(cuts) + 2, LARGE if PLAN.value == "transfers" else {}
     consortium = Consortium(folder)
-    relay = Relay(consortium.port)
+    relay = Relay(consortium.port, bits_per_second=SLOW if fields else 0)
     if cuts:
         consortium.find_server_at("birch", relay.port)
     log, workdir = folder / "kills.jsonl", folder / "run"
     consortium.start()
-    supervisor = consortium.run(workdir, rounds=rounds, log=folder / "run.log")
+    supervisor = consortium.run(workdir, rounds=rounds, log=folder / "run.log", **fields)
 
     def note(told: dict) -> None:
         print(json.dumps(told), flush=True)
@@ -104,15 +112,15 @@ def main(argv: list[str]) -> None:
         wait_for(lambda: status(workdir).get("round", 0) >= 1, seconds=300)
         for hit in hits:
             note(strike(consortium, workdir, hit, rng))
-        for k, name in enumerate(cuts):
-            note(cut(relay, workdir, name, abruptly=k // 2 % 2 == 0))
+        for k, (name, way) in enumerate(cuts):
+            note(cut(relay, workdir, name, abruptly=k // 2 % 2 == 0, way=way))
         wait_for(lambda: (workdir / "results.json").is_file(), seconds=1800)
     finally:
         supervisor.terminate()
         consortium.stop()
     found, expected = (
         json.loads((workdir / "results.json").read_text()),
-        simulate(folder / "trees", folder / "sim", rounds=rounds),
+        simulate(folder / "trees", folder / "sim", rounds=rounds, **fields),
     )
     logs = workdir / "metrics.jsonl", folder / "sim/runs/federated/repeat0-split0/metrics.jsonl"
     losses = [[json.loads(line)["valid_loss"] for line in log.read_text().splitlines()] for log in logs]
@@ -122,6 +130,6 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     FOLDER = flags.DEFINE_string("folder", None, "Work folder.", required=True)
-    PLAN = flags.DEFINE_enum("plan", "server", ["server", "sites", "cuts", "table"], "What is hit.")
+    PLAN = flags.DEFINE_enum("plan", "server", ["server", "sites", "cuts", "transfers", "table"], "What is hit.")
     TIMES = flags.DEFINE_integer("times", 20, "How often each kind.")
     app.run(main)

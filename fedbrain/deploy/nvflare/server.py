@@ -56,7 +56,7 @@ class Conductor(Controller):
         agreement, deadline_s = agree(self.job), self.rules.deadline_s
         transport = Transport(self, context, workdir, progress, abort)
         answers = transport.ask(JOIN, self.job["sites"], b"", deadline_s)
-        joined = {name: Site(**json.loads(data)) for name, data in answers}
+        joined = {name: Site(**json.loads(bytes(data))) for name, data in answers}
         refused = progress.told.get("refused", {})
         sites = register(workdir, joined, expected=self.job["sites"], refused=refused)
         side = Side(agreement, transport, sites, self.rules, Pace(deadline_s), progress, transport.tell)

@@ -2,6 +2,7 @@
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false
 
+import gc
 import queue
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,12 +15,14 @@ from nvflare.apis.impl.controller import Controller
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
+from fedbrain.deploy.codec import Data
 from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.progress import Progress, lost_sites
 
 JOIN, MESSAGE, TOLD = "join", "message", "told"  # tasks
 REFUSED = "refused"  # why: in an answer, or in what a site is told of its own
 TICK_S = 0.05
+SWEEP = 10  # ticks
 
 
 class Transport:
@@ -36,13 +39,14 @@ class Transport:
     def __init__(self, controller: Controller, context: FLContext, workdir: Path, progress: Progress, abort: Signal):
         self.controller, self.context, self.workdir = controller, context, workdir
         self.progress, self.abort = progress, abort
+        gc.freeze()  # the engine's objects hold each other, and large messages: sweeping must cost little
 
-    def __call__(self, messages: Mapping[str, bytes], deadline_s: int) -> Iterator[tuple[str, bytes]]:
+    def __call__(self, messages: Mapping[str, bytes], deadline_s: int) -> Iterator[tuple[str, Data]]:
         """See `conductor.Transport`; all messages of a question are the same."""
         (message,) = set(messages.values())
         return self.ask(MESSAGE, messages, message, deadline_s)
 
-    def ask(self, task_name: str, names: Iterable[str], data: bytes, deadline_s: int) -> Iterator[tuple[str, bytes]]:
+    def ask(self, task_name: str, names: Iterable[str], data: bytes, deadline_s: int) -> Iterator[tuple[str, Data]]:
         """Answers of sites that are here, until all have come, the deadline has, or nobody is left who could.
 
         Raises:
@@ -66,9 +70,12 @@ class Transport:
         task = Task(task_name, Shareable({MESSAGE: pieces(data)}), timeout=deadline_s, result_received_cb=received)
         self.progress.asked(targets, deadline_s)
         self.controller.broadcast(task, self.context, targets, min_responses=len(targets))
-        over = False
+        over, ticks = False, 0
         while not over:
             time.sleep(TICK_S)
+            ticks += 1
+            if ticks % SWEEP == 0:
+                gc.collect()
             over = task.completion_status is not None  # before the queue is emptied for the last time
             while not arrived.empty():
                 yield _opened(*arrived.get())
@@ -82,5 +89,5 @@ class Transport:
         self.controller.broadcast(Task(TOLD, Shareable({REFUSED: why}), timeout=60), self.context, [site])
 
 
-def _opened(name: str, parcel: object) -> tuple[str, bytes]:  # a function: its names hold nothing once it has returned
+def _opened(name: str, parcel: object) -> tuple[str, Data]:  # a function: its names hold nothing once it has returned
     return name, whole(parcel)
