@@ -14,6 +14,8 @@ from fedbrain import startup
 from fedbrain.deploy.policy import OWN, config_hash
 from fedbrain.io.run import clean, write_json
 
+POLL_S = 0.5  # a site that waits asks so often whether there is something to do
+
 
 def write_job(
     folder: Path, config: Mapping[str, Any], target: str, sites: list[str], *, fewest: int, deadline_s: int
@@ -38,7 +40,8 @@ def write_job(
     executor = {"tasks": ["join", "message", "told"], "executor": {"path": f"{path}.site.Hospital", "args": {"job": job}}}
     meta = {"name": "fedbrain", "resource_spec": {}, "min_clients": fewest, "deploy_map": {"app": ["@ALL"]}}
     write_json(folder / "meta.json", meta)
-    write_json(folder / "app/config/config_fed_server.json", {**version, "workflows": [{**server, "args": arguments}]})
+    often = {"server": {"task_request_interval": POLL_S}}
+    write_json(folder / "app/config/config_fed_server.json", {**version, **often, "workflows": [{**server, "args": arguments}]})
     write_json(folder / "app/config/config_fed_client.json", {**version, "executors": [executor]})
     return f"fedbrain/{config_hash(job['config'])[:16]}"
 

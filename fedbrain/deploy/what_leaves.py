@@ -79,7 +79,8 @@ that the first round of a job would send; `fedbrain/audit.jsonl` in its kit has 
 
 ## Every answer
 
-A magic word (4 bytes), a length (4), a SHA-256 of all that follows (32), a header in JSON, and vectors.
+A magic word (4 bytes), a length (4), a SHA-256 of all that follows (32), a header in JSON with spaces up to a multiple of 16
+bytes, and vectors. Above 4 MB the server fetches it in pieces of 1 MB.
 
 {envelope}
 
