@@ -40,8 +40,8 @@ def write_job(
     executor = {"tasks": ["join", "message", "told"], "executor": {"path": f"{path}.site.Hospital", "args": {"job": job}}}
     meta = {"name": "fedbrain", "resource_spec": {}, "min_clients": fewest, "deploy_map": {"app": ["@ALL"]}}
     write_json(folder / "meta.json", meta)
-    often = {"server": {"task_request_interval": POLL_S}}
-    write_json(folder / "app/config/config_fed_server.json", {**version, **often, "workflows": [{**server, "args": arguments}]})
+    workflow = {"server": {"task_request_interval": POLL_S}, "workflows": [{**server, "args": arguments}]}
+    write_json(folder / "app/config/config_fed_server.json", {**version, **workflow})
     write_json(folder / "app/config/config_fed_client.json", {**version, "executors": [executor]})
     return f"fedbrain/{config_hash(job['config'])[:16]}"
 
