@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 PyTree = Any
 Params = PyTree  # nested dictionaries of arrays; a private leaf is a None in what is exchanged
@@ -45,6 +45,17 @@ class ServerState(NamedTuple):
     extra: PyTree  # the algorithm's own memory
 
 
+class Reduced(NamedTuple):
+    """What the server makes of a cohort's updates, before it takes its step."""
+
+    direction: Float[Array, " p"]
+    links: optax.OptState  # of the aggregator, after the round
+    extra: PyTree
+    model_state: ModelState
+    anybody: Bool[Array, ""]  # False: the round is skipped
+    info: Metrics
+
+
 class LocalTrainer(NamedTuple):
     """What a hospital computes in a round, cut where a driver can iterate, stream, scan or map it."""
 
@@ -60,8 +71,10 @@ class Algorithm(NamedTuple):
     init_client: Callable[[Variables], ClientState]
     local: LocalTrainer
     server_update: Callable[[ServerState, Update], tuple[ServerState, Metrics]]
-    # the same, where updates come as vectors: (state, pseudo-gradients [clients, coordinates], the rest of the update)
-    server_step: Callable[[ServerState, Array, Update], tuple[ServerState, Metrics]]
+    # the same in two steps, for a server that lets go of a cohort in between; updates come as vectors:
+    # (state, pseudo-gradients [clients, coordinates], rest of the update) -> reduced; (state, reduced) -> (state, metrics)
+    server_reduce: Callable[[ServerState, Array, Update], Reduced]
+    server_apply: Callable[[ServerState, Reduced], tuple[ServerState, Metrics]]
     client_variables: Callable[[ServerState, ClientState], Variables]  # the model a client evaluates and uses
 
 

@@ -32,6 +32,7 @@ from fedbrain.types import (
     ModelState,
     Params,
     PyTree,
+    Reduced,
     ServerState,
     Task,
     Update,
@@ -177,34 +178,38 @@ def federated(
     def server_update(state: ServerState, update: Update) -> tuple[ServerState, Metrics]:
         deltas = jax.vmap(lambda tree: ravel_pytree(tree)[0])(update.delta)  # [clients, coordinates]
         used = usable(update)
-        return step_along(-deltas, state, used, update.weight, lambda d: diagnose(deltas, used.weight, -d))
+        return server_apply(state, reduced(-deltas, state, used, update.weight, lambda d: diagnose(deltas, used.weight, -d)))
 
-    def server_step(state: ServerState, gradients: Float[Array, "clients p"], update: Update) -> tuple[ServerState, Metrics]:
+    def server_reduce(state: ServerState, gradients: Float[Array, "clients p"], update: Update) -> Reduced:
         used = usable(update._replace(delta=gradients))
         whole = used._replace(delta=jax.vmap(ravel_pytree(shared_of(state.params))[1])(-gradients))
-        return step_along(gradients, state, whole, update.weight, lambda d: diagnose(gradients, used.weight, d))
+        return reduced(gradients, state, whole, update.weight, lambda d: diagnose(gradients, used.weight, d))
 
-    def step_along(gradients: Array, state: ServerState, update: Update, arrived: Array, report: Callable[[Array], Metrics]):
+    def reduced(gradients: Array, state: ServerState, update: Update, arrived: Array, report: Callable[[Array], Metrics]):
+        vector, unravel = ravel_pytree(shared_of(state.params))
+        links, _ = cast(tuple, state.opt_state)
+        found, links = aggregator.update(gradients, links, vector, weights=update.weight, metrics=update.metrics)
+        direction = cast(Array, found)
+        info = {**report(direction), "rejected": (update.weight != arrived).astype(jnp.float32)}
+        tree, extra = variant.server(state.extra, update, unravel(direction))
+        model_state, anybody = statistics(update.model_state, update.weight), update.weight.sum() > 0
+        return Reduced(ravel_pytree(tree)[0], links, extra, model_state, anybody, info)
+
+    def server_apply(state: ServerState, cohort: Reduced) -> tuple[ServerState, Metrics]:
         shared = shared_of(state.params)
         vector, unravel = ravel_pytree(shared)
-        links, optimizer = cast(tuple, state.opt_state)
-        reduced, links = aggregator.update(gradients, links, vector, weights=update.weight, metrics=update.metrics)
-        direction = cast(Array, reduced)
-        info = report(direction)
-        tree, extra = variant.server(state.extra, update, unravel(direction))
-        step, optimizer = server_optimizer.update(ravel_pytree(tree)[0], optimizer, vector)
+        _, optimizer = cast(tuple, state.opt_state)
+        step, optimizer = server_optimizer.update(cohort.direction, optimizer, vector)
         moved: Any = optax.apply_updates(shared, unravel(cast(Array, step)))
-        params = combine(moved, state.params)
-        model_state = combine(statistics(update.model_state, update.weight), state.model_state)
+        params, model_state = combine(moved, state.params), combine(cohort.model_state, state.model_state)
 
         # Nobody there, or a rule that is not defined for those who are: the round is skipped.
-        defined = (update.weight.sum() > 0) & finite(moved)
-        new = (params, model_state, (links, optimizer), extra)
+        defined = cohort.anybody & finite(moved)
+        new = (params, model_state, (cohort.links, optimizer), cohort.extra)
         old = (state.params, state.model_state, state.opt_state, state.extra)
         params, model_state, opt_state, extra = jax.tree.map(lambda n, o: jnp.where(defined, n, o), new, old)
         state = state._replace(params=params, model_state=model_state, opt_state=opt_state, extra=extra)
-        gone = {"rejected": (update.weight != arrived).astype(jnp.float32), "skipped": (~defined).astype(jnp.float32)}
-        return state._replace(round=state.round + 1), {**info, **gone}
+        return state._replace(round=state.round + 1), {**cohort.info, "skipped": (~defined).astype(jnp.float32)}
 
     trainer = LocalTrainer(local_init, local_step, finish)
-    return Algorithm(init, init_client, trainer, server_update, server_step, client_variables)
+    return Algorithm(init, init_client, trainer, server_update, server_reduce, server_apply, client_variables)

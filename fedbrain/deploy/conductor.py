@@ -131,10 +131,9 @@ def one_round(side: Side, state: State, aggregate: Callable) -> tuple[State, dic
     for name, why in giants.items():
         side.tell(name, why)
     require_enough(updates, left | giants, min(rules.fewest, len(cohort)), f"round {number}, training")
-    present, (gradients, update) = sorted(updates), read_answers(side.agreement.terms, updates)
+    present, (vectors, update) = sorted(updates), read_answers(side.agreement.terms, updates)
     side.progress.tell(doing="aggregating")
-    server, info = aggregate(state.server, gradients, update, present)
-    del gradients
+    server, info = aggregate(state.server, vectors, update, present)
     told, silent, more = ask(side, side.sites, state._replace(server=server), "validated")
     require_enough(told, silent, rules.fewest, f"round {number}, validation")
     sums = {name: (told[name].envelope.scalars["loss"], int(told[name].envelope.scalars["count"])) for name in sorted(told)}

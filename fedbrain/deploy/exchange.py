@@ -155,15 +155,16 @@ def require_answer(terms: Terms, message: Message) -> None:
     unflatten(message.vectors, terms.answer if kind == "update" else {})
 
 
-def read_answers(terms: Terms, messages: dict[str, Message]) -> tuple[np.ndarray, Update]:
-    """Answers that passed `require_answer`, as `server_step` takes them: pseudo-gradients, and the rest of the update.
+def read_answers(terms: Terms, messages: dict[str, Message]) -> tuple[list[np.ndarray], Update]:
+    """Answers that passed `require_answer`, as `server_reduce` takes them: pseudo-gradients, and the rest of the update.
 
     Args:
       terms: of the experiment.
       messages: taken out one after the other, so that a cohort is in memory once and not twice.
 
     Returns:
-      Pseudo-gradients [sites, coordinates], the sites in the order of their names; and an update without delta.
+      Pseudo-gradients [sites, coordinates], the sites in the order of their names, in a list from which whoever uses them
+      takes them; and an update without delta.
     """
     names, rows = sorted(messages), len(messages)
     outline = {name: part for name, part in terms.answer.items() if name != "delta"}
@@ -180,7 +181,7 @@ def read_answers(terms: Terms, messages: dict[str, Message]) -> tuple[np.ndarray
             array[row] = envelope.scalars[scalar]
     rest = jax.tree.unflatten(structure, [jnp.asarray(stacked.pop(0)) for _ in leaves])
     weight, *metrics = (jnp.asarray(array) for array in scalars.values())
-    return gradients, Update((), rest["model_state"], weight, dict(zip(terms.metrics, metrics)), rest["extra"])
+    return [gradients], Update((), rest["model_state"], weight, dict(zip(terms.metrics, metrics)), rest["extra"])
 
 
 def aligned(rows: int, columns: int) -> Float[np.ndarray, "rows columns"]:
@@ -192,7 +193,7 @@ def aligned(rows: int, columns: int) -> Float[np.ndarray, "rows columns"]:
 
 def make_aggregate(
     algorithm: Algorithm, trusted: Sequence[str] = ()
-) -> Callable[[ServerState, np.ndarray, Update, Sequence[str]], tuple[ServerState, Metrics]]:
+) -> Callable[[ServerState, list[np.ndarray], Update, Sequence[str]], tuple[ServerState, Metrics]]:
     """The server's side of a round, compiled.
 
     Args:
@@ -200,13 +201,14 @@ def make_aggregate(
       trusted: names of sites that are the server's own, for rules that need one (`fltrust`).
 
     Returns:
-      `aggregate(state, gradients, update, names)` -> (state, metrics): what `read_answers` returned, and the names in the
-      order of its rows.
+      `aggregate(state, cohort, update, names)` -> (state, metrics): what `read_answers` returned, and the names in the order
+      of its rows. The cohort is let go before the new model is made.
     """
-    server_step = jax.jit(algorithm.server_step)
+    reduce, apply = jax.jit(algorithm.server_reduce), jax.jit(algorithm.server_apply)
 
-    def aggregate(state: ServerState, gradients: np.ndarray, update: Update, names: Sequence[str]):
+    def aggregate(state: ServerState, cohort: list[np.ndarray], update: Update, names: Sequence[str]):
         marks = jnp.asarray([name in trusted for name in names], jnp.float32)
-        return server_step(state, gradients, update._replace(metrics={**update.metrics, "trusted": marks}))
+        rest = update._replace(metrics={**update.metrics, "trusted": marks})
+        return apply(state, jax.block_until_ready(reduce(state, cohort.pop(), rest)))
 
     return aggregate
