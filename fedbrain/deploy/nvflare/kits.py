@@ -28,7 +28,7 @@ from fedbrain.io.run import write_json
 
 KEYS = {"name": str, "server": dict, "lead": str, "sites": dict}
 ROOT_DAYS = 3650  # the authority's certificate; those of sites and server last 360 days and are renewed
-PATIENCE = {"NVFLARE_NP_STREAMING_PER_REQUEST_TIMEOUT": "45"}  # seconds for a piece, tried four times: longer than most cuts
+PATIENCE = {"NVFLARE_NP_STREAMING_PER_REQUEST_TIMEOUT": "45"}  # seconds for a piece, tried four times
 LEAN = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": "131072",
