@@ -32,7 +32,7 @@ from fedbrain.io.run import write_json
 from tests.faults.consortium import LEAD, Consortium, status, wait_for
 
 MODEL = "densenet121()"
-PREPARE = "conform(voxel_size_mm=6.0, shape=(32, 32, 32), mask='nonzero')"  # it takes 29 voxels an axis, or more
+PREPARE = "conform(voxel_size_mm=6.0, shape=(32, 32, 32), mask='nonzero')"  # 29 or more
 FOLDER = flags.DEFINE_string("folder", "", "Work folder; by default a temporary one.")
 SITES = flags.DEFINE_list("sites", ["3", "8", "16"], "How many sites.")
 ROUNDS = flags.DEFINE_integer("rounds", 9, "Rounds, a third of them in each coding.")
