@@ -1,8 +1,8 @@
 """A large message travels in pieces that the receiver fetches one by one.
 
 The engine passes bytes on as one block, which a receiver holds several times over while it unpacks it. Arrays it lets the
-receiver fetch, each for itself: what has come stays when the line is cut (`tests.faults.kills --plan=transfers`), and a server
-that hears many sites at once holds each message about once (`benchmarks.deployment`).
+receiver fetch, each for itself: what has come stays when the line is cut (`tests.faults.kills --plan=transfers`), and a
+server that hears many sites at once holds each message about once (`benchmarks.deployment`).
 """
 
 import numpy as np
