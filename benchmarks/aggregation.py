@@ -1,10 +1,13 @@
-"""Time, compile time and memory of every rule and link on a cohort of DenseNet-121 size, against the speed of memory.
+"""Time, compile time and memory of every rule and link on a cohort of DenseNet-121 size, against
+the speed of memory.
 
-    python -m benchmarks.aggregation --clients=8 [--rules=median,krum] [--coordinates=11243649] [--json=FILE]
+    python -m benchmarks.aggregation --clients=8 [--rules=median,krum] [--coordinates=11243649]
+    [--json=FILE]
 
-Each rule is interleaved with three yardsticks on the same data: numpy's copy of the cohort into memory that is there, XLA's
-copy (which asks for new memory, as every result does), and one float32 `D D^T` by numpy. Times are medians, a rule's also
-as a multiple of each. Memory is the compiler's: result and temporaries as a multiple of the cohort, which itself counts
+Each rule is interleaved with three yardsticks on the same data: numpy's copy of the cohort into
+memory that is there, XLA's copy (which asks for new memory, as every result does), and one float32
+`D D^T` by numpy. Times are medians, a rule's also as a multiple of each. Memory is the compiler's:
+result and temporaries as a multiple of the cohort, which itself counts
 1. benchmarks/aggregation_others.py measures numpy, byzfl and flwr the same way.
 """
 
@@ -19,7 +22,7 @@ import numpy as np
 from absl import app, flags
 
 from fedbrain.aggregators import LINKS, RULES
-from fedbrain.spec import call
+from fedbrain.experiments.spec import call
 
 CLIENTS = flags.DEFINE_integer("clients", 8, "Of the cohort.")
 COORDINATES = flags.DEFINE_integer("coordinates", 11_243_649, "Of a client's update.")
@@ -40,7 +43,9 @@ def specs(clients: int) -> dict[str, str]:
     least = {"n ≥ 2f+3": 5, "n ≥ 4f+3": 7, "n > 2f": 3}
     rows = {n: r for n, r in (RULES | LINKS).items() if clients >= least.get(r.needs, 1)}
     wanted = {n: r for n, r in rows.items() if not ONLY.value or n in ONLY.value}
-    return {n: f"{n}({r.example})".replace("clients=9", f"clients={clients}") for n, r in wanted.items()}
+    return {
+        n: f"{n}({r.example})".replace("clients=9", f"clients={clients}") for n, r in wanted.items()
+    }
 
 
 def compiled(spec: str, x: jax.Array, told: dict) -> tuple[Callable, float, float]:
@@ -63,30 +68,52 @@ def main(argv: list[str]) -> None:
     data = np.random.default_rng(0).standard_normal((c, p), dtype=np.float32) + 0.5
     x = jnp.asarray(data)
     rng = np.random.default_rng(1)
-    metrics = {k: jnp.asarray(rng.uniform(1, 3, c), jnp.float32) for k in ("loss", "count", "global_loss", "steps")}
+    metrics = {
+        k: jnp.asarray(rng.uniform(1, 3, c), jnp.float32)
+        for k in ("loss", "count", "global_loss", "steps")
+    }
     told = {"weights": jnp.asarray(rng.integers(10, 500, c), jnp.float32), "metrics": metrics}
     metrics["trusted"] = jnp.zeros(c).at[0].set(1.0)
     target = np.empty_like(data)
     copy, gram = (lambda: np.copyto(target, data)), (lambda: data @ data.T)
     doubled = jax.jit(lambda x: x + x)
-    print(f"{c} clients x {p} coordinates ({data.nbytes / 1e6:.0f} MB), {jax.devices()[0].device_kind}")
-    print("rule                        seconds  of copy  of XLA copy  of D D^T   GB/s  compile s  memory")
+    print(
+        f"{c} clients x {p} coordinates ({data.nbytes / 1e6:.0f} MB),"
+        f" {jax.devices()[0].device_kind}"
+    )
+    print(
+        "rule                        seconds  of copy  of XLA copy  of D D^T   GB/s  compile s "
+        " memory"
+    )
     lines = []
     for name, spec in specs(c).items():
         f, took, memory = compiled(spec, x, told)
         every = (f, copy, lambda: doubled(x), gram)
         for g in every:
             seconds(g)
-        mine, one, xla, square = np.median([[seconds(g) for g in every] for _ in range(REPEATS.value)], axis=0)
+        mine, one, xla, square = np.median(
+            [[seconds(g) for g in every] for _ in range(REPEATS.value)], axis=0
+        )
         line = {
-            "rule": name, "seconds": mine, "of_copy": mine / one, "of_xla_copy": mine / xla, "of_gram": mine / square,
-            "gb_per_s": data.nbytes / mine / 1e9, "compile_s": took, "memory": 1 + memory,
-        }  # fmt: skip
+            "rule": name,
+            "seconds": mine,
+            "of_copy": mine / one,
+            "of_xla_copy": mine / xla,
+            "of_gram": mine / square,
+            "gb_per_s": data.nbytes / mine / 1e9,
+            "compile_s": took,
+            "memory": 1 + memory,
+        }
         lines.append(line)
-        shown = [f"{line[k]:10.2f}" for k in ("of_copy", "of_xla_copy", "of_gram", "gb_per_s", "compile_s", "memory")]
+        shown = [
+            f"{line[k]:10.2f}"
+            for k in ("of_copy", "of_xla_copy", "of_gram", "gb_per_s", "compile_s", "memory")
+        ]
         print(f"{name:26s} {mine:8.3f}", *shown, flush=True)
     if JSON.value:
-        Path(JSON.value).write_text(json.dumps({"clients": c, "coordinates": p, "lines": lines}, indent=2) + "\n")
+        Path(JSON.value).write_text(
+            json.dumps({"clients": c, "coordinates": p, "lines": lines}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":

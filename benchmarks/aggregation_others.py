@@ -36,7 +36,9 @@ def main(clients: int, coordinates: int, only: list[str]) -> None:
     # clipping changes its argument in place: it gets a copy, whose time is in the line
     rules |= {f"byzfl {k}": (lambda f=f: f(tensor.clone())) for k, f in byzfl_rules().items()}
     rules |= {
-        f"flwr {k.removeprefix('flwr ')}": (lambda f=f: f(x, n)) for k, f in flower_rules().items() if "weights" not in k
+        f"flwr {k.removeprefix('flwr ')}": (lambda f=f: f(x, n))
+        for k, f in flower_rules().items()
+        if "weights" not in k
     }
     print(f"{clients} clients x {coordinates} coordinates, {torch.get_num_threads()} threads")
     for name, f in rules.items():
@@ -44,7 +46,9 @@ def main(clients: int, coordinates: int, only: list[str]) -> None:
             continue
         try:
             seconds(f)
-            times = np.asarray([[seconds(f), seconds(lambda: np.copyto(target, x))] for _ in range(3)])
+            times = np.asarray(
+                [[seconds(f), seconds(lambda: np.copyto(target, x))] for _ in range(3)]
+            )
         except (ValueError, MemoryError, RuntimeError) as error:
             print(f"{name:40s} {error}")
             continue

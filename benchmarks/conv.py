@@ -2,9 +2,9 @@
 
     python -m benchmarks.conv --peer=PYTHON [--laps=7] [--formulations] [--json=FILE]
 
-Every layer of DenseNet-121 and SFCN that takes time, forward (F) and forward with backward (FB). A ratio is our time over
-theirs, paired. --formulations compares the formulations of our convolution with the chosen one instead: that is what
-fedbrain/models/convolution chooses from.
+Every layer of DenseNet-121 and SFCN that takes time, forward (F) and forward with backward (FB). A
+ratio is our time over theirs, paired. --formulations compares the formulations of our convolution
+with the chosen one instead: that is what fedbrain/models/convolution chooses from.
 """
 
 import json
@@ -45,7 +45,9 @@ FIELDS = ("layer", "batch", "size", "in", "out", "kernel", "stride")
 def measure(row: tuple, backward: bool) -> dict:
     """One layer."""
     task = dict(zip(FIELDS, row)) | {"backward": backward}
-    task["repeats"] = max(1, round(2e7 / (task["batch"] * (task["size"] / task["stride"]) ** 3 * task["out"])))
+    task["repeats"] = max(
+        1, round(2e7 / (task["batch"] * (task["size"] / task["stride"]) ** 3 * task["out"]))
+    )
     ours = "benchmarks.peers.fedbrain_conv"
     contestants = {"fedbrain": partial(Worker, ours, task)}
     if OURS.value:
@@ -53,19 +55,31 @@ def measure(row: tuple, backward: bool) -> dict:
             if name != "winograd" or (task["kernel"], task["stride"]) == (3, 1):
                 contestants[name] = partial(Worker, ours, {**task, "layer": name})
     for layout in ("contiguous", "channels_last") if PEER.value and not OURS.value else ():
-        contestants[layout] = partial(Worker, "benchmarks.peers.torch_conv", {**task, "layout": layout}, python=PEER.value)
+        contestants[layout] = partial(
+            Worker, "benchmarks.peers.torch_conv", {**task, "layout": layout}, python=PEER.value
+        )
     return {"task": task, "results": contest(contestants, LAPS.value)}
 
 
 def show(line: dict) -> str:
     """A line of the table."""
     task, results = line["task"], line["results"]
-    shape = f"{task['kernel']}^3/{task['stride']} {task['in']}->{task['out']} at {task['batch']}x{task['size']}^3"
+    shape = (
+        f"{task['kernel']}^3/{task['stride']} {task['in']}->{task['out']} at"
+        f" {task['batch']}x{task['size']}^3"
+    )
     milliseconds = 1e3 * results["fedbrain"].seconds / task["repeats"]
-    text = f"{task['layer'] + ' ' + shape:36s} {'FB' if task['backward'] else 'F ':2s} {milliseconds:8.2f} ms"
+    text = (
+        f"{task['layer'] + ' ' + shape:36s} {'FB' if task['backward'] else 'F ':2s}"
+        f" {milliseconds:8.2f} ms"
+    )
     for other, r in results.items():
         if other != "fedbrain":
-            ratio = f"{r.ratio:.2f} ({r.low:.2f}-{r.high:.2f})" if isinstance(r, Result) else "did not run"
+            ratio = (
+                f"{r.ratio:.2f} ({r.low:.2f}-{r.high:.2f})"
+                if isinstance(r, Result)
+                else "did not run"
+            )
             text += f"   {other} {ratio}"
     return text
 
@@ -81,7 +95,9 @@ def main(argv: list[str]) -> None:
             lines.append(measure(row, backward))
             print(show(lines[-1]), flush=True)
     if JSON.value:
-        Path(JSON.value).write_text(json.dumps({"machine": machine(), "lines": lines}, indent=2) + "\n")
+        Path(JSON.value).write_text(
+            json.dumps({"machine": machine(), "lines": lines}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """What a round costs between hospitals: python -m benchmarks.deployment --sites=3,8,16 --rounds=6.
 
-The server's side is the real one, with DenseNet-121, 45 MB in 606 arrays; sites answer at once. Rounds take turns in
-float32, bfloat16 and int8, so that a noisy machine is as noisy for each. Beside them: the engine's floor (a model of 70 kB),
-and the same bytes copied down and up over plain loopback sockets. Peak memory of the server's job process, above what it had
-after the first round, in models, by what it was doing: a cohort and two more is the bound. Needs the extra `deploy`.
+The server's side is the real one, with DenseNet-121, 45 MB in 606 arrays; sites answer at once.
+Rounds take turns in float32, bfloat16 and int8, so that a noisy machine is as noisy for each.
+Beside them: the engine's floor (a model of 70 kB), and the same bytes copied down and up over plain
+loopback sockets. Peak memory of the server's job process, above what it had after the first round,
+in models, by what it was doing: a cohort and two more is the bound. Needs the extra `deploy`.
 """
 
 import contextlib
@@ -23,12 +24,12 @@ from absl import app, flags
 
 from benchmarks.deployment_site import CODINGS, numbers
 from configs import quickstart
-from fedbrain import startup
-from fedbrain.deploy.codec import encode
-from fedbrain.deploy.job import agree
-from fedbrain.deploy.submit import write_job
-from fedbrain.deploy.wire import schema
-from fedbrain.io.run import write_json
+from fedbrain import cli
+from fedbrain.deploy.protocol.codec import encode
+from fedbrain.deploy.protocol.job import agree
+from fedbrain.deploy.protocol.wire import schema
+from fedbrain.deploy.server_side.submit import write_job
+from fedbrain.experiments.workdir import write_json
 from tests.faults.consortium import LEAD, Consortium, status, wait_for
 
 MODEL = "densenet121()"
@@ -53,13 +54,20 @@ def loopback(total: int, pairs: int) -> float:
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(pairs)]
     servers = [threading.Thread(target=serve, args=(x,)) for x in listeners]
     code = (
-        "import socket,sys\ns=socket.create_connection(('127.0.0.1',int(sys.argv[1])));n=int(sys.argv[2]);left=n\n"
-        "while left>0: left-=len(s.recv(1<<20))\ns.sendall(bytes(n)); s.recv(1)"
+        "import socket, sys\n"
+        "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
+        "n = left = int(sys.argv[2])\n"
+        "while left > 0: left -= len(s.recv(1 << 20))\n"
+        "s.sendall(bytes(n))\n"
+        "s.recv(1)"
     )
     for thread in servers:
         thread.start()
     began = time.monotonic()
-    clients = [subprocess.Popen([sys.executable, "-c", code, str(x.getsockname()[1]), str(total)]) for x in listeners]
+    clients = [
+        subprocess.Popen([sys.executable, "-c", code, str(x.getsockname()[1]), str(total)])
+        for x in listeners
+    ]
     for process in clients:
         process.wait()
     seconds = time.monotonic() - began
@@ -96,14 +104,26 @@ def measure(folder: Path, count: int, config: Any, rounds: int) -> dict:
     names = tuple(f"site{k:02d}" for k in range(count))
     (folder / "trees").mkdir(parents=True)
     made = Consortium(folder, sites=names)
-    config.rounds, config.regimes, config.driver, config.residence = rounds, ("federated",), "loop()", "streamed()"
+    config.rounds, config.regimes, config.driver, config.residence = (
+        rounds,
+        ("federated",),
+        "loop()",
+        "streamed()",
+    )
     write_job(folder / "job", config.to_dict(), "age", list(names), fewest=count, deadline_s=1200)
     path = folder / "job/app/config/config_fed_client.json"
     told = json.loads(path.read_text())
     agreement = agree(told["executors"][0]["executor"]["args"]["job"])
     sizes = {k: sum(x.size for x in jax.tree.leaves(v)) for k, v in agreement.terms.answer.items()}
-    facts = {"sizes": sizes, "schema": schema(agreement.terms.answer), "metrics": list(agreement.terms.metrics)}
-    told["executors"][0]["executor"] = {"path": "benchmarks.deployment_site.Echo", "args": {"told": facts}}
+    facts = {
+        "sizes": sizes,
+        "schema": schema(agreement.terms.answer),
+        "metrics": list(agreement.terms.metrics),
+    }
+    told["executors"][0]["executor"] = {
+        "path": "benchmarks.deployment_site.Echo",
+        "args": {"told": facts},
+    }
     write_json(path, told)
     for name in names:
         resources = made.kit(name) / "local/resources.json"
@@ -118,23 +138,40 @@ def measure(folder: Path, count: int, config: Any, rounds: int) -> dict:
     lead.close()
     try:
         [workdir] = wait_for(lambda: list(made.kit("server").glob("fedbrain/*")), seconds=300)
-        wait_for(lambda: status(workdir).get("round") == 1, seconds=1200, every=0.05)  # it has compiled
+        wait_for(
+            lambda: status(workdir).get("round") == 1, seconds=1200, every=0.05
+        )  # it has compiled
         [pid] = made.processes("server", "job")
         peaks = Peaks(pid, workdir)
         peaks.start()
-        wait_for(lambda: (workdir / "results.json").is_file() or status(workdir).get("problem"), seconds=3000, every=0.2)
+        wait_for(
+            lambda: (workdir / "results.json").is_file() or status(workdir).get("problem"),
+            seconds=3000,
+            every=0.2,
+        )
         peaks.over.set()
     finally:
         made.stop()
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    by_coding = {c: [x["seconds"]["update"] for x in lines if CODINGS[(x["round"] - 1) % 3] == c][1:] for c in CODINGS}
+    by_coding = {
+        c: [x["seconds"]["update"] for x in lines if CODINGS[(x["round"] - 1) % 3] == c][1:]
+        for c in CODINGS
+    }
     down = [x["seconds"]["validated"] for x in lines][1:]
     total = 4 * sum(sizes.values())
     copies = [loopback(total, count) for _ in range(3)]
     sent = {c: sum(len(encode(numbers(n, c))[1]) for n in sizes.values()) / 1e6 for c in CODINGS}
-    return {"sites": count, "model_MB": total / 1e6, "update_s": by_coding, "model_s": down, "loopback_s": copies,
-            "peak_models": {k: (v - peaks.at_start) / total for k, v in peaks.found.items()}, "bound_models": count + 2,
-            "start_models": peaks.at_start / total, "sent_MB": sent}  # fmt: skip
+    return {
+        "sites": count,
+        "model_MB": total / 1e6,
+        "update_s": by_coding,
+        "model_s": down,
+        "loopback_s": copies,
+        "peak_models": {k: (v - peaks.at_start) / total for k, v in peaks.found.items()},
+        "bound_models": count + 2,
+        "start_models": peaks.at_start / total,
+        "sent_MB": sent,
+    }
 
 
 def _quietly(lead) -> dict:
@@ -146,29 +183,45 @@ def _quietly(lead) -> dict:
 
 def spread(values: list[float]) -> str:
     """Median and range."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})" if values else "n/a"
+    return (
+        f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+        if values
+        else "n/a"
+    )
 
 
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
-    startup.configure()
+    cli.configure()
     for count in SITES.value:
         with tempfile.TemporaryDirectory(dir=FOLDER.value or None) as folder:
-            floor = measure(Path(folder) / "floor", int(count), quickstart.get_config(), ROUNDS.value)
+            floor = measure(
+                Path(folder) / "floor", int(count), quickstart.get_config(), ROUNDS.value
+            )
             config = quickstart.get_config()
             config.model, config.prepare = MODEL, PREPARE
             m = measure(Path(folder) / "real", int(count), config, ROUNDS.value)
         print(json.dumps(m), flush=True)
         print(f"{count} sites, model {m['model_MB']:.1f} MB; seconds, median (range)")
-        print(f"  model down, sums up: {spread(m['model_s'])}; plain loopback, down and up: {spread(m['loopback_s'])}")
+        print(
+            f"  model down, sums up: {spread(m['model_s'])}; plain loopback, down and up:"
+            f" {spread(m['loopback_s'])}"
+        )
         idle = [x for coding in CODINGS for x in floor["update_s"][coding]]
-        print(f"  the engine's floor: model down {spread(floor['model_s'])}; update up {spread(idle)}")
+        print(
+            f"  the engine's floor: model down {spread(floor['model_s'])}; update up {spread(idle)}"
+        )
         for coding in CODINGS:
             megabytes = f"{m['sent_MB'][coding]:.1f} MB a site"
-            print(f"  order down, update up in {coding}, {megabytes}: {spread(m['update_s'][coding])}")
+            print(
+                f"  order down, update up in {coding}, {megabytes}: {spread(m['update_s'][coding])}"
+            )
         told = ", ".join(f"{doing} {models:.1f}" for doing, models in m["peak_models"].items())
-        print(f"  peak memory above the start, in models: {told}; bound {m['bound_models']}", flush=True)
+        print(
+            f"  peak memory above the start, in models: {told}; bound {m['bound_models']}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

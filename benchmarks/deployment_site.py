@@ -1,4 +1,6 @@
-"""A site for `benchmarks.deployment`: answers at once, with numbers of the right count and kind, and trains nothing."""
+"""A site for `benchmarks.deployment`: answers at once, with numbers of the right count and kind,
+and trains nothing.
+"""
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false
 
@@ -13,8 +15,8 @@ from nvflare.apis.signal import Signal
 
 from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE
-from fedbrain.deploy.register import Site
-from fedbrain.deploy.wire import Envelope, pack, schema, unpack
+from fedbrain.deploy.protocol.register import Site
+from fedbrain.deploy.protocol.wire import Envelope, pack, schema, unpack
 
 CODINGS = ("float32", "bfloat16", "int8")
 
@@ -42,18 +44,27 @@ class Echo(Executor):
         super().__init__()
         self.told, self.vectors = told, {}
 
-    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+    def execute(
+        self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal
+    ) -> Shareable:
         """Answers like a site."""
         del abort_signal
         if task_name == JOIN:
             return Shareable({MESSAGE: json.dumps(Site(100, 10, 10, True)._asdict()).encode()})
-        asked, name = unpack(whole(shareable[MESSAGE]), limit=1 << 30).envelope, fl_ctx.get_identity_name()
+        asked, name = (
+            unpack(whole(shareable[MESSAGE]), limit=1 << 30).envelope,
+            fl_ctx.get_identity_name(),
+        )
         if asked.kind == "train":
             coding = CODINGS[asked.round % 3]
             if coding not in self.vectors:
-                self.vectors[coding] = {k: numbers(n, coding) for k, n in self.told["sizes"].items()}
+                self.vectors[coding] = {
+                    k: numbers(n, coding) for k, n in self.told["sizes"].items()
+                }
             scalars = {"weight": 100.0, **dict.fromkeys(self.told["metrics"], 1.0)}
-            envelope = Envelope("update", name, asked.round, asked.nonce, asked.config, self.told["schema"], scalars)
+            envelope = Envelope(
+                "update", name, asked.round, asked.nonce, asked.config, self.told["schema"], scalars
+            )
             return Shareable({MESSAGE: pieces(pack(envelope, self.vectors[coding]))})
         scalars = {"loss": 100.0 - asked.round, "count": 10.0}
         if asked.kind == "report":
@@ -61,5 +72,12 @@ class Echo(Executor):
             scalars = {key: 1.0 for key in keys}
         kind = "reported" if asked.kind == "report" else "validated"
         return Shareable(
-            {MESSAGE: pack(Envelope(kind, name, asked.round, asked.nonce, asked.config, schema({}), scalars), {})}
+            {
+                MESSAGE: pack(
+                    Envelope(
+                        kind, name, asked.round, asked.nonce, asked.config, schema({}), scalars
+                    ),
+                    {},
+                )
+            }
         )

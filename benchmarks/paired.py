@@ -1,8 +1,10 @@
-"""Paired, interleaved timing of programs that cannot live in one process. Nothing but the standard library.
+"""Paired, interleaved timing of programs that cannot live in one process. Nothing but the standard
+library.
 
-Every contestant is a worker: a process of its own (its own interpreter, its own environment) that sets up once and then
-runs one lap whenever it is told to. The contest goes round by round, each contestant one lap, so that whatever else the
-machine does meets all of them; ratios are taken within a round and their median is reported.
+Every contestant is a worker: a process of its own (its own interpreter, its own environment) that
+sets up once and then runs one lap whenever it is told to. The contest goes round by round, each
+contestant one lap, so that whatever else the machine does meets all of them; ratios are taken
+within a round and their median is reported.
 """
 
 import ctypes
@@ -20,7 +22,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# The same for every contestant, as our entry points set it: large blocks come in huge pages, whoever asks for them.
+# The same for every contestant, as our entry points set it: large blocks come in huge pages,
+# whoever asks for them.
 ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
@@ -31,7 +34,9 @@ def peak_bytes() -> int:
 
 
 def forget_peak() -> None:
-    """Starts the measurement of memory anew: compilation is over, laps begin. Freed memory goes back first."""
+    """Starts the measurement of memory anew: compilation is over, laps begin. Freed memory goes
+    back first.
+    """
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
 
@@ -48,7 +53,8 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def serve(set_up: Callable[[dict], Callable[[], Any]], *packages: str) -> None:
-    """The worker's side: reads its task from the first argument, then answers every line with the seconds of a lap.
+    """The worker's side: reads its task from the first argument, then answers every line with the
+    seconds of a lap.
 
     Args:
       set_up: task -> lap. A lap that returns a number gives its own seconds.
@@ -79,7 +85,9 @@ class Worker:
     def __init__(self, module: str, task: Mapping[str, Any], *, python: str = sys.executable):
         self.command = [python, "-u", "-m", module, json.dumps(dict(task))]
         env = {**os.environ, **ALLOCATOR}
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+        )
         self.told = self._read()
 
     def _read(self) -> dict:
@@ -96,7 +104,9 @@ class Worker:
         self.process.stdin.flush()
         lap = self._read()
         if "error" in lap:
-            raise RuntimeError(f"{' '.join(self.command[3:])}: {lap['error']} in the middle of a contest.")
+            raise RuntimeError(
+                f"{' '.join(self.command[3:])}: {lap['error']} in the middle of a contest."
+            )
         return lap
 
     def close(self) -> None:
@@ -123,7 +133,9 @@ def median_interval(values: Sequence[float], draws: int = 2000) -> tuple[float, 
     return statistics.median(values), medians[int(0.025 * draws)], medians[int(0.975 * draws)]
 
 
-def contest(contestants: Mapping[str, Callable[[], Worker]], rounds: int) -> dict[str, Result | str]:
+def contest(
+    contestants: Mapping[str, Callable[[], Worker]], rounds: int
+) -> dict[str, Result | str]:
     """Runs a contest; the first contestant is ours, to which the others are compared.
 
     Returns:
@@ -133,7 +145,9 @@ def contest(contestants: Mapping[str, Callable[[], Worker]], rounds: int) -> dic
       RuntimeError: when ours did not run, or a worker ended in the middle.
     """
     workers = {name: start() for name, start in contestants.items()}
-    results: dict[str, Result | str] = {name: w.told["error"] for name, w in workers.items() if "error" in w.told}
+    results: dict[str, Result | str] = {
+        name: w.told["error"] for name, w in workers.items() if "error" in w.told
+    }
     ours_name = next(iter(contestants))
     if ours_name in results:
         raise RuntimeError(f"{ours_name} itself did not run: {results[ours_name]}")
@@ -160,4 +174,9 @@ def machine() -> dict[str, Any]:
     """Where this runs."""
     cpu = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[0]
     memory = int(Path("/proc/meminfo").read_text().split()[1]) // 2**20
-    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory_gib": memory, "date": time.strftime("%Y-%m-%d")}
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": memory,
+        "date": time.strftime("%Y-%m-%d"),
+    }

@@ -1,11 +1,12 @@
-"""The linear floor: ridge regression on voxels, centralised, on exactly the splits of an experiment.
+"""The linear floor: ridge regression on voxels, centralised, on exactly the splits of an
+experiment.
 
     python -m benchmarks.ridge_floor --workdir=runs/ixi_hh
 
-Reads the configuration of a finished experiment, loads the same prepared scans, and for each repeat fits ridge on the
-training scans of all clients together (features: every voxel, standardised; penalty chosen on the validation scans, then
-refitted on training and validation scans). Prints its test MAE beside the experiment's own predictions of the same scans,
-and their paired difference.
+Reads the configuration of a finished experiment, loads the same prepared scans, and for each repeat
+fits ridge on the training scans of all clients together (features: every voxel, standardised;
+penalty chosen on the validation scans, then refitted on training and validation scans). Prints its
+test MAE beside the experiment's own predictions of the same scans, and their paired difference.
 """
 
 import json
@@ -15,13 +16,13 @@ import numpy as np
 from absl import app, flags
 from ml_collections import ConfigDict
 
-from fedbrain import build
+from fedbrain.analysis.results_table import render_accuracy
+from fedbrain.analysis.statistics import Predictions, accuracy, difference
 from fedbrain.data.dataset import Scans, concatenate
 from fedbrain.data.splits import split_scans
 from fedbrain.data.tables import read_table
-from fedbrain.experiment import load_clients
-from fedbrain.report.statistics import Predictions, accuracy, difference
-from fedbrain.report.table import render_accuracy
+from fedbrain.experiments.clients import load_clients
+from fedbrain.experiments.config import read_experiment
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Of a finished experiment.", required=True)
 REGIME = flags.DEFINE_string("regime", "federated", "Whose predictions to compare with.")
@@ -47,12 +48,17 @@ def main(argv: list[str]) -> None:
     del argv
     workdir = Path(WORKDIR.value)
     config = ConfigDict(json.loads((workdir / "config.json").read_text())["config"])
-    experiment = build.read(config)
+    experiment = read_experiment(config)
     clients, _ = load_clients(experiment)
     target, floor, median, ids = [], [], [], []
     for repeat in experiment.repeats:
-        splits = [split_scans(s, experiment.fractions, seed=experiment.split_seed, repeat=repeat) for s in clients.values()]
-        train, valid, test = (concatenate([getattr(s, part) for s in splits]) for part in ("train", "valid", "test"))
+        splits = [
+            split_scans(s, experiment.fractions, seed=experiment.split_seed, repeat=repeat)
+            for s in clients.values()
+        ]
+        train, valid, test = (
+            concatenate([getattr(s, part) for s in splits]) for part in ("train", "valid", "test")
+        )
         x, v, t = features(train), features(valid), features(test)
         errors = [np.abs(ridge(x, train.target, v, p) - valid.target).mean() for p in PENALTIES]
         best = PENALTIES[int(np.argmin(errors))]
@@ -61,7 +67,9 @@ def main(argv: list[str]) -> None:
         target.append(test.target)
         median.append(np.full(len(test), np.median(y)))
         ids += [(i, repeat) for i in test.ids]
-        print(f"repeat {repeat}: penalty {best:g}, MAE {np.abs(floor[-1] - test.target).mean():.2f}")
+        print(
+            f"repeat {repeat}: penalty {best:g}, MAE {np.abs(floor[-1] - test.target).mean():.2f}"
+        )
     told: dict[tuple[str, int], list[float]] = {}
     for path in sorted(workdir.glob("clients/*/predictions.tsv")):
         for row in read_table(path):
@@ -76,7 +84,9 @@ def main(argv: list[str]) -> None:
         print(render_accuracy(f"{name}, n = {len(y)}", accuracy(p), experiment.unit))
     d = difference(network, linear)
     low, high = d["mae_difference_95"]
-    print(f"{REGIME.value} - ridge: {d['mae_difference']:+.2f} years (95 % {low:+.2f} to {high:+.2f})")
+    print(
+        f"{REGIME.value} - ridge: {d['mae_difference']:+.2f} years (95 % {low:+.2f} to {high:+.2f})"
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Do saliency maps find what made the label? python -m benchmarks.saliency [--seeds=3] [--workdir=runs/saliency].
+"""Do saliency maps find what made the label? python -m benchmarks.saliency [--seeds=3]
+[--workdir=runs/saliency].
 
-Synthetic hospitals of the quickstart, brain age, federated. The region: the tenth of the brain whose grey value changes most
-between 25 and 75 years in an average person. The number: the share of the variance of predictions, between people of a
-hospital, that attributions (integrated gradients) inside the region explain; without any overlap it is .10. Control: the
-same test people, trained on somebody else's ages (permuted labels). Intervals: bootstrap 95 % over people; range: over
-seeds.
+Synthetic hospitals of the quickstart, brain age, federated. The region: the tenth of the brain
+whose grey value changes most between 25 and 75 years in an average person. The number: the share of
+the variance of predictions, between people of a hospital, that attributions (integrated gradients)
+inside the region explain; without any overlap it is .10. Control: the same test people, trained on
+somebody else's ages (permuted labels). Intervals: bootstrap 95 % over people; range: over seeds.
 """
 
 import warnings
@@ -14,11 +15,12 @@ import numpy as np
 from absl import app, flags
 
 from configs import quickstart
-from fedbrain import conduct, saliency, startup
+from fedbrain import cli
+from fedbrain.analysis.statistics import cluster_means, interval
 from fedbrain.data.synthetic.people import HOSPITALS
 from fedbrain.data.synthetic.regions import brain_region, change_with_age
-from fedbrain.report.statistics import cluster_means, interval
-from fedbrain.trained import load_models, read_identity
+from fedbrain.experiments import experiment, saliency
+from fedbrain.experiments.saved_models import load_models, read_identity
 
 SEEDS = flags.DEFINE_integer("seeds", 3, "Of weights, order and test people.", lower_bound=1)
 WORKDIR = flags.DEFINE_string("workdir", "runs/saliency", "Where the experiments are kept.")
@@ -28,17 +30,21 @@ REGION = 0.1  # of the brain
 def trained(seed: int, permuted: bool) -> Path:
     """An experiment of the quickstart's hospitals."""
     config = quickstart.get_config()
-    config.sites = {name: f"{spec[:-1]}, permuted={permuted})" for name, spec in config.sites.items()}
+    config.sites = {
+        name: f"{spec[:-1]}, permuted={permuted})" for name, spec in config.sites.items()
+    }
     config.regimes, config.seed, config.splits.first = ("federated",), seed, seed
     config.splits.stratify = "age"  # so that both have the same test people
     folder = Path(WORKDIR.value) / f"{'permuted' if permuted else 'true'}{seed}"
     if not (folder / "results.json").is_file():
-        conduct.run(config, folder)
+        experiment.run(config, folder)
     return folder
 
 
 def measure(workdir: Path) -> list[tuple[str, float, float]]:
-    """(person, attribution inside the region, all attribution), both minus the mean of the person's hospital."""
+    """(person, attribution inside the region, all attribution), both minus the mean of the person's
+    hospital.
+    """
     saliency.run(workdir, workdir / "saliency", "federated", 40, 16, 4)
     experiment, _ = read_identity(workdir)
     sites, _ = saliency.scans_to_explain(experiment, experiment.repeats[0])
@@ -64,15 +70,20 @@ def shares(found: list[tuple[str, float, float]]) -> np.ndarray:
 def main(argv: list[str]) -> None:
     """Trains, explains, compares."""
     del argv
-    startup.configure_training()
+    cli.configure_training()
     warnings.filterwarnings("ignore")
     both = {
         name: [measure(trained(s, name == "permuted ages")) for s in range(SEEDS.value)]
         for name in ("ages", "permuted ages")
     }
-    print(f"SYNTHETIC data. Variance of predictions from the {REGION:.0%} of the brain that changes most with age, share:")
+    print(
+        f"SYNTHETIC data. Variance of predictions from the {REGION:.0%} of the brain that changes"
+        " most with age, share:"
+    )
     for name, seeds in both.items():
-        told = shares([(f"{k}/{person}", a, b) for k, found in enumerate(seeds) for person, a, b in found])
+        told = shares(
+            [(f"{k}/{person}", a, b) for k, found in enumerate(seeds) for person, a, b in found]
+        )
         each = [shares(found)[0] for found in seeds]
         (low, high), spread = interval(told[1:]), f"seeds {min(each):+.2f} to {max(each):+.2f}"
         print(f"  trained on {name:14s} {told[0]:+.2f} (95 % {low:+.2f} to {high:+.2f}; {spread})")

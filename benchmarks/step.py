@@ -1,9 +1,12 @@
 """Forward, backward and Adam of one training step, beside PyTorch and MONAI in both memory layouts.
 
-    python -m benchmarks.step --peer=PYTHON [--rows=densenet121@64x2,...] [--rounds=15] [--json=FILE]
+    python -m benchmarks.step --peer=PYTHON [--rows=densenet121@64x2,...] [--rounds=15]
+    [--json=FILE]
 
-PYTHON is the interpreter of an environment with torch and monai (benchmarks/README.md). A ratio is our time over theirs,
-paired within a round: below 1 is faster. The last column is our peak memory over that of their faster layout.
+PYTHON is the interpreter of an environment with torch and monai (benchmarks/README.md). A ratio is
+our time over theirs,
+paired within a round: below 1 is faster. The last column is our peak memory over that of their
+faster layout.
 """
 
 import json
@@ -29,7 +32,9 @@ def measure(row: str) -> dict:
     task = {"model": model, "size": size, "batch": batch, "steps": 1 if size > 32 else 10}
     contestants = {"fedbrain": partial(Worker, "benchmarks.peers.fedbrain_step", task)}
     for layout in ("contiguous", "channels_last") if PEER.value else ():
-        contestants[layout] = partial(Worker, "benchmarks.peers.torch_step", {**task, "layout": layout}, python=PEER.value)
+        contestants[layout] = partial(
+            Worker, "benchmarks.peers.torch_step", {**task, "layout": layout}, python=PEER.value
+        )
     results = contest(contestants, ROUNDS.value)
     return {"row": row, "steps": task["steps"], "results": results}
 
@@ -41,7 +46,11 @@ def show(line: dict) -> str:
     text = f"{line['row']:20s} {ours.seconds / steps:8.3f} s {ours.told['set_up_s']:6.1f} s"
     others = {n: r for n, r in results.items() if n != "fedbrain"}
     for r in others.values():
-        text += f"   {r.ratio:5.2f} ({r.low:.2f}-{r.high:.2f})" if isinstance(r, Result) else f"   {r:18.18s}"
+        text += (
+            f"   {r.ratio:5.2f} ({r.low:.2f}-{r.high:.2f})"
+            if isinstance(r, Result)
+            else f"   {r:18.18s}"
+        )
     ran = [r for r in others.values() if isinstance(r, Result)]
     if ran:
         faster = min(ran, key=lambda r: r.seconds)
@@ -52,13 +61,18 @@ def show(line: dict) -> str:
 def main(argv: list[str]) -> None:
     """Prints a line per row."""
     del argv
-    print("row                      ours   set-up   of contiguous     of channels-last     memory  of faster")
+    print(
+        "row                      ours   set-up   of contiguous     of channels-last     memory  of"
+        " faster"
+    )
     lines = []
     for row in ONLY.value:
         lines.append(measure(row))
         print(show(lines[-1]), flush=True)
     if JSON.value:
-        Path(JSON.value).write_text(json.dumps({"machine": machine(), "lines": lines}, indent=2) + "\n")
+        Path(JSON.value).write_text(
+            json.dumps({"machine": machine(), "lines": lines}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":

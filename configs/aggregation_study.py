@@ -1,4 +1,5 @@
-"""A study to start from: rules and algorithms, with and without attackers, on digits dealt out by class to 15 clients.
+"""A study to start from: rules and algorithms, with and without attackers, on digits dealt out by
+class to 15 clients.
 
 Command: python -m fedbrain.compare --config=configs/aggregation_study.py
 """
@@ -39,7 +40,10 @@ def get_config():
             "FedDyn": {"algorithm": "feddyn(alpha=0.1)"},
             "FedAdam": {"server": {"optimizer": "fedadam(0.03)"}},
             "NNM, trimmed mean": {
-                "server": {"links": ("nearest_neighbour_mixing(num_byzantine=3)",), "aggregator": rules["trimmed mean"]}
+                "server": {
+                    "links": ("nearest_neighbour_mixing(num_byzantine=3)",),
+                    "aggregator": rules["trimmed mean"],
+                }
             },
         }
     )

@@ -1,4 +1,4 @@
-"""What every experiment has. A configuration file starts from these values and says what differs."""
+"""The fields of an experiment. A configuration file starts from these and changes some."""
 
 from typing import Any
 
@@ -11,35 +11,49 @@ def get_config() -> Any:
     config.seed = 0  # of initial weights, shuffling, augmentation, dropout
     config.unit = "years"  # of the target
 
-    # Data: site name -> where its scans come from; recipe; who is a client; which subjects train, validate and test.
+    # Data: site name -> where its scans come from; recipe; who is a client; which subjects train,
+    # validate and test.
     config.sites = ConfigDict()
-    config.modalities = ("T1w",)  # BIDS suffixes, a channel each; the first must be there, another may be missing
-    config.covariates = ()  # "scaled('age', centre=50.0, scale=15.0)", ...: joined to the last layer
+    config.modalities = (
+        "T1w",
+    )  # BIDS suffixes, a channel each; the first must be there, another may be missing
+    # "scaled('age', centre=50.0, scale=15.0)", ...: joined to the last layer
+    config.covariates = ()
     config.target = "raw()"  # or z_score(), by each site's own training scans
     config.norms = ()  # "regression_norm('site', ...)", ...: targets relative to a country's norm
-    config.describe = ()  # "histogram('target', 0, 100, 10)", ...: columns that sites tell about, in sums and coarse counts
+    # "histogram('target', 0, 100, 10)", ...: columns that sites tell about, in sums and coarse
+    # counts
+    config.describe = ()
     config.prepare = "conform(voxel_size_mm=3.0, shape=(64, 72, 64), mask='foreground')"
     config.cache = "~/.cache/fedbrain/volumes"  # prepared volumes
     config.partition = "by_site()"
-    config.splits = ConfigDict({"valid": 0.2, "test": 0.2, "seed": 0, "first": 0, "repeats": 1, "inner": 1, "stratify": ""})
+    config.splits = ConfigDict(
+        {"valid": 0.2, "test": 0.2, "seed": 0, "first": 0, "repeats": 1, "inner": 1, "stratify": ""}
+    )
     config.augment = "augment(flip=True, shift=2)"
     config.regimes = ("federated", "centralised", "local")
-    config.views = "plain()"  # or averaged(flip=True, shift=1): views of a scan over which its prediction is averaged
-    config.baselines = ()  # "linear('age', 'sex')", "linear('age', model='WORKDIR')": beside the median predictor
+    # or averaged(flip=True, shift=1): views of a scan over which its prediction is averaged
+    config.views = "plain()"
+    # "linear('age', 'sex')", "linear('age', model='WORKDIR')": beside the median predictor
+    config.baselines = ()
 
     # Model and training.
     config.model = "densenet121(norm='batch')"
     config.loss = "l1()"
-    config.initial = "random()"  # where training starts from; or run('WORKDIR'), file('FILE.safetensors'), file('FILE.pt')
-    config.trainable = "everything()"  # or only_head(), after('transition3'): what does not train is not sent either
+    # where training starts from; or run('WORKDIR'), file('FILE.safetensors'), file('FILE.pt')
+    config.initial = "random()"
+    # or only_head(), after('transition3'): what does not train is not sent either
+    config.trainable = "everything()"
     config.rounds = 100
-    config.algorithm = "fedavg()"  # or scaffold(), feddyn(alpha=0.1), ditto(penalty=0.1), ...: docs/aggregation.md
+    # or scaffold(), feddyn(alpha=0.1), ditto(penalty=0.1), ...: docs/aggregation.md
+    config.algorithm = "fedavg()"
     config.client = ConfigDict(
         {
             "transforms": (),
             "optimizer": "adam(1e-3)",
             "batch_size": 8,
-            "microbatches": 1,  # parts in which a batch's gradient is computed: the memory of one part
+            # parts in which a batch's gradient is computed: the memory of one part
+            "microbatches": 1,
             "epochs": 1,
             "upload": "identity()",
         }
@@ -51,13 +65,18 @@ def get_config() -> Any:
             "exchange": "everything()",
             "statistics": "mean()",  # batch statistics: mean(), pooled() or local()
             "links": (),  # before the aggregator: clipping, mixing, attacks
-            "sampling": "everyone()",  # of each round's cohort: everyone(), uniform(count=8), cyclic()
+            # of each round's cohort: everyone(), uniform(count=8), cyclic()
+            "sampling": "everyone()",
             "trusted": (),  # clients that are the server's own, for fltrust()
         }
     )
-    config.schedule = "constant()"  # of the clients' learning rate over rounds; constant() or cosine()
+    config.schedule = (  # of the clients' learning rate over rounds; constant() or cosine()
+        "constant()"
+    )
     config.patience = ConfigDict({"stop": 0, "plateau": 0, "factor": 0.5})  # rounds; 0: never
-    config.driver = "auto()"  # chosen from measured sizes and told; or loop(), chunk(size=4), vmap(), shard(devices=2)
-    config.residence = "auto()"  # of training volumes: streamed() from the host, or resident(dtype='bfloat16') on the device
+    # chosen from measured sizes and told; or loop(), chunk(size=4), vmap(), shard(devices=2)
+    config.driver = "auto()"
+    # of training volumes: streamed() from the host, or resident(dtype='bfloat16') on the device
+    config.residence = "auto()"
     config.checkpoint = ConfigDict({"keep": 2})
     return config

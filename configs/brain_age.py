@@ -1,21 +1,25 @@
-"""The paper's first stage: brain age from T1w MRI at three centres (IXI, SALD, Cam-CAN), DenseNet-121, 100 rounds.
+"""The paper's first stage: brain age from T1w MRI at three centres (IXI, SALD, Cam-CAN),
+DenseNet-121, 100 rounds.
 
 Command: python -m fedbrain.main --config=configs/brain_age.py \
     --config.sites.ixi="bids('/data/IXI')" --config.sites.sald="bids('/data/SALD')" \
     --config.sites.camcan="bids('/data/CamCAN')"
 
-Published (Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088): test MAE 6.08 years federated, 7.02
-centralised; Pearson r .88, .91, .93. Images of 130^3 at 1.4 mm, brain-extracted and affinely registered there: point
-`pipeline` and `pattern` of `bids` at such derivatives, with mask='nonzero'. Not run by us on these data, which are not
-freely redistributable. Values from FLightcase's development plans: Adam 1e-3, L1, batch 8, learning rate halved after 3
-rounds without a better validation loss, stop after 10, split .6/.2/.2.
+Published (Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088): test MAE 6.08 years
+federated, 7.02 centralised; Pearson r .88, .91, .93. Images of 130^3 at 1.4 mm, brain-extracted and
+affinely registered there: point `pipeline` and `pattern` of `bids` at such derivatives, with
+mask='nonzero'. Not run by us on these data, which are not freely redistributable. Values from
+FLightcase's development plans: Adam 1e-3, L1, batch 8, learning rate halved after 3 rounds without
+a better validation loss, stop after 10, split .6/.2/.2.
 """
 
 from configs import base
 
 
 def get_config():
-    """Defaults of `base` are those of the paper; the learning rate follows the aggregated model, for all clients."""
+    """Defaults of `base` are those of the paper; the learning rate follows the aggregated model,
+    for all clients.
+    """
     config = base.get_config()
     config.sites = {"ixi": "bids('')", "sald": "bids('')", "camcan": "bids('')"}
     config.prepare = "conform(voxel_size_mm=1.4, shape=(130, 130, 130), mask='foreground')"

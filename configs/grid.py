@@ -1,4 +1,6 @@
-"""What every grid has: a first experiment, a second one that starts from it, and the rows in which the second one varies."""
+"""What every grid has: a first experiment, a second one that starts from it, and the rows in which
+the second one varies.
+"""
 
 from typing import Any
 
@@ -14,7 +16,8 @@ def get_config() -> Any:
 
     config.first = base.get_config()
     config.second = base.get_config()
-    config.second.initial = "run('{first}', head=False)"  # {first}: the folder of the first experiment with the same seed
+    # {first}: the folder of the first experiment with the same seed
+    config.second.initial = "run('{first}', head=False)"
 
     # Row -> nested dictionary of the fields of the second experiment that it sets.
     config.rows = ConfigDict(
@@ -25,7 +28,8 @@ def get_config() -> Any:
         }
     )
 
-    # Printed beside ours: row -> regime -> site (or "all": the mean weighted by all images) -> {"mae": ..., "r": ...}.
+    # Printed beside ours: row -> regime -> site (or "all": the mean weighted by all images) ->
+    # {"mae": ..., "r": ...}.
     config.published = ConfigDict()
     config.source = ""  # of the published numbers
     return config

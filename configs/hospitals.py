@@ -1,4 +1,5 @@
-"""Is the small hospital hurt? Age from region volumes of three real hospitals: alone, pooled, averaged, personalised.
+"""Is the small hospital hurt? Age from region volumes of three real hospitals: alone, pooled,
+averaged, personalised.
 
 Command: python -m fedbrain.compare --config=configs/hospitals.py \
   --config.problem="region_volumes('VOLUMES.csv', 'DEMOGRAPHICS.csv')"
@@ -27,8 +28,16 @@ def get_config():
             "Ditto 10": {"algorithm": "ditto(10.0)"},
             "FedAvg, uniform": {"server": {"aggregator": "uniform_mean()"}},
             "FedAvg, 50 local steps": {"client": {"steps": 50}, "rounds": 12, "every": 12},
-            "agnostic": {"algorithm": "report_global_loss()", "server": {"aggregator": "agnostic(clients=3, step=0.001)"}},
-            "averaged once": {"client": {"steps": 600}, "rounds": 1, "every": 1, "server": {"aggregator": "uniform_mean()"}},
+            "agnostic": {
+                "algorithm": "report_global_loss()",
+                "server": {"aggregator": "agnostic(clients=3, step=0.001)"},
+            },
+            "averaged once": {
+                "client": {"steps": 600},
+                "rounds": 1,
+                "every": 1,
+                "server": {"aggregator": "uniform_mean()"},
+            },
         }
     )
     config.choices.update({"own choice: FedAvg or Ditto 1": ("FedAvg", "Ditto 1")})

@@ -1,12 +1,15 @@
-"""Brain age on real scans: one BIDS tree (IXI, Hammersmith) cut into three simulated hospitals of different ages.
+"""Brain age on real scans: one BIDS tree (IXI, Hammersmith) cut into three simulated hospitals of
+different ages.
 
 Command: python -m fedbrain.main --config=configs/ixi_hh.py --config.sites.hh="bids('FOLDER')"
 
-Full-head T1w images, neither skull-stripped nor registered, at 6 mm; `arrays('FILE.npz')` reads brain-only volumes. Five
-splits, a cross-validation: every person is tested once by a model that never saw them.
+Full-head T1w images, neither skull-stripped nor registered, at 6 mm; `arrays('FILE.npz')` reads
+brain-only volumes. Five splits, a cross-validation: every person is tested once by a model that
+never saw them.
 
-Expect, on 141 adults (one seed; mean and range over the five splits): federated MAE 7.55 (5.78-8.80) years, centralised 6.82
-(5.18-8.21), local 8.51 (7.86-9.28); median predictor 14.9. Time: 26 minutes on one core, a third with
+Expect, on 141 adults (one seed; mean and range over the five splits): federated MAE 7.55
+(5.78-8.80) years, centralised 6.82 (5.18-8.21), local 8.51 (7.86-9.28); median predictor 14.9.
+Time: 26 minutes on one core, a third with
 --config.regimes="('federated',)". How this configuration was chosen: docs/results.md.
 """
 
@@ -14,7 +17,9 @@ from configs import base
 
 
 def get_config():
-    """A small SFCN at 6 mm, three local epochs a round, cosine learning rate, pooled batch statistics."""
+    """A small SFCN at 6 mm, three local epochs a round, cosine learning rate, pooled batch
+    statistics.
+    """
     config = base.get_config()
     config.sites = {"hh": "bids('')"}
     config.prepare = "conform(voxel_size_mm=6.0, shape=(28, 32, 28), mask='foreground')"

@@ -1,12 +1,14 @@
-"""Transfer on real scans: brain age, then two other targets of the same people, on three simulated hospitals.
+"""Transfer on real scans: brain age, then two other targets of the same people, on three simulated
+hospitals.
 
 Commands: python -m tools.region_volumes --bids=TREE --pipeline=dlmuse --output=volumes.tsv \
     --region=ventricles_ml:4,11,49,50,51,52
-python -m fedbrain.grid --config=configs/ixi_hh_transfer.py:FILE.npz,volumes.tsv --workdir=runs/ixi_hh_transfer
-python -m fedbrain.tables --workdir=runs/ixi_hh_transfer
+python -m fedbrain.grid --config=configs/ixi_hh_transfer.py:FILE.npz,volumes.tsv
+--workdir=runs/ixi_hh_transfer python -m fedbrain.tables --workdir=runs/ixi_hh_transfer
 
-Five seeds are the five parts of a cross-validation: everybody is tested once, by models of both experiments that never saw
-them. `sex` is a class, so that its MAE is the share of people put into the wrong one, and its floor the commoner one's.
+Five seeds are the five parts of a cross-validation: everybody is tested once, by models of both
+experiments that never saw them. `sex` is a class, so that its MAE is the share of people put into
+the wrong one, and its floor the commoner one's.
 """
 
 from configs import grid, ixi_hh

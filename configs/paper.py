@@ -1,14 +1,17 @@
-"""The paper's two tables: brain age at three centres, then SDMT in multiple sclerosis, every start, depth and regime.
+"""The paper's two tables: brain age at three centres, then SDMT in multiple sclerosis, every start,
+depth and regime.
 
 Commands: python -m fedbrain.grid --config=configs/paper.py \
-    --config.first.sites.brussels="bids('/data/IXI')" --config.first.sites.greifswald="bids('/data/SALD')" \
+    --config.first.sites.brussels="bids('/data/IXI')"
+    --config.first.sites.greifswald="bids('/data/SALD')" \
     --config.first.sites.prague="bids('/data/CamCAN')" \
     --config.second.sites.brussels="bids('/data/MS1', label='sdmt:score')" \
     --config.second.sites.greifswald="bids('/data/MS2', label='sdmt:score')" \
     --config.second.sites.prague="bids('/data/MS3', label='sdmt:score')"
 python -m fedbrain.tables --workdir=runs/paper
 
-Not run by us: these data are not public. configs/paper_synthetic.py is the same on synthetic hospitals.
+Not run by us: these data are not public. configs/paper_synthetic.py is the same on synthetic
+hospitals.
 """
 
 from configs import brain_age, grid, sdmt
@@ -35,7 +38,12 @@ def get_config():
     )
     config.published = {
         "first": {
-            "federated": {"brussels": {"r": 0.88}, "greifswald": {"r": 0.91}, "prague": {"r": 0.93}, "all": {"mae": 6.08}},
+            "federated": {
+                "brussels": {"r": 0.88},
+                "greifswald": {"r": 0.91},
+                "prague": {"r": 0.93},
+                "all": {"mae": 6.08},
+            },
             "centralised": {"all": {"mae": 7.02}},
         },
         "deep": {
@@ -48,5 +56,8 @@ def get_config():
         },
         "shallow": {"federated": {"all": {"mae": 11.05}}},
     }
-    config.source = "Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088; other people, other images"
+    config.source = (
+        "Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088; other people, other"
+        " images"
+    )
     return config

@@ -1,7 +1,9 @@
-"""Personalised models on Synthetic(.5, .5): FedAvg 77.62, pFedMe 78.65 (global) and 83.20 (personal), published.
+"""Personalised models on Synthetic(.5, .5): FedAvg 77.62, pFedMe 78.65 (global) and 83.20
+(personal), published.
 
-Dinh et al. (2020), https://arxiv.org/abs/2006.08848: 100 clients, 205,795 examples, multinomial logistic regression, 600
-rounds of 20 steps of 20 examples, 10 clients a round; the best test accuracy of all rounds, as published.
+Dinh et al. (2020), https://arxiv.org/abs/2006.08848: 100 clients, 205,795 examples, multinomial
+logistic regression, 600 rounds of 20 steps of 20 examples, 10 clients a round; the best test
+accuracy of all rounds, as published.
 
 Command: python -m fedbrain.compare --config=configs/pfedme.py
 """
@@ -26,6 +28,10 @@ def get_config():
         "server": {"optimizer": "sgd(2.0)"},  # the paper's beta
     }
     config.methods.update(
-        {"FedAvg": {"judge": "shared"}, "pFedMe, global": {"judge": "shared", **pfedme}, "pFedMe, personal": pfedme}
+        {
+            "FedAvg": {"judge": "shared"},
+            "pFedMe, global": {"judge": "shared", **pfedme},
+            "pFedMe, personal": pfedme,
+        }
     )
     return config

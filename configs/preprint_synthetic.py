@@ -1,10 +1,11 @@
-"""Transfer where patients are few: the sizes of the authors' first study (97, 104 and 100 images), synthetic hospitals.
+"""Transfer where patients are few: the sizes of the authors' first study (97, 104 and 100 images),
+synthetic hospitals.
 
 Commands: python -m fedbrain.grid --config=configs/preprint_synthetic.py
           python -m fedbrain.tables --workdir=runs/preprint_synthetic
 
-The first experiment is that of configs/paper_synthetic.py. Published (medRxiv 2023.04.22.23288741): shallow transfer from a
-model of Wood et al. (2022), MAE 9.04, 10.59, 10.71, overall 10.13 points.
+The first experiment is that of configs/paper_synthetic.py. Published (medRxiv 2023.04.22.23288741):
+shallow transfer from a model of Wood et al. (2022), MAE 9.04, 10.59, 10.71, overall 10.13 points.
 """
 
 from configs import paper_synthetic
@@ -19,6 +20,8 @@ def get_config():
     config.second.sites = {name: patients.format(*which) for name, which in PATIENTS.items()}
     config.second.rounds = 20
     sites = {"brussels": 9.04, "greifswald": 10.59, "prague": 10.71, "all": 10.13}
-    config.published = {"shallow": {"federated": {site: {"mae": mae} for site, mae in sites.items()}}}
+    config.published = {
+        "shallow": {"federated": {site: {"mae": mae} for site, mae in sites.items()}}
+    }
     config.source = "medRxiv 2023.04.22.23288741; other people, other images"
     return config

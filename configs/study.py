@@ -23,7 +23,14 @@ def get_config() -> Any:
     config.regime = "federated"  # federated, local or centralised
     config.algorithm = "fedavg()"
     config.client = ConfigDict(
-        {"transforms": (), "optimizer": "sgd(0.1)", "batch_size": 32, "steps": 1, "upload": "identity()"}, convert_dict=True
+        {
+            "transforms": (),
+            "optimizer": "sgd(0.1)",
+            "batch_size": 32,
+            "steps": 1,
+            "upload": "identity()",
+        },
+        convert_dict=True,
     )
     config.server = ConfigDict(
         {
@@ -35,7 +42,8 @@ def get_config() -> Any:
         }
     )
 
-    # Judgement: whose model, and which evaluation: last, last_five, or best (chosen on test data, as some tables are).
+    # Judgement: whose model, and which evaluation: last, last_five, or best (chosen on test data,
+    # as some tables are).
     config.judge = "personal"
     config.score = "last"
 
@@ -45,7 +53,8 @@ def get_config() -> Any:
     config.attacks = ConfigDict({"none": {}})
     config.methods = ConfigDict({"FedAvg": {}})
 
-    # Names of further lines: each client chooses among these methods, by cross-validation on its own training examples.
+    # Names of further lines: each client chooses among these methods, by cross-validation on its
+    # own training examples.
     config.choices = ConfigDict()
     config.folds = 5
 

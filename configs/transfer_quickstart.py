@@ -3,11 +3,14 @@
 Command: python -m fedbrain.main --config=configs/transfer_quickstart.py
     after: python -m fedbrain.main --config=configs/quickstart.py
 
-Shallow: --config.trainable="only_head()" --workdir=runs/shallow; from scratch: --config.initial="random()"
---workdir=runs/scratch; with FLAIR, which one hospital does not acquire: --config.modalities="('T1w', 'FLAIR')" and
+Shallow: --config.trainable="only_head()" --workdir=runs/shallow; from scratch:
+--config.initial="random()"
+--workdir=runs/scratch; with FLAIR, which one hospital does not acquire:
+--config.modalities="('T1w', 'FLAIR')" and
 --config.initial="random()", since the first layer then has another shape.
 
-Tried: five shallow federated rounds, half a minute on 2 cores. The whole was not run, so no number is promised.
+Tried: five shallow federated rounds, half a minute on 2 cores. The whole was not run, so no number
+is promised.
 """
 
 from configs import quickstart
@@ -24,5 +27,9 @@ def get_config():
     }
     config.initial = "run('runs/quickstart', split='repeat0-split0', head=False)"
     config.loss = "l1(centre=45.0, scale=12.0)"
-    config.describe = ("histogram('target', 0, 100, 10)", "histogram('age', 10, 100, 9)", "histogram('lesion_ml', 0, 60, 6)")
+    config.describe = (
+        "histogram('target', 0, 100, 10)",
+        "histogram('age', 10, 100, 9)",
+        "histogram('lesion_ml', 0, 60, 6)",
+    )
     return config

@@ -1,6 +1,8 @@
-"""Writes a trained model for other programs: python -m fedbrain.export --workdir=DIR --output=FILE.safetensors [--torch].
+"""Writes a trained model for other programs: python -m fedbrain.export --workdir=DIR
+--output=FILE.safetensors [--torch].
 
-With --torch names and layouts are those of MONAI's DenseNet121, so that a partner loads it without fedbrain:
+With --torch names and layouts are those of MONAI's DenseNet121, so that a partner loads it without
+fedbrain:
 
     from safetensors.torch import load_file
     model.load_state_dict(load_file("FILE.safetensors"), strict=True)
@@ -10,15 +12,19 @@ from pathlib import Path
 
 from absl import app, flags
 
-from fedbrain import startup
-from fedbrain.io.variables_file import save
-from fedbrain.trained import load_models
+from fedbrain import cli
+from fedbrain.experiments.saved_models import load_models
+from fedbrain.models.files.weights import save
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Of the trained experiment.", required=True)
 OUTPUT = flags.DEFINE_string("output", None, "The file to write.", required=True)
 TORCH = flags.DEFINE_bool("torch", False, "Names and layouts of MONAI's DenseNet121.")
-FEDERATION = flags.DEFINE_string("federation", "federated", "Which model: federated, centralised, local-<client>.")
-CLIENT = flags.DEFINE_string("client", "", "Whose private leaves to use, for a federation that keeps some.")
+FEDERATION = flags.DEFINE_string(
+    "federation", "federated", "Which model: federated, centralised, local-<client>."
+)
+CLIENT = flags.DEFINE_string(
+    "client", "", "Whose private leaves to use, for a federation that keeps some."
+)
 SPLIT = flags.DEFINE_string("split", "repeat0-split0", "Of which split.")
 
 
@@ -33,8 +39,8 @@ def run() -> None:
 
 def main(argv: list[str]) -> None:
     """Reads the flags, and says what went wrong in one sentence."""
-    startup.configure()
-    startup.in_one_sentence(argv, run, interrupted="The same command writes it again.")
+    cli.configure()
+    cli.in_one_sentence(argv, run, interrupted="The same command writes it again.")
 
 
 if __name__ == "__main__":

@@ -1,118 +1,13 @@
-"""Runs a grid: python -m fedbrain.grid --config=configs/paper_synthetic.py [--workdir=DIR] [--config.FIELD=VALUE].
+"""Runs a grid: python -m fedbrain.grid --config=configs/paper_synthetic.py [--workdir=DIR]
+[--config.FIELD=VALUE].
 
-A first experiment, and rows that start from it, for every seed. Each is an experiment in a folder of its own,
-WORKDIR/<row>/seed<k>. The same command goes on where it stopped; several of them, at once, share the work.
-`python -m fedbrain.tables --workdir=DIR` prints what came out so far.
+A first experiment, and rows that start from it, for every seed. Each is an experiment in a folder
+of its own, WORKDIR/<row>/seed<k>. The same command goes on where it stopped; several of them, at
+once, share the work. `python -m fedbrain.tables --workdir=DIR` prints what came out so far.
 """
 
-import time
-from collections.abc import Iterator
-from contextlib import redirect_stdout
-from pathlib import Path
-from typing import Any, NamedTuple
-
-from ml_collections import ConfigDict
-from tqdm import tqdm
-
-from fedbrain import startup
-from fedbrain.conduct import run as conduct
-from fedbrain.io.run import Busy, claim, is_busy
-from fedbrain.spec import at_least
-
-FIRST = "first"  # the folder of the experiment that rows start from
-WAIT_S = 5.0  # between two looks at what other processes have finished
-
-
-class Cell(NamedTuple):
-    """One experiment of the grid."""
-
-    row: str
-    seed: int
-    config: Any
-    folder: Path
-    needs: Path | None  # the experiment that it starts from
-
-    @property
-    def done(self) -> bool:
-        """Whether its results are there."""
-        return (self.folder / "results.json").is_file()
-
-
-def cells(config: Any, workdir: Path) -> Iterator[Cell]:
-    """Every experiment, seed by seed; a row comes after the experiment that it starts from.
-
-    Seed k shifts the seed of weights, order and augmentation by k, and `splits.first` by k * repeats, so that every seed
-    has its own test subjects. Text of a row may name the first experiment's folder as `{first}`.
-
-    Raises:
-      ValueError: when a row sets a field that an experiment does not have.
-    """
-    for seed in range(at_least("seeds", config.seeds, 1)):
-        first = workdir / FIRST / f"seed{seed}"
-        yield Cell(FIRST, seed, _reseeded(config.first, seed), first, None)
-        for row, fields in config.rows.items():
-            changed: Any = ConfigDict(config.second.to_dict())
-            changed.lock()
-            try:
-                changed.update(fields)
-            except (KeyError, TypeError, AttributeError) as error:
-                raise ValueError(f"config.rows.{row}: sets a field that an experiment does not have: {error}") from None
-            changed = ConfigDict(_filled(changed.to_dict(), str(first)))
-            yield Cell(row, seed, _reseeded(changed, seed), workdir / row / f"seed{seed}", first)
-
-
-def _reseeded(config: Any, seed: int) -> Any:
-    made: Any = ConfigDict(config.to_dict())
-    made.seed += seed
-    made.splits.first += seed * made.splits.repeats
-    return made
-
-
-def _filled(value: Any, first: str) -> Any:
-    """The same with `{first}` replaced in every text."""
-    if isinstance(value, dict):
-        return {name: _filled(v, first) for name, v in value.items()}
-    if isinstance(value, list | tuple):
-        return tuple(_filled(v, first) for v in value)
-    return value.replace("{first}", first) if isinstance(value, str) else value
-
-
-def attempt(cell: Cell) -> bool:
-    """Runs an experiment to its end; False when another process is at work on it, or on the one that it starts from.
-
-    What the experiment prints is kept beside its results, in `log.txt`.
-    """
-    if is_busy(cell.folder) or (cell.needs is not None and not (cell.needs / "results.json").is_file()):
-        return False
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with (cell.folder / "log.txt").open("a") as log, redirect_stdout(log):
-            conduct(cell.config, cell.folder)
-    except Busy:
-        return False
-    except ValueError as error:
-        raise ValueError(f"{cell.row}, seed {cell.seed}: {error}") from None
-    return True
-
-
-def run(config: Any, workdir: Path) -> None:
-    """The story of a grid."""
-    todo = list(cells(config, workdir))
-    clash = {FIRST} & set(config.rows)
-    if clash:
-        raise ValueError(f"config.rows: expected names other than {FIRST!r}, got it.")
-    with claim(workdir, {"config": config.to_dict()}, shared=True), tqdm(total=len(todo), unit="experiment") as bar:
-        while left := [cell for cell in todo if not cell.done]:
-            bar.update(len(todo) - len(left) - bar.n)
-            for cell in left:
-                bar.set_description(f"{cell.row}, seed {cell.seed}")
-                if not cell.done and attempt(cell):
-                    break
-            else:
-                time.sleep(WAIT_S)  # for the others
-        bar.update(len(todo) - bar.n)
-    print(f"{len(todo)} experiments are finished. Tables: python -m fedbrain.tables --workdir={workdir}")
-
+from fedbrain import cli
+from fedbrain.experiments.grid import run
 
 if __name__ == "__main__":
-    startup.run_config(run, what="grid", interrupted="The same command goes on from the last round.")
+    cli.run_config(run, what="grid", interrupted="The same command goes on from the last round.")

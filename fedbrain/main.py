@@ -1,10 +1,13 @@
-"""Runs an experiment: python -m fedbrain.main --config=configs/quickstart.py [--workdir=DIR] [--config.FIELD=VALUE].
+"""Runs an experiment: python -m fedbrain.main --config=configs/quickstart.py [--workdir=DIR]
+[--config.FIELD=VALUE].
 
 The same command resumes an interrupted run.
 """
 
-from fedbrain import startup
-from fedbrain.conduct import run
+from fedbrain import cli
+from fedbrain.experiments.experiment import run
 
 if __name__ == "__main__":
-    startup.run_config(run, what="experiment", interrupted="The same command goes on from the last round.")
+    cli.run_config(
+        run, what="experiment", interrupted="The same command goes on from the last round."
+    )

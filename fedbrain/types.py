@@ -25,7 +25,9 @@ Aggregator = optax.GradientTransformationExtraArgs  # consumes the leading `clie
 
 
 class Update(NamedTuple):
-    """Everything that leaves a hospital, and nothing else. With a leading `clients` axis: a cohort's updates."""
+    """Everything that leaves a hospital, and nothing else. With a leading `clients` axis: a
+    cohort's updates.
+    """
 
     delta: Params  # params_after - params_before
     model_state: ModelState  # shared non-trained collections, values not differences
@@ -41,7 +43,9 @@ class ServerState(NamedTuple):
     params: Params
     model_state: ModelState
     opt_state: optax.OptState  # of the server's links and of its optimiser
-    learning_rate_scale: Float[Array, ""]  # factor on every client's step, lowered together on a plateau
+    learning_rate_scale: Float[
+        Array, ""
+    ]  # factor on every client's step, lowered together on a plateau
     extra: PyTree  # the algorithm's own memory
 
 
@@ -57,25 +61,36 @@ class Reduced(NamedTuple):
 
 
 class LocalTrainer(NamedTuple):
-    """What a hospital computes in a round, cut where a driver can iterate, stream, scan or map it."""
+    """What a hospital computes in a round, cut where a driver can stream, scan or map it."""
 
-    init: Callable[[ServerState, ClientState, Key], PyTree]  # (broadcast, client_state, key) -> carry
+    init: Callable[
+        [ServerState, ClientState, Key], PyTree
+    ]  # (broadcast, client_state, key) -> carry
     step: Callable[[PyTree, Batch], tuple[PyTree, Metrics]]  # (carry, batch) -> (carry, metrics)
-    finish: Callable[[ServerState, PyTree, Metrics], tuple[Update, ClientState]]  # (broadcast, carry, metrics)
+    finish: Callable[
+        [ServerState, PyTree, Metrics], tuple[Update, ClientState]
+    ]  # (broadcast, carry, metrics)
 
 
 class Algorithm(NamedTuple):
-    """A federated algorithm, cut at the network: between `local` and `server_update` stands a map or a hospital."""
+    """A federated algorithm, cut at the network: between `local` and `server_update` stands a map
+    or a hospital.
+    """
 
-    init: Callable[[Variables, Array], ServerState]  # (variables, training examples [registered clients])
+    init: Callable[
+        [Variables, Array], ServerState
+    ]  # (variables, training examples [registered clients])
     init_client: Callable[[Variables], ClientState]
     local: LocalTrainer
     server_update: Callable[[ServerState, Update], tuple[ServerState, Metrics]]
-    # the same in two steps, for a server that lets go of a cohort in between; updates come as vectors:
-    # (state, pseudo-gradients [clients, coordinates], rest of the update) -> reduced; (state, reduced) -> (state, metrics)
+    # the same in two steps, for a server that lets go of a cohort in between; updates come as
+    # vectors: (state, pseudo-gradients [clients, coordinates], rest of the update) -> reduced;
+    # (state, reduced) -> (state, metrics)
     server_reduce: Callable[[ServerState, Array, Update], Reduced]
     server_apply: Callable[[ServerState, Reduced], tuple[ServerState, Metrics]]
-    client_variables: Callable[[ServerState, ClientState], Variables]  # the model a client evaluates and uses
+    client_variables: Callable[
+        [ServerState, ClientState], Variables
+    ]  # the model a client evaluates and uses
 
 
 class Loss(NamedTuple):
@@ -89,7 +104,9 @@ class Loss(NamedTuple):
 class Task(NamedTuple):
     """A network with its loss, as pure functions."""
 
-    init: Callable[..., Variables]  # (key, image [b d h w c], covariates [b k] where a network takes some)
+    init: Callable[
+        ..., Variables
+    ]  # (key, image [b d h w c], covariates [b k] where a network takes some)
     # (params, model_state, batch, key) -> (mean loss, (model_state, metrics))
     loss: Callable[[Params, ModelState, Batch, Key], tuple[Array, tuple[ModelState, Metrics]]]
     # (params, model_state, batch) -> (prediction [b] in target units, per-example loss [b])

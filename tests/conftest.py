@@ -21,7 +21,9 @@ from tests import tiny
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
-jax.config.update("jax_compilation_cache_dir", str(Path("~/.cache/fedbrain/xla-tests").expanduser()))
+jax.config.update(
+    "jax_compilation_cache_dir", str(Path("~/.cache/fedbrain/xla-tests").expanduser())
+)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

@@ -1,4 +1,6 @@
-"""A whole experiment of seconds, for tests that run it, kill it and repeat it. Also a program: see `__main__`."""
+"""A whole experiment of seconds, for tests that run it, kill it and repeat it. Also a program: see
+`__main__`.
+"""
 
 import sys
 from pathlib import Path
@@ -8,10 +10,17 @@ from absl import flags
 from configs import base
 
 
-def config(cache: Path, rounds: int = 4, regimes: tuple[str, ...] = ("federated", "centralised", "local")):
-    """Three synthetic hospitals in memory at 18 mm, a small network with batch norm and a 1x1x1 convolution."""
+def config(
+    cache: Path, rounds: int = 4, regimes: tuple[str, ...] = ("federated", "centralised", "local")
+):
+    """Three synthetic hospitals in memory at 18 mm, a small network with batch norm and a 1x1x1
+    convolution.
+    """
     c = base.get_config()
-    c.sites = {h: f"synthetic('{h}', subjects={n})" for h, n in (("amber", 15), ("birch", 12), ("cedar", 10))}
+    c.sites = {
+        h: f"synthetic('{h}', subjects={n})"
+        for h, n in (("amber", 15), ("birch", 12), ("cedar", 10))
+    }
     c.prepare = "conform(voxel_size_mm=18.0, shape=(10, 12, 10), mask='nonzero')"
     c.cache = str(cache)
     c.model = "adapted_sfcn(channels=(4, 8, 8), dropout=0.2)"
@@ -24,8 +33,8 @@ def config(cache: Path, rounds: int = 4, regimes: tuple[str, ...] = ("federated"
 
 
 if __name__ == "__main__":  # python -m tests.experiment_under_test WORKDIR CACHE ROUNDS REGIME...
-    from fedbrain import main, startup
+    from fedbrain import cli, main
 
     flags.FLAGS.mark_as_parsed()
-    startup.configure()
+    cli.configure()
     main.run(config(Path(sys.argv[2]), int(sys.argv[3]), tuple(sys.argv[4:])), Path(sys.argv[1]))

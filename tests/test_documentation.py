@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fedbrain
-from tests.test_aggregators import apply
+from tests.aggregators.test_aggregators import apply
 
 ROOT = Path(__file__).parents[1]
 MODULES = [m.name for m in pkgutil.walk_packages(fedbrain.__path__, "fedbrain.") if not m.ispkg]
@@ -37,9 +37,18 @@ def test_the_rule_of_contributing_passes_a_contract(monkeypatch):
 
     monkeypatch.setitem(AGGREGATORS, "largest_client", namespace["largest_client"])
     x = jax.random.normal(jax.random.key(0), (3, 4)).at[0].set(jnp.nan)
-    np.testing.assert_array_equal(apply("largest_client()", x, [0.0, 2.0, 5.0], table=AGGREGATORS), x[2])
+    np.testing.assert_array_equal(
+        apply("largest_client()", x, [0.0, 2.0, 5.0], table=AGGREGATORS), x[2]
+    )
     assert (
-        len([line for line in code[1].splitlines() if line.strip() and not line.startswith(("import", "from", '"'))]) <= 20
+        len(
+            [
+                line
+                for line in code[1].splitlines()
+                if line.strip() and not line.startswith(("import", "from", '"'))
+            ]
+        )
+        <= 20
     )
 
 
@@ -64,10 +73,14 @@ def test_every_file_holds_one_idea():
 def test_no_pickle_no_eval_and_no_address_of_a_registry():
     for path in (ROOT / "fedbrain").rglob("*.py"):
         text = path.read_text()
-        assert not re.search(r"\bimport pickle\b|\beval\(|\bexec\(|torch\.load|allow_pickle=True", text), path
+        assert not re.search(
+            r"\bimport pickle\b|\beval\(|\bexec\(|torch\.load|allow_pickle=True", text
+        ), path
 
 
 def test_readme_names_files_that_exist():
     text = (ROOT / "README.md").read_text()
-    for name in re.findall(r"(?:configs|fedbrain|docs|tests|tools|benchmarks|launch)/[\w/]+\.\w+", text):
+    for name in re.findall(
+        r"(?:configs|fedbrain|docs|tests|tools|benchmarks|launch)/[\w/]+\.\w+", text
+    ):
         assert (ROOT / name).is_file(), name

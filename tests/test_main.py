@@ -44,7 +44,9 @@ def test_leaves_what_it_promises(finished):
 
 
 def test_volumes_on_the_device_train_as_streamed_ones(finished, tmp_path):
-    """The same federation, its volumes resident and clients side by side: other sums, the same training."""
+    """The same federation, its volumes resident and clients side by side: other sums, the same
+    training.
+    """
     workdir, cache = finished
     c = config(cache, regimes=("federated",))
     c.residence, c.driver = "resident(dtype='float32')", "vmap()"
@@ -70,12 +72,22 @@ def test_predictions_stay_in_the_clients_own_folder(finished):
 
 def _names_subjects(workdir):
     """Files outside clients/ that name a subject."""
-    elsewhere = [p for p in workdir.rglob("*") if p.is_file() and p.relative_to(workdir).parts[0] != "clients"]
-    return [p for p in elsewhere if b"sub-" in p.read_bytes() and p.suffix in (".json", ".jsonl", ".tsv")]
+    elsewhere = [
+        p
+        for p in workdir.rglob("*")
+        if p.is_file() and p.relative_to(workdir).parts[0] != "clients"
+    ]
+    return [
+        p
+        for p in elsewhere
+        if b"sub-" in p.read_bytes() and p.suffix in (".json", ".jsonl", ".tsv")
+    ]
 
 
 def test_a_bids_tree_from_files_to_results(tree, tmp_path):
-    """One tree cut into two hospitals; a broken scan is told in the site's own folder and nowhere else."""
+    """One tree cut into two hospitals; a broken scan is told in the site's own folder and nowhere
+    else.
+    """
     (tree / "sub-03/anat/sub-03_T1w.nii.gz").write_bytes(b"")
     c = config(tmp_path / "cache", rounds=1)
     c.sites = {"here": f"bids({str(tree)!r})"}
@@ -99,7 +111,9 @@ def test_two_sites_may_use_the_same_subject_ids(tree, tmp_path):
     c.prepare = "conform(voxel_size_mm=6.0, shape=(8, 8, 8))"
     c.regimes = ("federated",)
     main.run(c, tmp_path / "run")
-    pooled = json.loads((tmp_path / "run/results.json").read_text())["regimes"]["federated"]["pooled"]
+    pooled = json.loads((tmp_path / "run/results.json").read_text())["regimes"]["federated"][
+        "pooled"
+    ]
     assert pooled["subjects"] == pooled["n"]
 
 
@@ -143,11 +157,15 @@ def test_repeats_and_inner_splits(finished, tmp_path):
     assert folders == {f"repeat{r}-split{s}" for r in (0, 1) for s in (0, 1)}
     results = json.loads((tmp_path / "run/results.json").read_text())["regimes"]["federated"]
     assert results["over_repeats"]["repeats"] == 2
-    assert results["pooled"]["n"] == results["pooled"]["subjects"]  # disjoint test sets, one prediction each
+    assert (
+        results["pooled"]["n"] == results["pooled"]["subjects"]
+    )  # disjoint test sets, one prediction each
 
 
 def test_early_stopping_sampling_and_private_leaves_survive_a_restart(finished, tmp_path):
-    """The state of everything that decides is in the checkpoint: rounds taken away are run again to the same bits."""
+    """The state of everything that decides is in the checkpoint: rounds taken away are run again to
+    the same bits.
+    """
     c = config(finished[1], rounds=6)
     c.regimes = ("federated",)
     c.server.exchange = "without_batch_norm()"
@@ -169,15 +187,24 @@ def _program(module, *arguments):
 
 
 def test_predict_on_scans_it_never_saw(finished, tmp_path):
-    """Labelled, unlabelled and broken scans in a tree: predictions for the first two, a sentence for the third."""
+    """Labelled, unlabelled and broken scans in a tree: predictions for the first two, a sentence
+    for the third.
+    """
     workdir, _ = finished
-    made = _program("fedbrain.synthesise", f"--out={tmp_path / 'trees'}", "--healthy=4", "--seed=99")
+    made = _program(
+        "fedbrain.synthesise", f"--out={tmp_path / 'trees'}", "--healthy=4", "--seed=99"
+    )
     assert made.returncode == 0, made.stderr
     tree = tmp_path / "trees/cedar"
     rows = (tree / "participants.tsv").read_text().splitlines()
     (tree / "participants.tsv").write_text("\n".join(rows[:-1]) + "\n")
     sorted(tree.glob("sub-*/anat/*.nii.gz"))[0].write_bytes(b"")
-    done = _program("fedbrain.predict", f"--workdir={workdir}", f"--bids={tree}", f"--output={tmp_path / 'out.tsv'}")
+    done = _program(
+        "fedbrain.predict",
+        f"--workdir={workdir}",
+        f"--bids={tree}",
+        f"--output={tmp_path / 'out.tsv'}",
+    )
     assert done.returncode == 0, done.stderr
     assert "4 synthetic scans found, 3 kept, 1 left out" in done.stdout
     assert "0 bytes" in done.stdout
@@ -186,10 +213,16 @@ def test_predict_on_scans_it_never_saw(finished, tmp_path):
     assert len(lines) == 4
     assert [line[2] == "n/a" for line in lines[1:]] == [False, False, True]
     assert "SYNTHETIC data: 2 with a label: MAE" in done.stdout
-    several = (f"--workdir={workdir},{workdir}", "--test_views=averaged()", f"--output={tmp_path / 'both.tsv'}")
+    several = (
+        f"--workdir={workdir},{workdir}",
+        "--test_views=averaged()",
+        f"--output={tmp_path / 'both.tsv'}",
+    )
     done = _program("fedbrain.predict", f"--bids={tree}", *several)
     assert done.returncode == 0, done.stderr
-    models = json.loads((workdir / "results.json").read_text())["regimes"]["federated"]["over_repeats"]["repeats"]
+    models = json.loads((workdir / "results.json").read_text())["regimes"]["federated"][
+        "over_repeats"
+    ]["repeats"]
     assert f"3 predictions of {2 * models} models" in done.stdout
     assert (tmp_path / "both.tsv").read_text() != (tmp_path / "out.tsv").read_text()
 
@@ -198,11 +231,22 @@ def test_predict_on_scans_it_never_saw(finished, tmp_path):
     ("arguments", "message"),
     [
         (
-            ("fedbrain.main", "--config=configs/quickstart.py", "--config.model=sfcm()", "--workdir=WORK"),
+            (
+                "fedbrain.main",
+                "--config=configs/quickstart.py",
+                "--config.model=sfcm()",
+                "--workdir=WORK",
+            ),
             "Did you mean 'sfcn'",
         ),
-        (("fedbrain.predict", "--workdir=WORK/none", "--bids=x", "--output=y"), "expected the work directory"),
-        (("fedbrain.main", "--config=configs/brain_age.py", "--workdir=WORK"), "sites.camcan: expected the folder"),
+        (
+            ("fedbrain.predict", "--workdir=WORK/none", "--bids=x", "--output=y"),
+            "expected the work directory",
+        ),
+        (
+            ("fedbrain.main", "--config=configs/brain_age.py", "--workdir=WORK"),
+            "sites.camcan: expected the folder",
+        ),
         (("fedbrain.synthesise", "--out=."), "expected a new or empty folder"),
     ],
 )

@@ -11,17 +11,21 @@ import optax
 from fedbrain.aggregators.mean import weighted_mean
 from fedbrain.aggregators.statistics import mean_statistics
 from fedbrain.algorithms import federated
-from fedbrain.losses import l1
 from fedbrain.models import MODELS
-from fedbrain.round import Client
-from fedbrain.task import make_task
+from fedbrain.models.losses import l1
+from fedbrain.models.task import make_task
+from fedbrain.training.round import Client
 
 SHAPE = (8, 8, 8)
 
 
 def task(model="adapted_sfcn", **arguments):
     """A network with batch norm and a 1x1x1 convolution, small enough for a test."""
-    arguments = {"channels": (4, 8, 8), "dropout": 0.0} | arguments if model == "adapted_sfcn" else arguments
+    arguments = (
+        {"channels": (4, 8, 8), "dropout": 0.0} | arguments
+        if model == "adapted_sfcn"
+        else arguments
+    )
     return make_task(MODELS[model](**arguments), l1(centre=50.0, scale=15.0))
 
 
@@ -65,7 +69,10 @@ def cohort(algorithm, variables, *, round=0, names=("cedar", "amber", "birch")):
 
 def save_volume(path: Path, data, affine=None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(np.asarray(data), np.diag([3.0, 3, 3, 1]) if affine is None else affine), path)
+    nib.save(
+        nib.Nifti1Image(np.asarray(data), np.diag([3.0, 3, 3, 1]) if affine is None else affine),
+        path,
+    )
     return path
 
 

@@ -1,4 +1,5 @@
-"""The tables of docs/aggregation.md, from the tables in code: python -m tools.aggregation_page rewrites them.
+"""The tables of docs/aggregation.md, from the tables in code: python -m tools.aggregation_page
+rewrites them.
 
 A test fails when page and code differ.
 """
@@ -14,11 +15,11 @@ import jax.numpy as jnp
 import optax
 
 from fedbrain.aggregators import LINKS, RULES, Row, weighted_mean
+from fedbrain.aggregators.attacks import ATTACKS
 from fedbrain.aggregators.statistics import mean_statistics
 from fedbrain.algorithms import VARIANTS, federated
-from fedbrain.attacks import ATTACKS
-from fedbrain.optimizers import SERVER_OPTIMIZERS, UPLOADS
-from fedbrain.spec import call
+from fedbrain.algorithms.optimizers import SERVER_OPTIMIZERS, UPLOADS
+from fedbrain.experiments.spec import call
 from fedbrain.types import Task
 
 PAGE = Path(__file__).parents[1] / "docs" / "aggregation.md"
@@ -34,7 +35,10 @@ def summary(make: Callable) -> str:
 
 def references(make: Callable) -> str:
     """Links of the docstring, or of the module's."""
-    for text in (inspect.getdoc(make) or "", getattr(inspect.getmodule(make), "__doc__", None) or ""):
+    for text in (
+        inspect.getdoc(make) or "",
+        getattr(inspect.getmodule(make), "__doc__", None) or "",
+    ):
         urls = re.findall(r"https://\S+[\w/]", text)
         if urls:
             return ", ".join(f"[{k + 1}]({url})" for k, url in enumerate(dict.fromkeys(urls)))
@@ -58,7 +62,16 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 def rules(rows: Mapping[str, Row]) -> str:
     """Rules or links."""
-    heads = ["rule", "formula", "memory", "needs", "survives", "cost", "checked against", "reference"]
+    heads = [
+        "rule",
+        "formula",
+        "memory",
+        "needs",
+        "survives",
+        "cost",
+        "checked against",
+        "reference",
+    ]
     made = []
     for name, row in rows.items():
         made.append(
@@ -78,7 +91,13 @@ def memory(row: Row) -> str:
 def size(tree) -> str:
     """Numbers of a tree, in models."""
     numbers = sum(x.size for x in jax.tree.leaves(tree))
-    return f"{numbers // P} model{'s' if numbers >= 2 * P else ''}" if numbers >= P else "-" if not numbers else "scalars"
+    return (
+        f"{numbers // P} model{'s' if numbers >= 2 * P else ''}"
+        if numbers >= P
+        else "-"
+        if not numbers
+        else "scalars"
+    )
 
 
 def variants() -> str:
@@ -93,23 +112,52 @@ def variants() -> str:
     for name, make in VARIANTS.items():
         variant = make(*EXAMPLES.get(name, ()))
         algorithm = federated(
-            task, optax.sgd(0.1), weighted_mean(), optax.sgd(1.0), variant=variant, statistics=mean_statistics
+            task,
+            optax.sgd(0.1),
+            weighted_mean(),
+            optax.sgd(1.0),
+            variant=variant,
+            statistics=mean_statistics,
         )
         variables = {"params": {"w": jnp.zeros(P)}}
         server, own = algorithm.init(variables, jnp.ones(3)), algorithm.init_client(variables)
         carry = algorithm.local.init(server, own, jax.random.key(0))
         batch = {"image": jnp.zeros((1, P)), "target": jnp.zeros(1), "mask": jnp.ones(1)}
         carry, metrics = algorithm.local.step(carry, batch)
-        update, _ = algorithm.local.finish(server, carry, {**metrics, "examples": jnp.ones(()), "steps": jnp.ones(())})
+        update, _ = algorithm.local.finish(
+            server, carry, {**metrics, "examples": jnp.ones(()), "steps": jnp.ones(())}
+        )
         more = sorted(set(update.metrics) - set(metrics) - {"examples", "steps"})
         sends = size(update.extra) if not more else ", ".join(f"`{m}`" for m in more)
-        rows.append([f"`{name}({arguments(make)})`", summary(make), size(server.extra), size(own), sends, references(make)])
-    return table(["algorithm", "what", "server keeps", "client keeps", "sends besides the delta", "reference"], rows)
+        rows.append(
+            [
+                f"`{name}({arguments(make)})`",
+                summary(make),
+                size(server.extra),
+                size(own),
+                sends,
+                references(make),
+            ]
+        )
+    return table(
+        [
+            "algorithm",
+            "what",
+            "server keeps",
+            "client keeps",
+            "sends besides the delta",
+            "reference",
+        ],
+        rows,
+    )
 
 
 def plain(makes: Mapping[str, Callable]) -> str:
     """A family with nothing but names and docstrings."""
-    rows = [[f"`{name}({arguments(make)})`", summary(make), references(make)] for name, make in makes.items()]
+    rows = [
+        [f"`{name}({arguments(make)})`", summary(make), references(make)]
+        for name, make in makes.items()
+    ]
     return table(["name", "what", "reference"], rows)
 
 
@@ -117,16 +165,22 @@ def render() -> dict[str, str]:
     """Every generated table, by the name of its marker."""
     uploads = {name: make for name, make in UPLOADS.items() if name != "identity"}
     return {
-        "rules": rules(RULES), "links": rules(LINKS), "variants": variants(), "server": plain(SERVER_OPTIMIZERS),
-        "uploads": plain(uploads), "attacks": plain(ATTACKS),
-    }  # fmt: skip
+        "rules": rules(RULES),
+        "links": rules(LINKS),
+        "variants": variants(),
+        "server": plain(SERVER_OPTIMIZERS),
+        "uploads": plain(uploads),
+        "attacks": plain(ATTACKS),
+    }
 
 
 def fill(page: str) -> str:
     """The page with its tables made anew."""
     for name, text in render().items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        page, count = re.subn(pattern, lambda m, text=text: m[1] + text + "\n" + m[2], page, flags=re.DOTALL)
+        page, count = re.subn(
+            pattern, lambda m, text=text: m[1] + text + "\n" + m[2], page, flags=re.DOTALL
+        )
         if count != 1:
             sys.exit(f"{PAGE}: expected one marker <!-- {name} -->, got {count}.")
     return page

@@ -1,4 +1,5 @@
-"""What each grade of freezing trains and sends: python -m tools.depths [--model="densenet121(norm='batch')"].
+"""What each grade of freezing trains and sends: python -m tools.depths
+[--model="densenet121(norm='batch')"].
 
 A table in Markdown, counted from shapes; nothing is computed.
 """
@@ -7,10 +8,10 @@ import jax
 from absl import app, flags
 
 from configs import base
-from fedbrain import build
 from fedbrain.data.pipeline import example_batch
-from fedbrain.federation import random_variables
-from fedbrain.footprint import footprint
+from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.federation import random_variables
+from fedbrain.training.footprint import footprint
 
 MODEL = flags.DEFINE_string("model", base.get_config().model, "The network.")
 SHAPE = (32, 32, 32, 1)  # numbers of parameters do not depend on it
@@ -21,12 +22,15 @@ def main(argv: list[str]) -> None:
     del argv
     config = base.get_config()
     config.model = MODEL.value
-    network = build.choose("model", MODEL.value, build.MODELS, outputs=1)
+    network = config.choose("model", MODEL.value, config.MODELS, outputs=1)
     stages = [stage for stage in network.stages if stage.startswith(("transition", "conv"))]
-    print("| `config.trainable` | numbers trained | of | bytes a client sends a round |\n| --- | --- | --- | --- |")
+    print(
+        "| `config.trainable` | numbers trained | of | bytes a client sends a round |\n| --- | ---"
+        " | --- | --- |"
+    )
     for spec in ("only_head()", *(f"after({stage!r})" for stage in stages[::-1]), "everything()"):
         config.trainable = spec
-        experiment = build.read(config)
+        experiment = read_experiment(config)
         outline = jax.eval_shape(lambda experiment=experiment: random_variables(experiment, SHAPE))
         found = footprint(experiment.algorithm, outline, example_batch(SHAPE, 8, experiment.inputs))
         print(f"| `{spec}` | {found.trained:,} | {found.parameters:,} | {found.sent_bytes:,} |")

@@ -1,10 +1,12 @@
-"""Derives `fedbrain/data/synthetic/template.npz` from the ICBM 2009a atlas that nilearn ships. Run by hand; needs nilearn.
+"""Derives `fedbrain/data/synthetic/template.npz` from the ICBM 2009a atlas that nilearn ships. Run
+by hand; needs nilearn.
 
     pip install nilearn && python tools/derive_template.py
 
 Output, all uint8 on a 64x72x64 grid of 3 mm in RAS order, compressed to below 200 kB:
   gm, wm, csf, ventricles   tissue probability x 15 (they sum to at most 15)
-The atlas may be used, copied, modified and distributed when its copyright notice is kept: see NOTICE.template.
+The atlas may be used, copied, modified and distributed when its copyright notice is kept: see
+NOTICE.template.
 """
 
 from pathlib import Path
@@ -44,7 +46,9 @@ def main() -> None:
     sizes[0] = 0
     ventricles = ndimage.binary_dilation(pieces == sizes.argmax()) * csf
     volumes = {"gm": gm, "wm": wm, "csf": csf, "ventricles": ventricles}
-    print("mL:", {name: round(float(x.sum()) * VOXEL_MM**3 / 1000, 1) for name, x in volumes.items()})
+    print(
+        "mL:", {name: round(float(x.sum()) * VOXEL_MM**3 / 1000, 1) for name, x in volumes.items()}
+    )
     target = Path(__file__).parents[1] / "fedbrain/data/synthetic/template.npz"
     maps = {"gm": gm, "wm": wm, "csf": csf - ventricles, "ventricles": ventricles}
     np.savez_compressed(target, **{k: np.round(15 * v).astype(np.uint8) for k, v in maps.items()})

@@ -1,12 +1,14 @@
-"""Makes `tests/golden/torch.npz`: what PyTorch and MONAI compute from the weights of `tests/golden/torch_weights.py`.
+"""Makes `tests/golden/torch.npz`: what PyTorch and MONAI compute from the weights of
+`tests/golden/torch_weights.py`.
 
     pip install torch==2.13.0 monai numpy        # in an environment of its own
     python -m tools.make_golden_torch            # about a minute and 8 GB
 
-For each network, on two images of 96^3, in evaluation and in training mode (dropout 0): the output, and the gradient of
-sum (output - target)^2 / 2 as norms and random projections of every leaf; after training the running statistics. Computed
-in float64, and in float32 for how far PyTorch itself is off then: batch norm over two images amplifies rounding, so that
-some leaves of DenseNet-121's float32 gradient differ from the exact one by a per cent in any library.
+For each network, on two images of 96^3, in evaluation and in training mode (dropout 0): the output,
+and the gradient of sum (output - target)^2 / 2 as norms and random projections of every leaf; after
+training the running statistics. Computed in float64, and in float32 for how far PyTorch itself is
+off then: batch norm over two images amplifies rounding, so that some leaves of DenseNet-121's
+float32 gradient differ from the exact one by a per cent in any library.
 """
 
 import copy
@@ -17,14 +19,16 @@ import torch
 from monai.networks.nets import DenseNet121
 from torch import nn
 
-from fedbrain.io.torch_names import from_torch, to_torch, torch_name
+from fedbrain.models.files.torch_names import from_torch, to_torch, torch_name
 from tests.golden.torch_weights import draw, inputs, projections
 
 GOLDEN = Path(__file__).parents[1] / "tests/golden/torch.npz"
 
 
 class ReferenceSFCN(nn.Module):
-    """conv 3^3, batch norm, max pool 2, ReLU for 32 and 64 channels; conv 1^3, batch norm, ReLU for 128; mean; linear."""
+    """conv 3^3, batch norm, max pool 2, ReLU for 32 and 64 channels; conv 1^3, batch norm, ReLU for
+    128; mean; linear.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,10 +55,18 @@ def our_names(module: nn.Module) -> dict[str, str]:
             continue
         path, leaf = name.rsplit(".", 1)
         path = path.removeprefix("features.").replace("class_layers.out", "head")
-        path = path.replace("denseblock", "block").replace(".denselayer", "_layer").replace(".layers.", "_")
+        path = (
+            path.replace("denseblock", "block")
+            .replace(".denselayer", "_layer")
+            .replace(".layers.", "_")
+        )
         path = path.replace(".", "_") if path.startswith(("transition", "block")) else path
         is_norm = "norm" in path
-        leaf = {"weight": "scale" if is_norm else "kernel", "running_mean": "mean", "running_var": "var"}.get(leaf, leaf)
+        leaf = {
+            "weight": "scale" if is_norm else "kernel",
+            "running_mean": "mean",
+            "running_var": "var",
+        }.get(leaf, leaf)
         ours[f"{path}/{leaf}"] = name
         assert torch_name(f"{path}/{leaf}") == name
         assert tensor is not None
@@ -106,9 +118,16 @@ if __name__ == "__main__":
         results |= exact
         results[f"{model}:single_gradients"] = single[f"{model}:gradients"]
         results[f"{model}:single_eval_gradients"] = single[f"{model}:eval_gradients"]
-        off = np.abs(single[f"{model}:gradients"] - exact[f"{model}:gradients"]).max(1) / exact[f"{model}:gradients"][:, 0]
+        off = (
+            np.abs(single[f"{model}:gradients"] - exact[f"{model}:gradients"]).max(1)
+            / exact[f"{model}:gradients"][:, 0]
+        )
         names = exact[f"{model}:gradient_names"]
-        worst = {str(names[i]): float(off[i]) for i in np.argsort(-off) if not str(names[i]).endswith("bias")}
+        worst = {
+            str(names[i]): float(off[i])
+            for i in np.argsort(-off)
+            if not str(names[i]).endswith("bias")
+        }
         print(model, "float32 gradients, relative errors:", list(worst.items())[:3])
     np.savez_compressed(GOLDEN, **results)
     print(GOLDEN, GOLDEN.stat().st_size, "bytes")

@@ -1,9 +1,10 @@
-"""Volumes of regions from the segmentations of a BIDS derivative, as a table for `arrays(..., table=...)`.
+"""Volumes of regions from the segmentations of a BIDS derivative, as a table for `arrays(...,
+table=...)`.
 
 Command: python -m tools.region_volumes --bids=ROOT --pipeline=dlmuse --output=FILE.tsv \
     --region=ventricles_ml:4,11,49,50,51,52 --region=brain_ml:
-A region without labels is everything that is not 0. Labels of MUSE: third and fourth ventricle 4, 11; inferior lateral
-49, 50; lateral 51, 52.
+A region without labels is everything that is not 0. Labels of MUSE: third and fourth ventricle 4,
+11; inferior lateral 49, 50; lateral 51, 52.
 """
 
 from pathlib import Path
@@ -25,7 +26,10 @@ def volumes_ml(path: Path, regions: dict[str, list[int]]) -> list[str]:
     image = nib.load(path)  # pyright: ignore[reportPrivateImportUsage]
     labels = np.asarray(image.dataobj).round().astype(int)  # pyright: ignore[reportAttributeAccessIssue]
     voxel_ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000  # pyright: ignore[reportAttributeAccessIssue]
-    return [f"{(np.isin(labels, which) if which else labels > 0).sum() * voxel_ml:.3f}" for which in regions.values()]
+    return [
+        f"{(np.isin(labels, which) if which else labels > 0).sum() * voxel_ml:.3f}"
+        for which in regions.values()
+    ]
 
 
 def main(argv: list[str]) -> None:

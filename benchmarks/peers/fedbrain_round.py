@@ -1,7 +1,9 @@
-"""Rounds of fedbrain. Task: {"case", "clients", "cohort", "steps", "rounds"}; a lap is `rounds` rounds.
+"""Rounds of fedbrain. Task: {"case", "clients", "cohort", "steps", "rounds"}; a lap is `rounds`
+rounds.
 
-"volumes": every client takes `steps` steps of batch 8 of the adapted SFCN at 26^3. "pictures": `cohort` of `clients` clients
-take `steps` steps of batch 10 of a small 2-D network. Both run in the driver `loop`, which is the one for CPUs.
+"volumes": every client takes `steps` steps of batch 8 of the adapted SFCN at 26^3. "pictures":
+`cohort` of `clients` clients take `steps` steps of batch 10 of a small 2-D network. Both run in the
+driver `loop`, which is the one for CPUs.
 """
 
 import flax.linen as nn
@@ -11,26 +13,30 @@ import numpy as np
 import optax
 
 from benchmarks.paired import serve
-from fedbrain import startup
+from fedbrain import cli
 from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS
 from fedbrain.algorithms import federated
-from fedbrain.losses import LOSSES
 from fedbrain.models import MODELS
 from fedbrain.models.convolution import conv3d
-from fedbrain.round import Client, loop, make_round
-from fedbrain.task import make_task
+from fedbrain.models.losses import LOSSES
+from fedbrain.models.task import make_task
+from fedbrain.training.round import Client, loop, make_round
 
 
 class PictureNet(nn.Module):
-    """Two 5x5 convolutions of 16 and 32 channels with ReLU and 2x2 pooling, then one dense layer."""
+    """Two 5x5 convolutions, 16 and 32 channels, with ReLU and 2x2 pooling; one dense layer."""
 
     @nn.compact
     def __call__(self, image, *, train=False, mask=None):
         del train, mask
         x = image[:, None, :, :, None]  # one voxel deep
         for i, features in enumerate((16, 32)):
-            kernel = self.param(f"kernel{i}", nn.initializers.he_normal(), (1, 5, 5, x.shape[-1], features))
-            x = nn.relu(conv3d(x, kernel) + self.param(f"bias{i}", nn.initializers.zeros, (features,)))
+            kernel = self.param(
+                f"kernel{i}", nn.initializers.he_normal(), (1, 5, 5, x.shape[-1], features)
+            )
+            x = nn.relu(
+                conv3d(x, kernel) + self.param(f"bias{i}", nn.initializers.zeros, (features,))
+            )
             corners = [x[:, :, a::2, b::2] for a in (0, 1) for b in (0, 1)]
             x = jnp.maximum(jnp.maximum(*corners[:2]), jnp.maximum(*corners[2:]))
         return nn.Dense(10)(x.reshape(x.shape[0], -1))
@@ -50,7 +56,11 @@ def pictures(clients: int):
 
 def _federation(work, optimizer, clients: int, shape: tuple[int, ...], targets: int):
     algorithm = federated(
-        work, optimizer, AGGREGATORS["weighted_mean"](), optax.sgd(1.0), statistics=BATCH_STATISTICS["mean"]
+        work,
+        optimizer,
+        AGGREGATORS["weighted_mean"](),
+        optax.sgd(1.0),
+        statistics=BATCH_STATISTICS["mean"],
     )
     rng = np.random.default_rng(0)
     mask = np.ones(shape[0], np.float32)
@@ -67,8 +77,10 @@ def _federation(work, optimizer, clients: int, shape: tuple[int, ...], targets: 
 
 def set_up(task: dict):
     """A lap is `rounds` rounds of `cohort` clients drawn from `clients`."""
-    startup.configure()
-    algorithm, data, variables = {"volumes": volumes, "pictures": pictures}[task["case"]](task["clients"])
+    cli.configure()
+    algorithm, data, variables = {"volumes": volumes, "pictures": pictures}[task["case"]](
+        task["clients"]
+    )
     run_round = make_round(algorithm, loop())
     state = algorithm.init(variables, np.ones(len(data), np.float32))
     own = [algorithm.init_client(variables) for _ in data]
@@ -79,8 +91,13 @@ def set_up(task: dict):
         nonlocal state
         for _ in range(task["rounds"]):
             chosen = rng.choice(len(data), task["cohort"], replace=False)
-            keys = jax.random.split(jax.random.fold_in(jax.random.key(0), int(state.round)), len(chosen))
-            cohort = [Client(str(i), 8 * steps, own[i], key, [data[i]] * steps) for i, key in zip(chosen, keys)]
+            keys = jax.random.split(
+                jax.random.fold_in(jax.random.key(0), int(state.round)), len(chosen)
+            )
+            cohort = [
+                Client(str(i), 8 * steps, own[i], key, [data[i]] * steps)
+                for i, key in zip(chosen, keys)
+            ]
             state, states, _ = run_round(state, cohort, data[0])
             for i, new in zip(chosen, states):
                 own[i] = new

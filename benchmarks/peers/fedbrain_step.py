@@ -1,36 +1,49 @@
-"""One local step of fedbrain, as a round runs it: guarded, donated, from a batch in host memory. Task: as torch_step."""
+"""One local step of fedbrain, as a round runs it: guarded, donated, from a batch in host memory.
+Task: as torch_step.
+"""
 
 import jax
 import numpy as np
 import optax
 
 from benchmarks.paired import serve
-from fedbrain import local, startup
+from fedbrain import cli
 from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS
 from fedbrain.algorithms import federated
-from fedbrain.losses import LOSSES
 from fedbrain.models import MODELS
-from fedbrain.task import make_task
+from fedbrain.models.losses import LOSSES
+from fedbrain.models.task import make_task
+from fedbrain.training import local_steps
 
 
 def set_up(task: dict):
     """A lap is `steps` steps."""
-    startup.configure()
+    cli.configure()
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     size, b = task["size"], task["batch"]
     arguments = {} if task["model"] == "densenet121" else {"dropout": 0.2}
     work = make_task(MODELS[task["model"]](**arguments), LOSSES["l1"]())
     algorithm = federated(
-        work, optax.adam(1e-3), AGGREGATORS["weighted_mean"](), optax.sgd(1.0), statistics=BATCH_STATISTICS["mean"]
+        work,
+        optax.adam(1e-3),
+        AGGREGATORS["weighted_mean"](),
+        optax.sgd(1.0),
+        statistics=BATCH_STATISTICS["mean"],
     )
     rng = np.random.default_rng(0)
     image = rng.standard_normal((b, size, size, size, 1), dtype=np.float32)
-    batch = {"image": image, "target": rng.standard_normal(b).astype(np.float32), "mask": np.ones(b, np.float32)}
+    batch = {
+        "image": image,
+        "target": rng.standard_normal(b).astype(np.float32),
+        "mask": np.ones(b, np.float32),
+    }
     variables = jax.jit(work.init)(jax.random.key(0), image)
     server = algorithm.init(variables, np.ones(1, np.float32))
-    progress = local.begin(algorithm.local, server, algorithm.init_client(variables), jax.random.key(1), batch)
+    progress = local_steps.begin(
+        algorithm.local, server, algorithm.init_client(variables), jax.random.key(1), batch
+    )
     progress = jax.tree.map(lambda x: x.copy(), progress)
-    step = jax.jit(local.guard(algorithm.local.step), donate_argnums=0)
+    step = jax.jit(local_steps.guard(algorithm.local.step), donate_argnums=0)
 
     def lap() -> None:
         nonlocal progress

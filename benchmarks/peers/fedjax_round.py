@@ -1,7 +1,7 @@
 """The same rounds in FedJAX. Task: as fedbrain_round.
 
-FedJAX has no batch statistics: volumes are normalised by their batch, without running averages. It asks for a name that
-jax has removed since, which is given back here.
+FedJAX has no batch statistics: volumes are normalised by their batch, without running averages. It
+asks for a name that jax has removed since, which is given back here.
 """
 
 import fedjax
@@ -26,7 +26,9 @@ def _pool(x: jax.Array) -> jax.Array:
 def volumes(params: list, x: jax.Array) -> jax.Array:
     """The adapted SFCN."""
     for kernel, pointwise in ((params[0], False), (params[1], False), (params[2], True)):
-        x = lax.conv_general_dilated(x, kernel, (1, 1, 1), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
+        x = lax.conv_general_dilated(
+            x, kernel, (1, 1, 1), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
+        )
         axes = (0, 1, 2, 3)
         x = (x - x.mean(axes)) * lax.rsqrt(x.var(axes) + 1e-5)
         x = jax.nn.relu(x if pointwise else _pool(x))
@@ -36,7 +38,9 @@ def volumes(params: list, x: jax.Array) -> jax.Array:
 def pictures(params: list, x: jax.Array) -> jax.Array:
     """Two convolutions and a dense layer."""
     for kernel in params[:2]:
-        x = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        x = lax.conv_general_dilated(
+            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
         x = _pool(jax.nn.relu(x))
     return x.reshape(x.shape[0], -1) @ params[2]
 
@@ -50,18 +54,28 @@ def set_up(task: dict):
     three = task["case"] == "volumes"
     forward, shapes, size = (volumes, VOLUMES, 8) if three else (pictures, PICTURES, 10)
     rng = np.random.default_rng(0)
-    params = [jnp.asarray(rng.standard_normal(s, dtype=np.float32) / np.sqrt(np.prod(s[:-1]))) for s in shapes]
+    params = [
+        jnp.asarray(rng.standard_normal(s, dtype=np.float32) / np.sqrt(np.prod(s[:-1])))
+        for s in shapes
+    ]
 
     def loss(params, batch, key):
         y = forward(params, batch["x"])
         if three:
             return jnp.abs(y[:, 0] - batch["y"]).mean()
-        return -jnp.take_along_axis(jax.nn.log_softmax(y), batch["y"].astype(jnp.int32)[:, None], 1).mean()
+        return -jnp.take_along_axis(
+            jax.nn.log_softmax(y), batch["y"].astype(jnp.int32)[:, None], 1
+        ).mean()
 
     n = size * task["steps"]
     shape = (n, 26, 26, 26, 1) if three else (n, 28, 28, 1)
     data = [
-        fedjax.ClientDataset({"x": rng.standard_normal(shape, dtype=np.float32), "y": rng.integers(0, 10, n).astype("f4")})
+        fedjax.ClientDataset(
+            {
+                "x": rng.standard_normal(shape, dtype=np.float32),
+                "y": rng.integers(0, 10, n).astype("f4"),
+            }
+        )
         for _ in range(task["clients"])
     ]
     client = fedjax.optimizers.adam(1e-3) if three else fedjax.optimizers.sgd(0.05)
@@ -73,8 +87,12 @@ def set_up(task: dict):
         nonlocal state
         for _ in range(task["rounds"]):
             chosen = rng.choice(len(data), task["cohort"], replace=False)
-            keys = jax.random.split(jax.random.key_data(jax.random.key(int(chosen[0]))), len(chosen))
-            state, _ = algorithm.apply(state, [(str(i), data[i], key) for i, key in zip(chosen, keys)])
+            keys = jax.random.split(
+                jax.random.key_data(jax.random.key(int(chosen[0]))), len(chosen)
+            )
+            state, _ = algorithm.apply(
+                state, [(str(i), data[i], key) for i, key in zip(chosen, keys)]
+            )
         jax.block_until_ready(state.params)
 
     return lap

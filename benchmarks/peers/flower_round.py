@@ -1,6 +1,7 @@
 """The same rounds in Flower's simulation (Ray, one CPU a client). Task: as fedbrain_round.
 
-A lap is one simulation of `rounds` + 1 rounds; its seconds are those between the first aggregation and the last.
+A lap is one simulation of `rounds` + 1 rounds; its seconds are those between the first aggregation
+and the last.
 """
 
 import logging
@@ -33,13 +34,19 @@ class Trainer(NumPyClient):
         names = list(model.state_dict())
         model.load_state_dict({n: torch.tensor(p) for n, p in zip(names, parameters)})
         parameters = model.parameters()
-        optimizer = torch.optim.Adam(parameters, 1e-3) if volumes else torch.optim.SGD(parameters, 0.05)
+        optimizer = (
+            torch.optim.Adam(parameters, 1e-3) if volumes else torch.optim.SGD(parameters, 0.05)
+        )
         x = torch.randn(8, 1, 26, 26, 26) if volumes else torch.randn(10, 1, 28, 28)
         target = torch.randn(8) if volumes else torch.randint(0, 10, (10,))
         for _ in range(self.task["steps"]):
             optimizer.zero_grad()
             y = model(x)
-            loss = (y[:, 0] - target).abs().mean() if volumes else nn.functional.cross_entropy(y, target)
+            loss = (
+                (y[:, 0] - target).abs().mean()
+                if volumes
+                else nn.functional.cross_entropy(y, target)
+            )
             loss.backward()
             optimizer.step()
         return [v.numpy() for v in model.state_dict().values()], 100, {}
@@ -65,9 +72,14 @@ def set_up(task: dict):
             first = ndarrays_to_parameters([v.numpy() for v in model.state_dict().values()])
             share = task["cohort"] / task["clients"]
             strategy = Timed(
-                fraction_fit=share, fraction_evaluate=0.0, min_fit_clients=task["cohort"], initial_parameters=first
+                fraction_fit=share,
+                fraction_evaluate=0.0,
+                min_fit_clients=task["cohort"],
+                initial_parameters=first,
             )
-            return ServerAppComponents(strategy=strategy, config=ServerConfig(num_rounds=task["rounds"] + 1))
+            return ServerAppComponents(
+                strategy=strategy, config=ServerConfig(num_rounds=task["rounds"] + 1)
+            )
 
         run_simulation(
             ServerApp(server_fn=server),

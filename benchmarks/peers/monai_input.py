@@ -1,4 +1,6 @@
-"""The same scans through MONAI. Task: as fedbrain_input, and "dataset": PersistentDataset or CacheDataset."""
+"""The same scans through MONAI. Task: as fedbrain_input, and "dataset": PersistentDataset or
+CacheDataset.
+"""
 
 import shutil
 import tempfile
@@ -17,11 +19,18 @@ def set_up(task: dict):
     paths = sorted(Path(task["root"]).rglob("*_T1w.nii.gz"))[: task["scans"]]
     fixed = t.Compose(
         [
-            *(t.LoadImage(), t.EnsureChannelFirst(), t.Orientation("RAS"), t.Spacing((task["voxel_mm"],) * 3)),
+            *(
+                t.LoadImage(),
+                t.EnsureChannelFirst(),
+                t.Orientation("RAS"),
+                t.Spacing((task["voxel_mm"],) * 3),
+            ),
             *(t.ResizeWithPadOrCrop((task["size"],) * 3), t.NormalizeIntensity(nonzero=True)),
         ]
     )
-    changes = t.Compose([t.RandFlip(0.5, 0), t.RandAffine(0.99, translate_range=(2, 2, 2), padding_mode="border")])
+    changes = t.Compose(
+        [t.RandFlip(0.5, 0), t.RandAffine(0.99, translate_range=(2, 2, 2), padding_mode="border")]
+    )
     random = task["stage"] == "pipeline"
     every = t.Compose([*fixed.transforms, *(changes.transforms if random else ())])
     cache = tempfile.mkdtemp()

@@ -5,7 +5,9 @@ from torch import nn
 
 
 class SFCN(nn.Module):
-    """Convolution, norm, pooling, ReLU per channel count; then 1x1x1, norm, ReLU, mean, dropout, linear."""
+    """Convolution, norm, pooling, ReLU per channel count; then 1x1x1, norm, ReLU, mean, dropout,
+    linear.
+    """
 
     def __init__(self, channels: list[int]):
         super().__init__()
@@ -21,7 +23,7 @@ class SFCN(nn.Module):
 
 
 def picture_net() -> nn.Module:
-    """Two 5x5 convolutions of 16 and 32 channels with ReLU and 2x2 pooling, then one dense layer."""
+    """Two 5x5 convolutions, 16 and 32 channels, with ReLU and 2x2 pooling; one dense layer."""
     return nn.Sequential(
         *(nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),

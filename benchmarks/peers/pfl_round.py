@@ -1,6 +1,7 @@
 """The same rounds in pfl-research's simulated backend. Task: as fedbrain_round.
 
-A lap is one `run` of `rounds` + 1 rounds; its seconds are those between the first aggregation and the last.
+A lap is one `run` of `rounds` + 1 rounds; its seconds are those between the first aggregation and
+the last.
 """
 
 import contextlib
@@ -33,7 +34,11 @@ class Trained(nn.Module):
         """Absolute error of ages, cross entropy of pictures."""
         del eval
         y = self.network(x)
-        return (y[:, 0] - target).abs().mean() if self.volumes else nn.functional.cross_entropy(y, target)
+        return (
+            (y[:, 0] - target).abs().mean()
+            if self.volumes
+            else nn.functional.cross_entropy(y, target)
+        )
 
     def metrics(self, x, target, eval=False):
         """None: nothing is evaluated."""
@@ -50,9 +55,15 @@ def set_up(task: dict):
     def data(user: int):
         generator = torch.Generator().manual_seed(user)
         if volumes:
-            tensors = (torch.randn(n, 1, 26, 26, 26, generator=generator), torch.randn(n, generator=generator))
+            tensors = (
+                torch.randn(n, 1, 26, 26, 26, generator=generator),
+                torch.randn(n, generator=generator),
+            )
         else:
-            tensors = (torch.randn(n, 1, 28, 28, generator=generator), torch.randint(0, 10, (n,), generator=generator))
+            tensors = (
+                torch.randn(n, 1, 28, 28, generator=generator),
+                torch.randint(0, 10, (n,), generator=generator),
+            )
         return PyTorchTensorDataset(tensors)
 
     users = {user: data(user) for user in range(task["clients"])}

@@ -21,10 +21,16 @@ def layer_of(task: dict) -> nn.Module:
 def set_up(task: dict):
     """A lap is `repeats` passes."""
     torch.manual_seed(0)
-    memory = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last_3d}[task["layout"]]
+    memory = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last_3d}[
+        task["layout"]
+    ]
     layer = layer_of(task).to(memory_format=memory)
     n = task["size"]
-    x = torch.randn(task["batch"], task["in"], n, n, n).to(memory_format=memory).requires_grad_(task["in"] > 1)
+    x = (
+        torch.randn(task["batch"], task["in"], n, n, n)
+        .to(memory_format=memory)
+        .requires_grad_(task["in"] > 1)
+    )
     g = torch.randn(layer(x).shape).to(memory_format=memory)
 
     def lap() -> None:

@@ -1,4 +1,4 @@
-"""The same rounds as a plain PyTorch loop: copy the model, train, average. Task: as fedbrain_round."""
+"""The same rounds as a plain PyTorch loop: copy the model, train, average."""
 
 import copy
 
@@ -18,7 +18,10 @@ def set_up(task: dict):
         memory, make = torch.channels_last_3d, lambda p: torch.optim.Adam(p, 1e-3, fused=True)
     else:
         model, loss, size = picture_net(), nn.functional.cross_entropy, 10
-        data = [(torch.randn(100, 1, 28, 28), torch.randint(0, 10, (100,))) for _ in range(task["clients"])]
+        data = [
+            (torch.randn(100, 1, 28, 28), torch.randint(0, 10, (100,)))
+            for _ in range(task["clients"])
+        ]
         memory, make = torch.contiguous_format, lambda p: torch.optim.SGD(p, 0.05)
 
     def client(x: torch.Tensor, target: torch.Tensor) -> dict:

@@ -1,4 +1,6 @@
-"""One training step of PyTorch on a CPU: forward, backward, Adam. Task: {"model", "size", "batch", "layout"}."""
+"""One training step of PyTorch on a CPU: forward, backward, Adam. Task: {"model", "size", "batch",
+"layout"}.
+"""
 
 import torch
 from monai.networks.nets import DenseNet121
@@ -16,7 +18,9 @@ MODELS = {
 def set_up(task: dict):
     """A lap is `steps` steps."""
     torch.manual_seed(0)
-    memory = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last_3d}[task["layout"]]
+    memory = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last_3d}[
+        task["layout"]
+    ]
     model = MODELS[task["model"]]().to(memory_format=memory)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     x = torch.randn(task["batch"], 1, *(task["size"],) * 3).to(memory_format=memory)

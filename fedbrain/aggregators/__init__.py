@@ -1,7 +1,10 @@
-"""Aggregation rules: optax transformations that consume the leading `clients` axis, and the links that stand before them.
+"""Aggregation rules: optax transformations that consume the leading `clients` axis, and the links
+that stand before them.
 
-A rule is `update(pseudo_gradients[clients, ...], state, params, *, weights[clients], metrics) -> (direction, state)`.
-The two tables below are all there is: configurations, contract tests and docs/aggregation.md are made from them.
+A rule is `update(pseudo_gradients[clients, ...], state, params, *, weights[clients], metrics) ->
+(direction, state)`.
+The two tables below are all there is: configurations, contract tests and docs/aggregation.md are
+made from them.
 """
 
 from collections.abc import Callable

@@ -43,9 +43,16 @@ def centred_clipping(radius: float, iterations: int = 1) -> Aggregator:
         for _ in range(iterations):
             along = g @ a
             distance = jnp.sqrt(jnp.maximum(jnp.diag(g) - 2 * along + a @ along, 0.0))[:c]
-            pull = jnp.where(cohort.present, jnp.minimum(1.0, radius / jnp.maximum(distance, 1e-300)), 0) / n
+            pull = (
+                jnp.where(
+                    cohort.present, jnp.minimum(1.0, radius / jnp.maximum(distance, 1e-300)), 0
+                )
+                / n
+            )
             a = a * (1 - pull.sum()) + jnp.append(pull, 0.0)
-        direction = combine(cohort.updates, a[:c]) + (a[c] * state.centre).astype(cohort.updates.dtype)
+        direction = combine(cohort.updates, a[:c]) + (a[c] * state.centre).astype(
+            cohort.updates.dtype
+        )
         return direction, CentredClippingState(direction.astype(state.centre.dtype))
 
     return reducing(reduce, init)

@@ -50,8 +50,11 @@ class QuantileState(NamedTuple):
     clip_norm: Float[Array, ""]  # S, in units of the updates
 
 
-def clip_by_quantile_norm(quantile: float = 0.5, learning_rate: float = 0.2, initial: float = 0.1) -> Aggregator:
-    """The bound follows a quantile of the norms: S <- S exp(-learning_rate (share of ||x_i|| <= S  -  quantile)).
+def clip_by_quantile_norm(
+    quantile: float = 0.5, learning_rate: float = 0.2, initial: float = 0.1
+) -> Aggregator:
+    """The bound follows a quantile of the norms: S <- S exp(-learning_rate (share of ||x_i|| <= S
+    -  quantile)).
 
     Args:
       quantile: gamma, .5 as published.
@@ -59,7 +62,10 @@ def clip_by_quantile_norm(quantile: float = 0.5, learning_rate: float = 0.2, ini
       initial: S_0, .1 as published.
     """
     if not 0 < quantile < 1 or not learning_rate > 0 or not initial > 0:
-        raise ValueError(f"Expected 0 < quantile < 1 and positive numbers, got {(quantile, learning_rate, initial)}.")
+        raise ValueError(
+            "Expected 0 < quantile < 1 and positive numbers, got"
+            f" {(quantile, learning_rate, initial)}."
+        )
 
     def init(params) -> QuantileState:
         del params

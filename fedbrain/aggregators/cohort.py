@@ -1,14 +1,16 @@
 """What a rule sees: the updates of a cohort as one matrix, who is present, and what they reported.
 
-A link of a server chain is `update(updates, state, params, *, weights, ...) -> (updates or direction, state)`. Its author
-writes a function of a `Cohort`; the three constructors here make it a link for any pytree:
+A link of a server chain is `update(updates, state, params, *, weights, ...) -> (updates or
+direction, state)`. Its author writes a function of a `Cohort`; the three constructors here make it
+a link for any pytree:
 
-    linear(coefficients)      direction = sum_i alpha_i x_i        coefficients(cohort) -> alpha [clients]
-    reducing(rule, init)      direction = rule(cohort, state)[0]   anything, with a memory
-    keeping(link, init)       the clients axis stays               link(cohort, state) -> (cohort, state)
+    linear(coefficients)      direction = sum_i alpha_i x_i        coefficients(cohort) -> alpha
+    [clients] reducing(rule, init)      direction = rule(cohort, state)[0]   anything, with a memory
+    keeping(link, init)       the clients axis stays               link(cohort, state) -> (cohort,
+    state)
 
-A rule that is not defined for the clients present (Krum needs 2f + 3) says NaN; the server then keeps its model and
-records a skipped round.
+A rule that is not defined for the clients present (Krum needs 2f + 3) says NaN; the server then
+keeps its model and records a skipped round.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,11 +27,15 @@ from fedbrain.types import Aggregator, Key, PyTree
 
 
 class Cohort(NamedTuple):
-    """The updates of a round. What an absent client (weight 0) holds is garbage and must not be read."""
+    """The updates of a round. What an absent client (weight 0) holds is garbage and must not be
+    read.
+    """
 
     updates: Float[Array, "clients p"]  # pseudo-gradients: minus the deltas
     weights: Float[Array, " clients"]  # training examples; 0 = absent
-    metrics: Mapping[str, Array]  # [clients] each: sums over the local steps (`loss`, `count`), `steps`, ...
+    metrics: Mapping[
+        str, Array
+    ]  # [clients] each: sums over the local steps (`loss`, `count`), `steps`, ...
 
     @property
     def present(self) -> Bool[Array, " clients"]:
@@ -38,7 +44,9 @@ class Cohort(NamedTuple):
 
     @property
     def one_each(self) -> Float[Array, " clients"]:
-        """Equal weights of those present, summing to 1: what robust rules use, because a size can be a lie."""
+        """Equal weights of those present, summing to 1: what robust rules use, because a size can
+        be a lie.
+        """
         return normalised(self.present.astype(jnp.result_type(float)))
 
     @property
@@ -49,7 +57,10 @@ class Cohort(NamedTuple):
     def metric(self, name: str) -> Float[Array, " clients"]:
         """A reported quantity, 1 where absent."""
         if name not in self.metrics:
-            raise ValueError(f"Expected clients to report {name!r}, got {sorted(self.metrics)}: see docs/aggregation.md.")
+            raise ValueError(
+                f"Expected clients to report {name!r}, got {sorted(self.metrics)}: see"
+                " docs/aggregation.md."
+            )
         return jnp.where(self.present, self.metrics[name], 1).astype(jnp.result_type(float))
 
 
@@ -61,7 +72,9 @@ class Kept(NamedTuple):
 
 
 def in_float64(f: Callable) -> Callable:
-    """Lets a function use float64 inside a float32 program. Under `vmap` it is mapped one after the other."""
+    """Lets a function use float64 inside a float32 program. Under `vmap` it is mapped one after the
+    other.
+    """
 
     def inside(*args):
         with jax.enable_x64(True):
@@ -91,7 +104,9 @@ def nothing(params: PyTree) -> optax.EmptyState:
 
 
 def as_matrix(tree: PyTree) -> tuple[Float[Array, "clients p"], Callable[[Array], PyTree]]:
-    """A tree whose leaves lead with `clients`, as one matrix, and the way back from [..., p] to a tree."""
+    """A tree whose leaves lead with `clients`, as one matrix, and the way back from [..., p] to a
+    tree.
+    """
     leaves, outline = jax.tree.flatten(tree)
     if len(leaves) == 1 and leaves[0].ndim == 2:
         return leaves[0], lambda x: jax.tree.unflatten(outline, [x])
@@ -124,7 +139,9 @@ def reducing(rule: Rule, init: Callable[[Any], Any] = nothing) -> Aggregator:
     def update(updates, state, params=None, **extra):
         del params  # the rules know only updates
         matrix, back = as_matrix(updates)
-        direction, state = reduce(Cohort(matrix, extra["weights"], dict(extra.get("metrics", {}))), state)
+        direction, state = reduce(
+            Cohort(matrix, extra["weights"], dict(extra.get("metrics", {}))), state
+        )
         return back(direction), state
 
     return optax.GradientTransformationExtraArgs(cast(Any, init), update)
@@ -134,19 +151,27 @@ def linear(coefficients: Callable[[Cohort], Float[Array, " clients"]]) -> Aggreg
     """A reducing link that is a linear combination of the updates."""
 
     def rule(cohort: Cohort, state: PyTree) -> tuple[Array, PyTree]:
-        return combine(cohort.updates, jnp.asarray(coefficients(cohort), jnp.result_type(float))), state
+        return (
+            combine(cohort.updates, jnp.asarray(coefficients(cohort), jnp.result_type(float))),
+            state,
+        )
 
     return reducing(rule)
 
 
-def keeping(link: Callable[[Cohort, PyTree], tuple[Cohort, PyTree]], init: Callable[[Any], Any] = nothing) -> Aggregator:
+def keeping(
+    link: Callable[[Cohort, PyTree], tuple[Cohort, PyTree]], init: Callable[[Any], Any] = nothing
+) -> Aggregator:
     """A link that keeps the clients axis, and may change updates, weights and metrics."""
 
     @in_float64
     def keep(cohort: Cohort, state: PyTree):
         kept, state = link(cohort, state)
         weights = kept.weights.astype(cohort.weights.dtype)
-        return kept._replace(updates=kept.updates.astype(cohort.updates.dtype), weights=weights), state
+        return (
+            kept._replace(updates=kept.updates.astype(cohort.updates.dtype), weights=weights),
+            state,
+        )
 
     def update(updates, state, params=None, **extra):
         del params
@@ -158,7 +183,9 @@ def keeping(link: Callable[[Cohort, PyTree], tuple[Cohort, PyTree]], init: Calla
 
 
 def chain(*links: Aggregator) -> Aggregator:
-    """Links after each other, as `optax.chain`, where a keeping link may also change weights and metrics."""
+    """Links after each other, as `optax.chain`, where a keeping link may also change weights and
+    metrics.
+    """
 
     def init(params):
         return tuple(link.init(params) for link in links)

@@ -1,4 +1,5 @@
-"""Weights from reported losses: the winners of the federated tumour segmentation challenges, and FLightcase's rule.
+"""Weights from reported losses: the winners of the federated tumour segmentation challenges, and
+FLightcase's rule.
 
 c_i is client i's mean training loss of the round.
 
@@ -47,7 +48,9 @@ def _remembering(clients: int, coefficients) -> Aggregator:
         new = jnp.concatenate([cost(cohort)[:, None], state.costs[:, :-1]], axis=1)
         costs = jnp.where(cohort.present[:, None], new, state.costs)
         seen = jnp.minimum(state.seen + cohort.present, HISTORY)
-        previous = jnp.where(seen > 1, costs[:, 1], costs[:, 0])  # the first round has no change yet
+        previous = jnp.where(
+            seen > 1, costs[:, 1], costs[:, 0]
+        )  # the first round has no change yet
         valid = jnp.arange(HISTORY)[None] < seen[:, None]
         alpha = coefficients(cohort, costs[:, 0], previous, jnp.where(valid, costs, 0).sum(1))
         state = CostState(costs.astype(jnp.float32), seen.astype(jnp.int32))
@@ -77,10 +80,14 @@ def fedcostwavg(clients: int, alpha: float = 0.5) -> Aggregator:
     return _remembering(clients, coefficients)
 
 
-def fedpidavg(clients: int, alpha: float = 0.45, beta: float = 0.45, gamma: float = 0.1) -> Aggregator:
-    """a_i = alpha n_i / sum n + beta k_i / sum k + gamma m_i / sum m, k_i the fall of the cost, m_i its sum over six rounds.
+def fedpidavg(
+    clients: int, alpha: float = 0.45, beta: float = 0.45, gamma: float = 0.1
+) -> Aggregator:
+    """a_i = alpha n_i / sum n + beta k_i / sum k + gamma m_i / sum m, k_i the fall of the cost, m_i
+    its sum over six rounds.
 
-    A client whose cost rose has k_i = 0; when nobody's fell the weights of the other two terms are scaled up.
+    A client whose cost rose has k_i = 0; when nobody's fell the weights of the other two terms are
+    scaled up.
 
     Args:
       clients: of the federation.
@@ -89,7 +96,9 @@ def fedpidavg(clients: int, alpha: float = 0.45, beta: float = 0.45, gamma: floa
       gamma: weight of the sum, .1 as published.
     """
     if clients < 1 or min(alpha, beta, gamma) < 0:
-        raise ValueError(f"Expected clients >= 1 and weights >= 0, got {(clients, alpha, beta, gamma)}.")
+        raise ValueError(
+            f"Expected clients >= 1 and weights >= 0, got {(clients, alpha, beta, gamma)}."
+        )
 
     def coefficients(cohort: Cohort, new: Array, previous: Array, integral: Array) -> Array:
         fall = _share(cohort, jnp.maximum(previous - new, 0))

@@ -20,7 +20,8 @@ from fedbrain.types import Aggregator
 
 
 def q_fedavg(q: float, learning_rate: float) -> Aggregator:
-    """w <- w - sum_i F_i^q L x_i / sum_i (q F_i^(q-1) ||L x_i||^2 + L F_i^q), L = 1 / learning_rate.
+    """w <- w - sum_i F_i^q L x_i / sum_i (q F_i^(q-1) ||L x_i||^2 + L F_i^q), L = 1 /
+    learning_rate.
 
     Args:
       q: 0 is the uniform mean; larger is fairer. The paper uses 0 to 5.
@@ -47,10 +48,12 @@ class AgnosticState(NamedTuple):
 
 
 def agnostic(clients: int, step: float = 0.01) -> Aggregator:
-    """direction = sum_i lambda_i x_i, lambda <- projection of lambda + step * F on the simplex: the worst mixture.
+    """direction = sum_i lambda_i x_i, lambda <- projection of lambda + step * F on the simplex: the
+    worst mixture.
 
     Args:
-      clients: of the federation; the memory has one number for each, so every client must be in every cohort (or absent).
+      clients: of the federation; the memory has one number for each, so every client must be in
+        every cohort (or absent).
       step: of the mixture; arbitrary.
     """
     if clients < 1 or not step > 0:
@@ -81,7 +84,9 @@ def project_on_simplex(
         above = jnp.clip(x - middle, lower, upper).sum() > 1
         return jnp.where(above, middle, low), jnp.where(above, high, middle)
 
-    low, high = jax.lax.fori_loop(0, 100, halve, (jnp.min(x - upper) - 1.0, jnp.max(x - lower) + 1.0))
+    low, high = jax.lax.fori_loop(
+        0, 100, halve, (jnp.min(x - upper) - 1.0, jnp.max(x - lower) + 1.0)
+    )
     return jnp.clip(x - 0.5 * (low + high), lower, upper)
 
 
@@ -89,5 +94,6 @@ def expect_clients(cohort: Cohort, clients: int) -> None:
     """Raises a ValueError when a cohort has not the clients that a memory was made for."""
     if cohort.updates.shape[0] != clients:
         raise ValueError(
-            f"Expected a cohort of clients={clients}, got {cohort.updates.shape[0]}: set it to the federation's."
+            f"Expected a cohort of clients={clients}, got {cohort.updates.shape[0]}: set it to the"
+            " federation's."
         )

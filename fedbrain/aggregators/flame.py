@@ -1,8 +1,9 @@
 """FLAME: keep the majority cluster of directions, clip it to the median norm, add a little noise.
 
-The paper clusters with HDBSCAN, smallest cluster n // 2 + 1, one sample as core. Two clusters of a majority cannot exist, so
-what HDBSCAN then returns has a closed form: lower a threshold on cosine distance until the last connected component that
-holds a majority; its members stay. Minimax path distances give it without a tree.
+The paper clusters with HDBSCAN, smallest cluster n // 2 + 1, one sample as core. Two clusters of a
+majority cannot exist, so what HDBSCAN then returns has a closed form: lower a threshold on cosine
+distance until the last connected component that holds a majority; its members stay. Minimax path
+distances give it without a tree.
 
 References:
   Nguyen et al. (2022), https://arxiv.org/abs/2101.02281
@@ -30,19 +31,24 @@ def majority_cluster(
 ) -> Bool[Array, " clients"]:
     """The tightest single-linkage component that holds more than half of those present."""
     both = present[:, None] & present[None]
-    bottleneck = jnp.where(both, jnp.where(jnp.eye(len(present), dtype=bool), 0, distances), jnp.inf)
+    bottleneck = jnp.where(
+        both, jnp.where(jnp.eye(len(present), dtype=bool), 0, distances), jnp.inf
+    )
 
     def through(k: Array, b: Array) -> Array:  # Floyd-Warshall: the smallest largest step of a path
         return jnp.minimum(b, jnp.maximum(b[:, k][:, None], b[k][None]))
 
     bottleneck = jax.lax.fori_loop(0, len(present), through, bottleneck)
-    threshold = jnp.sort(bottleneck, axis=1)[:, present.sum() // 2]  # where i's component becomes a majority
+    threshold = jnp.sort(bottleneck, axis=1)[
+        :, present.sum() // 2
+    ]  # where i's component becomes a majority
     centre = jnp.argsort(threshold)[0]
     return present & (bottleneck[centre] <= threshold[centre])
 
 
 def flame(noise: float = 0.001, seed: int = 0) -> Aggregator:
-    """mean of min(1, S / ||x_i||) x_i over the majority cluster, plus N(0, (noise * S)^2), S the median norm of all.
+    """mean of min(1, S / ||x_i||) x_i over the majority cluster, plus N(0, (noise * S)^2), S the
+    median norm of all.
 
     Args:
       noise: the paper's lambda for images.

@@ -1,7 +1,7 @@
 """The geometric median, by smoothed Weiszfeld iterations on coefficients: RFA.
 
-With z = sum_j a_j x_j, b_i = 1 / max(||z - x_i||, nu) and a <- b / sum b, every distance comes from the Gram matrix, so that
-iterations cost nothing and one pass over the updates is all.
+With z = sum_j a_j x_j, b_i = 1 / max(||z - x_i||, nu) and a <- b / sum b, every distance comes from
+the Gram matrix, so that iterations cost nothing and one pass over the updates is all.
 
 References:
   Pillutla et al. (2022), RFA, https://arxiv.org/abs/1912.13445
@@ -16,7 +16,9 @@ from fedbrain.aggregators.linear_algebra import from_centre, gram
 from fedbrain.types import Aggregator
 
 
-def geometric_median(iterations: int = 32, smoothing: float = 1e-6, start: float = 1.0) -> Aggregator:
+def geometric_median(
+    iterations: int = 32, smoothing: float = 1e-6, start: float = 1.0
+) -> Aggregator:
     """argmin_z sum_i ||z - x_i||, each client one vote. Tolerates less than half of the clients.
 
     Args:
@@ -25,7 +27,9 @@ def geometric_median(iterations: int = 32, smoothing: float = 1e-6, start: float
       start: z_0 = start * mean; 0 begins at the origin, as byzfl does.
     """
     if iterations < 1 or not smoothing > 0:
-        raise ValueError(f"Expected iterations >= 1 and smoothing > 0, got {(iterations, smoothing)}.")
+        raise ValueError(
+            f"Expected iterations >= 1 and smoothing > 0, got {(iterations, smoothing)}."
+        )
 
     def coefficients(cohort: Cohort) -> Array:
         g = gram(cohort.updates, cohort.present)

@@ -1,7 +1,8 @@
 """Krum, Multi-Krum and Bulyan: trust the clients that lie close to many others.
 
-With f = `num_byzantine` of n clients present, the score of client i is the sum of its squared distances to its n - f - 2
-nearest others. All work on one Gram matrix of deltas in float64: distances between weights in float32 are noise.
+With f = `num_byzantine` of n clients present, the score of client i is the sum of its squared
+distances to its n - f - 2 nearest others. All work on one Gram matrix of deltas in float64:
+distances between weights in float32 are noise.
 
 References:
   Blanchard et al. (2017), https://papers.nips.cc/paper/6617
@@ -64,8 +65,8 @@ def _krum(f: int, excluded: int, chosen) -> Aggregator:
 
 
 def bulyan(num_byzantine: int) -> Aggregator:
-    """Krum without replacement until n - 2f clients are chosen; of these, coordinate by coordinate, the mean of the n - 4f
-    values nearest to their median. Needs n >= 4f + 3.
+    """Krum without replacement until n - 2f clients are chosen; of these, coordinate by coordinate,
+    the mean of the n - 4f values nearest to their median. Needs n >= 4f + 3.
     """
     f = num_byzantine
     check(f)
@@ -74,10 +75,14 @@ def bulyan(num_byzantine: int) -> Aggregator:
         n = cohort.present.sum()
         distances = squared_distances(gram(cohort.updates, cohort.present))
         alive, chosen = cohort.present, jnp.zeros_like(cohort.present)
-        for step in range(cohort.updates.shape[0] - 2 * f):  # a smaller cohort stops choosing earlier
+        for step in range(
+            cohort.updates.shape[0] - 2 * f
+        ):  # a smaller cohort stops choosing earlier
             score = scores(distances, alive, alive.sum() - f - 2)
             total = jnp.sum(jnp.where(alive[:, None] & alive[None], distances, 0), axis=1)
-            best = jnp.lexsort((total, score))[0]  # the last few tie: two clients are each other's nearest
+            best = jnp.lexsort((total, score))[
+                0
+            ]  # the last few tie: two clients are each other's nearest
             picked = (jnp.arange(alive.size) == best) & (step < n - 2 * f)
             alive, chosen = alive & ~picked, chosen | picked
 

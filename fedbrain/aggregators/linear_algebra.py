@@ -1,8 +1,10 @@
-"""Sums over clients and over coordinates: the only passes over a cohort's matrix that linear rules need.
+"""Sums over clients and over coordinates: the only passes over a cohort's matrix that linear rules
+need.
 
-Products of two float32 numbers are exact in float64, so these sums round so rarely that their float32 value depends neither
-on the order of clients nor on how a compiler or a driver cuts the work. Means are divided after the sum: p_i = n_i / n is
-rounded, n_i is not, and one mean in 10,000 lies exactly between two float32 numbers.
+Products of two float32 numbers are exact in float64, so these sums round so rarely that their
+float32 value depends neither on the order of clients nor on how a compiler or a driver cuts the
+work. Means are divided after the sum: p_i = n_i / n is rounded, n_i is not, and one mean in 10,000
+lies exactly between two float32 numbers.
 """
 
 from collections.abc import Callable
@@ -11,13 +13,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-BLOCK = 1 << 14  # coordinates at a time: 8 to 32 clients in float64 fit into a core's cache (measured: 2^12 to 2^16)
+BLOCK = (
+    1 << 14
+    # coordinates at a time: 8 to 32 clients in float64 fit into a core's cache (measured: 2^12 to
+    # 2^16)
+)
 
 
 def combine(
-    updates: Float[Array, "clients *p"], coefficients: Float[Array, " clients"], divisor: Float[Array, ""] | float = 1.0
+    updates: Float[Array, "clients *p"],
+    coefficients: Float[Array, " clients"],
+    divisor: Float[Array, ""] | float = 1.0,
 ) -> Float[Array, "*p"]:
-    """sum_i a_i x_i / divisor in client order, in float64. A client with a_i = 0 is not read, NaN included."""
+    """sum_i a_i x_i / divisor in client order, in float64. A client with a_i = 0 is not read, NaN
+    included.
+    """
     with jax.enable_x64(True):
         a = coefficients.astype(jnp.float64)
         total = jnp.zeros(updates.shape[1:], jnp.float64)
@@ -27,11 +37,14 @@ def combine(
 
 
 def blockwise(
-    f: Callable[[Float[Array, "clients block"]], Float[Array, "*rows block"]], updates: Float[Array, "clients p"]
+    f: Callable[[Float[Array, "clients block"]], Float[Array, "*rows block"]],
+    updates: Float[Array, "clients p"],
 ) -> Float[Array, "*rows p"]:
-    """Applies a coordinate-wise function block by block, so that what it holds in between stays in the cache.
+    """Applies a coordinate-wise function block by block, so that what it holds in between stays in
+    the cache.
 
-    The last block overlaps its neighbour: every block has one shape, and the function is compiled once.
+    The last block overlaps its neighbour: every block has one shape, and the function is compiled
+      once.
     """
     p = updates.shape[1]
     block = min(4 * BLOCK, p)
@@ -45,15 +58,24 @@ def blockwise(
     return jax.lax.fori_loop(0, -(-p // block), body, jnp.zeros((*out.shape[:-1], p), out.dtype))
 
 
-def over_blocks(f: Callable[[Array, Array], Array], updates: Float[Array, "clients p"], *rows: Float[Array, " p"]) -> Array:
-    """sum over blocks of f(x, fresh): x float64 [clients + rows, block], fresh False for what the block before had."""
+def over_blocks(
+    f: Callable[[Array, Array], Array],
+    updates: Float[Array, "clients p"],
+    *rows: Float[Array, " p"],
+) -> Array:
+    """sum over blocks of f(x, fresh): x float64 [clients + rows, block], fresh False for what the
+    block before had.
+    """
     with jax.enable_x64(True):
         p = updates.shape[1]
         block = min(BLOCK, p)
 
         def part(start: Array) -> Array:
             x = jax.lax.dynamic_slice_in_dim(updates, start, block, axis=1)
-            more = [jax.lax.dynamic_slice_in_dim(row, start, block)[None].astype(x.dtype) for row in rows]
+            more = [
+                jax.lax.dynamic_slice_in_dim(row, start, block)[None].astype(x.dtype)
+                for row in rows
+            ]
             return jnp.concatenate([x, *more])
 
         def body(k: Array, total: Array) -> Array:
@@ -67,7 +89,8 @@ def over_blocks(f: Callable[[Array, Array], Array], updates: Float[Array, "clien
 def gram(
     updates: Float[Array, "clients p"], present: Bool[Array, " clients"], *rows: Float[Array, " p"]
 ) -> Float[Array, "n n"]:
-    """G = X X^T in float64, zero where a client is absent: every distance and every angle between clients.
+    """G = X X^T in float64, zero where a client is absent: every distance and every angle between
+    clients.
 
     Further rows (a memory, a direction) stand below the clients'.
     """
@@ -78,36 +101,50 @@ def gram(
             x = jnp.where(keep[:, None] & fresh, x, 0).astype(jnp.float64)
             if not 6 <= len(x) <= 24:
                 return x @ x.T
-            columns = jax.lax.optimization_barrier(x.T)  # clients last: XLA multiplies 8 of them 1.5 times faster
+            columns = jax.lax.optimization_barrier(
+                x.T
+            )  # clients last: XLA multiplies 8 of them 1.5 times faster
             return columns.T @ columns
 
         g = over_blocks(square, updates, *rows)
         return 0.5 * (g + g.T)
 
 
-def squared_norms(updates: Float[Array, "clients p"], present: Bool[Array, " clients"]) -> Float[Array, " clients"]:
+def squared_norms(
+    updates: Float[Array, "clients p"], present: Bool[Array, " clients"]
+) -> Float[Array, " clients"]:
     """||x_i||^2 in float64; 0 where absent."""
 
     def square(x: Array, fresh: Array) -> Array:
-        return jnp.sum(jnp.square(jnp.where(present[:, None] & fresh, x, 0).astype(jnp.float64)), axis=1)
+        return jnp.sum(
+            jnp.square(jnp.where(present[:, None] & fresh, x, 0).astype(jnp.float64)), axis=1
+        )
 
     return over_blocks(square, updates)
 
 
 def squared_distances(g: Float[Array, "clients clients"]) -> Float[Array, "clients clients"]:
-    """||x_i - x_j||^2 = G_ii + G_jj - 2 G_ij. In float64 it needs no centring: the error is 1e-16 of a squared norm."""
+    """||x_i - x_j||^2 = G_ii + G_jj - 2 G_ij. In float64 it needs no centring: the error is 1e-16
+    of a squared norm.
+    """
     norms = jnp.diag(g)
     return jnp.maximum(norms[:, None] + norms[None] - 2 * g, 0.0)
 
 
-def from_centre(g: Float[Array, "clients clients"], coefficients: Float[Array, " clients"]) -> Float[Array, " clients"]:
+def from_centre(
+    g: Float[Array, "clients clients"], coefficients: Float[Array, " clients"]
+) -> Float[Array, " clients"]:
     """||x_i - sum_j a_j x_j||^2 = G_ii - 2 (G a)_i + a^T G a."""
     along = g @ coefficients
     return jnp.maximum(jnp.diag(g) - 2 * along + coefficients @ along, 0.0)
 
 
-def centred(g: Float[Array, "clients clients"], p: Float[Array, " clients"]) -> Float[Array, "clients clients"]:
-    """The Gram matrix of x_i - sum_j p_j x_j: H G H^T with H = I - 1 p^T, zero for those with p_i = 0."""
+def centred(
+    g: Float[Array, "clients clients"], p: Float[Array, " clients"]
+) -> Float[Array, "clients clients"]:
+    """The Gram matrix of x_i - sum_j p_j x_j: H G H^T with H = I - 1 p^T, zero for those with p_i =
+    0.
+    """
     h = jnp.eye(g.shape[0]) - p[None]
     here = (p > 0).astype(g.dtype)
     return (h @ g @ h.T) * here[:, None] * here[None]

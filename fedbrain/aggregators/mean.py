@@ -1,4 +1,6 @@
-"""Means over clients with weights known before the round: FedAvg's reducing link and its two relatives."""
+"""Means over clients with weights known before the round: FedAvg's reducing link and its two
+relatives.
+"""
 
 from collections.abc import Callable
 
@@ -14,7 +16,9 @@ TINY = 1e-300
 
 
 def mean_over_clients(tree: PyTree, weights: Float[Array, " clients"]) -> PyTree:
-    """sum_i p_i x_i, leaf by leaf, in float64 and client order. An absent client's x_i is never read, NaN included."""
+    """sum_i p_i x_i, leaf by leaf, in float64 and client order. An absent client's x_i is never
+    read, NaN included.
+    """
     with jax.enable_x64(True):
         total = jnp.maximum(weights.astype(jnp.float64).sum(), TINY)
         return jax.tree.map(lambda x: combine(x, weights, total), tree)
@@ -25,7 +29,8 @@ def weighted_mean() -> Aggregator:
 
     >>> import optax
     >>> g = jnp.array([[1.0, 2.0], [4.0, 8.0], [jnp.nan, jnp.nan]])
-    >>> direction, _ = weighted_mean().update(g, optax.EmptyState(), weights=jnp.array([2.0, 1.0, 0.0]))
+    >>> n = jnp.array([2.0, 1.0, 0.0])
+    >>> direction, _ = weighted_mean().update(g, optax.EmptyState(), weights=n)
     >>> [float(x) for x in direction]
     [2.0, 4.0]
 
@@ -36,7 +41,8 @@ def weighted_mean() -> Aggregator:
 
 
 def uniform_mean() -> Aggregator:
-    """Every hospital counts the same: sum_i x_i / n. One round of it on fine-tuned models is a uniform soup.
+    """Every hospital counts the same: sum_i x_i / n. One round of it on fine-tuned models is a
+    uniform soup.
 
     References:
       Wortsman et al. (2022), model soups, https://arxiv.org/abs/2203.05482

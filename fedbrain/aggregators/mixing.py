@@ -36,7 +36,9 @@ def nearest_neighbour_mixing(num_byzantine: int) -> Aggregator:
         distances = squared_distances(gram(cohort.updates, cohort.present))
         c = distances.shape[0]
         distances = jnp.where(jnp.eye(c, dtype=bool), -1.0, distances)  # itself first
-        rank = jnp.argsort(jnp.argsort(jnp.where(cohort.present[None], distances, jnp.inf), axis=1), axis=1)
+        rank = jnp.argsort(
+            jnp.argsort(jnp.where(cohort.present[None], distances, jnp.inf), axis=1), axis=1
+        )
         count = jnp.maximum(cohort.present.sum() - f, 1)
         near = (rank < count) & cohort.present[None] & cohort.present[:, None]
         return cohort._replace(updates=mix(cohort, near / count)), state
@@ -51,9 +53,11 @@ class BucketingState(NamedTuple):
 
 
 def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
-    """Shuffles those present into buckets of `size` and passes on the buckets' means: fewer, more alike clients.
+    """Shuffles those present into buckets of `size` and passes on the buckets' means: fewer, more
+    alike clients.
 
-    A rule that tolerates f of n needs f of the n / size buckets. Weights and metrics of a bucket are sums.
+    A rule that tolerates f of n needs f of the n / size buckets. Weights and metrics of a bucket
+    are sums.
 
     Args:
       size: s, 2 in the paper.
@@ -69,11 +73,15 @@ def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
     def link(cohort: Cohort, state: BucketingState):
         c = cohort.weights.size
         order = jax.random.uniform(round_key(seed, state.round), (c,), jnp.float32)
-        place = jnp.argsort(jnp.argsort(jnp.where(cohort.present, order, jnp.inf)))  # those present come first
+        place = jnp.argsort(
+            jnp.argsort(jnp.where(cohort.present, order, jnp.inf))
+        )  # those present come first
         member = (place[None] // size == jnp.arange(-(-c // size))[:, None]) & cohort.present[None]
         count = jnp.maximum(member.sum(1, keepdims=True), 1)
         total = member.astype(jnp.float64)
-        metrics = {name: total @ jnp.where(cohort.present, m, 0) for name, m in cohort.metrics.items()}
+        metrics = {
+            name: total @ jnp.where(cohort.present, m, 0) for name, m in cohort.metrics.items()
+        }
         weights = total @ jnp.where(cohort.present, cohort.weights, 0)
         mixed = mix(cohort, total / count)
         return Cohort(mixed, weights, metrics), state._replace(round=state.round + 1)

@@ -24,7 +24,9 @@ def fedmgda_plus(epsilon: float = 0.1, iterations: int = 200) -> Aggregator:
       iterations: of projected accelerated gradient on as many numbers as there are clients.
     """
     if not 0 <= epsilon <= 1 or iterations < 1:
-        raise ValueError(f"Expected 0 <= epsilon <= 1 and iterations >= 1, got {(epsilon, iterations)}.")
+        raise ValueError(
+            f"Expected 0 <= epsilon <= 1 and iterations >= 1, got {(epsilon, iterations)}."
+        )
 
     def coefficients(cohort: Cohort) -> Array:
         g = gram(cohort.updates, cohort.present)

@@ -1,4 +1,5 @@
-"""Rules that sort the clients coordinate by coordinate. Each client has one vote, whatever size it claims.
+"""Rules that sort the clients coordinate by coordinate. Each client has one vote, whatever size it
+claims.
 
 `num_byzantine` (f) is how many clients may be arbitrarily wrong; all need n > 2 f clients present.
 
@@ -21,7 +22,9 @@ from fedbrain.types import Aggregator
 Rows = list[Float[Array, " p"]]
 
 
-def coordinatewise(rule: Callable[[Rows, Array], Float[Array, " p"]], *, tolerates: int) -> Aggregator:
+def coordinatewise(
+    rule: Callable[[Rows, Array], Float[Array, " p"]], *, tolerates: int
+) -> Aggregator:
     """A rule of (sorted rows, number present n), undefined unless n > 2 * tolerates."""
     if tolerates < 0:
         raise ValueError(f"Expected num_byzantine={tolerates} >= 0.")
@@ -48,13 +51,16 @@ def trimmed_mean(num_byzantine: int) -> Aggregator:
 def mean_around_median(num_byzantine: int) -> Aggregator:
     """The mean of the n - f values that are closest to the median, coordinate by coordinate."""
     f = num_byzantine
-    return coordinatewise(lambda rows, n: mean_of_nearest(rows, n - f, middle(rows, n)), tolerates=f)
+    return coordinatewise(
+        lambda rows, n: mean_of_nearest(rows, n - f, middle(rows, n)), tolerates=f
+    )
 
 
 def mean_of_nearest(rows: Rows, count: Array, centre: Float[Array, " p"]) -> Float[Array, " p"]:
     """Mean of the `count` values nearest to a centre; `rows` are sorted, infinite where absent.
 
-    The nearest values of a sorted list are consecutive: of the windows [s, s + count) the one whose farther end is nearest.
+    The nearest values of a sorted list are consecutive: of the windows [s, s + count) the one whose
+    farther end is nearest.
     """
     stack = jnp.stack([*rows, *[jnp.full_like(rows[0], jnp.inf)] * len(rows)])
     ends = jax.lax.dynamic_slice_in_dim(stack, jnp.maximum(count - 1, 0), len(rows))

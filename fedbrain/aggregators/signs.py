@@ -23,16 +23,21 @@ def _weighted_sum(x: Float[Array, "clients p"], p: Float[Array, " clients"]) -> 
 
 
 def sign_majority() -> Aggregator:
-    """sign(sum_i sign x_i): one vote each, whatever the size of the update. The server's learning rate is the step."""
+    """sign(sum_i sign x_i): one vote each, whatever the size of the update. The server's learning
+    rate is the step.
+    """
 
     def reduce(cohort: Cohort, state):
-        return blockwise(lambda x: jnp.sign(_weighted_sum(jnp.sign(x), cohort.one_each)), cohort.updates), state
+        return blockwise(
+            lambda x: jnp.sign(_weighted_sum(jnp.sign(x), cohort.one_each)), cohort.updates
+        ), state
 
     return reducing(reduce)
 
 
 def gradient_masked_mean(threshold: float = 0.4) -> Aggregator:
-    """FedGMA: mean * (1 if A >= threshold else A) with the agreement A = |sum_i p_i sign x_i|, coordinate by coordinate.
+    """FedGMA: mean * (1 if A >= threshold else A) with the agreement A = |sum_i p_i sign x_i|,
+    coordinate by coordinate.
 
     Args:
       threshold: tau in [0, 1]; the authors try .4 to .8.
@@ -43,7 +48,9 @@ def gradient_masked_mean(threshold: float = 0.4) -> Aggregator:
     def reduce(cohort: Cohort, state):
         def masked(x: Array) -> Array:
             agreement = jnp.abs(_weighted_sum(jnp.sign(x), cohort.by_examples))
-            return _weighted_sum(x, cohort.by_examples) * jnp.where(agreement >= threshold, 1, agreement)
+            return _weighted_sum(x, cohort.by_examples) * jnp.where(
+                agreement >= threshold, 1, agreement
+            )
 
         return blockwise(masked, cohort.updates), state
 
@@ -51,7 +58,9 @@ def gradient_masked_mean(threshold: float = 0.4) -> Aggregator:
 
 
 def kth_largest(x: Float[Array, " p"], k: int) -> Float[Array, ""]:
-    """The k-th largest of non-negative float32 numbers, by bisection on their bits: 31 counts instead of a sort."""
+    """The k-th largest of non-negative float32 numbers, by bisection on their bits: 31 counts
+    instead of a sort.
+    """
     bits = jax.lax.bitcast_convert_type(x.astype(jnp.float32), jnp.int32)
 
     def halve(_, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -65,7 +74,8 @@ def kth_largest(x: Float[Array, " p"], k: int) -> Float[Array, ""]:
 
 
 def ties(density: float = 0.2) -> Aggregator:
-    """TIES merging: of each client the `density` largest coordinates, the sign with the larger sum, the mean of who has it.
+    """TIES merging: of each client the `density` largest coordinates, the sign with the larger sum,
+    the mean of who has it.
 
     Args:
       density: share of coordinates that a client keeps; .2 in the paper.
@@ -79,10 +89,16 @@ def ties(density: float = 0.2) -> Aggregator:
         smallest = jax.lax.map(lambda row: kth_largest(jnp.abs(row), keep), x)
 
         def merge(block: Array) -> Array:
-            block = jnp.where(cohort.present[:, None] & (jnp.abs(block).astype(jnp.float32) >= smallest[:, None]), block, 0)
+            block = jnp.where(
+                cohort.present[:, None] & (jnp.abs(block).astype(jnp.float32) >= smallest[:, None]),
+                block,
+                0,
+            )
             elected = jnp.sign(block.astype(jnp.float64).sum(0))
             agree = (jnp.sign(block) == elected) & (block != 0)
-            return jnp.where(agree, block, 0).astype(jnp.float64).sum(0) / jnp.maximum(agree.sum(0), 1)
+            return jnp.where(agree, block, 0).astype(jnp.float64).sum(0) / jnp.maximum(
+                agree.sum(0), 1
+            )
 
         return blockwise(merge, cohort.updates), state
 

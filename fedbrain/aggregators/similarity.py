@@ -2,8 +2,8 @@
 
     u_i = (1 / (|x_i - mean| + eps)) / sum_i (...),   a_i = (u_i + p_i) / sum_i (u_i + p_i)
 
-Clients far from the unweighted mean count less. Written from public descriptions of SimAgg and RegSimAgg; the authors' own
-regulariser could not be checked.
+Clients far from the unweighted mean count less. Written from public descriptions of SimAgg and
+RegSimAgg; the authors' own regulariser could not be checked.
 
 References:
   Khan et al. (2023), https://arxiv.org/abs/2301.12617

@@ -1,6 +1,7 @@
 """Order statistics over few clients: sorting networks of `minimum` and `maximum`.
 
-Sorting along the clients axis, coordinate by coordinate, is 80 times slower with a general sort (8 clients, 11.2 M
+Sorting along the clients axis, coordinate by coordinate, is 80 times slower with a general sort (8
+clients, 11.2 M
 coordinates on two cores: 3.3 s against 0.04 s).
 
 References:
@@ -16,7 +17,8 @@ from jaxtyping import Array, Bool, Float
 
 @cache
 def network(n: int) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """Batcher's odd-even merge network: layers of comparators (low, high) that may run side by side.
+    """Batcher's odd-even merge network: layers of comparators (low, high) that may run side by
+    side.
 
     >>> sum(len(layer) for layer in network(8))
     19
@@ -25,7 +27,11 @@ def network(n: int) -> tuple[tuple[tuple[int, int], ...], ...]:
     while p < n:
         k = p
         while k >= 1:
-            starts = ((i + j, i + j + k) for j in range(k % p, n - k, 2 * k) for i in range(min(k, n - j - k)))
+            starts = (
+                (i + j, i + j + k)
+                for j in range(k % p, n - k, 2 * k)
+                for i in range(min(k, n - j - k))
+            )
             comparators += [(a, b) for a, b in starts if a // (2 * p) == b // (2 * p)]
             k //= 2
         p *= 2
@@ -37,13 +43,19 @@ def network(n: int) -> tuple[tuple[tuple[int, int], ...], ...]:
     return tuple(tuple(layers[d]) for d in sorted(layers))
 
 
-def sorted_rows(x: Float[Array, "clients p"], present: Bool[Array, " clients"]) -> list[Float[Array, " p"]]:
-    """The rows of those present in ascending order, coordinate by coordinate; absent ones come last, as infinity."""
+def sorted_rows(
+    x: Float[Array, "clients p"], present: Bool[Array, " clients"]
+) -> list[Float[Array, " p"]]:
+    """The rows of those present in ascending order, coordinate by coordinate; absent ones come
+    last, as infinity.
+    """
     rows = [jnp.where(present[i], x[i], jnp.inf) for i in range(x.shape[0])]
     for depth, layer in enumerate(network(len(rows))):
         for a, b in layer:
             rows[a], rows[b] = jnp.minimum(rows[a], rows[b]), jnp.maximum(rows[a], rows[b])
-        if depth % 2:  # without a barrier XLA computes shared comparators again for each row that uses them
+        if (
+            depth % 2
+        ):  # without a barrier XLA computes shared comparators again for each row that uses them
             rows = jax.lax.optimization_barrier(rows)
     return list(jax.lax.optimization_barrier(rows))
 

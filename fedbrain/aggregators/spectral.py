@@ -1,8 +1,10 @@
-"""Rules that look for the direction in which the clients spread most: attackers who push together lie along it.
+"""Rules that look for the direction in which the clients spread most: attackers who push together
+lie along it.
 
 References:
   Allouah et al. (2025), covariance-bound agnostic filter (CAF), https://arxiv.org/abs/2505.01874
-  Shejwalkar and Houmansadr (2021), divide-and-conquer (DnC), https://doi.org/10.14722/ndss.2021.24498
+  Shejwalkar and Houmansadr (2021), divide-and-conquer (DnC),
+  https://doi.org/10.14722/ndss.2021.24498
 """
 
 from typing import NamedTuple
@@ -20,7 +22,9 @@ from fedbrain.types import Aggregator
 def principal(
     g: Float[Array, "clients clients"], p: Float[Array, " clients"]
 ) -> tuple[Float[Array, ""], Float[Array, " clients"]]:
-    """The largest eigenvalue of sum_i p_i d_i d_i^T, d_i = x_i - sum p x, and <d_i, v>^2 along its eigenvector v."""
+    """The largest eigenvalue of sum_i p_i d_i d_i^T, d_i = x_i - sum p x, and <d_i, v>^2 along its
+    eigenvector v.
+    """
     around = centred(g, p)
     root = jnp.sqrt(p)
     values, vectors = jnp.linalg.eigh(root[:, None] * around * root[None])
@@ -29,8 +33,9 @@ def principal(
 
 
 def spectral_filter(num_byzantine: int) -> Aggregator:
-    """CAF: weights of clients shrink by how far they lie along the direction of largest spread, until 2f are gone; the mean
-    with the smallest largest eigenvalue on the way. Exact eigenvectors from the Gram matrix: deterministic. Needs n > 2f.
+    """CAF: weights of clients shrink by how far they lie along the direction of largest spread,
+    until 2f are gone; the mean with the smallest largest eigenvalue on the way. Exact eigenvectors
+    from the Gram matrix: deterministic. Needs n > 2f.
     """
     f = num_byzantine
     check(f)
@@ -46,12 +51,16 @@ def spectral_filter(num_byzantine: int) -> Aggregator:
             value, spread = principal(g, p)
             better = going & (value < smallest)
             factor = 1 - spread / jnp.maximum(jnp.max(jnp.where(c > 0, spread, 0)), 1e-300)
-            shrunk = jnp.where(factor > 1e-12, c * factor, 0)  # rounding must not keep the farthest client alive
+            shrunk = jnp.where(
+                factor > 1e-12, c * factor, 0
+            )  # rounding must not keep the farthest client alive
             c = jnp.where(going, shrunk, c)
             return c, jnp.where(better, value, smallest), jnp.where(better, p, best)
 
         start = (cohort.present.astype(g.dtype), jnp.asarray(jnp.inf, g.dtype), cohort.one_each)
-        best = jax.lax.fori_loop(0, g.shape[0], shrink, start)[2]  # a step removes at least one client
+        best = jax.lax.fori_loop(0, g.shape[0], shrink, start)[
+            2
+        ]  # a step removes at least one client
         return jnp.where(n > 2 * f, best, jnp.nan)
 
     return linear(coefficients)
@@ -64,10 +73,14 @@ class DivideState(NamedTuple):
 
 
 def divide_and_conquer(
-    num_byzantine: int, coordinates: int = 10_000, iterations: int = 5, removed: float = 1.0, seed: int = 0
+    num_byzantine: int,
+    coordinates: int = 10_000,
+    iterations: int = 5,
+    removed: float = 1.0,
+    seed: int = 0,
 ) -> Aggregator:
-    """DnC: on random coordinates, leaves out the removed * f clients farthest along the direction of largest spread; the
-    mean of those who are never left out. Needs n > 2f and somebody left.
+    """DnC: on random coordinates, leaves out the removed * f clients farthest along the direction
+    of largest spread; the mean of those who are never left out. Needs n > 2f and somebody left.
 
     Args:
       num_byzantine: f.

@@ -1,10 +1,12 @@
-"""Rules for batch statistics: values, not differences, that no optimiser, clip or noise link ever touches.
+"""Rules for batch statistics: values, not differences, that no optimiser, clip or noise link ever
+touches.
 
     mean:    mu = sum p_i mu_i,   var = sum p_i var_i
-    pooled:  mu = sum p_i mu_i,   var = sum p_i (var_i + mu_i^2) - mu^2          (law of total variance)
+    pooled:  mu = sum p_i mu_i,   var = sum p_i (var_i + mu_i^2) - mu^2          (law of total
+      variance)
 
-The third choice of a configuration, `local`, is no rule: the statistics are then private leaves that stay in the
-hospital (`algorithms.exchange`), as in SiloBN.
+The third choice of a configuration, `local`, is no rule: the statistics are then private leaves
+that stay in the hospital (`algorithms.exchange`), as in SiloBN.
 
 References:
   Andreux et al. (2020), SiloBN, https://arxiv.org/abs/2008.07424
@@ -25,7 +27,9 @@ def mean_statistics(model_state: ModelState, weights: Float[Array, " clients"]) 
 
 
 def pooled_statistics(model_state: ModelState, weights: Float[Array, " clients"]) -> ModelState:
-    """Statistics of the union of the clients' data, layer by layer: leaves named `mean` and `var` with one parent."""
+    """Statistics of the union of the clients' data, layer by layer: leaves named `mean` and `var`
+    with one parent.
+    """
 
     def pool(tree):
         if not isinstance(tree, Mapping):
@@ -33,7 +37,10 @@ def pooled_statistics(model_state: ModelState, weights: Float[Array, " clients"]
         if set(tree) == {"mean", "var"} and tree["mean"] is not None and tree["var"] is not None:
             moments = {"mean": tree["mean"], "square": tree["var"] + tree["mean"] ** 2}
             pooled = mean_over_clients(moments, weights)
-            return {"mean": pooled["mean"], "var": jnp.maximum(pooled["square"] - pooled["mean"] ** 2, 0.0)}
+            return {
+                "mean": pooled["mean"],
+                "var": jnp.maximum(pooled["square"] - pooled["mean"] ** 2, 0.0),
+            }
         return {name: pool(child) for name, child in tree.items()}
 
     return pool(model_state)

@@ -1,4 +1,5 @@
-"""Rules that change the length of the mean step: FedExP extrapolates, FedNova normalises unequal local work.
+"""Rules that change the length of the mean step: FedExP extrapolates, FedNova normalises unequal
+local work.
 
 References:
   Jhunjhunwala et al. (2023), FedExP, https://arxiv.org/abs/2301.09604
@@ -14,7 +15,8 @@ from fedbrain.types import Aggregator
 
 
 def fedexp(eps: float = 1e-3) -> Aggregator:
-    """eta = max(1, sum_i p_i ||x_i||^2 / (2 (||mean||^2 + eps))) times the mean: a longer step when clients disagree.
+    """eta = max(1, sum_i p_i ||x_i||^2 / (2 (||mean||^2 + eps))) times the mean: a longer step when
+    clients disagree.
 
     Args:
       eps: in squared units of the updates; 1e-3 to .1 in the paper.
@@ -34,10 +36,13 @@ def fednova(momentum: float = 0.0, proximal: float = 0.0) -> Aggregator:
 
     Args:
       momentum: rho of the clients' SGD: a_i = (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho).
-      proximal: learning rate times mu of a proximal term: a_i = (1 - (1 - proximal)^tau) / proximal.
+      proximal: learning rate times mu of a proximal term: a_i = (1 - (1 - proximal)^tau) /
+        proximal.
     """
     if not 0 <= momentum < 1 or not 0 <= proximal < 1 or (momentum and proximal):
-        raise ValueError(f"Expected one of momentum and proximal in [0, 1), got {(momentum, proximal)}.")
+        raise ValueError(
+            f"Expected one of momentum and proximal in [0, 1), got {(momentum, proximal)}."
+        )
 
     def coefficients(cohort: Cohort) -> Array:
         steps = jnp.maximum(cohort.metric("steps"), 1)

@@ -1,8 +1,9 @@
 """Rules that try every subset of n - f clients: exact, for small federations.
 
 References:
-  Rousseeuw (1985); El Mhamdi et al. (2018), minimum-diameter averaging, https://arxiv.org/abs/1802.07927
-  Allouah et al. (2023), smallest maximum eigenvalue averaging, https://arxiv.org/abs/2302.04787
+  Rousseeuw (1985); El Mhamdi et al. (2018), minimum-diameter averaging,
+  https://arxiv.org/abs/1802.07927 Allouah et al. (2023), smallest maximum eigenvalue averaging,
+  https://arxiv.org/abs/2302.04787
 """
 
 from collections.abc import Callable
@@ -38,7 +39,9 @@ def minimum_diameter(num_byzantine: int) -> Aggregator:
 
 
 def smallest_eigenvalue(num_byzantine: int) -> Aggregator:
-    """The mean of the n - f clients whose covariance has the smallest largest eigenvalue: SMEA. Needs n > 2f."""
+    """The mean of the n - f clients whose covariance has the smallest largest eigenvalue: SMEA.
+    Needs n > 2f.
+    """
 
     def spread(g: Array) -> Callable[[Array], Array]:
         return lambda kept: jnp.linalg.eigvalsh(centred(g, normalised(kept.astype(g.dtype))))[-1:]
@@ -46,23 +49,30 @@ def smallest_eigenvalue(num_byzantine: int) -> Aggregator:
     return _best_subset(num_byzantine, spread)
 
 
-def _best_subset(f: int, cost_of: Callable[[Array], Callable[[Bool[Array, " clients"]], Array]]) -> Aggregator:
+def _best_subset(
+    f: int, cost_of: Callable[[Array], Callable[[Bool[Array, " clients"]], Array]]
+) -> Aggregator:
     check(f)
 
     def coefficients(cohort: Cohort) -> Array:
         c = cohort.updates.shape[0]
         if comb(c, f) > MOST_SUBSETS:
             raise ValueError(
-                f"Expected at most {MOST_SUBSETS} subsets, got {comb(c, f)} of {c} clients: use krum or median."
+                f"Expected at most {MOST_SUBSETS} subsets, got {comb(c, f)} of {c} clients: use"
+                " krum or median."
             )
         left_out = np.zeros((comb(c, f), c), bool)
         for row, chosen in enumerate(combinations(range(c), f)):
             left_out[row, list(chosen)] = True
-        possible = jnp.all(~left_out | cohort.present, axis=1)  # only someone who is there can be left out
+        possible = jnp.all(
+            ~left_out | cohort.present, axis=1
+        )  # only someone who is there can be left out
         kept = cohort.present & ~left_out
         cost = jax.lax.map(cost_of(gram(cohort.updates, cohort.present)), kept, batch_size=1024)
         cost = jnp.where(possible[:, None], cost, jnp.inf)
         best = kept[jnp.lexsort(tuple(cost.T[::-1]))[0]]
-        return jnp.where(cohort.present.sum() > 2 * f, normalised(best.astype(jnp.float64)), jnp.nan)
+        return jnp.where(
+            cohort.present.sum() > 2 * f, normalised(best.astype(jnp.float64)), jnp.nan
+        )
 
     return linear(coefficients)

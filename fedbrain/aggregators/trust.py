@@ -1,4 +1,5 @@
-"""FLTrust: the server trains on a small data set of its own, and trusts a client as far as it points the same way.
+"""FLTrust: the server trains on a small data set of its own, and trusts a client as far as it
+points the same way.
 
     TS_i = max(0, cos(x_i, x_0)),   direction = sum_i TS_i ||x_0|| / ||x_i|| x_i / sum_i TS_i
 
@@ -15,7 +16,8 @@ from fedbrain.types import Aggregator
 
 
 def fltrust() -> Aggregator:
-    """Needs one client that reports `trusted` = 1: the server's own. It is the yardstick and not part of the mean.
+    """Needs one client that reports `trusted` = 1: the server's own. It is the yardstick and not
+    part of the mean.
 
     Undefined when the trusted client is absent or nobody points its way.
     """

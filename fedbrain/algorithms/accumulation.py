@@ -1,9 +1,11 @@
 """The gradient of a batch, computed part after part: the memory of one part, the step of the whole.
 
-    g = sum_j n_j g_j / sum_j n_j        n_j real examples of part j, g_j the gradient of their mean loss
+    g = sum_j n_j g_j / sum_j n_j        n_j real examples of part j, g_j the gradient of their mean
+    loss
 
-Without batch normalisation this is the gradient of the whole batch. Batch normalisation sees one part at a time, and its
-running statistics follow one part after the other, as in every framework that accumulates gradients.
+Without batch normalisation this is the gradient of the whole batch. Batch normalisation sees one
+part at a time, and its running statistics follow one part after the other, as in every framework
+that accumulates gradients.
 """
 
 from collections.abc import Callable
@@ -36,7 +38,9 @@ def gradient_of(loss: Callable, batch: Batch, key: Key, *, parts: int) -> Gradie
             g, (after, m) = whole(params, state, *part)
             n = m["count"]
             total = jax.tree.map(lambda a, b: a + n * b, total, g)
-            state = jax.tree.map(lambda new, old: jnp.where(n > 0, new, old), after, state)  # padding teaches nothing
+            state = jax.tree.map(
+                lambda new, old: jnp.where(n > 0, new, old), after, state
+            )  # padding teaches nothing
             return (total, state, jax.tree.map(jnp.add, metrics, m)), None
 
         split = jax.tree.map(lambda x: jnp.reshape(x, (parts, -1, *x.shape[1:])), dict(batch))

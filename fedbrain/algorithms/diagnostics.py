@@ -1,4 +1,6 @@
-"""What a round says about its clients, from one Gram matrix G = D D^T: the heterogeneity report, for every rule."""
+"""What a round says about its clients, from one Gram matrix G = D D^T: the heterogeneity report,
+for every rule.
+"""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -11,7 +13,11 @@ TINY = 1e-300
 
 
 @in_float64
-def diagnose(deltas: Float[Array, "clients p"], weights: Float[Array, " clients"], direction: Float[Array, " p"]) -> Metrics:
+def diagnose(
+    deltas: Float[Array, "clients p"],
+    weights: Float[Array, " clients"],
+    direction: Float[Array, " p"],
+) -> Metrics:
     """How far the clients pull apart, and what the rule made of them.
 
     Args:
@@ -20,15 +26,18 @@ def diagnose(deltas: Float[Array, "clients p"], weights: Float[Array, " clients"
       direction: the aggregate, in the sign of the first argument.
 
     Returns:
-      With M = sum_i p_i D_i, per client [clients]: `delta_norm` ||D_i||, `cosine` cos(D_i, M), `drift` ||D_i - M|| / ||M||,
-      `influence` ||M - M without i||, `effective_weight`: the coefficients a for which sum_i a_i D_i is nearest to the
-      aggregate (Krum: 1 for the chosen, 0 for the others; a clipped client: below p_i). As one number: `diversity`
-      sum p ||D_i||^2 / ||M||^2 (1 when all agree), `effective_rank` (tr G)^2 / tr G^2, `signal_to_noise`
-      ||M||^2 / (variance of M), `explained`: share of the aggregate's squared length that the effective weights explain.
+      With M = sum_i p_i D_i, per client [clients]: `delta_norm` ||D_i||, `cosine` cos(D_i, M),
+      `drift` ||D_i - M|| / ||M||, `influence` ||M - M without i||, `effective_weight`: the
+      coefficients a for which sum_i a_i D_i is nearest to the aggregate (Krum: 1 for the chosen, 0
+      for the others; a clipped client: below p_i). As one number: `diversity` sum p ||D_i||^2 /
+      ||M||^2 (1 when all agree), `effective_rank` (tr G)^2 / tr G^2, `signal_to_noise`
+      ||M||^2 / (variance of M), `explained`: share of the aggregate's squared length that the
+      effective weights explain.
 
     References:
       Yin et al. (2018), gradient diversity, https://arxiv.org/abs/1706.05699
-      Roy and Vetterli (2007), effective rank, https://www.eurasip.org/Proceedings/Eusipco/Eusipco2007/Papers/a5p-h05.pdf
+      Roy and Vetterli (2007), effective rank,
+      https://www.eurasip.org/Proceedings/Eusipco/Eusipco2007/Papers/a5p-h05.pdf
     """
     present = weights > 0
     p = normalised(weights.astype(jnp.float64))
@@ -38,7 +47,9 @@ def diagnose(deltas: Float[Array, "clients p"], weights: Float[Array, " clients"
     mean_square = jnp.maximum(p @ g @ p, TINY)
     apart = jnp.where(present, jnp.sqrt(from_centre(g, p)), 0)
     values, vectors = jnp.linalg.eigh(jnp.where(jnp.isfinite(g), g, 0))
-    inverse = jnp.where(values > 1e-10 * jnp.max(jnp.abs(values)), 1 / jnp.where(values == 0, 1, values), 0)
+    inverse = jnp.where(
+        values > 1e-10 * jnp.max(jnp.abs(values)), 1 / jnp.where(values == 0, 1, values), 0
+    )
     alpha = jnp.where(present, vectors @ (inverse * (vectors.T @ along)), 0)
     spread = p @ apart**2 / jnp.maximum(present.sum() - 1, 1)
     info = {

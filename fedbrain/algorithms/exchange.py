@@ -1,7 +1,8 @@
 """What is shared is a filter over leaves; what it refuses is private and never leaves the hospital.
 
-An exchange is a predicate `(collection, path) -> bool`, for instance `("params", "norm0/scale")`. Trees are cut in two
-of the same outline, with None where the other half holds the leaf, so that no algorithm knows about layers.
+An exchange is a predicate `(collection, path) -> bool`, for instance `("params", "norm0/scale")`.
+Trees are cut in two of the same outline, with None where the other half holds the leaf, so that no
+algorithm knows about layers.
 """
 
 from collections.abc import Callable
@@ -58,11 +59,17 @@ def path_name(path: tuple) -> str:
 
 def partition(collection: str, tree: PyTree, exchange: Exchange) -> tuple[PyTree, PyTree]:
     """(shared, private): two trees of the same outline, None where the other holds the leaf."""
-    shared = jax.tree_util.tree_map_with_path(lambda p, x: x if exchange(collection, path_name(p)) else None, tree)
-    private = jax.tree_util.tree_map_with_path(lambda p, x: None if exchange(collection, path_name(p)) else x, tree)
+    shared = jax.tree_util.tree_map_with_path(
+        lambda p, x: x if exchange(collection, path_name(p)) else None, tree
+    )
+    private = jax.tree_util.tree_map_with_path(
+        lambda p, x: None if exchange(collection, path_name(p)) else x, tree
+    )
     return shared, private
 
 
 def combine(first: PyTree, second: PyTree) -> PyTree:
     """The inverse of `partition`: each leaf from the half that holds it."""
-    return jax.tree.map(lambda a, b: b if a is None else a, first, second, is_leaf=lambda x: x is None)
+    return jax.tree.map(
+        lambda a, b: b if a is None else a, first, second, is_leaf=lambda x: x is None
+    )

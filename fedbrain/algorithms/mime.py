@@ -1,11 +1,12 @@
-"""Mime and MimeLite: clients take the steps of a centralised optimiser whose momentum is the server's and stands still.
+"""Mime and MimeLite: clients take the steps of a centralised optimiser whose momentum is the
+server's and stands still.
 
     local   y <- y - h ((1 - beta) g + beta m),   g = g_i(y)                      MimeLite
                                                   g = g_i(y) - g_i(w) + grad F(w)  Mime
     server  m <- (1 - beta) grad F(w) + beta m,   grad F(w) = sum_i p_i grad F_i(w)
 
-Mime needs grad F(w) before anybody trains: two trips. Here they are two rounds, one that only measures and one that only
-trains, so that the price is visible. The client chain is plain `sgd`.
+Mime needs grad F(w) before anybody trains: two trips. Here they are two rounds, one that only
+measures and one that only trains, so that the price is visible. The client chain is plain `sgd`.
 
 References:
   Karimireddy et al. (2021), https://arxiv.org/abs/2008.03606
@@ -40,21 +41,33 @@ class MimeContext(NamedTuple):
 
 
 def mimelite(beta: float = 0.9) -> Variant:
-    """Frozen server momentum in local steps; the momentum is updated with gradients at the global model.
+    """Frozen server momentum in local steps; the momentum is updated with gradients at the global
+    model.
 
     Args:
       beta: of the momentum, .9 as published.
     """
-    return _mime(beta, lambda g, here, mean: g, lambda round: jnp.asarray(True), lambda round: jnp.asarray(True))
+    return _mime(
+        beta,
+        lambda g, here, mean: g,
+        lambda round: jnp.asarray(True),
+        lambda round: jnp.asarray(True),
+    )
 
 
 def mime(beta: float = 0.9) -> Variant:
-    """MimeLite with variance-reduced local gradients. Even rounds measure grad F(w), odd rounds train.
+    """MimeLite with variance-reduced local gradients. Even rounds measure grad F(w), odd rounds
+    train.
 
     Args:
       beta: of the momentum, .9 as published.
     """
-    return _mime(beta, lambda g, here, mean: g - here + mean, lambda round: round % 2 == 0, lambda round: round % 2 == 1)
+    return _mime(
+        beta,
+        lambda g, here, mean: g - here + mean,
+        lambda round: round % 2 == 0,
+        lambda round: round % 2 == 1,
+    )
 
 
 def _mime(beta: float, reduce, measures, trains) -> Variant:
@@ -75,7 +88,11 @@ def _mime(beta: float, reduce, measures, trains) -> Variant:
         at_anchor, _ = step.gradient_at(anchor, step.model_state)
 
         def corrected(g, here, m, mean):
-            return g if m is None else trains(server.round) * ((1 - beta) * reduce(g, here, mean) + beta * m)
+            return (
+                g
+                if m is None
+                else trains(server.round) * ((1 - beta) * reduce(g, here, mean) + beta * m)
+            )
 
         moved = jax.tree.map(corrected, grads, at_anchor, server.momentum, server.gradient)
         seen = observe(seen, shared_only(at_anchor, server.momentum))
@@ -89,7 +106,11 @@ def _mime(beta: float, reduce, measures, trains) -> Variant:
         now = measures(memory.round)
         mean = jax.tree.map(lambda new, old: jnp.where(now, new, old), mean, memory.gradient)
         after = jax.tree.map(lambda g, m: (1 - beta) * g + beta * m, mean, memory.momentum)
-        momentum = jax.tree.map(lambda new, old: jnp.where(trains(memory.round), new, old), after, memory.momentum)
+        momentum = jax.tree.map(
+            lambda new, old: jnp.where(trains(memory.round), new, old), after, memory.momentum
+        )
         return direction, MimeServer(momentum, mean, memory.round + 1)
 
-    return Variant(server_init=server_init, begin=begin, gradient=gradient, finish=finish, server=server)
+    return Variant(
+        server_init=server_init, begin=begin, gradient=gradient, finish=finish, server=server
+    )

@@ -1,10 +1,12 @@
 """Personalised models: every hospital keeps one of its own, and the federation still has one.
 
     ditto   v_i <- v_i - h (grad F_i(v_i) + lambda (v_i - w))
-    apfl    y on F_i(y), v_i on F_i(z), z = a v_i + (1 - a) y,  a <- a - h <grad F_i(z), v_i - y>;  the model is z
-    pfedme  theta ~ argmin F_i(theta) + lambda / 2 ||theta - y||^2 in a few steps,  y <- y - h lambda (y - theta)
+    apfl    y on F_i(y), v_i on F_i(z), z = a v_i + (1 - a) y,  a <- a - h <grad F_i(z), v_i - y>;
+    the model is z pfedme  theta ~ argmin F_i(theta) + lambda / 2 ||theta - y||^2 in a few steps,  y
+    <- y - h lambda (y - theta)
 
-The second model trains with the same client chain, whose state starts anew every round, and has its own batch statistics.
+The second model trains with the same client chain, whose state starts anew every round, and has its
+own batch statistics.
 
 References:
   Li et al. (2021), Ditto, https://arxiv.org/abs/2012.04221
@@ -60,7 +62,9 @@ def advance(step: Step, own: Own, grads: Params, model_state: ModelState) -> Own
 
 
 def _begin(start: Start) -> OwnContext:
-    return OwnContext(start.control, start.chain.init(start.control.params), start.params, jnp.zeros(()))
+    return OwnContext(
+        start.control, start.chain.init(start.control.params), start.params, jnp.zeros(())
+    )
 
 
 def _keep_own(end: Finish) -> Sent:
@@ -71,7 +75,8 @@ def ditto(penalty: float) -> Variant:
     """A personal model beside the global one, held to it by a penalty.
 
     Args:
-      penalty: lambda >= 0; 0 is training alone, large values are the global model. The authors try .01 to 1.
+      penalty: lambda >= 0; 0 is training alone, large values are the global model. The authors try
+        .01 to 1.
     """
     if not penalty >= 0:
         raise ValueError(f"Expected penalty={penalty} >= 0.")
@@ -79,15 +84,22 @@ def ditto(penalty: float) -> Variant:
     def gradient(step: Step):
         own = step.context.own
         grads, (model_state, _) = step.gradient_at(own.params, own.model_state)
-        grads = jax.tree.map(lambda g, v, w: g + penalty * (v - w), grads, own.params, step.context.anchor)
+        grads = jax.tree.map(
+            lambda g, v, w: g + penalty * (v - w), grads, own.params, step.context.anchor
+        )
         context = advance(step, own, grads, model_state)
         return *step.gradient_at(step.params, step.model_state), context
 
-    return Variant(client_init=own_model, begin=_begin, gradient=gradient, finish=_keep_own, personal=use_own)
+    return Variant(
+        client_init=own_model, begin=_begin, gradient=gradient, finish=_keep_own, personal=use_own
+    )
 
 
-def pfedme(penalty: float = 15.0, inner_steps: int = 5, inner_learning_rate: float = 0.05) -> Variant:
-    """The global model follows Moreau envelopes; the personal model is the inner minimiser of the last batch.
+def pfedme(
+    penalty: float = 15.0, inner_steps: int = 5, inner_learning_rate: float = 0.05
+) -> Variant:
+    """The global model follows Moreau envelopes; the personal model is the inner minimiser of the
+    last batch.
 
     Args:
       penalty: lambda, 15 to 30 in the paper.
@@ -95,7 +107,9 @@ def pfedme(penalty: float = 15.0, inner_steps: int = 5, inner_learning_rate: flo
       inner_learning_rate: of those steps.
     """
     if not penalty > 0 or inner_steps < 1 or not inner_learning_rate > 0:
-        raise ValueError(f"Expected positive numbers, got {(penalty, inner_steps, inner_learning_rate)}.")
+        raise ValueError(
+            f"Expected positive numbers, got {(penalty, inner_steps, inner_learning_rate)}."
+        )
 
     def begin(start: Start) -> Own:
         return Own(start.params, start.model_state)  # theta starts from w each round
@@ -106,7 +120,10 @@ def pfedme(penalty: float = 15.0, inner_steps: int = 5, inner_learning_rate: flo
         for _ in range(inner_steps):
             grads, aux = step.gradient_at(theta, step.context.model_state)
             theta = jax.tree.map(
-                lambda t, g, y: t - inner_learning_rate * (g + penalty * (t - y)), theta, grads, step.params
+                lambda t, g, y: t - inner_learning_rate * (g + penalty * (t - y)),
+                theta,
+                grads,
+                step.params,
             )
         pulled = jax.tree.map(lambda y, t: penalty * (y - t), step.params, theta)
         return pulled, aux, Own(theta, aux[0])
@@ -114,7 +131,9 @@ def pfedme(penalty: float = 15.0, inner_steps: int = 5, inner_learning_rate: flo
     def finish(end: Finish) -> Sent:
         return Sent((), end.context)
 
-    return Variant(client_init=own_model, begin=begin, gradient=gradient, finish=finish, personal=use_own)
+    return Variant(
+        client_init=own_model, begin=begin, gradient=gradient, finish=finish, personal=use_own
+    )
 
 
 class Mixed(NamedTuple):
@@ -132,7 +151,9 @@ def apfl(mixture: float = 0.5, learning_rate: float = 0.1) -> Variant:
       learning_rate: of a; 0 keeps it.
     """
     if not 0 <= mixture <= 1 or not learning_rate >= 0:
-        raise ValueError(f"Expected 0 <= mixture <= 1 and learning_rate >= 0, got {(mixture, learning_rate)}.")
+        raise ValueError(
+            f"Expected 0 <= mixture <= 1 and learning_rate >= 0, got {(mixture, learning_rate)}."
+        )
 
     def mix(a: Array | np.ndarray, v: Params, y: Params) -> Params:
         return jax.tree.map(lambda v, y: a * v + (1 - a) * y, v, y)
@@ -147,7 +168,10 @@ def apfl(mixture: float = 0.5, learning_rate: float = 0.1) -> Variant:
     def gradient(step: Step):
         own, a = step.context.own, step.context.mixture
         grads, (model_state, _) = step.gradient_at(mix(a, own.params, step.params), own.model_state)
-        slope = sum(jnp.vdot(g, v - y) for g, v, y in zip(*map(jax.tree.leaves, (grads, own.params, step.params))))
+        slope = sum(
+            jnp.vdot(g, v - y)
+            for g, v, y in zip(*map(jax.tree.leaves, (grads, own.params, step.params)))
+        )
         context = advance(step, own, jax.tree.map(lambda g: a * g, grads), model_state)
         a = jnp.clip(a - learning_rate * slope, 0.0, 1.0).astype(jnp.float32)
         return *step.gradient_at(step.params, step.model_state), context._replace(mixture=a)
@@ -156,6 +180,11 @@ def apfl(mixture: float = 0.5, learning_rate: float = 0.1) -> Variant:
         return Sent((), Mixed(end.context.own, end.context.mixture))
 
     def personal(control: Mixed, variables: Variables) -> Variables:
-        return {"params": mix(control.mixture, control.own.params, variables["params"]), **control.own.model_state}
+        return {
+            "params": mix(control.mixture, control.own.params, variables["params"]),
+            **control.own.model_state,
+        }
 
-    return Variant(client_init=client_init, begin=begin, gradient=gradient, finish=finish, personal=personal)
+    return Variant(
+        client_init=client_init, begin=begin, gradient=gradient, finish=finish, personal=personal
+    )

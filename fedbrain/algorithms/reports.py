@@ -1,4 +1,5 @@
-"""Variants that send one thing more: the loss of the global model, or how sure a client is of each parameter.
+"""Variants that send one thing more: the loss of the global model, or how sure a client is of each
+parameter.
 
 References:
   Matena and Raffel (2022), Fisher-weighted merging, https://arxiv.org/abs/2111.09832
@@ -16,7 +17,8 @@ from fedbrain.types import Params, Update
 def report_global_loss() -> Variant:
     """FedAvg, where a client reports `global_loss`: F_i(w), the mean loss of the model it received.
 
-    Measured on the batches it trains on, one forward pass more for each; what `q_fedavg` and `agnostic` need.
+    Measured on the batches it trains on, one forward pass more for each; what `q_fedavg` and
+    `agnostic` need.
     """
 
     def begin(start: Start):
@@ -37,9 +39,11 @@ def report_global_loss() -> Variant:
 
 
 def fisher(damping: float = 1e-8) -> Variant:
-    """Fisher merging: w <- sum_i F_i y_i / sum_i F_i, F_i the mean squared batch gradient over the local steps plus damping.
+    """Fisher merging: w <- sum_i F_i y_i / sum_i F_i, F_i the mean squared batch gradient over the
+    local steps plus damping.
 
-    In one long round it is one-shot fusion. The rule of the server chain is not used: the direction is the merge.
+    In one long round it is one-shot fusion. The rule of the server chain is not used: the direction
+    is the merge.
 
     Args:
       damping: added to every F_i, 1e-8 arbitrary; large values give the uniform mean.
@@ -55,7 +59,9 @@ def fisher(damping: float = 1e-8) -> Variant:
         return grads, aux, observe(step.context, jax.tree.map(jnp.square, grads))
 
     def finish(end: Finish) -> Sent:
-        return Sent(shared_only(jax.tree.map(lambda f: f + damping, running_mean(end.context)), end.delta))
+        return Sent(
+            shared_only(jax.tree.map(lambda f: f + damping, running_mean(end.context)), end.delta)
+        )
 
     def server(memory, update: Update, direction: Params):
         del direction

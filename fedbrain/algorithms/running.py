@@ -32,7 +32,9 @@ def running_mean(running: Running) -> PyTree:
     return jax.tree.map(lambda x: x / jnp.maximum(running.steps, 1).astype(x.dtype), running.total)
 
 
-def share_of_all(weights: Float[Array, " clients"], examples: Float[Array, ""]) -> Float[Array, " clients"]:
+def share_of_all(
+    weights: Float[Array, " clients"], examples: Float[Array, ""]
+) -> Float[Array, " clients"]:
     """n_i / n, n counting the absent clients too."""
     return weights / jnp.maximum(examples, 1)
 

@@ -2,11 +2,12 @@
 
     local      y <- y - h (g_i(y) + c - c_i)
     option I   c_i+ = grad F_i(w)
-    option II  c_i+ = c_i - c + (w - y_i) / (tau h)  =  the mean of the local gradients g_i(y), for SGD
-    server     c <- c + sum_{i present} (n_i / n) (c_i+ - c_i)
+    option II  c_i+ = c_i - c + (w - y_i) / (tau h)  =  the mean of the local gradients g_i(y), for
+    SGD server     c <- c + sum_{i present} (n_i / n) (c_i+ - c_i)
 
-The mean of the local gradients needs no learning rate, and is right under schedules and other client chains. n counts the
-examples of all registered clients, so that equal sizes give the published 1 / N and unequal ones the optimum of sum n_i F_i.
+The mean of the local gradients needs no learning rate, and is right under schedules and other
+client chains. n counts the examples of all registered clients, so that equal sizes give the
+published 1 / N and unequal ones the optimum of sum n_i F_i.
 
 References:
   Karimireddy et al. (2020), https://arxiv.org/abs/1910.06378
@@ -18,7 +19,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fedbrain.algorithms.running import Running, nothing_yet, observe, running_mean, share_of_all, weighted_sum
+from fedbrain.algorithms.running import (
+    Running,
+    nothing_yet,
+    observe,
+    running_mean,
+    share_of_all,
+    weighted_sum,
+)
 from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant, add_shared, shared_only
 from fedbrain.types import Params, Update
 
@@ -50,7 +58,9 @@ def scaffold() -> Variant:
 
 
 def scaffold_full_gradient() -> Variant:
-    """Option I: the gradient at the global model, accumulated batch by batch; twice the computation of option II."""
+    """Option I: the gradient at the global model, accumulated batch by batch; twice the computation
+    of option II.
+    """
 
     def gradient(step: Step):
         grads, aux = step.gradient_at(step.params, step.model_state)
@@ -69,11 +79,17 @@ def _scaffold(gradient, *, anchored: bool) -> Variant:
         return jax.tree.map(jnp.zeros_like, variables["params"])
 
     def begin(start: Start) -> ScaffoldContext:
-        correction = jax.tree.map(jnp.subtract, start.extra.control, shared_only(start.control, start.extra.control))
-        return ScaffoldContext(correction, start.params if anchored else (), nothing_yet(correction))
+        correction = jax.tree.map(
+            jnp.subtract, start.extra.control, shared_only(start.control, start.extra.control)
+        )
+        return ScaffoldContext(
+            correction, start.params if anchored else (), nothing_yet(correction)
+        )
 
     def finish(end: Finish) -> Sent:
-        new = add_shared(jax.tree.map(jnp.zeros_like, end.control), running_mean(end.context.gradient))
+        new = add_shared(
+            jax.tree.map(jnp.zeros_like, end.control), running_mean(end.context.gradient)
+        )
         change = shared_only(jax.tree.map(jnp.subtract, new, end.control), end.delta)
         return Sent(change, new)
 

@@ -1,7 +1,9 @@
-"""Grades of freezing: which layers train. What does not is neither trained nor sent, and its batch norm stands still.
+"""Grades of freezing: which layers train. What does not is neither trained nor sent, and its batch
+norm stands still.
 
-A network names its stages in the order of computation, `("conv0", "norm0", "block1", ..., "head")`; a grade is a predicate
-over leaves, like an exchange. Frozen layers keep the values that the experiment starts from.
+A network names its stages in the order of computation, `("conv0", "norm0", "block1", ..., "head")`;
+a grade is a predicate over leaves, like an exchange. Frozen layers keep the values that the
+experiment starts from.
 """
 
 from collections.abc import Sequence
@@ -10,7 +12,9 @@ from fedbrain.algorithms.exchange import Exchange, is_head
 
 
 def stage_of(path: str, stages: Sequence[str]) -> str | None:
-    """The stage that a leaf belongs to: `block1` for `block1_layer2_conv1/kernel`; None for none of them."""
+    """The stage that a leaf belongs to: `block1` for `block1_layer2_conv1/kernel`; None for none of
+    them.
+    """
     layer = path.split("/", 1)[0]
     return next((s for s in stages if layer == s or layer.startswith(f"{s}_")), None)
 
@@ -35,7 +39,10 @@ def after(stage: str, stages: Sequence[str]) -> Exchange:
       stages: of the network; set by the program.
     """
     if stage not in stages[:-1]:
-        raise ValueError(f"Expected a stage of the network before its head, {', '.join(stages[:-1])}, got {stage!r}.")
+        raise ValueError(
+            f"Expected a stage of the network before its head, {', '.join(stages[:-1])}, got"
+            f" {stage!r}."
+        )
     frozen = set(stages[: stages.index(stage) + 1])
     return lambda collection, path: stage_of(path, stages) not in frozen
 

@@ -1,4 +1,5 @@
-"""Variants that change when something trains: a tuned copy that stays, head before body, momentum that outlives the round.
+"""Variants that change when something trains: a tuned copy that stays, head before body, momentum
+that outlives the round.
 
 References:
   Karimireddy et al. (2021), worker momentum, https://arxiv.org/abs/2012.10333
@@ -14,7 +15,9 @@ from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant
 
 
 def fine_tuned() -> Variant:
-    """FedAvg, where a client uses the global model after its own local steps: fine-tuning as long as a round's training."""
+    """FedAvg, where a client uses the global model after its own local steps: fine-tuning as long
+    as a round's training.
+    """
 
     def finish(end: Finish) -> Sent:
         control = own_model({"params": end.params, **end.model_state})
@@ -24,7 +27,8 @@ def fine_tuned() -> Variant:
 
 
 def fedrep(head_steps: int) -> Variant:
-    """The private head trains first, with the body standing still, then the body; to be used with `without_head()`.
+    """The private head trains first, with the body standing still, then the body; to be used with
+    `without_head()`.
 
     Args:
       head_steps: local steps of the head; the rest of the round's steps are the body's.
@@ -49,7 +53,8 @@ def fedrep(head_steps: int) -> Variant:
 
 
 def worker_momentum(beta: float = 0.9) -> Variant:
-    """m_i <- beta m_i + (1 - beta) g, kept by the client between rounds: what attackers hide behind, noise, shrinks.
+    """m_i <- beta m_i + (1 - beta) g, kept by the client between rounds: what attackers hide
+    behind, noise, shrinks.
 
     Args:
       beta: .9 as published.

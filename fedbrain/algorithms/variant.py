@@ -1,7 +1,7 @@
 """Where federated algorithms differ: seven small functions, whose defaults are FedAvg.
 
-An algorithm of the literature is a `Variant`; `federated.py` composes it with a task, a client chain and a server chain. A
-variant sees whole models and never a layer, a file or a network.
+An algorithm of the literature is a `Variant`; `federated.py` composes it with a task, a client
+chain and a server chain. A variant sees whole models and never a layer, a file or a network.
 """
 
 from collections.abc import Callable
@@ -75,7 +75,9 @@ class Variant(NamedTuple):
     gradient: Callable[[Step], tuple[Params, tuple[ModelState, Metrics], PyTree]] = plain_gradient
     finish: Callable[[Finish], Sent] = lambda finish: Sent()
     # (memory, cohort's updates, direction of the shared params) -> (direction, memory)
-    server: Callable[[PyTree, Update, Params], tuple[Params, PyTree]] = lambda extra, update, direction: (direction, extra)
+    server: Callable[[PyTree, Update, Params], tuple[Params, PyTree]] = (
+        lambda extra, update, direction: (direction, extra)
+    )
     # (control, variables with private leaves) -> the variables that this client uses
     personal: Callable[[PyTree, Variables], Variables] = lambda control, variables: variables
 

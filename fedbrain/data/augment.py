@@ -1,4 +1,6 @@
-"""Random changes of a training image that leave its label true: drawn here, applied here or on the device."""
+"""Random changes of a training image that leave its label true: drawn here, applied here or on the
+device.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,16 +12,21 @@ from scipy import ndimage
 
 from fedbrain.data.geometry import rotation
 
-Image = Float[np.ndarray, "d h w c"]  # modalities move together, their grey values change one by one
+Image = Float[
+    np.ndarray, "d h w c"
+]  # modalities move together, their grey values change one by one
 
 
 class Change(NamedTuple):
-    """What happens to one image: a modality lost, mirrored, read at `matrix` x + `offset` or shifted, gain * grey + lift.
+    """What happens to one image: a modality lost, mirrored, read at `matrix` x + `offset` or
+    shifted, gain * grey + lift.
 
     A modality that is 0 everywhere is missing, and stays so.
     """
 
-    drop: np.ndarray  # [] bool: of several modalities that are there, the one of highest `rank` is lost
+    drop: (
+        np.ndarray
+    )  # [] bool: of several modalities that are there, the one of highest `rank` is lost
     rank: np.ndarray  # [c] float32
     flip: np.ndarray  # [] bool: along axis 0, left and right in RAS
     move: np.ndarray  # [3] int32, voxels; beyond the edge the edge goes on
@@ -33,7 +40,9 @@ class Augment(NamedTuple):
     """How changes are drawn."""
 
     draw: Callable[[tuple[int, ...], np.random.Generator], Change]  # shape of the image
-    turns: bool  # whether images are read between voxels; otherwise `matrix` and `offset` mean nothing
+    turns: (
+        bool  # whether images are read between voxels; otherwise `matrix` and `offset` mean nothing
+    )
 
 
 def none() -> Augment:
@@ -53,17 +62,20 @@ def augment(
 
     Args:
       flip: mirrors left and right (axis 0 in RAS) in half of the cases.
-      shift: up to so many voxels along each axis; beyond the edge the edge goes on. Peng et al. (2021) use 2.
+      shift: up to so many voxels along each axis; beyond the edge the edge goes on. Peng et al.
+        (2021) use 2.
       rotate_deg: up to so many degrees about each axis.
       scale: relative size up to 1 +- scale.
       intensity: grey values times 1 +- intensity, plus +- intensity (images are z-scored).
-      modality_dropout: chance that an image of several modalities loses one, so that the network can do without.
+      modality_dropout: chance that an image of several modalities loses one, so that the network
+        can do without.
     """
     if not 0 <= modality_dropout <= 1:
         raise ValueError(f"Expected 0 <= modality_dropout={modality_dropout} <= 1.")
     if shift < 0 or rotate_deg < 0 or not 0 <= scale < 1 or not 0 <= intensity < 1:
         raise ValueError(
-            f"Expected shift, rotate_deg >= 0 and 0 <= scale, intensity < 1, got {shift, rotate_deg, scale, intensity}."
+            "Expected shift, rotate_deg >= 0 and 0 <= scale, intensity < 1, got"
+            f" {shift, rotate_deg, scale, intensity}."
         )
     turns = bool(rotate_deg or scale)
 
@@ -72,10 +84,16 @@ def augment(
         move = rng.integers(-shift, shift, 3, endpoint=True)
         matrix, offset = np.eye(3), np.zeros(3)
         if turns:
-            matrix = rotation(np.deg2rad(rng.uniform(-rotate_deg, rotate_deg, 3))) * (1 + rng.uniform(-scale, scale))
+            matrix = rotation(np.deg2rad(rng.uniform(-rotate_deg, rotate_deg, 3))) * (
+                1 + rng.uniform(-scale, scale)
+            )
             centre = (np.asarray(shape[:3]) - 1) / 2
             offset = centre - matrix @ centre + move
-        gain, lift = rng.uniform(-intensity, intensity, (2, shape[3])) if intensity else np.zeros((2, shape[3]))
+        gain, lift = (
+            rng.uniform(-intensity, intensity, (2, shape[3]))
+            if intensity
+            else np.zeros((2, shape[3]))
+        )
         floats = (np.asarray(x, np.float32) for x in (matrix, offset, 1 + gain, lift))
         drop, rank = rng.random() < modality_dropout, rng.random(shape[3], np.float32)
         return Change(np.asarray(drop), rank, np.asarray(mirrored), move.astype(np.int32), *floats)
@@ -89,7 +107,9 @@ def present(image: Image) -> Float[np.ndarray, " c"]:
 
 
 def apply(image: Image, change: Change, *, turns: bool) -> Image:
-    """The changed image, on the host; `fedbrain.residence.changed` is the same on the device."""
+    """The changed image, on the host; `fedbrain.training.device_volumes.changed` is the same on the
+    device.
+    """
     there = present(image) if image.shape[3] > 1 else np.ones(1, np.float32)
     if change.drop and there.sum() > 1:
         there[np.argmax(np.where(there > 0, change.rank, -1))] = 0
@@ -98,7 +118,12 @@ def apply(image: Image, change: Change, *, turns: bool) -> Image:
     if turns:
         offset: Any = change.offset
         turn = partial(
-            ndimage.affine_transform, matrix=change.matrix, offset=offset, order=1, mode="nearest", prefilter=False
+            ndimage.affine_transform,
+            matrix=change.matrix,
+            offset=offset,
+            order=1,
+            mode="nearest",
+            prefilter=False,
         )
         image = np.stack([turn(channel) for channel in np.moveaxis(image, -1, 0)], axis=-1)
     elif change.move.any():

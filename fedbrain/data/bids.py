@@ -1,4 +1,5 @@
-"""Finds scans in a BIDS tree: entities, sessions, derivatives, inheritance of JSON. No index, no dependency.
+"""Finds scans in a BIDS tree: entities, sessions, derivatives, inheritance of JSON. No index, no
+dependency.
 
 References:
   BIDS 1.10, https://bids-specification.readthedocs.io
@@ -45,12 +46,15 @@ def _folders(root: Path, prefix: str) -> Iterator[Path]:
     return (root / name for name in names)
 
 
-def find_scans(root: Path, pattern: str = "T1w", *, pipeline: str = "", datatype: str = "anat") -> list[Scan]:
+def find_scans(
+    root: Path, pattern: str = "T1w", *, pipeline: str = "", datatype: str = "anat"
+) -> list[Scan]:
     """All images of a kind, sorted by path.
 
     Args:
       root: of the data set.
-      pattern: a suffix, or entities and a suffix that a file must have: `space-MNI152NLin2009cAsym_desc-preproc_T1w`.
+      pattern: a suffix, or entities and a suffix that a file must have:
+        `space-MNI152NLin2009cAsym_desc-preproc_T1w`.
       pipeline: read from `derivatives/<pipeline>` instead of the raw tree.
       datatype: folder of the subject or session.
 
@@ -63,7 +67,10 @@ def find_scans(root: Path, pattern: str = "T1w", *, pipeline: str = "", datatype
     wanted, suffix, _ = parse_name(pattern)
     subjects = list(_folders(folder, "sub-"))
     if not subjects:
-        raise ValueError(f"{folder}: expected folders named sub-<label>, got none. Is this the root of a BIDS tree?")
+        raise ValueError(
+            f"{folder}: expected folders named sub-<label>, got none. Is this the root of a BIDS"
+            " tree?"
+        )
     scans = []
     for subject in subjects:
         for level in [subject, *_folders(subject, "ses-")]:
@@ -88,9 +95,11 @@ def is_synthetic(root: Path) -> bool:
 
 
 def one_per_session(scans: list[Scan]) -> tuple[list[Scan], list[Scan]]:
-    """(chosen, others): of several images of a session the one with the fewest entities, then the first by name.
+    """(chosen, others): of several images of a session the one with the fewest entities, then the
+    first by name.
 
-    So a plain `sub-01_T1w` wins over `sub-01_run-1_T1w`, run 1 over run 2, and a reconstruction (`rec-`) loses.
+    So a plain `sub-01_T1w` wins over `sub-01_run-1_T1w`, run 1 over run 2, and a reconstruction
+    (`rec-`) loses.
     """
     best: dict[str, Scan] = {}
     for scan in sorted(scans, key=lambda s: (len(s.entities), s.path.name)):
@@ -100,7 +109,9 @@ def one_per_session(scans: list[Scan]) -> tuple[list[Scan], list[Scan]]:
 
 
 def sidecar(scan: Scan, root: Path) -> dict[str, Any]:
-    """JSON metadata of an image by the inheritance principle: from the root down, the nearest file wins."""
+    """JSON metadata of an image by the inheritance principle: from the root down, the nearest file
+    wins.
+    """
     entities, suffix, _ = parse_name(scan.path.name)
     have = set(entities.items())
     merged: dict[str, Any] = {}
@@ -114,5 +125,7 @@ def sidecar(scan: Scan, root: Path) -> dict[str, Any]:
             try:
                 merged.update(json.loads(path.read_text(encoding="utf-8-sig")))
             except json.JSONDecodeError as error:
-                raise ValueError(f"{path}: expected JSON, got an error at line {error.lineno}: {error.msg}.") from None
+                raise ValueError(
+                    f"{path}: expected JSON, got an error at line {error.lineno}: {error.msg}."
+                ) from None
     return merged

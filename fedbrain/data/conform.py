@@ -1,9 +1,10 @@
 """Brings a volume onto a common grid: field of view, voxel size, shape and intensity.
 
-    RAS volume -> box around the head -> resample to voxel_size_mm and shape -> z-score inside a mask
+    RAS volume -> box around the head -> resample to voxel_size_mm and shape -> z-score inside a
+    mask
 
-Scans are not registered. The box is centred on the foreground left-right and front-back, and hangs from the top of the
-head, so that the length of neck in the field of view does not matter.
+Scans are not registered. The box is centred on the foreground left-right and front-back, and hangs
+from the top of the head, so that the length of neck in the field of view does not matter.
 """
 
 from typing import Any, NamedTuple, cast
@@ -24,13 +25,18 @@ class Recipe(NamedTuple):
 
     voxel_size_mm: float = 3.0
     shape: tuple[int, int, int] = (64, 72, 64)  # right-left, front-back, up-down
-    mask: str = "foreground"  # `foreground` (Otsu), `nonzero` (brain-extracted images), or `<pipeline>/<suffix>`
+    # `foreground` (Otsu), `nonzero` (brain-extracted images), or `<pipeline>/<suffix>`
+    mask: str = "foreground"
 
 
-def conform_recipe(voxel_size_mm: float = 3.0, shape: tuple[int, ...] = (64, 72, 64), mask: str = "foreground") -> Recipe:
+def conform_recipe(
+    voxel_size_mm: float = 3.0, shape: tuple[int, ...] = (64, 72, 64), mask: str = "foreground"
+) -> Recipe:
     """A recipe for `prepare`; see `Recipe`."""
     if not voxel_size_mm > 0 or len(shape) != 3 or min(shape) < 1:
-        raise ValueError(f"Expected voxel_size_mm > 0 and three axes >= 1, got {voxel_size_mm} and {shape}.")
+        raise ValueError(
+            f"Expected voxel_size_mm > 0 and three axes >= 1, got {voxel_size_mm} and {shape}."
+        )
     return Recipe(float(voxel_size_mm), (int(shape[0]), int(shape[1]), int(shape[2])), mask)
 
 
@@ -60,8 +66,10 @@ def foreground(data: Grid) -> Bool[np.ndarray, "x y z"]:
     return mask if mask.any() else data > data.min()
 
 
-def head_box_mm(mask: Bool[np.ndarray, "x y z"], voxel_size_mm: np.ndarray, extent_mm: np.ndarray) -> np.ndarray:
-    """Centre, in mm of the RAS grid, of a box of `extent_mm` that hangs from the top of the head."""
+def head_box_mm(
+    mask: Bool[np.ndarray, "x y z"], voxel_size_mm: np.ndarray, extent_mm: np.ndarray
+) -> np.ndarray:
+    """Centre, in mm of the RAS grid, of a box of `extent_mm` below the top of the head."""
     depth = max(1, int(extent_mm[2] / voxel_size_mm[2]))
     slices = np.flatnonzero(mask.mean((0, 1)) > 0.01)
     top = int(slices[-1]) if slices.size else mask.shape[2] - 1
@@ -69,22 +77,31 @@ def head_box_mm(mask: Bool[np.ndarray, "x y z"], voxel_size_mm: np.ndarray, exte
     centre = np.empty(3)
     for axis in (0, 1):
         profile = head.any(2).sum(1 - axis).cumsum()
-        centre[axis] = 0.5 * (np.searchsorted(profile, [0.02 * profile[-1], 0.98 * profile[-1]]).sum())
+        centre[axis] = 0.5 * (
+            np.searchsorted(profile, [0.02 * profile[-1], 0.98 * profile[-1]]).sum()
+        )
     centre[2] = top + 0.5 - 0.5 * extent_mm[2] / voxel_size_mm[2]
     return centre * voxel_size_mm
 
 
-def resample(data: Grid, voxel_size_mm: np.ndarray, centre_mm: np.ndarray, recipe: Recipe) -> Sampled:
-    """Samples `recipe.shape` voxels of `recipe.voxel_size_mm` around a centre; beyond the edge the edge goes on.
+def resample(
+    data: Grid, voxel_size_mm: np.ndarray, centre_mm: np.ndarray, recipe: Recipe
+) -> Sampled:
+    """Samples `recipe.shape` voxels of `recipe.voxel_size_mm` around a centre; beyond the edge the
+    edge goes on.
 
     Where voxels grow, a Gaussian of half the growth removes what the new grid cannot hold.
     """
     zoom = recipe.voxel_size_mm / voxel_size_mm
     if (zoom > 1).any():
-        data = ndimage.gaussian_filter(data, np.where(zoom > 1, 0.5 * (zoom - 1), 0), mode="nearest")
+        data = ndimage.gaussian_filter(
+            data, np.where(zoom > 1, 0.5 * (zoom - 1), 0), mode="nearest"
+        )
     shape = np.asarray(recipe.shape)
     offset: Any = centre_mm / voxel_size_mm - zoom * (shape - 1) / 2
-    return ndimage.affine_transform(data, zoom, offset, recipe.shape, order=1, mode="nearest", prefilter=False)
+    return ndimage.affine_transform(
+        data, zoom, offset, recipe.shape, order=1, mode="nearest", prefilter=False
+    )
 
 
 def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
@@ -97,10 +114,14 @@ def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
 
 
 def onto(follower: Volume, reference: Volume) -> Grid:
-    """A second image of the same head on the grid of the first, by their headers' positions in the scanner."""
+    """A second image of the same head on the grid of the first, by their headers' positions in the
+    scanner.
+    """
     move = np.linalg.inv(follower.affine) @ reference.affine
     shape, offset = reference.data.shape, cast(Any, move[:3, 3])
-    return ndimage.affine_transform(follower.data, move[:3, :3], offset, shape, order=1, prefilter=False)
+    return ndimage.affine_transform(
+        follower.data, move[:3, :3], offset, shape, order=1, prefilter=False
+    )
 
 
 def conform(
@@ -114,8 +135,10 @@ def conform(
     Args:
       volume: the image.
       recipe: see `Recipe`.
-      brain: a mask on the volume's grid; needed when `recipe.mask` names a derivative. Outside it the result is 0.
-      follower: another modality of the same session. It is returned instead, in the field of view and the mask of `volume`.
+      brain: a mask on the volume's grid; needed when `recipe.mask` names a derivative. Outside it
+        the result is 0.
+      follower: another modality of the same session. It is returned instead, in the field of view
+        and the mask of `volume`.
     """
     voxel = np.asarray(volume.voxel_size_mm)
     extent = recipe.voxel_size_mm * np.asarray(recipe.shape)
@@ -125,7 +148,11 @@ def conform(
     tissue = given if given is not None else foreground(volume.data)
     centre = head_box_mm(tissue, voxel, extent) if given is None else _centre_of(tissue) * voxel
     data = resample(volume.data, voxel, centre, recipe)
-    inside = foreground(data) if given is None else resample(given.astype(np.float32), voxel, centre, recipe) > 0.5
+    inside = (
+        foreground(data)
+        if given is None
+        else resample(given.astype(np.float32), voxel, centre, recipe) > 0.5
+    )
     if not inside.any():
         raise ImageError("expected the brain inside the field of view, got none of it")
     if follower is not None:

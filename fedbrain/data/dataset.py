@@ -2,12 +2,16 @@
 
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+from fedbrain.data.conform import Recipe
+from fedbrain.data.scan_report import Report
 
 
 @dataclass(frozen=True)
@@ -17,17 +21,23 @@ class Scans:
     ids: tuple[str, ...]  # sub-012_ses-1
     subjects: tuple[str, ...]  # sub-012
     target: Float[np.ndarray, " n"]  # float32, in target units; NaN where unknown
-    volumes: Sequence[np.ndarray]  # [d h w c] float32 each, a channel a modality; 0 everywhere where it is missing
-    columns: Mapping[str, np.ndarray] = field(default_factory=dict)  # age, sex, ... [n] float32 each; NaN where unknown
+    volumes: Sequence[
+        np.ndarray
+    ]  # [d h w c] float32 each, a channel a modality; 0 everywhere where it is missing
+    columns: Mapping[str, np.ndarray] = field(
+        default_factory=dict
+    )  # age, sex, ... [n] float32 each; NaN where unknown
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 class Volumes(Sequence[np.ndarray]):
-    """Prepared volumes on disk, one raw float32 file a modality (None: missing), read when asked for.
+    """Prepared volumes on disk, one raw float32 file a modality (None: missing), read when asked
+    for.
 
-    Raw, because the header of a `.npy` file is parsed by `ast`, which fails now and then in threads (CPython 3.11).
+    Raw, because the header of a `.npy` file is parsed by `ast`, which fails now and then in threads
+    (CPython 3.11).
     """
 
     def __init__(self, paths: Sequence[Sequence[Path | None]], shape: tuple[int, int, int]):
@@ -38,7 +48,11 @@ class Volumes(Sequence[np.ndarray]):
 
     def __getitem__(self, index):
         channels = [
-            np.zeros(self.shape, np.float32) if path is None else np.fromfile(path, np.float32).reshape(self.shape)
+            (
+                np.zeros(self.shape, np.float32)
+                if path is None
+                else np.fromfile(path, np.float32).reshape(self.shape)
+            )
             for path in self.paths[index]
         ]
         return np.stack(channels, axis=-1)
@@ -70,7 +84,9 @@ def take(scans: Scans, index: Sequence[int]) -> Scans:
 
 
 def concatenate(parts: Sequence[Scans]) -> Scans:
-    """All scans of several sets, one set after the other; a column that a set does not have is unknown there."""
+    """All scans of several sets, one set after the other; a column that a set does not have is
+    unknown there.
+    """
     names = list(dict.fromkeys(name for p in parts for name in p.columns))
     unknown = [np.full(len(p), np.nan, np.float32) for p in parts]
     return Scans(
@@ -78,7 +94,10 @@ def concatenate(parts: Sequence[Scans]) -> Scans:
         tuple(s for p in parts for s in p.subjects),
         np.concatenate([p.target for p in parts]).astype(np.float32),
         _View([(p.volumes, i) for p in parts for i in range(len(p))]),
-        {name: np.concatenate([p.columns.get(name, u) for p, u in zip(parts, unknown)]) for name in names},
+        {
+            name: np.concatenate([p.columns.get(name, u) for p, u in zip(parts, unknown)])
+            for name in names
+        },
     )
 
 
@@ -90,7 +109,8 @@ def shape_of(parts: Sequence[Scans]) -> tuple[int, int, int, int]:
     """
     if any(len(p) == 0 for p in parts):
         raise ValueError(
-            "Expected at least one usable scan with a label at every site, got none at one. See the data report."
+            "Expected at least one usable scan with a label at every site, got none at one. See the"
+            " data report."
         )
     shapes = {tuple(p.volumes[0].shape) for p in parts}
     if len(shapes) > 1:
@@ -106,9 +126,26 @@ def volumes_fingerprint(scans: Scans) -> str:
 
 
 def data_fingerprint(scans: Scans) -> str:
-    """Changes when a scan is added or removed, or a label or another column changes. Ids do not leave: this is a digest."""
+    """Changes when a scan is added or removed, or a label or another column changes. Ids do not
+    leave: this is a digest.
+    """
     digest = hashlib.sha256()
     known = [scans.target, *(scans.columns[name] for name in sorted(scans.columns))]
-    for line in sorted("\t".join([i, *(f"{v:.6g}" for v in values)]) for i, *values in zip(scans.ids, *known)):
+    for line in sorted(
+        "\t".join([i, *(f"{v:.6g}" for v in values)]) for i, *values in zip(scans.ids, *known)
+    ):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()[:16]
+
+
+class Wanted(NamedTuple):
+    """What an experiment asks of every site."""
+
+    recipe: Recipe
+    cache: Path  # of prepared volumes
+    modalities: tuple[str, ...] = (
+        "T1w",
+    )  # suffixes; the first one must be there, the others may be missing
+
+
+Site = Callable[[str, Wanted], tuple[Scans, Report]]  # of a site's name

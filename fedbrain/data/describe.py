@@ -1,7 +1,8 @@
 """What a site tells about its data: sums and coarse counts, never a person.
 
-The server adds the sums of all sites and gets what it would have got from all people together: means, standard
-deviations, skewness, ranges of bins, an analysis of variance, a chi-squared test, distances between sites.
+The server adds the sums of all sites and gets what it would have got from all people together:
+means, standard deviations, skewness, ranges of bins, an analysis of variance, a chi-squared test,
+distances between sites.
 """
 
 import math
@@ -44,7 +45,9 @@ class Moments(NamedTuple):
     high: float
 
 
-def sums(values: Float[np.ndarray, " n"], edges: Sequence[float], subjects: Sequence[str] | None = None) -> Sums:
+def sums(
+    values: Float[np.ndarray, " n"], edges: Sequence[float], subjects: Sequence[str] | None = None
+) -> Sums:
     """What a site sends about a column.
 
     Args:
@@ -58,12 +61,18 @@ def sums(values: Float[np.ndarray, " n"], edges: Sequence[float], subjects: Sequ
     if len(edges) < 2 or any(b <= a for a, b in pairwise(edges)):
         raise ValueError(f"Expected edges that increase, got {list(edges)}.")
     known = values[np.isfinite(values)].astype(np.float64)
-    people = known.size if subjects is None else len({s for s, v in zip(subjects, values) if np.isfinite(v)})
+    people = (
+        known.size
+        if subjects is None
+        else len({s for s, v in zip(subjects, values) if np.isfinite(v)})
+    )
     centre = (edges[0] + edges[-1]) / 2
     x = known - centre
     counts = np.histogram(np.clip(known, edges[0], edges[-1]), edges)[0]
     few = (counts > 0) & (counts < FEWEST)
-    if few.sum() == 1 and (counts >= FEWEST).any():  # n minus all others would tell it: the smallest other one goes too
+    if (
+        few.sum() == 1 and (counts >= FEWEST).any()
+    ):  # n minus all others would tell it: the smallest other one goes too
         few[np.argmin(np.where(counts >= FEWEST, counts, counts.max() + 1))] = True
     powers = (float(x.sum()), float((x**2).sum()), float((x**3).sum()))
     told = tuple(int(c) for c in np.where(few, 0, counts))
@@ -72,8 +81,10 @@ def sums(values: Float[np.ndarray, " n"], edges: Sequence[float], subjects: Sequ
 
 
 def moments(parts: Sequence[Sums]) -> Moments:
-    """Mean, SD (n - 1), skewness and range of all sites together; NaN where they are not defined."""
-    n, people, missing = (sum(getattr(p, name) for p in parts) for name in ("n", "people", "missing"))
+    """Mean, SD (n - 1), skewness and range of all sites together; NaN where not defined."""
+    n, people, missing = (
+        sum(getattr(p, name) for p in parts) for name in ("n", "people", "missing")
+    )
     if not n:
         return Moments(0, 0, missing, *[math.nan] * 5)
     if len({p.centre for p in parts}) > 1:
@@ -83,8 +94,14 @@ def moments(parts: Sequence[Sums]) -> Moments:
     third = c - 3 * a * b + 2 * a**3
     sd = math.sqrt(variance * n / (n - 1)) if n > 1 else math.nan
     skewness = third / variance**1.5 if variance else math.nan
-    told = [(p.edges[k], p.edges[k + 1]) for p in parts for k, count in enumerate(p.counts) if count]
-    low, high = (min(low for low, _ in told), max(high for _, high in told)) if told else (math.nan, math.nan)
+    told = [
+        (p.edges[k], p.edges[k + 1]) for p in parts for k, count in enumerate(p.counts) if count
+    ]
+    low, high = (
+        (min(low for low, _ in told), max(high for _, high in told))
+        if told
+        else (math.nan, math.nan)
+    )
     return Moments(n, people, missing, parts[0].centre + a, sd, skewness, low, high)
 
 
@@ -97,7 +114,9 @@ class Difference(NamedTuple):
 
 
 def anova(parts: Sequence[Sums]) -> Difference:
-    """One-way analysis of variance between sites, from n, mean and SD of each; NaN where there are too few."""
+    """One-way analysis of variance between sites, from n, mean and SD of each; NaN where there are
+    too few.
+    """
     sites = [moments([p]) for p in parts if p.n > 1]
     n, k = sum(s.n for s in sites), len(sites)
     if k < 2 or n <= k:
@@ -110,7 +129,8 @@ def anova(parts: Sequence[Sums]) -> Difference:
 
 
 def chi_squared(counts: Int[np.ndarray, "sites classes"]) -> Difference:
-    """Whether classes (sex, say) or bins are distributed alike at all sites; NaN where fewer than two of either are left.
+    """Whether classes (sex, say) or bins are distributed alike at all sites; NaN where fewer than
+    two of either are left.
 
     Counts that a site does not tell are 0 here: with few people the test sees less than there is.
     """
@@ -122,7 +142,9 @@ def chi_squared(counts: Int[np.ndarray, "sites classes"]) -> Difference:
 
 
 def distances(a: Sums, b: Sums) -> dict[str, float]:
-    """Between two sites' histograms: earth mover's distance in the column's unit, Jensen-Shannon distance in [0, 1]."""
+    """Between two sites' histograms: earth mover's distance in the column's unit, Jensen-Shannon
+    distance in [0, 1].
+    """
     if a.edges != b.edges:
         raise ValueError("Expected histograms with the same edges.")
     p, q = (np.asarray(s.counts, np.float64) for s in (a, b))
@@ -131,7 +153,12 @@ def distances(a: Sums, b: Sums) -> dict[str, float]:
     p, q = p / p.sum(), q / q.sum()
     width = np.diff(a.edges)
     middle = (p + q) / 2
-    terms = [np.where(x > 0, x * np.log2(np.where(x > 0, x, 1) / np.where(middle > 0, middle, 1)), 0).sum() for x in (p, q)]
+    terms = [
+        np.where(
+            x > 0, x * np.log2(np.where(x > 0, x, 1) / np.where(middle > 0, middle, 1)), 0
+        ).sum()
+        for x in (p, q)
+    ]
     return {
         "earth_mover": float((np.abs(np.cumsum(p - q)) * width).sum()),
         "jensen_shannon": math.sqrt(max(float(sum(terms)) / 2, 0.0)),
@@ -139,13 +166,17 @@ def distances(a: Sums, b: Sums) -> dict[str, float]:
 
 
 def describe(scans: Scans, edges: Mapping[str, Sequence[float]]) -> dict[str, Sums]:
-    """Sums of every column that has edges, "target" among them perhaps; a site without a column misses all its values."""
+    """Sums of every column that has edges, "target" among them perhaps; a site without a column
+    misses all its values.
+    """
     unknown = np.full(len(scans), np.nan, np.float32)
     known = {"target": scans.target, **scans.columns}
     return {name: sums(known.get(name, unknown), edges[name], scans.subjects) for name in edges}
 
 
-def histogram(column: str, low: float | int, high: float | int, bins: int) -> tuple[str, tuple[float, ...]]:
+def histogram(
+    column: str, low: float | int, high: float | int, bins: int
+) -> tuple[str, tuple[float, ...]]:
     """A column to describe, "target" or a name, and the edges of its histogram."""
     if not low < high or bins < 1:
         raise ValueError(f"Expected low < high and bins >= 1, got {low, high, bins}.")

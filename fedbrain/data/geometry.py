@@ -5,7 +5,9 @@ from jaxtyping import Float
 
 
 def rotation(angles: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    """Rotations by three angles, in radians, in the planes (0, 1), (0, 2) and (1, 2), one after the other."""
+    """Rotations by three angles, in radians, in the planes (0, 1), (0, 2) and (1, 2), one after the
+    other.
+    """
     matrix = np.eye(3)
     for (i, j), angle in zip(((0, 1), (0, 2), (1, 2)), angles):
         turn = np.eye(3)

@@ -1,6 +1,7 @@
 """What a network sees of a scan beside its grey values: covariates, and which modalities are there.
 
-    covariates = [(column - centre) / scale or 0 where unknown, ..., 1 or 0 for every modality where there are several]
+    covariates = [(column - centre) / scale or 0 where unknown, ..., 1 or 0 for every modality where
+    there are several]
 
 Centres and scales are constants of the experiment: no statistic of a site is needed for them.
 """
@@ -34,7 +35,9 @@ def scaled(column: str, centre: float = 0.0, scale: float = 1.0) -> tuple[str, S
     """(x - centre) / scale of a column; 0, the value at the centre, where unknown."""
     if not scale > 0:
         raise ValueError(f"Expected scale={scale} > 0.")
-    return column, lambda x: np.nan_to_num((np.asarray(x, np.float32) - np.float32(centre)) / np.float32(scale))
+    return column, lambda x: np.nan_to_num(
+        (np.asarray(x, np.float32) - np.float32(centre)) / np.float32(scale)
+    )
 
 
 SCALINGS = {"scaled": scaled}
@@ -49,8 +52,10 @@ def design(scans: Scans, covariates: Mapping[str, Scaling]) -> Float[np.ndarray,
     missing = [name for name in covariates if name not in scans.columns]
     if missing:
         raise ValueError(
-            f"config.covariates: expected a column {missing[0]!r} at every site, got {sorted(scans.columns)} at one. "
-            "Name it there: columns={'" + missing[0] + "': 'COLUMN'}."
+            f"config.covariates: expected a column {missing[0]!r} at every site, got"
+            f" {sorted(scans.columns)} at one. Name it there: columns={{'"
+            + missing[0]
+            + "': 'COLUMN'}."
         )
     columns = [scaling(scans.columns[name]) for name, scaling in covariates.items()]
     return np.stack(columns, 1) if columns else np.zeros((len(scans), 0), np.float32)

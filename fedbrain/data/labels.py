@@ -1,8 +1,9 @@
 """Joins scans with a label column of the BIDS tables.
 
-Where a column is looked for, the first table that has a value wins and another table that contradicts it is an error:
-phenotype/*.tsv, sub-*_sessions.tsv, *_scans.tsv, participants.tsv. `table:column` names one table and ends the search:
-`participants:age`, `sessions:age`, `scans:age`, `phenotype/sdmt:sdmt_total`.
+Where a column is looked for, the first table that has a value wins and another table that
+contradicts it is an error: phenotype/*.tsv, sub-*_sessions.tsv, *_scans.tsv, participants.tsv.
+`table:column` names one table and ends the search: `participants:age`, `sessions:age`, `scans:age`,
+`phenotype/sdmt:sdmt_total`.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,7 +46,11 @@ def _by_subject(path: Path, column: str) -> Lookup:
         index.setdefault(_subject(row), []).append(row)
 
     def lookup(scan: Scan) -> str | None:
-        rows = [r for r in index.get(scan.subject, ()) if not _session(r) or not scan.session or _session(r) == scan.session]
+        rows = [
+            r
+            for r in index.get(scan.subject, ())
+            if not _session(r) or not scan.session or _session(r) == scan.session
+        ]
         return _cell(rows, column, path)
 
     return lookup
@@ -102,8 +107,8 @@ def make_lookup(root: Path, column: str) -> Lookup:
       column: a column name, or `table:column`.
 
     Returns:
-      A function from scan to the cell's text; None when no table has a row with a value. It raises `Contradiction`
-      when two sources disagree.
+      A function from scan to the cell's text; None when no table has a row with a value. It raises
+      `Contradiction` when two sources disagree.
     """
     only, _, name = column.rpartition(":")
     tables = list(_tables(root, name, only))
@@ -127,7 +132,13 @@ def known_columns(root: Path) -> set[str]:
         "sub-*/ses-*/*_scans.tsv",
         "participants.tsv",
     )
-    return {column for pattern in patterns for path in root.glob(pattern) for column in _header(path) if column}
+    return {
+        column
+        for pattern in patterns
+        for path in root.glob(pattern)
+        for column in _header(path)
+        if column
+    }
 
 
 def rows_without_scan(root: Path, scans: list[Scan]) -> list[str]:

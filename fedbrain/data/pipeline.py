@@ -1,4 +1,6 @@
-"""Batches by grain: shuffled, augmented, padded to one shape, a function of (seed, round, client, step) alone."""
+"""Batches by grain: shuffled, augmented, padded to one shape, a function of (seed, round, client,
+step) alone.
+"""
 
 import os
 import zlib
@@ -54,7 +56,10 @@ def _collate(scans: list[HostBatch], size: int, inputs: Inputs) -> HostBatch:
         del batch["covariates"]
     short = size - len(scans)
     if short:
-        batch = {n: np.concatenate([x, np.zeros((short, *x.shape[1:]), x.dtype)]) for n, x in batch.items()}
+        batch = {
+            n: np.concatenate([x, np.zeros((short, *x.shape[1:]), x.dtype)])
+            for n, x in batch.items()
+        }
     return batch
 
 
@@ -65,12 +70,14 @@ def _batches(dataset: grain.MapDataset, size: int, inputs: Inputs) -> Iterator[H
     return iter(batched)
 
 
-def train_batches(scans: Scans, *, batch_size: int, epochs: int, seed: int, inputs: Inputs) -> Iterator[HostBatch]:
+def train_batches(
+    scans: Scans, *, batch_size: int, epochs: int, seed: int, inputs: Inputs
+) -> Iterator[HostBatch]:
     """Every scan `epochs` times, each time in a new order and newly augmented.
 
     Yields:
-      image [b d h w c], target [b], mask [b], and covariates [b k] where there are some; the last batch is filled up with
-      masked zeros.
+      image [b d h w c], target [b], mask [b], and covariates [b k] where there are some; the last
+      batch is filled up with masked zeros.
     """
 
     def change(scan: HostBatch, rng: np.random.Generator) -> HostBatch:
@@ -78,32 +85,47 @@ def train_batches(scans: Scans, *, batch_size: int, epochs: int, seed: int, inpu
         return {**scan, "image": apply(image, augment.draw(image.shape, rng), turns=augment.turns)}
 
     source = grain.MapDataset.source(_Source(scans, inputs))
-    return _batches(source.seed(seed).shuffle().repeat(epochs).random_map(change), batch_size, inputs)
+    return _batches(
+        source.seed(seed).shuffle().repeat(epochs).random_map(change), batch_size, inputs
+    )
 
 
 def train_references(
     scans: Scans, shape: tuple[int, ...], *, batch_size: int, epochs: int, seed: int, inputs: Inputs
 ) -> list[HostBatch]:
-    """The batches of `train_batches`, as places among the scans and changes to make: for volumes on the device.
+    """The batches of `train_batches`, as places among the scans and changes to make: for volumes on
+    the device.
 
     Returns:
-      index [b], target [b], mask [b], covariates [b k] but for the presence of modalities, and the fields of `Change`
-      [b ...], for every batch.
+      index [b], target [b], mask [b], covariates [b k] but for the presence of modalities, and the
+      fields of `Change` [b ...], for every batch.
     """
     covariates = design(scans, inputs.covariates)
 
     def refer(index: int, rng: np.random.Generator) -> HostBatch:
-        known = {"index": np.asarray(index, np.int32), "target": np.asarray(scans.target[index], np.float32)}
+        known = {
+            "index": np.asarray(index, np.int32),
+            "target": np.asarray(scans.target[index], np.float32),
+        }
         known |= {"mask": np.ones((), np.float32), "covariates": covariates[index]}
         return {**known, **inputs.augment.draw(shape, rng)._asdict()}
 
-    everyone: Any = grain.MapDataset.range(len(scans)).seed(seed).shuffle().repeat(epochs).random_map(refer)
+    everyone: Any = (
+        grain.MapDataset.range(len(scans)).seed(seed).shuffle().repeat(epochs).random_map(refer)
+    )
     drawn = [everyone[i] for i in range(len(everyone))]
-    return [_collate(drawn[i : i + batch_size], batch_size, inputs) for i in range(0, len(drawn), batch_size)]
+    return [
+        _collate(drawn[i : i + batch_size], batch_size, inputs)
+        for i in range(0, len(drawn), batch_size)
+    ]
 
 
-def eval_batches(scans: Scans, *, batch_size: int, inputs: Inputs, view: Change | None = None) -> Iterator[HostBatch]:
-    """Every scan once, in order, unchanged or all in one view; shapes as `train_batches`. Unknown targets become 0."""
+def eval_batches(
+    scans: Scans, *, batch_size: int, inputs: Inputs, view: Change | None = None
+) -> Iterator[HostBatch]:
+    """Every scan once, in order, unchanged or all in one view; shapes as `train_batches`. Unknown
+    targets become 0.
+    """
     known = replace(scans, target=np.nan_to_num(scans.target))
     source = grain.MapDataset.source(_Source(known, inputs))
     if view is not None:
@@ -118,4 +140,6 @@ def example_batch(shape: tuple[int, ...], batch_size: int, inputs: Inputs) -> Ho
         "target": np.zeros(batch_size, np.float32),
         "mask": np.zeros(batch_size, np.float32),
     }
-    return batch | ({"covariates": np.zeros((batch_size, inputs.width), np.float32)} if inputs.width else {})
+    return batch | (
+        {"covariates": np.zeros((batch_size, inputs.width), np.float32)} if inputs.width else {}
+    )

@@ -1,7 +1,8 @@
 """Prepares scans once: conformed volumes on disk, keyed by a fingerprint of input file and recipe.
 
-A prepared volume is one file of raw float32 in C order, of the recipe's shape. It is written to a temporary name and
-renamed, so a killed run leaves no half file behind, and a changed scan or recipe gets another name.
+A prepared volume is one file of raw float32 in C order, of the recipe's shape. It is written to a
+temporary name and renamed, so a killed run leaves no half file behind, and a changed scan or recipe
+gets another name.
 """
 
 import hashlib
@@ -18,11 +19,13 @@ from tqdm import tqdm
 from fedbrain.data.bids import Scan, find_scans
 from fedbrain.data.conform import VERSION, Recipe, conform
 from fedbrain.data.nifti import ImageError, Volume, read_volume, require_file
-from fedbrain.data.report import Report
+from fedbrain.data.scan_report import Report
 
 
 def fingerprint(paths: list[Path], recipe: Recipe) -> str:
-    """Changes with a file's place, size or time of change, with the recipe, and with the version of its maths."""
+    """Changes with a file's place, size or time of change, with the recipe, and with the version of
+    its maths.
+    """
     files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     text = json.dumps([VERSION, recipe._asdict(), files])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -46,7 +49,10 @@ def prepare_scan(
     shown = follower or scan.path
     require_file(shown)
     require_file(scan.path)
-    target = cache / f"{scan.id}_{fingerprint([p for p in (scan.path, mask, follower) if p], recipe)}.f32"
+    target = (
+        cache
+        / f"{scan.id}_{fingerprint([p for p in (scan.path, mask, follower) if p], recipe)}.f32"
+    )
     told = target.with_suffix(".json")
     if target.exists():
         return target, json.loads(told.read_text()) if told.exists() else {}
@@ -74,31 +80,44 @@ def save_prepared(path: Path, data: np.ndarray) -> None:
 def _notes(path: Path, volume: Volume) -> dict[str, str]:
     notes = {}
     if volume.non_finite:
-        notes["non-finite voxels"] = f"{path}: {volume.non_finite} voxels were NaN or infinite and became 0."
+        notes["non-finite voxels"] = (
+            f"{path}: {volume.non_finite} voxels were NaN or infinite and became 0."
+        )
     if not volume.oriented:
-        notes["no orientation in the header"] = f"{path}: neither sform nor qform is set; LAS order was assumed."
+        notes["no orientation in the header"] = (
+            f"{path}: neither sform nor qform is set; LAS order was assumed."
+        )
     return notes
 
 
 def _read_mask(path: Path, volume: Volume) -> np.ndarray:
     labels = read_volume(path)
-    if labels.data.shape != volume.data.shape or not np.allclose(labels.affine, volume.affine, atol=1e-2):
+    if labels.data.shape != volume.data.shape or not np.allclose(
+        labels.affine, volume.affine, atol=1e-2
+    ):
         raise ImageError(
-            f"{path}: expected the grid of its scan {volume.data.shape}, got {labels.data.shape} or another affine."
+            f"{path}: expected the grid of its scan {volume.data.shape}, got {labels.data.shape} or"
+            " another affine."
         )
     return labels.data > 0
 
 
 def find_masks(root: Path, recipe: Recipe) -> dict[str, Path]:
-    """Brain masks or label maps (brain = label > 0) of the derivative that a recipe names, by scan id."""
+    """Brain masks or label maps (brain = label > 0) of the derivative that a recipe names, by scan
+    id.
+    """
     if recipe.mask in ("foreground", "nonzero"):
         return {}
     pipeline, _, pattern = recipe.mask.partition("/")
     return {scan.id: scan.path for scan in find_scans(root, pattern, pipeline=pipeline)}
 
 
-def prepare(scans: list[Scan], root: Path, *, recipe: Recipe, cache: Path, report: Report) -> dict[Scan, Path]:
-    """Prepares all scans on all cores, with a progress bar; what cannot be used goes into the report."""
+def prepare(
+    scans: list[Scan], root: Path, *, recipe: Recipe, cache: Path, report: Report
+) -> dict[Scan, Path]:
+    """Prepares all scans on all cores, with a progress bar; what cannot be used goes into the
+    report.
+    """
     prepared = {}
     for scan, outcome in _on_all_cores(scans, {}, root, recipe, cache, f"{report.site}: prepare"):
         if isinstance(outcome, ImageError):
@@ -111,9 +130,17 @@ def prepare(scans: list[Scan], root: Path, *, recipe: Recipe, cache: Path, repor
 
 
 def prepare_followers(
-    followers: dict[Scan, Path], modality: str, root: Path, *, recipe: Recipe, cache: Path, report: Report
+    followers: dict[Scan, Path],
+    modality: str,
+    root: Path,
+    *,
+    recipe: Recipe,
+    cache: Path,
+    report: Report,
 ) -> dict[Scan, Path]:
-    """Prepares another modality of prepared scans; one that cannot be used counts as missing, with a note."""
+    """Prepares another modality of prepared scans; one that cannot be used counts as missing, with
+    a note.
+    """
     prepared = {}
     title = f"{report.site}: prepare {modality}"
     for scan, outcome in _on_all_cores(list(followers), followers, root, recipe, cache, title):
@@ -125,7 +152,12 @@ def prepare_followers(
 
 
 def _on_all_cores(
-    scans: list[Scan], followers: dict[Scan, Path], root: Path, recipe: Recipe, cache: Path, title: str
+    scans: list[Scan],
+    followers: dict[Scan, Path],
+    root: Path,
+    recipe: Recipe,
+    cache: Path,
+    title: str,
 ) -> Iterator[tuple[Scan, Any]]:
     """Yields (scan, (prepared file, notes) or the ImageError)."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -135,10 +167,16 @@ def _on_all_cores(
     def attempt(scan: Scan):
         try:
             if needs_mask and scan.id not in masks:
-                raise ImageError(f"{scan.path}: expected a mask in derivatives/{recipe.mask}, got none.")
-            return prepare_scan(scan, masks.get(scan.id), recipe=recipe, cache=cache, follower=followers.get(scan))
+                raise ImageError(
+                    f"{scan.path}: expected a mask in derivatives/{recipe.mask}, got none."
+                )
+            return prepare_scan(
+                scan, masks.get(scan.id), recipe=recipe, cache=cache, follower=followers.get(scan)
+            )
         except ImageError as error:
             return error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from zip(scans, tqdm(pool.map(attempt, scans), title, len(scans), unit="scan", leave=False))
+        yield from zip(
+            scans, tqdm(pool.map(attempt, scans), title, len(scans), unit="scan", leave=False)
+        )

@@ -1,7 +1,9 @@
-"""Federations that train in seconds, for studies of algorithms: real tables, and one published synthetic problem.
+"""Federations that train in seconds, for studies of algorithms: real tables, and one published
+synthetic problem.
 
-A problem is a function of a seed, which draws the split into training and test examples, that returns features and targets
-of every client. Features are float32, standardised where noted by sums over all training examples, as a federation can.
+A problem is a function of a seed, which draws the split into training and test examples, that
+returns features and targets of every client. Features are float32, standardised where noted by sums
+over all training examples, as a federation can.
 """
 
 import csv
@@ -37,7 +39,9 @@ def _sklearn(name: str):
     try:
         import sklearn.datasets
     except ImportError:
-        raise ValueError("This problem comes with scikit-learn: pip install 'fedbrain[study]'.") from None
+        raise ValueError(
+            "This problem comes with scikit-learn: pip install 'fedbrain[study]'."
+        ) from None
     x, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
     return x.astype(np.float32), y.astype(np.float32)
 
@@ -62,10 +66,12 @@ def _standardise(clients: dict[str, Client]) -> dict[str, Client]:
 
 
 def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
-    """Age from region volumes of three real hospitals (IXI: Guys, HH, IOP), volumes as shares of the first column.
+    """Age from region volumes of three real hospitals (IXI: Guys, HH, IOP), volumes as shares of
+    the first column.
 
     Args:
-      volumes: a CSV file, column `ID` (`IXI013-HH-1212-T1`), then volumes in mm^3, the first one the whole.
+      volumes: a CSV file, column `ID` (`IXI013-HH-1212-T1`), then volumes in mm^3, the first one
+        the whole.
       demographics: a CSV file with columns `ID` and `Age` in years.
       test: share of each hospital's people that are tested.
     """
@@ -74,7 +80,8 @@ def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
         for path in (volumes, demographics):
             if not Path(path).is_file():
                 raise ValueError(
-                    f"{path!r}: expected a CSV file of region volumes or ages, got no file. Set config.problem."
+                    f"{path!r}: expected a CSV file of region volumes or ages, got no file. Set"
+                    " config.problem."
                 )
         with open(demographics, newline="") as file:
             age = {row["ID"]: float(row["Age"]) for row in csv.DictReader(file)}
@@ -82,29 +89,41 @@ def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
             rows = [row for row in csv.reader(file)][1:]
         missing = [row[0] for row in rows if row[0] not in age]
         if missing:
-            raise ValueError(f"{demographics}: expected an age of everybody in {volumes}, got none of {missing[:3]}.")
+            raise ValueError(
+                f"{demographics}: expected an age of everybody in {volumes}, got none of"
+                f" {missing[:3]}."
+            )
         site = [re.search(r"-(\w+)-\d+", row[0]) for row in rows]
         if not all(site):
-            raise ValueError(f"{volumes}: expected ids like 'IXI013-HH-1212-T1', got {rows[site.index(None)][0]!r}.")
+            raise ValueError(
+                f"{volumes}: expected ids like 'IXI013-HH-1212-T1', got"
+                f" {rows[site.index(None)][0]!r}."
+            )
         x = np.asarray([row[1:] for row in rows], np.float64)
         x[:, 1:] /= x[:, :1]
         y = np.asarray([age[row[0]] for row in rows], np.float32)
         sites = np.asarray([m[1] for m in site if m])
         rng = np.random.default_rng([seed, 0x51])
-        clients = {str(s): _split(x[sites == s], y[sites == s], test, rng) for s in np.unique(sites)}
+        clients = {
+            str(s): _split(x[sites == s], y[sites == s], test, rng) for s in np.unique(sites)
+        }
         return Problem(_standardise(clients), "years", synthetic=False)
 
     return draw
 
 
-def digits(clients: int = 25, attackers: int = 0, similarity: float = 0.0, test: float = 0.2) -> Draw:
-    """Hand-written digits (1,797 of 8 x 8), sorted by class and dealt out: almost every client knows one or two digits.
+def digits(
+    clients: int = 25, attackers: int = 0, similarity: float = 0.0, test: float = 0.2
+) -> Draw:
+    """Hand-written digits (1,797 of 8 x 8), sorted by class and dealt out: almost every client
+    knows one or two digits.
 
     Everybody is tested on the same test set.
 
     Args:
       clients: of the federation.
-      attackers: the last of them, who get a random sample instead of a part: what they know nobody misses.
+      attackers: the last of them, who get a random sample instead of a part: what they know nobody
+        misses.
       similarity: share of examples that is dealt out at random before the rest is sorted.
       test: share of all examples.
     """
@@ -117,7 +136,10 @@ def digits(clients: int = 25, attackers: int = 0, similarity: float = 0.0, test:
         same = round(similarity * len(y))
         order = np.argsort(y[same:], kind="stable") + same
         honest = clients - attackers
-        mine = [np.concatenate(p) for p in zip(np.array_split(np.arange(same), honest), np.array_split(order, honest))]
+        mine = [
+            np.concatenate(p)
+            for p in zip(np.array_split(np.arange(same), honest), np.array_split(order, honest))
+        ]
         mine += [rng.choice(len(y), len(y) // honest, replace=False) for _ in range(attackers)]
         made = {f"c{i:03d}": Client((x[k], y[k]), whole.test) for i, k in enumerate(mine)}
         return Problem(_standardise(made), "accuracy", synthetic=False)
@@ -126,7 +148,9 @@ def digits(clients: int = 25, attackers: int = 0, similarity: float = 0.0, test:
 
 
 def breast_cancer(clients: int = 4, test: float = 0.2) -> Draw:
-    """Malignant or benign from 30 features (569 women), hospitals of unequal size that see tumours of unequal radius."""
+    """Malignant or benign from 30 features (569 women), hospitals of unequal size that see tumours
+    of unequal radius.
+    """
 
     def draw(seed: int) -> Problem:
         x, y = _sklearn("breast_cancer")
@@ -140,14 +164,18 @@ def breast_cancer(clients: int = 4, test: float = 0.2) -> Draw:
     return draw
 
 
-def synthetic(alpha: float = 0.5, beta: float = 0.5, clients: int = 100, generator: int = 0) -> Draw:
-    """Synthetic(alpha, beta) of pFedMe: 60 features, 10 classes, own labelling and own inputs per client, 90 % for training.
+def synthetic(
+    alpha: float = 0.5, beta: float = 0.5, clients: int = 100, generator: int = 0
+) -> Draw:
+    """Synthetic(alpha, beta) of pFedMe: 60 features, 10 classes, own labelling and own inputs per
+    client, 90 % for training.
 
     Args:
       alpha: spread of the clients' labelling models.
       beta: spread of the clients' inputs.
       clients: of the federation.
-      generator: seed of the data; 0 gives the 205,795 examples of the paper. The split has the seed of the run.
+      generator: seed of the data; 0 gives the 205,795 examples of the paper. The split has the seed
+        of the run.
 
     References:
       Dinh et al. (2020), https://arxiv.org/abs/2006.08848
@@ -175,5 +203,8 @@ def synthetic(alpha: float = 0.5, beta: float = 0.5, clients: int = 100, generat
 
 
 PROBLEMS = {
-    "region_volumes": region_volumes, "digits": digits, "breast_cancer": breast_cancer, "synthetic": synthetic,
-}  # fmt: skip
+    "region_volumes": region_volumes,
+    "digits": digits,
+    "breast_cancer": breast_cancer,
+    "synthetic": synthetic,
+}

@@ -1,7 +1,8 @@
-"""Train, validation and test sets by subject, stratified by target, from a hash of the subject's id.
+"""Train, validation and test sets by subject, stratified by target, from a hash of the subject's
+id.
 
-No generator and no order of files is involved, so every site regenerates its own split, on any machine, and a subject
-never changes sides because another one was added to another stratum.
+No generator and no order of files is involved, so every site regenerates its own split, on any
+machine, and a subject never changes sides because another one was added to another stratum.
 """
 
 import hashlib
@@ -39,12 +40,18 @@ def unit_hash(text: str) -> float:
 
 
 def pick(
-    subjects: Sequence[str], target: Float[np.ndarray, " n"], fraction: float, *, seed: str, turn: int = 0
+    subjects: Sequence[str],
+    target: Float[np.ndarray, " n"],
+    fraction: float,
+    *,
+    seed: str,
+    turn: int = 0,
 ) -> Bool[np.ndarray, " n"]:
     """Picks a share of subjects, stratified by target.
 
-    Subjects sorted by target are cut into blocks of 1 / fraction; from each block the ones whose hash ranks in the
-    turn's window are picked. Turns 0 .. 1 / fraction - 1 pick every subject once: a cross-validation.
+    Subjects sorted by target are cut into blocks of 1 / fraction; from each block the ones whose
+    hash ranks in the turn's window are picked. Turns 0 .. 1 / fraction - 1 pick every subject once:
+    a cross-validation.
     """
     picked = np.zeros(len(subjects), bool)
     if fraction == 0:
@@ -52,7 +59,9 @@ def pick(
     block = max(2, round(1 / fraction)) if fraction <= 0.5 else 10
     order = sorted(range(len(subjects)), key=lambda i: (target[i], subjects[i]))
     for first in range(0, len(order), block):
-        members = sorted(order[first : first + block], key=lambda i: unit_hash(f"{seed}/{subjects[i]}"))
+        members = sorted(
+            order[first : first + block], key=lambda i: unit_hash(f"{seed}/{subjects[i]}")
+        )
         offset = unit_hash(f"{seed}/{first}") if len(members) < block else 0.5
         for rank, i in enumerate(members):
             position = ((rank + offset) / len(members) - turn * fraction) % 1.0
@@ -61,7 +70,13 @@ def pick(
 
 
 def split_scans(
-    scans: Scans, fractions: Fractions, *, seed: int, repeat: int = 0, inner: int = 0, stratify: str = ""
+    scans: Scans,
+    fractions: Fractions,
+    *,
+    seed: int,
+    repeat: int = 0,
+    inner: int = 0,
+    stratify: str = "",
 ) -> Split:
     """Cuts a site's scans.
 
@@ -71,7 +86,8 @@ def split_scans(
       seed: of the whole experiment's splits.
       repeat: chooses the test subjects; consecutive repeats rotate through a cross-validation.
       inner: chooses the validation subjects among the others. Test subjects do not depend on it.
-      stratify: a column to stratify by, the target when empty. Two targets of the same people then give the same split.
+      stratify: a column to stratify by, the target when empty. Two targets of the same people then
+        give the same split.
 
     Raises:
       ValueError: for shares that leave nobody to train on, or a site too small for three parts.
@@ -81,20 +97,37 @@ def split_scans(
     subjects = sorted(set(scans.subjects))
     values = scans.columns.get(stratify) if stratify else scans.target
     if values is None or not np.isfinite(values).all():
-        raise ValueError(f"config.splits.stratify: expected a column {stratify!r} with a value for every scan, got n/a.")
+        raise ValueError(
+            f"config.splits.stratify: expected a column {stratify!r} with a value for every scan,"
+            " got n/a."
+        )
     per_subject: dict[str, list[float]] = {}
     for subject, value in zip(scans.subjects, values):
         per_subject.setdefault(subject, []).append(float(value))
     target = np.asarray([np.mean(per_subject[s]) for s in subjects])
     turns = max(1, round(1 / fractions.test)) if fractions.test else 1
-    test = pick(subjects, target, fractions.test, seed=f"test/{seed + repeat // turns}", turn=repeat % turns)
+    test = pick(
+        subjects, target, fractions.test, seed=f"test/{seed + repeat // turns}", turn=repeat % turns
+    )
     rest = np.flatnonzero(~test)
     share = fractions.valid / (1 - fractions.test)
     valid = np.zeros(len(subjects), bool)
-    valid[rest] = pick([subjects[i] for i in rest], target[rest], share, seed=f"valid/{seed}/{repeat}", turn=inner)
+    valid[rest] = pick(
+        [subjects[i] for i in rest], target[rest], share, seed=f"valid/{seed}/{repeat}", turn=inner
+    )
     side = {s: "test" if t else "valid" if v else "train" for s, t, v in zip(subjects, test, valid)}
-    parts = {name: [i for i, s in enumerate(scans.subjects) if side[s] == name] for name in ("train", "valid", "test")}
-    empty = [n for n, f in (("train", 1), ("valid", fractions.valid), ("test", fractions.test)) if f and not parts[n]]
+    parts = {
+        name: [i for i, s in enumerate(scans.subjects) if side[s] == name]
+        for name in ("train", "valid", "test")
+    }
+    empty = [
+        n
+        for n, f in (("train", 1), ("valid", fractions.valid), ("test", fractions.test))
+        if f and not parts[n]
+    ]
     if empty:
-        raise ValueError(f"Expected enough subjects for train, valid and test, got {len(subjects)}: {empty[0]} is empty.")
+        raise ValueError(
+            f"Expected enough subjects for train, valid and test, got {len(subjects)}: {empty[0]}"
+            " is empty."
+        )
     return Split(*(take(scans, parts[name]) for name in ("train", "valid", "test")))

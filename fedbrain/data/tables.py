@@ -16,14 +16,20 @@ def read_table(path: Path) -> list[Row]:
     A byte order mark, CRLF, trailing tabs, blank lines and short rows are accepted.
 
     Raises:
-      ValueError: naming the file, when it has no header, repeats a column, is not text or a row is too long.
+      ValueError: naming the file, when it has no header, repeats a column, is not text or a row is
+        too long.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#x} at {error.start}.") from None
+        raise ValueError(
+            f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#x} at"
+            f" {error.start}."
+        ) from None
     lines = list(csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
-    lines = [[cell.strip() for cell in line] for line in lines if any(cell.strip() for cell in line)]
+    lines = [
+        [cell.strip() for cell in line] for line in lines if any(cell.strip() for cell in line)
+    ]
     if not lines:
         raise ValueError(f"{path}: expected a header line, got an empty file.")
     header = lines[0]
@@ -31,11 +37,16 @@ def read_table(path: Path) -> list[Row]:
         header = header[:-1]
     repeated = {name for name in header if header.count(name) > 1}
     if repeated:
-        raise ValueError(f"{path}: expected every column once, got {sorted(repeated)} more than once.")
+        raise ValueError(
+            f"{path}: expected every column once, got {sorted(repeated)} more than once."
+        )
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         if any(line[len(header) :]):
-            raise ValueError(f"{path}: row {number}: expected {len(header)} columns, got {len(line)}. Tabs in a cell?")
+            raise ValueError(
+                f"{path}: row {number}: expected {len(header)} columns, got {len(line)}. Tabs in a"
+                " cell?"
+            )
         rows.append(dict(zip(header, line + [""] * (len(header) - len(line)))))
     return rows
 

@@ -19,9 +19,11 @@ def plain() -> tuple[Change, ...]:
 
 
 def averaged(flip: bool = True, shift: int = 0) -> tuple[Change, ...]:
-    """The scan, its mirror image, and both moved by `shift` voxels to either side along each axis: 2, or 14, views.
+    """The scan, its mirror image, and both moved by `shift` voxels to either side along each axis:
+    2, or 14, views.
 
-    What training saw (`augment`) is worth averaging over; a network that never saw a mirrored brain may get worse.
+    What training saw (`augment`) is worth averaging over; a network that never saw a mirrored brain
+    may get worse.
     """
     if shift < 0:
         raise ValueError(f"Expected shift={shift} >= 0.")
@@ -32,7 +34,10 @@ def averaged(flip: bool = True, shift: int = 0) -> tuple[Change, ...]:
             for axis in range(3)
             for sign in (-1, 1)
         ]
-    return tuple(_view(mirrored, move) for mirrored, move in product((False, True) if flip else (False,), moves))
+    return tuple(
+        _view(mirrored, move)
+        for mirrored, move in product((False, True) if flip else (False,), moves)
+    )
 
 
 VIEWS = {"plain": plain, "averaged": averaged}

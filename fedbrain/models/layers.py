@@ -1,4 +1,6 @@
-"""Layers for volumes [b d h w c]: convolution, pooling, normalisation. Same parameters as `nn.Conv` and its kin."""
+"""Layers for volumes [b d h w c]: convolution, pooling, normalisation. Same parameters as `nn.Conv`
+and its kin.
+"""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +21,9 @@ Pooled = Inexact[Array, "b i j k c"]
 
 
 class Conv(nn.Module):
-    """3-D convolution, odd cubic kernel, padding kernel_size // 2. For 1x1x1 use `nn.Dense`: the same maths, faster."""
+    """3-D convolution, odd cubic kernel, padding kernel_size // 2. For 1x1x1 use `nn.Dense`: the
+    same maths, faster.
+    """
 
     features: int
     kernel_size: int = 3
@@ -38,7 +42,9 @@ class Conv(nn.Module):
 
 
 def _moments(x: Volume, weight: Float[Array, " b"]) -> tuple[Array, Array, Array]:
-    """(examples times voxels, mean [c], variance [c]) of the weighted examples, in two passes over the volume."""
+    """(examples times voxels, mean [c], variance [c]) of the weighted examples, in two passes over
+    the volume.
+    """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     count = jnp.maximum(weight.sum() * math.prod(x.shape[1:4]), 1.0)
     mean = weight @ x.sum((1, 2, 3)) / count
@@ -51,10 +57,18 @@ def _affine(x: Volume, mean: Array, variance: Array, scale: Array, bias: Array) 
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
-def standardise(x: Volume, weight: Float[Array, " b"], scale: Float[Array, " c"], bias: Float[Array, " c"], epsilon: float):
-    """Batch normalisation: (scale (x - mean) / sqrt(variance + epsilon) + bias, count, mean, variance).
+def standardise(
+    x: Volume,
+    weight: Float[Array, " b"],
+    scale: Float[Array, " c"],
+    bias: Float[Array, " c"],
+    epsilon: float,
+):
+    """Batch normalisation: (scale (x - mean) / sqrt(variance + epsilon) + bias, count, mean,
+    variance).
 
-    The moments are those of the examples of weight 1, for the running statistics: no gradient goes back through them.
+    The moments are those of the examples of weight 1, for the running statistics: no gradient goes
+    back through them.
     """
     return _standardise_forward(x, weight, scale, bias, epsilon)[0]
 
@@ -66,7 +80,9 @@ def _standardise_forward(x: Volume, weight: Array, scale: Array, bias: Array, ep
 
 
 def _standardise_backward(epsilon: float, kept: tuple, gradients: tuple):
-    """dx = scale / s (dy - w / n (sum dy + (x - mean) / s^2 sum dy (x - mean))), with s^2 = variance + epsilon."""
+    """dx = scale / s (dy - w / n (sum dy + (x - mean) / s^2 sum dy (x - mean))), with s^2 =
+    variance + epsilon.
+    """
     x, weight, scale, bias, count, mean, variance = kept
     dy = gradients[0].astype(mean.dtype)
     centred = x.astype(mean.dtype) - mean
@@ -83,7 +99,8 @@ standardise.defvjp(_standardise_forward, _standardise_backward)
 class BatchNorm(nn.Module):
     """Batch normalisation over the real examples of a batch.
 
-    Running statistics follow PyTorch: r <- (1 - momentum) r + momentum s, with the unbiased variance, so that weights
+    Running statistics follow PyTorch: r <- (1 - momentum) r + momentum s, with the unbiased
+      variance, so that weights
     can be exchanged with PyTorch models. Statistics are float32 whatever the compute dtype.
     """
 
@@ -98,18 +115,24 @@ class BatchNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
         if not train:
-            return _affine(x, running_mean.value, running_variance.value + self.epsilon, scale, bias)
+            return _affine(
+                x, running_mean.value, running_variance.value + self.epsilon, scale, bias
+            )
         weight = jnp.ones(x.shape[0]) if mask is None else mask
         y, count, mean, variance = cast(tuple, standardise(x, weight, scale, bias, self.epsilon))
         if not self.is_initializing():
             unbiased = variance * count / jnp.maximum(count - 1.0, 1.0)
             running_mean.value = (1 - self.momentum) * running_mean.value + self.momentum * mean
-            running_variance.value = (1 - self.momentum) * running_variance.value + self.momentum * unbiased
+            running_variance.value = (
+                1 - self.momentum
+            ) * running_variance.value + self.momentum * unbiased
         return y
 
 
 class GroupNorm(nn.Module):
-    """Group normalisation: no running statistics, nothing shared between examples. 8 groups, or fewer if c < 8."""
+    """Group normalisation: no running statistics, nothing shared between examples. 8 groups, or
+    fewer if c < 8.
+    """
 
     @nn.compact
     def __call__(self, x: Volume, *, train: bool, mask: Float[Array, " b"] | None) -> Volume:
@@ -147,8 +170,12 @@ def _line_max_forward(x: Array, axis: int, size: int, stride: int):
     return y, (x, y)
 
 
-def _line_max_backward(axis: int, size: int, stride: int, x_and_y: tuple[Array, Array], gradient: Array) -> tuple[Array]:
-    """Voxel stride i + r was seen as tap r of window i, as tap r + stride of window i - 1, and so on."""
+def _line_max_backward(
+    axis: int, size: int, stride: int, x_and_y: tuple[Array, Array], gradient: Array
+) -> tuple[Array]:
+    """Voxel stride i + r was seen as tap r of window i, as tap r + stride of window i - 1, and so
+    on.
+    """
     x, y = x_and_y
     largest = [window == y for window in _windows(x, axis, size, stride)]
     share = gradient / sum(m.astype(x.dtype) for m in largest)
@@ -156,8 +183,13 @@ def _line_max_backward(axis: int, size: int, stride: int, x_and_y: tuple[Array, 
     lines = []
     for r in range(stride):
         taps = [jnp.where(m, share, 0) for m in largest[r::stride]]
-        spare = [[(0, 0)] * axis + [(i, late - i)] + [(0, 0)] * (x.ndim - axis - 1) for i in range(len(taps))]
-        lines.append(sum(jnp.pad(t, s) for t, s in zip(taps, spare)) if taps else jnp.zeros_like(gradient))
+        spare = [
+            [(0, 0)] * axis + [(i, late - i)] + [(0, 0)] * (x.ndim - axis - 1)
+            for i in range(len(taps))
+        ]
+        lines.append(
+            sum(jnp.pad(t, s) for t, s in zip(taps, spare)) if taps else jnp.zeros_like(gradient)
+        )
     shape = list(x.shape)
     shape[axis] = -1
     whole = jnp.stack(lines, axis + 1).reshape(shape)
@@ -170,7 +202,9 @@ _line_max.defvjp(_line_max_forward, _line_max_backward)
 
 
 def _corners(x: Volume, size: int) -> list[Pooled]:
-    """The voxels of every cube: all first ones, all second ones, ... A remainder at the far edge is left out."""
+    """The voxels of every cube: all first ones, all second ones, ... A remainder at the far edge is
+    left out.
+    """
     i, j, k = (n // size * size for n in x.shape[1:4])
     return [x[:, a:i:size, b:j:size, c:k:size] for a, b, c in product(range(size), repeat=3)]
 
@@ -185,8 +219,10 @@ def _cube_max_forward(x: Volume, size: int):
     return y, (x, y)
 
 
-def _cube_max_backward(size: int, x_and_y: tuple[Volume, Pooled], gradient: Pooled) -> tuple[Volume]:
-    """One pass over the voxels: XLA's own way back from a maximum writes the volume several times."""
+def _cube_max_backward(
+    size: int, x_and_y: tuple[Volume, Pooled], gradient: Pooled
+) -> tuple[Volume]:
+    """One pass over the voxels; XLA's own gradient of a maximum writes the volume several times."""
     x, y = x_and_y
     share = gradient / sum((corner == y).astype(x.dtype) for corner in _corners(x, size))
     return (jnp.where(x == _fill(y, size, x.shape), _fill(share, size, x.shape), 0),)
@@ -198,7 +234,10 @@ def _fill(y: Pooled, size: int, shape: tuple[int, ...]) -> Volume:
     cubes = jnp.broadcast_to(y[:, :, None, :, None, :, None], (b, i, size, j, size, k, size, c))
     return jnp.pad(
         cubes.reshape(b, i * size, j * size, k * size, c),
-        [(0, max(n - size * m, 0)) if 0 < a < 4 else (0, 0) for a, (n, m) in enumerate(zip(shape, y.shape))],
+        [
+            (0, max(n - size * m, 0)) if 0 < a < 4 else (0, 0)
+            for a, (n, m) in enumerate(zip(shape, y.shape))
+        ],
     )
 
 
@@ -206,11 +245,13 @@ _cube_max.defvjp(_cube_max_forward, _cube_max_backward)
 
 
 def avg_pool(x: Volume, size: int = 2) -> Pooled:
-    """Mean over disjoint cubes of `size`; a remainder at the far edge is left out, as in PyTorch."""
+    """Mean over disjoint cubes of `size`; a remainder at the far edge is dropped, as in PyTorch."""
     return reduce(jnp.add, _corners(x, size)) / size**3
 
 
 def require_size(x: Volume, minimum: int, name: str) -> None:
     """Raises ValueError when a spatial axis is too short for the network's poolings."""
     if min(x.shape[1:4]) < minimum:
-        raise ValueError(f"{name}: expected every image axis >= {minimum} voxels, got {x.shape[1:4]}.")
+        raise ValueError(
+            f"{name}: expected every image axis >= {minimum} voxels, got {x.shape[1:4]}."
+        )

@@ -1,4 +1,6 @@
-"""Networks for flat features: regression on region volumes, and what studies of algorithms are run on."""
+"""Networks for flat features: regression on region volumes, and what studies of algorithms are run
+on.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -6,13 +8,15 @@ from jaxtyping import Array, Float
 
 
 class Perceptron(nn.Module):
-    """Fully connected layers with ReLU; without hidden layers a linear model, which starts at zero."""
+    """Fully connected layers with ReLU; without hidden layers a linear model that starts at 0."""
 
     widths: tuple[int, ...]
     outputs: int
 
     @nn.compact
-    def __call__(self, image: Float[Array, "b *features"], *, train: bool = False, mask: Array | None = None):
+    def __call__(
+        self, image: Float[Array, "b *features"], *, train: bool = False, mask: Array | None = None
+    ):
         del train, mask  # neither dropout nor normalisation
         x = image.reshape(image.shape[0], -1).astype(jnp.float32)
         for i, width in enumerate(self.widths):

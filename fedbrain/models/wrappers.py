@@ -1,4 +1,6 @@
-"""Networks around networks: layers that stand still, covariates beside the image. Neither renames a parameter."""
+"""Networks around networks: layers that stand still, covariates beside the image. Neither renames a
+parameter.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +13,9 @@ from fedbrain.models.layers import BatchNorm, Volume
 
 
 class Frozen:
-    """A network whose frozen batch norms use their running statistics in training too, and leave them as they are."""
+    """A network whose frozen batch norms use their running statistics in training too, and leave
+    them as they are.
+    """
 
     def __init__(self, network: nn.Module, trainable: Callable[[str, str], bool]):
         self.network, self.trainable = network, trainable
@@ -22,7 +26,9 @@ class Frozen:
         with nn.intercept_methods(self._intercept):
             return self.network.apply(*args, **keywords)
 
-    def _intercept(self, call: Callable, args: tuple, keywords: dict, context: nn.module.InterceptorContext) -> Any:
+    def _intercept(
+        self, call: Callable, args: tuple, keywords: dict, context: nn.module.InterceptorContext
+    ) -> Any:
         if isinstance(context.module, BatchNorm) and context.method_name == "__call__":
             path = "/".join(context.module.path) + "/scale"
             keywords = {**keywords, "train": keywords["train"] and self.trainable("params", path)}
@@ -30,7 +36,9 @@ class Frozen:
 
 
 class WithCovariates(nn.Module):
-    """network(image) + W covariates: as if the covariates were features of the last layer. W starts at zero."""
+    """network(image) + W covariates: as if the covariates were features of the last layer. W starts
+    at zero.
+    """
 
     network: nn.Module
 
@@ -47,7 +55,12 @@ class WithCovariates(nn.Module):
         covariates: Float[Array, "b k"],
     ) -> Inexact[Array, "b outputs"]:
         output = self.network(image, train=train, mask=mask)
-        joined = nn.Dense(output.shape[-1], use_bias=False, kernel_init=nn.initializers.zeros, name="head_covariates")
+        joined = nn.Dense(
+            output.shape[-1],
+            use_bias=False,
+            kernel_init=nn.initializers.zeros,
+            name="head_covariates",
+        )
         return output + joined(covariates.astype(jnp.float32))
 
     @property

@@ -1,8 +1,9 @@
 """Injects faults and prints what came of them: python -m tests.faults --count=300 [--folder=DIR].
 
-Needs the extra `deploy`. A fault counts as survived when the next model has the bits of the undisturbed run, as detected
-when a sentence says what was wrong; one that is neither is silent. When a model changed or a door opened, it exits with 1.
-`python -m tests.faults.kills` kills and cuts off real processes.
+Needs the extra `deploy`. A fault counts as survived when the next model has the bits of the
+undisturbed run, as detected when a sentence says what was wrong; one that is neither is silent.
+When a model changed or a door opened, it exits with 1. `python -m tests.faults.kills` kills and
+cuts off real processes.
 """
 
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from fedbrain import startup
+from fedbrain import cli
 from tests.faults.campaign import Injection, campaign
 from tests.faults.certificates import certificate_faults
 from tests.faults.data import data_faults
@@ -21,7 +22,10 @@ SHARES = {campaign: 0.6, data_faults: 0.25, certificate_faults: 0.15}
 
 def table(done: list[Injection]) -> str:
     """Markdown: kind, how often, survived bit-exactly, detected, an example of what was said."""
-    lines = ["| fault | injected | survived bit-exactly | detected | silent | for instance |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| fault | injected | survived bit-exactly | detected | silent | for instance |",
+        "|---|---|---|---|---|---|",
+    ]
     for kind in sorted({d.kind for d in done}):
         of = [d for d in done if d.kind == kind]
         said = next((d.detected for d in of if d.detected), "").replace("|", "/").replace("\n", " ")
@@ -36,7 +40,7 @@ def table(done: list[Injection]) -> str:
 def main(argv: list[str]) -> None:
     """Runs the three campaigns."""
     del argv
-    startup.configure()
+    cli.configure()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(FOLDER.value or temporary).absolute()
         done = []

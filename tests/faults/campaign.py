@@ -1,7 +1,9 @@
-"""One long run of an in-memory consortium in which every exchange of messages, or the disk beneath it, is hit by a fault.
+"""One long run of an in-memory consortium in which every exchange of messages, or the disk beneath
+it, is hit by a fault.
 
-The reference is the same run undisturbed: the model that is sent out for every round. After each fault the next model must
-have the same bits, or else nothing went on at all, with a sentence that says why.
+The reference is the same run undisturbed: the model that is sent out for every round. After each
+fault the next model must have the same bits, or else nothing went on at all, with a sentence that
+says why.
 """
 
 import contextlib
@@ -13,12 +15,21 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from fedbrain.deploy.wire import Refused, unpack
+from fedbrain.deploy.protocol.wire import Refused, unpack
 from tests.faults import machines, messages
 from tests.faults.in_memory import LIMIT, Consortium
 
-STATEFUL = {"algorithm": "scaffold()", "exchange": "without_batch_norm()"}  # private leaves and control variates
-TRAINING = {"a site dies in mid-epoch", "dies before a checkpoint", "dies in mid-save", *machines.AT_SERVER, *machines.ROT}
+STATEFUL = {
+    "algorithm": "scaffold()",
+    "exchange": "without_batch_norm()",
+}  # private leaves and control variates
+TRAINING = {
+    "a site dies in mid-epoch",
+    "dies before a checkpoint",
+    "dies in mid-save",
+    *machines.AT_SERVER,
+    *machines.ROT,
+}
 
 
 class Injection(NamedTuple):
@@ -45,14 +56,18 @@ class Campaign:
         self.rng, self.left, self.done = Random(seed), list(kinds), []
         self.rng.shuffle(self.left)
         self.waiting: list[tuple[str, str]] = []  # (kind, sentence) until the next model is seen
-        self.server = contextlib.ExitStack()  # what is broken at the server, until its next question
+        self.server = (
+            contextlib.ExitStack()
+        )  # what is broken at the server, until its next question
         self.past, self.reference = messages.Past([], []), {}
         rounds = len(kinds) + 3
         plain = Consortium(folder / "cache", folder / "plain", rounds=rounds, **STATEFUL)
         plain.run(lambda asked, deadline_s: self._noting(plain, asked))
         self.sites = Consortium(folder / "cache", folder / "hit", rounds=rounds, **STATEFUL)
 
-    def _noting(self, consortium: Consortium, asked: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    def _noting(
+        self, consortium: Consortium, asked: Mapping[str, bytes]
+    ) -> Iterator[tuple[str, bytes]]:
         model = model_of(next(iter(asked.values())))
         if model is not None:
             self.reference[model[0]] = model[1]
@@ -71,10 +86,14 @@ class Campaign:
                 self.server.close()
                 self._hear(str(error) or "died")
                 self._rot()
-        raise RuntimeError(f"the run does not come to its end; faults that are not over: {self.waiting}")
+        raise RuntimeError(
+            f"the run does not come to its end; faults that are not over: {self.waiting}"
+        )
 
     def _rot(self) -> None:
-        """Damages what a dead process left; what a site cannot repair comes back from its backup after it has said so."""
+        """Damages what a dead process left; what a site cannot repair comes back from its backup
+        after it has said so.
+        """
         kind = next((kind for kind, _ in self.waiting if kind in machines.ROT), "")
         if not kind:
             return
@@ -96,7 +115,7 @@ class Campaign:
         return self.sites.folder / "birch/backup"
 
     def transport(self, asked: Mapping[str, bytes], deadline_s: int) -> list[tuple[str, bytes]]:
-        """Answers, one of them broken at half of the calls, so that what failed can be asked again."""
+        """Answers, one of them broken at half of the calls, so that failures can be repeated."""
         del deadline_s
         model = model_of(next(iter(asked.values())))
         if model is not None:
@@ -105,7 +124,11 @@ class Campaign:
         kind = self._next(training=model is None) if self.rng.random() < 0.5 else ""
         victim, answers = self.rng.choice(sorted(asked)), []
         for name in sorted(asked):
-            hit = machines.FAULTS[kind](self.rng) if kind in machines.FAULTS and name == victim else contextlib.nullcontext()
+            hit = (
+                machines.FAULTS[kind](self.rng)
+                if kind in machines.FAULTS and name == victim
+                else contextlib.nullcontext()
+            )
             question = asked[name]
             if name == victim and kind in messages.QUESTIONS:
                 question = messages.QUESTIONS[kind](self.rng, self.past, question)
@@ -126,11 +149,17 @@ class Campaign:
             self.left.remove(fits[0])
         return fits[0] if fits else ""
 
-    def _answer(self, name: str, question: bytes, hit: contextlib.AbstractContextManager) -> list[tuple[str, bytes]]:
+    def _answer(
+        self, name: str, question: bytes, hit: contextlib.AbstractContextManager
+    ) -> list[tuple[str, bytes]]:
         try:
             with hit:
                 return [(name, self.sites.worker(name).receive(question))]
-        except (machines.Died, OSError, Refused) as error:  # the process is gone; the next question meets a new one
+        except (
+            machines.Died,
+            OSError,
+            Refused,
+        ) as error:  # the process is gone; the next question meets a new one
             self.sites.workers.pop(name, None)
             self.sites.told.append(f"{name}: {error or 'died'}")
             return []
@@ -138,7 +167,11 @@ class Campaign:
     def _break(self, kind: str, victim: str, answers: list) -> list:
         out, late = [], []
         for name, data in answers:
-            sent = messages.FAULTS[kind](self.rng, self.past, name, data) if name == victim else [(name, data)]
+            sent = (
+                messages.FAULTS[kind](self.rng, self.past, name, data)
+                if name == victim
+                else [(name, data)]
+            )
             (late if ("", b"") in sent else out).extend(pair for pair in sent if pair[0])
         return out + late
 
@@ -163,6 +196,12 @@ class Campaign:
 def campaign(folder: Path, count: int, *, seed: int = 0) -> list[Injection]:
     """At least `count` faults, of every kind about as many."""
     logging.getLogger("fedbrain").setLevel(logging.ERROR)
-    table = [*messages.FAULTS, *messages.QUESTIONS, *machines.FAULTS, *machines.AT_SERVER, *machines.ROT]
+    table = [
+        *messages.FAULTS,
+        *messages.QUESTIONS,
+        *machines.FAULTS,
+        *machines.AT_SERVER,
+        *machines.ROT,
+    ]
     kinds = [table[k % len(table)] for k in range(max(count, len(table)))]
     return Campaign(folder, kinds, seed=seed).run()

@@ -1,4 +1,6 @@
-"""Who may connect: certificates that are wrong, foreign, expired or withdrawn, and plain text, at a real server's port."""
+"""Who may connect: certificates that are wrong, foreign, expired or withdrawn, and plain text, at a
+real server's port.
+"""
 
 import datetime
 import socket
@@ -8,7 +10,9 @@ from pathlib import Path
 from tests.faults.campaign import Injection
 from tests.faults.consortium import Consortium, wait_for
 
-HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")  # of HTTP/2, with empty settings
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex(
+    "000000040000000000"
+)  # of HTTP/2, with empty settings
 
 
 def forge(folder: Path, *, authority: Path | None, name: str, days: int) -> tuple[Path, Path]:
@@ -44,13 +48,17 @@ def forge(folder: Path, *, authority: Path | None, name: str, days: int) -> tupl
     paths = folder / "c.crt", folder / "c.key"
     paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
     plain = serialization.NoEncryption()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain
+    )
     paths[1].write_bytes(pem)
     return paths
 
 
 def knock(port: int, root: Path, certificate: tuple[Path, Path] | None) -> str:
-    """Why the server closes the door; empty when it opens. A server that checks late says so at the first read."""
+    """Why the server closes the door; empty when it opens. A server that checks late says so at the
+    first read.
+    """
     context = ssl.create_default_context(cafile=str(root))
     context.set_alpn_protocols(["h2"])
     if certificate is not None:
@@ -75,7 +83,9 @@ def speak_plainly(port: int) -> str:
 
 
 def certificate_faults(folder: Path, count: int) -> list[Injection]:
-    """At least `count` knocks at a real server's door. `exact`: it stayed closed, and still opens for a real site."""
+    """At least `count` knocks at a real server's door. `exact`: it stayed closed, and still opens
+    for a real site.
+    """
     consortium, other = Consortium(folder / "a"), Consortium(folder / "b")
     authority = next((folder / "a/authority").rglob("cert.json")).parent
     startup = consortium.kit("amber") / "startup"
@@ -83,7 +93,9 @@ def certificate_faults(folder: Path, count: int) -> list[Injection]:
     foreign = other.kit("amber") / "startup"
     cards: dict[str, tuple[Path, Path] | None] = {
         "no certificate": None,
-        "certificate: signed by itself": forge(folder / "self", authority=None, name="amber", days=99),
+        "certificate: signed by itself": forge(
+            folder / "self", authority=None, name="amber", days=99
+        ),
         "certificate: of another consortium": (foreign / "client.crt", foreign / "client.key"),
         "certificate: expired": forge(folder / "old", authority=authority, name="amber", days=-1),
     }
@@ -93,8 +105,14 @@ def certificate_faults(folder: Path, count: int) -> list[Injection]:
         wait_for(lambda: not knock(consortium.port, root, own), seconds=60)
         for k in range(max(count, len(kinds))):
             kind = kinds[k % len(kinds)]
-            told = speak_plainly(consortium.port) if kind == "plain text" else knock(consortium.port, root, cards[kind])
-            done.append(Injection(kind, told, exact=bool(told) and not knock(consortium.port, root, own)))
+            told = (
+                speak_plainly(consortium.port)
+                if kind == "plain text"
+                else knock(consortium.port, root, cards[kind])
+            )
+            done.append(
+                Injection(kind, told, exact=bool(told) and not knock(consortium.port, root, own))
+            )
     finally:
         consortium.stop()
     return done

@@ -1,4 +1,6 @@
-"""A server, three sites and a supervisor as separate processes over mutual TLS on loopback, to be killed and cut off."""
+"""A server, three sites and a supervisor as separate processes over mutual TLS on loopback, to be
+killed and cut off.
+"""
 
 import contextlib
 import json
@@ -26,9 +28,11 @@ loss = ["l1"]
 "client.batch_size" = 8
 """
 FIELDS = {  # one configuration for the consortium and for the simulation
-    "config": "configs/quickstart.py", "config.regimes": "('federated',)", "config.driver": "loop()",
+    "config": "configs/quickstart.py",
+    "config.regimes": "('federated',)",
+    "config.driver": "loop()",
     "config.residence": "streamed()",
-}  # fmt: skip
+}
 
 
 def free_port() -> int:
@@ -42,7 +46,12 @@ def make_trees(folder: Path, *, healthy: int = 30) -> None:
     """Synthetic BIDS trees, one a site."""
     if not folder.exists():
         how = [f"--out={folder}", f"--healthy={healthy}", "--seed=1"]
-        subprocess.run([sys.executable, "-m", "fedbrain.synthesise", *how], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "fedbrain.synthesise", *how],
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
 
 class Consortium:
@@ -62,9 +71,11 @@ class Consortium:
         self.keepers: dict[str, subprocess.Popen] = {}
         self.moved: dict[str, Path] = {}
         plan = {
-            "name": "faults", "server": {"host": host, "port": self.port, "organisation": "Consortium"},
-            "lead": LEAD, "sites": dict.fromkeys(sites, "Hospital"),
-        }  # fmt: skip
+            "name": "faults",
+            "server": {"host": host, "port": self.port, "organisation": "Consortium"},
+            "lead": LEAD,
+            "sites": dict.fromkeys(sites, "Hospital"),
+        }
         provision(plan, folder)
         make_trees(folder / "trees")
         for name in sites:
@@ -93,7 +104,9 @@ class Consortium:
             for path in (self.kit(name) / "startup").glob("fed_*.json"):
                 path.write_text(path.read_text().replace('"mtls"', '"clear"'))
 
-    def start(self, *names: str, env: dict[str, str] | None = None, within: tuple[str, ...] = ()) -> None:
+    def start(
+        self, *names: str, env: dict[str, str] | None = None, within: tuple[str, ...] = ()
+    ) -> None:
         """Starts the kept processes of kits; all of them when none is named.
 
         Args:
@@ -104,20 +117,33 @@ class Consortium:
         for name in names or ("server", *self.sites):
             what = ("server", "listen") if name == "server" else ("site", "join")
             line = [*within, str(ROOT / "launch/keep.sh"), str(self.kit(name)), *what]
-            self.keepers[name] = subprocess.Popen(line, env=self.environment(env), start_new_session=True)
+            self.keepers[name] = subprocess.Popen(
+                line, env=self.environment(env), start_new_session=True
+            )
 
     def environment(self, more: dict[str, str] | None = None) -> dict[str, str]:
         """For a process on the CPU, with this Python first on the path."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "JAX_PLATFORMS": "cpu", **(more or {})}
 
-    def run(self, workdir: Path, *, rounds: int, log: Path, fewest: int = 3, **fields: str) -> subprocess.Popen:
+    def run(
+        self, workdir: Path, *, rounds: int, log: Path, fewest: int = 3, **fields: str
+    ) -> subprocess.Popen:
         """Starts the supervisor."""
         line = [
-            sys.executable, "-m", "fedbrain.deploy.server", "run", f"--kit={self.kit('server')}",
-            f"--lead={self.kit(LEAD)}", f"--workdir={workdir}", "--target=age", f"--sites={','.join(self.sites)}",
-            f"--fewest={fewest}", "--deadline_s=600", *flags(rounds=rounds, **fields),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "fedbrain.deploy.server",
+            "run",
+            f"--kit={self.kit('server')}",
+            f"--lead={self.kit(LEAD)}",
+            f"--workdir={workdir}",
+            "--target=age",
+            f"--sites={','.join(self.sites)}",
+            f"--fewest={fewest}",
+            "--deadline_s=600",
+            *flags(rounds=rounds, **fields),
+        ]
         with log.open("ab") as out:
             how = {"cwd": ROOT, "env": self.environment(), "start_new_session": True}
             return subprocess.Popen(line, stdout=out, stderr=subprocess.STDOUT, **how)
@@ -131,7 +157,9 @@ class Consortium:
                     words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
                     if str(self.kit(name)) in words and "-m" in words:
                         modules = [w for w in words if w.startswith("nvflare.private.fed.app.")]
-                        is_job = any(w.endswith(("runner_process", "worker_process")) for w in modules)
+                        is_job = any(
+                            w.endswith(("runner_process", "worker_process")) for w in modules
+                        )
                         if modules and is_job == (kind == "job"):
                             found.append(int(entry.name))
         return found
@@ -164,7 +192,14 @@ def flags(**fields: object) -> list[str]:
 def simulate(trees: Path, workdir: Path, *, rounds: int, **fields: str) -> dict:
     """The same experiment in one process; its results."""
     sites = [f"--config.sites.{name}=bids({str(trees / name)!r})" for name in SITES]
-    line = [sys.executable, "-m", "fedbrain.main", f"--workdir={workdir}", *flags(rounds=rounds, **fields), *sites]
+    line = [
+        sys.executable,
+        "-m",
+        "fedbrain.main",
+        f"--workdir={workdir}",
+        *flags(rounds=rounds, **fields),
+        *sites,
+    ]
     subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return json.loads((workdir / "results.json").read_text())
 

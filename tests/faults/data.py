@@ -1,4 +1,6 @@
-"""Faults of what a site holds and of what it is asked: every one must be refused by the site, in words, before a round."""
+"""Faults of what a site holds and of what it is asked: every one must be refused by the site, in
+words, before a round.
+"""
 
 import gzip
 import json
@@ -10,8 +12,8 @@ from random import Random
 from unittest import mock
 
 from fedbrain.data.synthetic.write import write_cohort
-from fedbrain.deploy.job import join
-from fedbrain.deploy.policy import Policy, read_policy
+from fedbrain.deploy.site_side.join import join
+from fedbrain.deploy.site_side.policy import Policy, read_policy
 from tests.experiment_under_test import config
 from tests.faults.campaign import Injection
 
@@ -23,12 +25,15 @@ def make_site(folder: Path) -> tuple[Policy, dict]:
     write_cohort(folder / "trees", healthy=10, ms=0, seed=5)
     path = folder / "site.toml"
     path.write_text(
-        f'name = "amber"\nminimum_subjects = 3\n[data]\nroot = "{folder / "trees/amber"}"\n[targets.age]\ncolumn = "age"\n'
-        '[allow]\nloss = ["l1", "mae"]\n[at_most]\n"client.batch_size" = 8\n'
+        'name = "amber"\nminimum_subjects = 3\n[data]\nroot ='
+        f' "{folder / "trees/amber"}"\n[targets.age]\ncolumn = "age"\n[allow]\nloss = ["l1",'
+        ' "mae"]\n[at_most]\n"client.batch_size" = 8\n'
     )
     fields = config(folder / "x", rounds=2, regimes=("federated",))
     fields.driver, fields.residence = "loop()", "streamed()"
-    shared = {name: value for name, value in fields.to_dict().items() if name not in ("sites", "cache")}
+    shared = {
+        name: value for name, value in fields.to_dict().items() if name not in ("sites", "cache")
+    }
     job = {"config": shared, "target": "age", "sites": ["amber", "birch", "cedar"]}
     return read_policy(path), json.loads(json.dumps(job))
 
@@ -78,10 +83,14 @@ JOBS: dict[str, Callable[[dict], dict]] = {
     "tampered configuration: larger batches": lambda job: _with(
         job, "client", {**job["config"]["client"], "batch_size": 64}
     ),
-    "tampered configuration: paths of its own": lambda job: _with(job, "sites", {"amber": "bids('/etc')"}),
+    "tampered configuration: paths of its own": lambda job: _with(
+        job, "sites", {"amber": "bids('/etc')"}
+    ),
     "tampered configuration: a loss off the list": lambda job: _with(job, "loss", "l2()"),
     "a target without consent": lambda job: {**job, "target": "sdmt"},
-    "a covariate that is not opened": lambda job: _with(job, "covariates", ["zscore('weight', 70, 10)"]),
+    "a covariate that is not opened": lambda job: _with(
+        job, "covariates", ["zscore('weight', 70, 10)"]
+    ),
     "code in a field": lambda job: _with(job, "loss", "__import__('os').system('true')"),
     "a field too many": lambda job: {**job, "code": "print(1)"},
     "another consortium": lambda job: {**job, "sites": ["birch", "cedar"]},
@@ -101,7 +110,9 @@ def _refusal(act: Callable[[], object]) -> str:
 
 
 def data_faults(folder: Path, count: int, *, seed: int = 0) -> list[Injection]:
-    """At least `count` faults. A change that the data do not show (the same numbers after it) counts as exact."""
+    """At least `count` faults. A change that the data do not show (the same numbers after it)
+    counts as exact.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng, (policy, job) = Random(seed), make_site(folder)
     workdir, backup = folder / "work", folder / "backup"
@@ -117,7 +128,9 @@ def data_faults(folder: Path, count: int, *, seed: int = 0) -> list[Injection]:
             shutil.rmtree(policy.root)
             shutil.copytree(backup, policy.root)
         elif kind in JOBS:
-            told = _refusal(lambda kind=kind: join(policy, JOBS[kind](job), workdir=workdir, limit=LIMIT))
+            told = _refusal(
+                lambda kind=kind: join(policy, JOBS[kind](job), workdir=workdir, limit=LIMIT)
+            )
         else:
             with mock.patch.object(time, "time", return_value=rng.uniform(0, 4e9)):
                 told = _refusal(lambda: join(policy, job, workdir=workdir, limit=LIMIT))

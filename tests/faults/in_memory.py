@@ -1,21 +1,23 @@
-"""A consortium in one process: real sites and a real server's side over a transport in memory, to be told to fail."""
+"""A consortium in one process: real sites and a real server's side over a transport in memory, to
+be told to fail.
+"""
 
-from fedbrain import build
 from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import federated
 from fedbrain.data.splits import split_scans
-from fedbrain.deploy.conductor import Rules, Side, conduct
-from fedbrain.deploy.exchange import make_terms
-from fedbrain.deploy.job import Agreement
-from fedbrain.deploy.pace import Pace
-from fedbrain.deploy.policy import config_hash
-from fedbrain.deploy.progress import Progress
-from fedbrain.deploy.register import Site
-from fedbrain.deploy.wire import Refused
-from fedbrain.deploy.worker import Worker
-from fedbrain.experiment import load_clients
-from fedbrain.federation import make_machine, random_variables, train
+from fedbrain.deploy.protocol.config_hash import config_hash
+from fedbrain.deploy.protocol.job import Agreement
+from fedbrain.deploy.protocol.messages import make_terms
+from fedbrain.deploy.protocol.register import Site
+from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.server_side.deadlines import Pace
+from fedbrain.deploy.server_side.rounds import Rules, Side, conduct
+from fedbrain.deploy.server_side.status import Progress
+from fedbrain.deploy.site_side.worker import Worker
+from fedbrain.experiments.clients import load_clients
+from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.federation import make_machine, random_variables, train
 from tests.experiment_under_test import config
 
 LIMIT, SEED = 10_000_000, 7
@@ -27,9 +29,14 @@ class Consortium:
 
     def __init__(self, cache, folder, algorithm="fedavg()", exchange="everything()", rounds=3):
         c = config(cache, rounds=rounds, regimes=("federated",))
-        c.driver, c.residence, c.algorithm, c.server.exchange = "loop()", "streamed()", algorithm, exchange
+        c.driver, c.residence, c.algorithm, c.server.exchange = (
+            "loop()",
+            "streamed()",
+            algorithm,
+            exchange,
+        )
         c.patience = {"stop": 0, "plateau": 1, "factor": 0.5}
-        self.experiment, self.folder = build.read(c), folder
+        self.experiment, self.folder = read_experiment(c), folder
         clients, _ = load_clients(self.experiment)
         splits = {n: split_scans(s, self.experiment.fractions, seed=0) for n, s in clients.items()}
         [self.federation] = federated(splits)
@@ -38,7 +45,9 @@ class Consortium:
         batch = example_batch(shape, self.experiment.batch_size, self.experiment.inputs)
         how = {"sites": 3, "config": config_hash(c.to_dict())}
         self.terms = make_terms(self.experiment.algorithm, self.fresh, batch, **how)
-        self.sites = {n: Site(len(s.train), len(s.valid), len(s.test), True) for n, s in splits.items()}
+        self.sites = {
+            n: Site(len(s.train), len(s.valid), len(s.test), True) for n, s in splits.items()
+        }
         self.splits = splits
         self.workers, self.refused, self.told = {}, [], []
 
@@ -46,7 +55,9 @@ class Consortium:
         if name not in self.workers:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
             how = {"workdir": self.folder / name, "seed": SEED, "limit": LIMIT}
-            self.workers[name] = Worker(name, self.experiment, self.terms, self.splits[name], self.fresh, **how)
+            self.workers[name] = Worker(
+                name, self.experiment, self.terms, self.splits[name], self.fresh, **how
+            )
         return self.workers[name]
 
     def transport(self, messages, deadline_s=0):
@@ -69,10 +80,24 @@ class Consortium:
 
     def simulated(self):
         machine, folder = make_machine(self.experiment), self.folder / "simulated"
-        return train(self.federation, self.experiment, machine, self.fresh, folder=folder, seed=SEED, title="")
+        return train(
+            self.federation,
+            self.experiment,
+            machine,
+            self.fresh,
+            folder=folder,
+            seed=SEED,
+            title="",
+        )
 
     def models(self, state):
         """Each site's model of the best round, one of the last two."""
         algorithm = self.experiment.algorithm
-        own = {name: worker.memory.of(int(state.selection.best_round)) for name, worker in self.workers.items()}
-        return {name: algorithm.client_variables(state.best_server, private) for name, private in own.items()}
+        own = {
+            name: worker.memory.of(int(state.selection.best_round))
+            for name, worker in self.workers.items()
+        }
+        return {
+            name: algorithm.client_variables(state.best_server, private)
+            for name, private in own.items()
+        }

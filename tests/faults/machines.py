@@ -1,4 +1,6 @@
-"""Faults of machines: processes that die, disks that are full, data that change. Each breaks one site or the server once."""
+"""Faults of machines: processes that die, disks that are full, data that change. Each breaks one
+site or the server once.
+"""
 
 import contextlib
 import errno
@@ -9,12 +11,14 @@ from pathlib import Path
 from random import Random
 from unittest import mock
 
-from fedbrain.deploy import worker as site_side
-from fedbrain.io import checkpoint
+from fedbrain.deploy.site_side import worker as site_side
+from fedbrain.experiments import checkpoints
 
 
 class Died(BaseException):
-    """Stands for kill -9: nothing of the process is left, no handler runs but what the test itself does."""
+    """Stands for kill -9: nothing of the process is left, no handler runs but what the test itself
+    does.
+    """
 
 
 @contextmanager
@@ -33,8 +37,8 @@ def disk(number: int, *, after: int) -> Iterator[None]:
 
     with (
         mock.patch.object(os, "fsync", wall(os.fsync)),
-        mock.patch.object(checkpoint, "write_atomically", wall(checkpoint.write_atomically)),
-        mock.patch.object(checkpoint.Checkpoints, "save", wall(checkpoint.Checkpoints.save)),
+        mock.patch.object(checkpoints, "write_atomically", wall(checkpoints.write_atomically)),
+        mock.patch.object(checkpoints.Checkpoints, "save", wall(checkpoints.Checkpoints.save)),
     ):
         yield
 
@@ -64,7 +68,7 @@ def death_in_saving(of: str) -> Iterator[None]:
     """The process dies between the checkpoint's files and its manifest, or before the files."""
 
     where = {"before": "save", "between": "_complete"}[of]
-    real = getattr(checkpoint.Checkpoints, where)
+    real = getattr(checkpoints.Checkpoints, where)
 
     def call(self, *args, **kwargs):
         if of == "before" or self.pending is not None:
@@ -74,7 +78,7 @@ def death_in_saving(of: str) -> Iterator[None]:
             raise Died
         return real(self, *args, **kwargs)
 
-    with mock.patch.object(checkpoint.Checkpoints, where, call):
+    with mock.patch.object(checkpoints.Checkpoints, where, call):
         yield
 
 
@@ -95,9 +99,14 @@ FAULTS: dict[str, Callable[[Random], contextlib.AbstractContextManager]] = {
     "disk full": lambda rng: disk(errno.ENOSPC, after=rng.randrange(4)),
     "read-only disk": lambda rng: disk(errno.EROFS, after=0),
 }
-AT_SERVER: dict[str, Callable[[Random], contextlib.AbstractContextManager]] = {  # after a round's updates came
+AT_SERVER: dict[
+    str, Callable[[Random], contextlib.AbstractContextManager]
+] = {  # after a round's updates came
     "the server dies before a checkpoint": lambda rng: death_in_saving("before"),
     "the server dies in mid-save": lambda rng: death_in_saving("between"),
     "the server's disk is full": lambda rng: disk(errno.ENOSPC, after=rng.randrange(3)),
 }
-ROT = {"the server's checkpoint rots": "server/checkpoints", "a site's private state rots": "birch/state"}
+ROT = {
+    "the server's checkpoint rots": "server/checkpoints",
+    "a site's private state rots": "birch/state",
+}

@@ -1,4 +1,6 @@
-"""Faults of messages: what a broken line, a broken site or a liar makes of one answer. Each is a function of the table."""
+"""Faults of messages: what a broken line, a broken site or a liar makes of one answer. Each is a
+function of the table.
+"""
 
 from collections.abc import Callable
 from random import Random
@@ -6,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fedbrain.deploy.wire import pack, unpack
+from fedbrain.deploy.protocol.wire import pack, unpack
 
 LIMIT = 10_000_000
 Sent = tuple[str, bytes]
@@ -19,7 +21,9 @@ class Past(NamedTuple):
     questions: list[bytes]
 
 
-def _changed(data: bytes, *, scalars: dict | None = None, vectors: Callable | None = None, **fields: object) -> bytes:
+def _changed(
+    data: bytes, *, scalars: dict | None = None, vectors: Callable | None = None, **fields: object
+) -> bytes:
     """The message with other fields, as somebody who knows the format would forge it."""
     message = unpack(data, limit=LIMIT)
     told = {**message.envelope.scalars, **(scalars or {})}
@@ -59,7 +63,9 @@ def _stale(past: Past, name: str, data: bytes) -> bytes:
 
 def _stale_question(past: Past, question: bytes) -> bytes:
     kind = unpack(question, limit=LIMIT).envelope.kind
-    old = [q for q in past.questions if unpack(q, limit=LIMIT).envelope.kind == kind and q != question]
+    old = [
+        q for q in past.questions if unpack(q, limit=LIMIT).envelope.kind == kind and q != question
+    ]
     return old[0] if old else _changed(question, round=-1)
 
 
@@ -76,34 +82,65 @@ QUESTIONS: dict[str, Question] = {
 Fault = Callable[[Random, Past, str, bytes], list[Sent]]
 FAULTS: dict[str, Fault] = {
     "duplicate": lambda rng, past, name, data: [(name, data)] * rng.randint(2, 4),
-    "late, after the others": lambda rng, past, name, data: [("", b""), (name, data)],  # "": to the end of the queue
+    "late, after the others": lambda rng, past, name, data: [
+        ("", b""),
+        (name, data),
+    ],  # "": to the end of the queue
     "lost on the way": lambda rng, past, name, data: [],
     "stale: of an earlier round": lambda rng, past, name, data: [(name, _stale(past, name, data))],
-    "replayed, then answered": lambda rng, past, name, data: [(name, _stale(past, name, data)), (name, data)],
+    "replayed, then answered": lambda rng, past, name, data: [
+        (name, _stale(past, name, data)),
+        (name, data),
+    ],
     "a flipped bit": lambda rng, past, name, data: [(name, _flip(rng, data))],
     "cut short": lambda rng, past, name, data: [(name, data[: rng.randrange(len(data))])],
-    "longer than it says": lambda rng, past, name, data: [(name, data + rng.randbytes(rng.randint(1, 99)))],
+    "longer than it says": lambda rng, past, name, data: [
+        (name, data + rng.randbytes(rng.randint(1, 99)))
+    ],
     "oversize": lambda rng, past, name, data: [(name, data + bytes(LIMIT))],
     "noise": lambda rng, past, name, data: [(name, rng.randbytes(rng.randint(0, 9999)))],
     "a NaN": lambda rng, past, name, data: [(name, _poison(rng, float("nan"), data))],
     "an infinity": lambda rng, past, name, data: [(name, _poison(rng, float("inf"), data))],
-    "wrong shape": lambda rng, past, name, data: [(name, _changed(data, vectors=lambda v: v[:-1], scalars={"x": 1.0}))],
+    "wrong shape": lambda rng, past, name, data: [
+        (name, _changed(data, vectors=lambda v: v[:-1], scalars={"x": 1.0}))
+    ],
     "wrong schema": lambda rng, past, name, data: [(name, _changed(data, schema="0" * 64))],
-    "another configuration": lambda rng, past, name, data: [(name, _changed(data, config="0" * 64))],
-    "another nonce": lambda rng, past, name, data: [(name, _changed(data, nonce=rng.randbytes(16).hex()))],
+    "another configuration": lambda rng, past, name, data: [
+        (name, _changed(data, config="0" * 64))
+    ],
+    "another nonce": lambda rng, past, name, data: [
+        (name, _changed(data, nonce=rng.randbytes(16).hex()))
+    ],
     "another kind": lambda rng, past, name, data: [(name, _changed(data, kind="model"))],
-    "an extra number": lambda rng, past, name, data: [(name, _changed(data, scalars={"more": 1.0}))],
+    "an extra number": lambda rng, past, name, data: [
+        (name, _changed(data, scalars={"more": 1.0}))
+    ],
     "a count above the declared": lambda rng, past, name, data: [
         (
             name,
-            _changed(data, scalars={"weight" if "weight" in unpack(data, limit=LIMIT).envelope.scalars else "count": 1e6}),
+            _changed(
+                data,
+                scalars={
+                    "weight"
+                    if "weight" in unpack(data, limit=LIMIT).envelope.scalars
+                    else "count": 1e6
+                },
+            ),
         )
     ],
-    "in another site's name": lambda rng, past, name, data: [({"amber": "birch"}.get(name, "amber"), data)],
+    "in another site's name": lambda rng, past, name, data: [
+        ({"amber": "birch"}.get(name, "amber"), data)
+    ],
     "of a stranger": lambda rng, past, name, data: [("mallory", data), (name, data)],
     "two sites of one name": lambda rng, past, name, data: [
         (name, data),
-        (name, _changed(data, scalars={k: v * 1.5 for k, v in unpack(data, limit=LIMIT).envelope.scalars.items()})),
+        (
+            name,
+            _changed(
+                data,
+                scalars={k: v * 1.5 for k, v in unpack(data, limit=LIMIT).envelope.scalars.items()},
+            ),
+        ),
     ],
     "ten thousand times too large": lambda rng, past, name, data: [
         (name, _changed(data, vectors=lambda v: v * np.float32(1e4)))

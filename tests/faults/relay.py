@@ -1,4 +1,6 @@
-"""A TCP relay between a site and the server: cuts the line, slows it down, counts and keeps what passes."""
+"""A TCP relay between a site and the server: cuts the line, slows it down, counts and keeps what
+passes.
+"""
 
 import contextlib
 import socket
@@ -22,10 +24,22 @@ class Relay:
     """
 
     def __init__(
-        self, target: int, *, bits_per_second: float = 0, delay_s: float = 0, record: Path | None = None,
-        host: str = "127.0.0.1", target_host: str = "127.0.0.1", port: int = 0,
-    ):  # fmt: skip
-        self.target, self.rate, self.delay_s, self.record = (target_host, target), bits_per_second / 8, delay_s, record
+        self,
+        target: int,
+        *,
+        bits_per_second: float = 0,
+        delay_s: float = 0,
+        record: Path | None = None,
+        host: str = "127.0.0.1",
+        target_host: str = "127.0.0.1",
+        port: int = 0,
+    ):
+        self.target, self.rate, self.delay_s, self.record = (
+            (target_host, target),
+            bits_per_second / 8,
+            delay_s,
+            record,
+        )
         self.bytes = {"up": 0, "down": 0}
         self.open, self.pairs, self.lock = threading.Event(), [], threading.Lock()
         self.open.set()
@@ -35,7 +49,9 @@ class Relay:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self, *, abruptly: bool) -> None:
-        """Nothing passes from now on. Abruptly: connections are closed, otherwise packets just vanish."""
+        """Nothing passes from now on. Abruptly: connections are closed, otherwise packets just
+        vanish.
+        """
         self.open.clear()
         if abruptly:
             with self.lock:
@@ -77,17 +93,23 @@ class Relay:
                         with self.record.open("ab") as file:
                             file.write(data)
                     now = time.monotonic()
-                    self.free[way] = max(self.free[way], now) + (len(data) / self.rate if self.rate else 0)
+                    self.free[way] = max(self.free[way], now) + (
+                        len(data) / self.rate if self.rate else 0
+                    )
                     leave = self.free[way] + self.delay_s
                 with arrived:
                     line.append((leave, data))
                     arrived.notify()
-                time.sleep(max(0.0, leave - self.delay_s - time.monotonic() - 0.2))  # a buffer of 0.2 s, then wait
+                time.sleep(
+                    max(0.0, leave - self.delay_s - time.monotonic() - 0.2)
+                )  # a buffer of 0.2 s, then wait
         with arrived:
             over.append(True)
             arrived.notify()
 
-    def _send(self, sink: socket.socket, line: list, arrived: threading.Condition, over: list) -> None:
+    def _send(
+        self, sink: socket.socket, line: list, arrived: threading.Condition, over: list
+    ) -> None:
         with contextlib.suppress(OSError):
             while True:
                 with arrived:

@@ -1,4 +1,6 @@
-"""Weights and inputs drawn from names, so that PyTorch and JAX can make the same ones without a file. Needs numpy only."""
+"""Weights and inputs drawn from names, so that PyTorch and JAX can make the same ones without a
+file. Needs numpy only.
+"""
 
 import zlib
 
@@ -30,17 +32,26 @@ def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
 def inputs(model: str) -> tuple[np.ndarray, np.ndarray]:
     """Two images [2 d h w 1] with coarse structure of their own, as brains have, and targets [2].
 
-    On white noise alone gradients before a batch norm cancel to nothing, and any float32 result is rounding.
+    On white noise alone gradients before a batch norm cancel to nothing, and any float32 result is
+    rounding.
     """
     n = SIZE[model]
-    coarse = rng_for("image").standard_normal((2, n // 16, n // 16, n // 16)) + np.asarray([0.0, 1.0]).reshape(2, 1, 1, 1)
-    image = coarse.repeat(16, 1).repeat(16, 2).repeat(16, 3) * np.asarray([1.0, 2.0]).reshape(2, 1, 1, 1)
+    coarse = rng_for("image").standard_normal((2, n // 16, n // 16, n // 16)) + np.asarray(
+        [0.0, 1.0]
+    ).reshape(2, 1, 1, 1)
+    image = coarse.repeat(16, 1).repeat(16, 2).repeat(16, 3) * np.asarray([1.0, 2.0]).reshape(
+        2, 1, 1, 1
+    )
     image += 0.3 * rng_for("noise").standard_normal(image.shape)
     return image[..., None].astype(np.float32), np.asarray([0.5, -1.0], np.float32)
 
 
 def projections(name: str, value: np.ndarray, count: int = 3) -> np.ndarray:
-    """[norm, v1 . x, v2 . x, ...] with standard normal v: (v . d)^2 has the mean ||d||^2 for any difference d."""
+    """[norm, v1 . x, v2 . x, ...] with standard normal v: (v . d)^2 has the mean ||d||^2 for any
+    difference d.
+    """
     rng = rng_for("projection/" + name)
     flat = np.asarray(value, np.float64).ravel()
-    return np.asarray([np.linalg.norm(flat), *(rng.standard_normal(flat.size) @ flat for _ in range(count))])
+    return np.asarray(
+        [np.linalg.norm(flat), *(rng.standard_normal(flat.size) @ flat for _ in range(count))]
+    )

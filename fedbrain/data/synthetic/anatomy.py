@@ -1,7 +1,8 @@
 """An average brain that ages: tissue maps for given volumes of grey matter and ventricles.
 
-Ventricles grow along their distance map until they have the target volume; grey matter turns to fluid where it borders
-on fluid until it has the target volume. Volumes are fractions of the intracranial volume (ICV).
+Ventricles grow along their distance map until they have the target volume; grey matter turns to
+fluid where it borders on fluid until it has the target volume. Volumes are fractions of the
+intracranial volume (ICV).
 """
 
 from functools import cache
@@ -41,10 +42,14 @@ class Atlas(NamedTuple):
 def atlas() -> Atlas:
     """Loads the template (see NOTICE.template)."""
     with np.load(TEMPLATE) as maps:
-        gm, wm, csf, ventricles = (maps[k].astype(np.float32) / 15 for k in ("gm", "wm", "csf", "ventricles"))
+        gm, wm, csf, ventricles = (
+            maps[k].astype(np.float32) / 15 for k in ("gm", "wm", "csf", "ventricles")
+        )
     total = gm + wm + csf + ventricles
     brain = (total > 0.5).astype(np.float32)
-    gm, wm = (np.where(brain > 0, x / np.maximum(total, 1e-3), 0).astype(np.float32) for x in (gm, wm))
+    gm, wm = (
+        np.where(brain > 0, x / np.maximum(total, 1e-3), 0).astype(np.float32) for x in (gm, wm)
+    )
     inside = ventricles > 0.4
     outward, inward = (np.asarray(ndimage.distance_transform_edt(x)) for x in (~inside, inside))
     distance = outward - inward
@@ -57,14 +62,18 @@ def atlas() -> Atlas:
 
 
 def _enlarged(distance_mm: Grid, growth_mm: float) -> Grid:
-    return 1 / (1 + np.exp(np.clip((distance_mm - np.float32(growth_mm)) / np.float32(0.8), -30, 30)))
+    return 1 / (
+        1 + np.exp(np.clip((distance_mm - np.float32(growth_mm)) / np.float32(0.8), -30, 30))
+    )
 
 
 def expected_volumes(age_years: float) -> tuple[float, float]:
     """Mean (grey matter, ventricle) fraction of ICV in healthy adults.
 
-    Grey matter 51.9 % at 32 years, -1.30 points a decade before 50 and -2.47 after; ventricles 1.10 % at 40, log slope
-    .11 a decade before 50 and .39 after: measured on 181 adults of the IXI Hammersmith data (region volumes by DLMUSE).
+    Grey matter 51.9 % at 32 years, -1.30 points a decade before 50 and -2.47 after; ventricles 1.10
+    % at 40, log slope
+    .11 a decade before 50 and .39 after: measured on 181 adults of the IXI Hammersmith data (region
+      volumes by DLMUSE).
     """
     young, old = min(age_years, 50.0), max(age_years - 50.0, 0.0)
     gm = 0.519 - 0.00130 * (young - 32) - 0.00247 * old

@@ -1,7 +1,7 @@
 """Who is scanned: three hospitals with their own ages, sexes and scanners, and the people they see.
 
-All numbers are drawn from one generator per person, seeded by (seed, hospital, index): a cohort of 50 is the beginning
-of a cohort of 500.
+All numbers are drawn from one generator per person, seeded by (seed, hospital, index): a cohort of
+50 is the beginning of a cohort of 500.
 """
 
 import zlib
@@ -37,12 +37,20 @@ class Hospital(NamedTuple):
 # Age laws after IXI (two humps), SALD (a young peak) and Cam-CAN (uniform); scanners are invented.
 HOSPITALS = {
     "amber": Hospital(
-        ((0.5, 20, 45), (0.5, 45, 86)), 0.45, Scanner(30, 85, 120, 80, 1.5, 0.10, (3.0, 3.0, 3.0), "LAS", "int16")
+        ((0.5, 20, 45), (0.5, 45, 86)),
+        0.45,
+        Scanner(30, 85, 120, 80, 1.5, 0.10, (3.0, 3.0, 3.0), "LAS", "int16"),
     ),
     "birch": Hospital(
-        ((0.6, 19, 40), (0.4, 40, 80)), 0.38, Scanner(200, 520, 800, 62, 2.0, 0.20, (2.5, 3.0, 3.0), "PSR", "uint16")
+        ((0.6, 19, 40), (0.4, 40, 80)),
+        0.38,
+        Scanner(200, 520, 800, 62, 2.0, 0.20, (2.5, 3.0, 3.0), "PSR", "uint16"),
     ),
-    "cedar": Hospital(((1.0, 18, 88),), 0.50, Scanner(0.15, 0.55, 0.85, 90, 1.2, 0.05, (3.0, 3.0, 3.5), "RAS", "float32")),
+    "cedar": Hospital(
+        ((1.0, 18, 88),),
+        0.50,
+        Scanner(0.15, 0.55, 0.85, 90, 1.2, 0.05, (3.0, 3.0, 3.5), "RAS", "float32"),
+    ),
 }
 
 
@@ -65,19 +73,27 @@ class Person(NamedTuple):
 
 
 def sdmt_norm(age_years: float, education_years: int) -> tuple[float, float]:
-    """Mean and SD of the Symbol Digit Modalities Test in healthy Czech adults, correct answers in 90 s.
+    """Mean and SD of the Symbol Digit Modalities Test in healthy Czech adults, correct answers in
+    90 s.
 
     References:
-      The Czech regression norm used by FLightcase: 67.18 - 2.0145e-4 age^3 + 2.3585e-6 age^4 + 3.865 [education >= 16].
+      The Czech regression norm used by FLightcase: 67.18 - 2.0145e-4 age^3 + 2.3585e-6 age^4 +
+      3.865 [education >= 16].
     """
-    mean = 67.18 - 2.0145e-4 * age_years**3 + 2.3585e-6 * age_years**4 + 3.865 * (education_years >= 16)
+    mean = (
+        67.18
+        - 2.0145e-4 * age_years**3
+        + 2.3585e-6 * age_years**4
+        + 3.865 * (education_years >= 16)
+    )
     return mean, 8.34
 
 
 def draw_person(hospital: str, index: int, *, seed: int, ms: bool = False) -> Person:
     """The index-th subject of a hospital.
 
-    Residuals: grey matter 1.4 points and ventricles .30 (log), half shared through `reserve`. Lesion load is log-normal with
+    Residuals: grey matter 1.4 points and ventricles .30 (log), half shared through `reserve`.
+      Lesion load is log-normal with
     median 13.9 mL and log-SD 1.48 capped at 52 mL, as in 30 patients of Lesjak et al. (2017),
     https://doi.org/10.1007/s12021-017-9348-7.
     """
@@ -99,7 +115,17 @@ def draw_person(hospital: str, index: int, *, seed: int, ms: bool = False) -> Pe
     mean, sd = sdmt_norm(age, education)
     sdmt = mean + sd * (0.4 * reserve + 0.6 * rng.normal()) - 0.35 * lesions - 0.25 * duration
     return Person(
-        f"sub-{hospital}{'MS' if ms else ''}{index:04d}", round(float(age), 2), male, education, float(icv), float(reserve),
-        float(np.clip(gm, 0.38, 0.56)), float(np.clip(ventricles, 0.004, 0.06)), ms, round(duration, 1), lesions,
-        round(float(np.clip(sdmt, 0, 110))), int(key.generate_state(1)[0]),
-    )  # fmt: skip
+        f"sub-{hospital}{'MS' if ms else ''}{index:04d}",
+        round(float(age), 2),
+        male,
+        education,
+        float(icv),
+        float(reserve),
+        float(np.clip(gm, 0.38, 0.56)),
+        float(np.clip(ventricles, 0.004, 0.06)),
+        ms,
+        round(duration, 1),
+        lesions,
+        round(float(np.clip(sdmt, 0, 110))),
+        int(key.generate_state(1)[0]),
+    )

@@ -9,23 +9,26 @@ import numpy as np
 from tqdm import tqdm
 
 from fedbrain.data.conform import VERSION, conform
-from fedbrain.data.dataset import Scans, Volumes
+from fedbrain.data.dataset import Scans, Site, Volumes, Wanted
 from fedbrain.data.nifti import Volume
 from fedbrain.data.prepare import save_prepared
-from fedbrain.data.report import Report
-from fedbrain.data.sites import Site, Wanted
+from fedbrain.data.scan_report import Report
 from fedbrain.data.splits import unit_hash
 from fedbrain.data.synthetic.people import HOSPITALS, Person, draw_person
 from fedbrain.data.synthetic.render import MODALITIES, render
 
-MODEL = 2  # part of every cached file's name: raise it when the maths of people, anatomy or render changes
+# part of every cached file's name: raise it when the maths of people, anatomy or render changes
+MODEL = 2
 COLUMNS = ("age", "sex", "education_years", "disease_duration_years", "lesion_ml", "sdmt")
 
 
 def columns_of(people: list[Person]) -> dict[str, np.ndarray]:
     """What the tables of a synthetic hospital say, [n] each; sex is 1 for male."""
     read = {"age": "age_years", "sex": "male"}
-    return {c: np.asarray([float(getattr(p, read.get(c, c))) for p in people], np.float32) for c in COLUMNS}
+    return {
+        c: np.asarray([float(getattr(p, read.get(c, c))) for p in people], np.float32)
+        for c in COLUMNS
+    }
 
 
 def synthetic(
@@ -58,7 +61,10 @@ def synthetic(
         has = [m == "T1w" or (flair and m == "FLAIR") for m in wanted.modalities]
 
         def files(person: Person) -> list[Path | None]:
-            return [prepared(person, hospital, m, wanted) if h else None for m, h in zip(wanted.modalities, has)]
+            return [
+                prepared(person, hospital, m, wanted) if h else None
+                for m, h in zip(wanted.modalities, has)
+            ]
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             title = f"{name}: synthesise"
@@ -76,7 +82,10 @@ def synthetic(
 def prepared(person: Person, hospital: str, modality: str, wanted: Wanted) -> Path:
     """The prepared file of a person's scan; made when it is not there yet."""
     if modality not in MODALITIES:
-        raise ValueError(f"config.modalities: a synthetic hospital has {', '.join(MODALITIES)}, got {modality!r}.")
+        raise ValueError(
+            f"config.modalities: a synthetic hospital has {', '.join(MODALITIES)}, got"
+            f" {modality!r}."
+        )
     scanner = HOSPITALS[hospital].scanner
     text = repr((MODEL, VERSION, wanted.recipe, person, scanner, modality))
     path = wanted.cache / f"synthetic_{hashlib.sha256(text.encode()).hexdigest()[:32]}.f32"

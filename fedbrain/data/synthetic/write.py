@@ -30,7 +30,9 @@ def save_nifti(path: Path, data: np.ndarray, scanner: Scanner) -> None:
 
 
 def write_hospital(root: Path, hospital: str, people: list[Person]) -> None:
-    """One BIDS tree: T1w, participants.tsv; FLAIR and phenotype/sdmt.tsv too for people with multiple sclerosis."""
+    """One BIDS tree: T1w, participants.tsv; FLAIR and phenotype/sdmt.tsv too for people with
+    multiple sclerosis.
+    """
     scanner = HOSPITALS[hospital].scanner
 
     def write(person: Person) -> None:
@@ -41,16 +43,30 @@ def write_hospital(root: Path, hospital: str, people: list[Person]) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(tqdm(pool.map(write, people), f"{hospital}: write", len(people), unit="scan"))
     description = {
-        "Name": f"Synthetic hospital {hospital}", "BIDSVersion": "1.10.0", "DatasetType": "raw", "License": "CC0",
-        "GeneratedBy": [{"Name": "fedbrain.synthesise", "Description": "Synthetic: no real person is shown."}],
-    }  # fmt: skip
+        "Name": f"Synthetic hospital {hospital}",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "raw",
+        "License": "CC0",
+        "GeneratedBy": [
+            {"Name": "fedbrain.synthesise", "Description": "Synthetic: no real person is shown."}
+        ],
+    }
     (root / "dataset_description.json").write_text(json.dumps(description, indent=2) + "\n")
     rows = [(p.id, p.age_years, "M" if p.male else "F") for p in people]
     write_table(root / "participants.tsv", ["participant_id", "age", "sex"], rows)
     patients = [p for p in people if p.ms]
     if patients:
-        columns = ["participant_id", "sdmt_total", "education_years", "disease_duration_years", "lesion_ml"]
-        lines = [(p.id, p.sdmt, p.education_years, p.disease_duration_years, round(p.lesion_ml, 2)) for p in patients]
+        columns = [
+            "participant_id",
+            "sdmt_total",
+            "education_years",
+            "disease_duration_years",
+            "lesion_ml",
+        ]
+        lines = [
+            (p.id, p.sdmt, p.education_years, p.disease_duration_years, round(p.lesion_ml, 2))
+            for p in patients
+        ]
         write_table(root / "phenotype" / "sdmt.tsv", columns, lines)
 
 

@@ -1,13 +1,15 @@
-"""Kits: keys, certificates and settings for the server, every site and the lead of a consortium, from one YAML file.
+"""Kits: keys, certificates and settings for the server, every site and the lead of a consortium,
+from one YAML file.
 
-The engine makes them; here its settings are narrowed to what fedbrain needs. At a site nobody from outside may run code,
-read files or logs, or start anything but our one class.
+The engine makes them; here its settings are narrowed to what fedbrain needs. At a site nobody from
+outside may run code, read files or logs, or start anything but our one class.
 
 name: brain_age
 server: {host: fl.example.org, port: 8002, organisation: Example}
 lead: lead@example.org          # may submit and stop jobs, and withdraw sites
 sites: {amber: Hospital A, birch: Hospital B}
 """
+
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false, reportMissingModuleSource=false
 
@@ -24,20 +26,27 @@ import yaml
 from nvflare.lighter.provision import prepare_builders, prepare_project
 from nvflare.lighter.provisioner import Provisioner
 
-from fedbrain.io.run import write_json
+from fedbrain.experiments.workdir import write_json
 
 KEYS = {"name": str, "server": dict, "lead": str, "sites": dict}
-ROOT_DAYS = 3650  # the authority's certificate; those of sites and server last 360 days and are renewed
-PATIENCE = {"NVFLARE_NP_STREAMING_PER_REQUEST_TIMEOUT": "45"}  # seconds for a piece, tried four times
+ROOT_DAYS = (
+    3650  # the authority's certificate; those of sites and server last 360 days and are renewed
+)
+PATIENCE = {
+    "NVFLARE_NP_STREAMING_PER_REQUEST_TIMEOUT": "45"
+}  # seconds for a piece, tried four times
 LEAN = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": "131072",
     "MALLOC_TRIM_THRESHOLD_": "131072",
 }  # what is freed goes
 NOTHING = ("clone_job", "download_job", "shell_commands", "byoc", "server-predeployed-flwr")
-BUILDERS = {"workspace.WorkspaceBuilder": {"template_file": ["master_template.yml"]},
-            "static_file.StaticFileBuilder": {"config_folder": "config"},
-            "cert.CertBuilder": {"root_valid_days": ROOT_DAYS}, "signature.SignatureBuilder": {}}  # fmt: skip
+BUILDERS = {
+    "workspace.WorkspaceBuilder": {"template_file": ["master_template.yml"]},
+    "static_file.StaticFileBuilder": {"config_folder": "config"},
+    "cert.CertBuilder": {"root_valid_days": ROOT_DAYS},
+    "signature.SignatureBuilder": {},
+}
 
 
 def read_consortium(path: Path) -> dict[str, Any]:
@@ -52,21 +61,27 @@ def read_consortium(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: expected a YAML file, got: {error}") from None
     if not isinstance(told, dict) or set(told) != set(KEYS):
         raise ValueError(
-            f"{path}: expected the keys {', '.join(KEYS)}, got {sorted(told) if isinstance(told, dict) else told!r}."
+            f"{path}: expected the keys {', '.join(KEYS)}, got"
+            f" {sorted(told) if isinstance(told, dict) else told!r}."
         )
     for key, kind in KEYS.items():
         if not isinstance(told[key], kind):
             raise ValueError(f"{path}: {key}: expected {kind.__name__}, got {told[key]!r}.")
     if set(told["server"]) != {"host", "port", "organisation"}:
-        raise ValueError(f"{path}: server: expected host, port and organisation, got {sorted(told['server'])}.")
+        raise ValueError(
+            f"{path}: server: expected host, port and organisation, got {sorted(told['server'])}."
+        )
     for name in [told["name"], *told["sites"]]:
         if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", str(name)):
-            raise ValueError(f"{path}: expected names of small letters, digits, - and _, got {name!r}.")
+            raise ValueError(
+                f"{path}: expected names of small letters, digits, - and _, got {name!r}."
+            )
     return told
 
 
 def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
-    """Makes a new set of kits, under the authority that `output` holds already or, the first time, under a new one.
+    """Makes a new set of kits, under the authority that `output` holds already or, the first time,
+    under a new one.
 
     Returns:
       The kits' folders: `output/kits/NAME`. Those that there were are in `output/kits.N` then.
@@ -74,15 +89,35 @@ def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
     server = consortium["server"]
     plain = lambda text: re.sub(r"[^A-Za-z0-9]+", "_", str(text))  # noqa: E731
     people = [
-        {"name": server["host"], "type": "server", "org": plain(server["organisation"]), "fed_learn_port": server["port"]},
-        *({"name": name, "type": "client", "org": plain(org)} for name, org in consortium["sites"].items()),
-        {"name": consortium["lead"], "type": "admin", "org": plain(server["organisation"]), "role": "project_admin"},
+        {
+            "name": server["host"],
+            "type": "server",
+            "org": plain(server["organisation"]),
+            "fed_learn_port": server["port"],
+        },
+        *(
+            {"name": name, "type": "client", "org": plain(org)}
+            for name, org in consortium["sites"].items()
+        ),
+        {
+            "name": consortium["lead"],
+            "type": "admin",
+            "org": plain(server["organisation"]),
+            "role": "project_admin",
+        },
     ]
-    builders = [{"path": f"nvflare.lighter.impl.{name}", "args": dict(args)} for name, args in BUILDERS.items()]
+    builders = [
+        {"path": f"nvflare.lighter.impl.{name}", "args": dict(args)}
+        for name, args in BUILDERS.items()
+    ]
     project = {
-        "api_version": 3, "name": consortium["name"], "description": "fedbrain", "gen_scripts": False,
-        "participants": people, "builders": builders,
-    }  # fmt: skip
+        "api_version": 3,
+        "name": consortium["name"],
+        "description": "fedbrain",
+        "gen_scripts": False,
+        "participants": people,
+        "builders": builders,
+    }
     work = output / "authority"
     work.mkdir(parents=True, exist_ok=True, mode=0o700)
     Provisioner(str(work), prepare_builders(project), None).provision(prepare_project(project))
@@ -113,7 +148,12 @@ def harden(kit: Path, role: str) -> None:
     local, at_site = kit / "local", role == "site"
     told = json.loads((local / "resources.json.default").read_text(encoding="utf-8"))
     name = "site.Hospital" if at_site else "server.Conductor"
-    told.update({"class_list_enforcement_mode": "enforce", "class_allow_list": [f"fedbrain.deploy.nvflare.{name}"]})
+    told.update(
+        {
+            "class_list_enforcement_mode": "enforce",
+            "class_allow_list": [f"fedbrain.deploy.nvflare.{name}"],
+        }
+    )
     told["allow_log_streaming"] = False  # logs name files: they stay
     told["components"] = [c for c in told["components"] if "log" not in c["id"]]
     for server in told.get("servers", []):
@@ -122,7 +162,10 @@ def harden(kit: Path, role: str) -> None:
     rights = {what: "any" for what in ("submit_job", "manage_job", "view")}
     rights.update({"operate": "none" if at_site else "any", **dict.fromkeys(NOTHING, "none")})
     nobody = dict.fromkeys(rights, "none")
-    permissions = {"project_admin": rights, **{role: nobody for role in ("org_admin", "lead", "member")}}
+    permissions = {
+        "project_admin": rights,
+        **{role: nobody for role in ("org_admin", "lead", "member")},
+    }
     write_json(local / "authorization.json", {"format_version": "1.0", "permissions": permissions})
 
 
@@ -135,9 +178,22 @@ def command(kit: Path) -> list[str]:
     module = f"nvflare.private.fed.app.{side}.{side}_train"
     told = ["secure_train=true", "config_folder=config", f"org={organisation(kit)}"]
     told += (
-        [] if side == "server" else [f"uid={json.loads((kit / 'startup/fed_client.json').read_text())['client']['fqsn']}"]
+        []
+        if side == "server"
+        else [f"uid={json.loads((kit / 'startup/fed_client.json').read_text())['client']['fqsn']}"]
     )
-    return [sys.executable, "-u", "-m", module, "-m", str(kit), "-s", f"fed_{side}.json", "--set", *told]
+    return [
+        sys.executable,
+        "-u",
+        "-m",
+        module,
+        "-m",
+        str(kit),
+        "-s",
+        f"fed_{side}.json",
+        "--set",
+        *told,
+    ]
 
 
 def start(kit: Path) -> None:

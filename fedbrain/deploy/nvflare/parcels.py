@@ -1,13 +1,14 @@
 """A large message travels in pieces that the receiver fetches one by one.
 
-The engine passes bytes on as one block, which a receiver holds several times over while it unpacks it. Arrays it lets the
-receiver fetch, each for itself: what has come stays when the line is cut (`tests.faults.kills --plan=transfers`), and a
-server that hears many sites at once holds each message about once (`benchmarks.deployment`).
+The engine passes bytes on as one block, which a receiver holds several times over while it unpacks
+it. Arrays it lets the receiver fetch, each for itself: what has come stays when the line is cut
+(`tests.faults.kills --plan=transfers`), and a server that hears many sites at once holds each
+message about once (`benchmarks.deployment`).
 """
 
 import numpy as np
 
-from fedbrain.deploy.codec import Data
+from fedbrain.deploy.protocol.codec import Data
 
 PIECE = 1 << 20  # bytes
 SMALL = 4 * PIECE  # up to here one block: fetching costs a second on a fast line
@@ -18,7 +19,10 @@ def pieces(data: bytes) -> Parcel:
     """The message as the engine should have it; nothing is copied."""
     if len(data) <= SMALL:
         return data
-    return [np.frombuffer(data, np.uint8, min(PIECE, len(data) - start), start) for start in range(0, len(data), PIECE)]
+    return [
+        np.frombuffer(data, np.uint8, min(PIECE, len(data) - start), start)
+        for start in range(0, len(data), PIECE)
+    ]
 
 
 def whole(parcel: object) -> Data:

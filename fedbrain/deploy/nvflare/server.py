@@ -1,6 +1,8 @@
-"""`Conductor`: the server's side of a job, the only class of ours that the server's allow-list needs.
+"""`Conductor`: the server's side of a job, the only class of ours that the server's allow-list
+needs.
 
-What must survive a process, and a job, lies in `fedbrain/<hash of the configuration>` of the server's kit.
+What must survive a process, and a job, lies in `fedbrain/<hash of the configuration>` of the
+server's kit.
 """
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false
@@ -13,21 +15,23 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.controller import Controller
 from nvflare.apis.signal import Signal
 
-from fedbrain import startup
-from fedbrain.deploy.conductor import Rules, Side, conduct, over
-from fedbrain.deploy.job import agree, folder_of
+from fedbrain import cli
 from fedbrain.deploy.nvflare.transport import JOIN, Transport
-from fedbrain.deploy.pace import Pace
-from fedbrain.deploy.progress import Progress
-from fedbrain.deploy.register import Site, register
-from fedbrain.deploy.report import report
-from fedbrain.io.run import claim
+from fedbrain.deploy.protocol.job import agree, folder_of
+from fedbrain.deploy.protocol.register import Site, register
+from fedbrain.deploy.server_side.deadlines import Pace
+from fedbrain.deploy.server_side.report import report
+from fedbrain.deploy.server_side.rounds import Rules, Side, conduct, over
+from fedbrain.deploy.server_side.status import Progress
+from fedbrain.experiments.workdir import claim
 
 
 class Conductor(Controller):
     """The server's side of a job."""
 
-    def __init__(self, job: dict, fewest: int, deadline_s: int, medians: float = 100.0, limit: int = 1 << 30):
+    def __init__(
+        self, job: dict, fewest: int, deadline_s: int, medians: float = 100.0, limit: int = 1 << 30
+    ):
         super().__init__()
         self.job, self.rules = job, Rules(fewest, medians, limit, deadline_s)
 
@@ -37,13 +41,17 @@ class Conductor(Controller):
     def stop_controller(self, fl_ctx: FLContext) -> None:
         """Nothing to let go."""
 
-    def process_result_of_unknown_task(self, client: Client, task_name, client_task_id, result, fl_ctx) -> None:
+    def process_result_of_unknown_task(
+        self, client: Client, task_name, client_task_id, result, fl_ctx
+    ) -> None:
         """An answer after its deadline: dropped, and told."""
-        self.log_warning(fl_ctx, f"{client.name}: an answer to {task_name} after its deadline is dropped.")
+        self.log_warning(
+            fl_ctx, f"{client.name}: an answer to {task_name} after its deadline is dropped."
+        )
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Sites join, then rounds until the end, then the sites' own tests."""
-        startup.configure()
+        cli.configure()
         workdir = folder_of(fl_ctx.get_engine().get_workspace().get_root_dir(), self.job)
         with claim(workdir / "conductor", {"job": self.job}), Progress(workdir) as progress:
             try:
@@ -52,14 +60,18 @@ class Conductor(Controller):
                 progress.tell(problem=str(error))
                 raise
 
-    def _conduct(self, abort: Signal, context: FLContext, workdir: Path, progress: Progress) -> None:
+    def _conduct(
+        self, abort: Signal, context: FLContext, workdir: Path, progress: Progress
+    ) -> None:
         agreement, deadline_s = agree(self.job), self.rules.deadline_s
         transport = Transport(self, context, workdir, progress, abort)
         answers = transport.ask(JOIN, self.job["sites"], b"", deadline_s)
         joined = {name: Site(**json.loads(bytes(data))) for name, data in answers}
         refused = progress.told.get("refused", {})
         sites = register(workdir, joined, expected=self.job["sites"], refused=refused)
-        side = Side(agreement, transport, sites, self.rules, Pace(deadline_s), progress, transport.tell)
+        side = Side(
+            agreement, transport, sites, self.rules, Pace(deadline_s), progress, transport.tell
+        )
         state = conduct(side, workdir=workdir)
         if over(side, state):
             report(side, state, workdir=workdir)

@@ -1,4 +1,6 @@
-"""A session of the consortium's lead with the server: submit, look, stop, withdraw. Every loss is a ConnectionError."""
+"""A session of the consortium's lead with the server: submit, look, stop, withdraw. Every loss is a
+ConnectionError.
+"""
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false
 
@@ -10,14 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nvflare.fuel.flare_api.api_spec import AuthenticationError, AuthorizationError, JobNotFound, NoClientsAvailable
+from nvflare.fuel.flare_api.api_spec import (
+    AuthenticationError,
+    AuthorizationError,
+    JobNotFound,
+    NoClientsAvailable,
+)
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 
 UNTIL_S = 20.0  # seconds to connect
 
 
 class Lead:
-    """What `fedbrain.deploy.supervise` needs of an engine.
+    """What `fedbrain.deploy.server_side.supervise` needs of an engine.
 
     Args:
       kit: of the lead, whose folder has the lead's name.
@@ -32,7 +39,9 @@ class Lead:
         return self._do(lambda session: session.submit_job(str(job.absolute())))
 
     def state(self, job: str) -> str:
-        """As the engine names it; "GONE" when the server knows nothing of it, "LOST" when it has no process for it."""
+        """As the engine names it; "GONE" when the server knows nothing of it, "LOST" when it has no
+        process for it.
+        """
         try:
             state = str(self._do(lambda session: session.get_job_meta(job))["status"])
             if state == "RUNNING":
@@ -53,7 +62,10 @@ class Lead:
             info: Any = self._do(lambda session: session.get_system_info())
         except LookupError:
             return {}
-        return {c.name: max(0.0, time.time() - float(c.last_connect_time or 0)) for c in info.client_info}
+        return {
+            c.name: max(0.0, time.time() - float(c.last_connect_time or 0))
+            for c in info.client_info
+        }
 
     def idle(self, job: str) -> set[str]:
         """Connected sites that do not run a job."""
@@ -61,7 +73,9 @@ class Lead:
             told = self._do(lambda session: session.get_client_job_status()) or []
         except LookupError:
             return set()
-        return {line["client_name"] for line in told} - {line["client_name"] for line in told if line.get("job_id") == job}
+        return {line["client_name"] for line in told} - {
+            line["client_name"] for line in told if line.get("job_id") == job
+        }
 
     def withdraw(self, site: str) -> None:
         """The server refuses this site from now on, whatever its certificate says."""
@@ -90,6 +104,8 @@ class Lead:
         except (AuthenticationError, AuthorizationError) as error:
             self.close()
             raise ValueError(f"{self.kit}: the server refuses this lead: {error}") from None
-        except Exception as error:  # the engine has a dozen ways to say that the server is not there
+        except (
+            Exception
+        ) as error:  # the engine has a dozen ways to say that the server is not there
             self.close()
             raise ConnectionError(str(error)) from None

@@ -1,7 +1,8 @@
 """`Hospital`: a site's side of a job, the only class of ours that a site's allow-list needs.
 
-A site's `site.toml` lies in the `local` folder of its kit; what must survive a process, and a job, lies in the kit's
-`fedbrain/<hash of the configuration>`, and `fedbrain/audit.jsonl` has a line for every message.
+A site's `site.toml` lies in the `local` folder of its kit; what must survive a process, and a job,
+lies in the kit's `fedbrain/<hash of the configuration>`, and `fedbrain/audit.jsonl` has a line for
+every message.
 """
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false
@@ -15,15 +16,17 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
-from fedbrain import startup
-from fedbrain.deploy.audit import Audit
-from fedbrain.deploy.job import Joined, folder_of, join
+from fedbrain import cli
 from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE, REFUSED, TOLD
-from fedbrain.deploy.policy import read_policy
-from fedbrain.deploy.wire import Refused
+from fedbrain.deploy.protocol.job import folder_of
+from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.audit import Audit
+from fedbrain.deploy.site_side.join import Joined, join
+from fedbrain.deploy.site_side.policy import read_policy
 
-SILENT = "the site cannot take part; its own log says why"  # what may name files and people stays at the site
+# what may name files and people stays at the site
+SILENT = "the site cannot take part; its own log says why"
 
 
 class Hospital(Executor):
@@ -34,12 +37,18 @@ class Hospital(Executor):
         self.job = job
         self.joined: Joined | None = None
 
-    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+    def execute(
+        self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal
+    ) -> Shareable:
         """Joins, or answers a message; what the site refuses it says in a sentence."""
         del abort_signal
-        audit = Audit(Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / "fedbrain/audit.jsonl")
+        audit = Audit(
+            Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / "fedbrain/audit.jsonl"
+        )
         if task_name == TOLD:
-            self.log_warning(fl_ctx, f"fedbrain: the server refused this site's answer: {shareable[REFUSED]}")
+            self.log_warning(
+                fl_ctx, f"fedbrain: the server refused this site's answer: {shareable[REFUSED]}"
+            )
             audit.record("in", str(shareable[REFUSED]).encode())
             return Shareable()
         try:
@@ -65,14 +74,21 @@ class Hospital(Executor):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """A job that is stopped in order did not die."""
         del fl_ctx
-        if event_type in (EventType.ABORT_TASK, EventType.ABOUT_TO_END_RUN, EventType.END_RUN) and self.joined is not None:
+        if (
+            event_type in (EventType.ABORT_TASK, EventType.ABOUT_TO_END_RUN, EventType.END_RUN)
+            and self.joined is not None
+        ):
             self.joined.worker.attempts.over()
 
     def _join(self, context: FLContext) -> Joined:
-        startup.configure()
+        cli.configure()
         workspace = context.get_engine().get_workspace()
         path = Path(workspace.get_site_config_dir()) / "site.toml"
         policy = read_policy(path)
         if policy.name != context.get_identity_name():
-            raise ValueError(f"{path}: expected the name {context.get_identity_name()!r}, got {policy.name!r}")
-        return join(policy, self.job, workdir=folder_of(workspace.get_root_dir(), self.job), limit=1 << 30)
+            raise ValueError(
+                f"{path}: expected the name {context.get_identity_name()!r}, got {policy.name!r}"
+            )
+        return join(
+            policy, self.job, workdir=folder_of(workspace.get_root_dir(), self.job), limit=1 << 30
+        )

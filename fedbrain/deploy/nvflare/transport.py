@@ -1,4 +1,6 @@
-"""Questions to sites and their answers, over the engine: one task a question, answers handed on as they come."""
+"""Questions to sites and their answers, over the engine: one task a question, answers handed on as
+they come.
+"""
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false
 
@@ -15,9 +17,9 @@ from nvflare.apis.impl.controller import Controller
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
-from fedbrain.deploy.codec import Data
 from fedbrain.deploy.nvflare.parcels import pieces, whole
-from fedbrain.deploy.progress import Progress, lost_sites
+from fedbrain.deploy.protocol.codec import Data
+from fedbrain.deploy.server_side.status import Progress, lost_sites
 
 JOIN, MESSAGE, TOLD = "join", "message", "told"  # tasks
 REFUSED = "refused"  # why: in an answer, or in what a site is told of its own
@@ -36,18 +38,31 @@ class Transport:
       abort: raised when the job is to stop.
     """
 
-    def __init__(self, controller: Controller, context: FLContext, workdir: Path, progress: Progress, abort: Signal):
+    def __init__(
+        self,
+        controller: Controller,
+        context: FLContext,
+        workdir: Path,
+        progress: Progress,
+        abort: Signal,
+    ):
         self.controller, self.context, self.workdir = controller, context, workdir
         self.progress, self.abort = progress, abort
-        gc.freeze()  # the engine's objects hold each other, and large messages: sweeping must cost little
+        # the engine's objects hold each other, and large messages: sweeping must cost little
+        gc.freeze()
 
-    def __call__(self, messages: Mapping[str, bytes], deadline_s: int) -> Iterator[tuple[str, Data]]:
+    def __call__(
+        self, messages: Mapping[str, bytes], deadline_s: int
+    ) -> Iterator[tuple[str, Data]]:
         """See `conductor.Transport`; all messages of a question are the same."""
         (message,) = set(messages.values())
         return self.ask(MESSAGE, messages, message, deadline_s)
 
-    def ask(self, task_name: str, names: Iterable[str], data: bytes, deadline_s: int) -> Iterator[tuple[str, Data]]:
-        """Answers of sites that are here, until all have come, the deadline has, or nobody is left who could.
+    def ask(
+        self, task_name: str, names: Iterable[str], data: bytes, deadline_s: int
+    ) -> Iterator[tuple[str, Data]]:
+        """Answers of sites that are here, until all have come, the deadline has, or nobody is left
+        who could.
 
         Raises:
           ValueError: when the job is stopped.
@@ -67,7 +82,12 @@ class Transport:
         targets = [name for name in names if name in here - lost_sites(self.workdir)]
         if not targets:
             return
-        task = Task(task_name, Shareable({MESSAGE: pieces(data)}), timeout=deadline_s, result_received_cb=received)
+        task = Task(
+            task_name,
+            Shareable({MESSAGE: pieces(data)}),
+            timeout=deadline_s,
+            result_received_cb=received,
+        )
         self.progress.asked(targets, deadline_s)
         self.controller.broadcast(task, self.context, targets, min_responses=len(targets))
         over, ticks = False, 0
@@ -76,7 +96,9 @@ class Transport:
             ticks += 1
             if ticks % SWEEP == 0:
                 gc.collect()
-            over = task.completion_status is not None  # before the queue is emptied for the last time
+            over = (
+                task.completion_status is not None
+            )  # before the queue is emptied for the last time
             while not arrived.empty():
                 yield _opened(*arrived.get())
             if self.abort.triggered:
@@ -86,8 +108,12 @@ class Transport:
 
     def tell(self, site: str, why: str) -> None:
         """Tells a site why its answer was refused; nothing is expected back."""
-        self.controller.broadcast(Task(TOLD, Shareable({REFUSED: why}), timeout=60), self.context, [site])
+        self.controller.broadcast(
+            Task(TOLD, Shareable({REFUSED: why}), timeout=60), self.context, [site]
+        )
 
 
-def _opened(name: str, parcel: object) -> tuple[str, Data]:  # a function: its names hold nothing once it has returned
+def _opened(
+    name: str, parcel: object
+) -> tuple[str, Data]:  # a function: its names hold nothing once it has returned
     return name, whole(parcel)

@@ -4,10 +4,11 @@
     x = spread(y, k)          its adjoint in x: the gradient that goes back to the input
     k = correlate(x, y)       its adjoint in k: the gradient of the kernel
 
-The derivative of each is the other two, so gradients of any order run at the same speed. XLA's own 3-D convolution uses
-a small part of a CPU. Where oneDNN is installed its kernels compute the three maps; elsewhere XLA's matrix products and 2-D
-convolutions stand in, chosen at trace time by `for_convolution` and `for_correlation` from measurements on two cores with
-AVX-512 (benchmarks/conv.py --formulations repeats those of convolution). Accelerators run the native one.
+The derivative of each is the other two, so gradients of any order run at the same speed. XLA's own
+3-D convolution uses a small part of a CPU. Where oneDNN is installed its kernels compute the three
+maps; elsewhere XLA's matrix products and 2-D convolutions stand in, chosen at trace time by
+`for_convolution` and `for_correlation` from measurements on two cores with AVX-512
+(benchmarks/conv.py --formulations repeats those of convolution). Accelerators run the native one.
 """
 
 import math
@@ -28,7 +29,9 @@ Kernel = Inexact[Array, "kd kh kw c o"]
 
 
 class Geometry(NamedTuple):
-    """What the three maps agree on. Padding is kernel // 2: y has ceil(size / stride) positions an axis."""
+    """What the three maps agree on. Padding is kernel // 2: y has ceil(size / stride) positions an
+    axis.
+    """
 
     size: tuple[int, ...]  # of x, three axes
     kernel: tuple[int, ...]  # odd
@@ -41,7 +44,9 @@ Map = Callable[[Array, Array, Geometry], Array]
 def native(x: Volume, kernel: Kernel, stride: int) -> Image:
     """The platform's own 3-D convolution (cuDNN on GPUs)."""
     padding = [(k // 2, k // 2) for k in kernel.shape[:3]]
-    return lax.conv_general_dilated(x, kernel, (stride,) * 3, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
+    return lax.conv_general_dilated(
+        x, kernel, (stride,) * 3, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
+    )
 
 
 def _by_adjoint(convolve: Callable) -> Callable:
@@ -63,7 +68,9 @@ FORMULATIONS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-def for_convolution(batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype) -> str:
+def for_convolution(
+    batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype
+) -> str:
     """The formulation that was fastest on a CPU."""
     positions = batch * math.prod(geometry.size)
     if geometry.stride == 1 and channels <= 4:
@@ -76,7 +83,9 @@ def for_convolution(batch: int, channels: int, features: int, geometry: Geometry
     return "fold inputs" if channels <= features else "fold outputs"
 
 
-def for_correlation(batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype) -> str:
+def for_correlation(
+    batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype
+) -> str:
     """The formulation of the kernel's gradient that was fastest on a CPU."""
     name = for_convolution(batch, channels, features, geometry, dtype)
     return "patches" if name.startswith("fold") and geometry.stride == 1 else name
@@ -112,15 +121,22 @@ def _call(map: str, first: Array, second: Array, geometry: Geometry) -> onednn.C
     """One of the three maps, in the words of oneDNN."""
     c, o = (first.shape[-1], second.shape[-1]) if map == "correlate" else second.shape[3:]
     y = tuple(-(-n // geometry.stride) for n in geometry.size)
-    shapes = ((first.shape[0], *geometry.size, c), (*geometry.kernel, c, o), (first.shape[0], *y, o))
+    shapes = (
+        (first.shape[0], *geometry.size, c),
+        (*geometry.kernel, c, o),
+        (first.shape[0], *y, o),
+    )
     return onednn.Call(map, *shapes, geometry.stride, jnp.result_type(first, second).name)
 
 
-def _over_clients(map: str, pure: Map, pure_of_clients: Map, geometry: Geometry, first: Array, second: Array) -> Array:
+def _over_clients(
+    map: str, pure: Map, pure_of_clients: Map, geometry: Geometry, first: Array, second: Array
+) -> Array:
     """One of the three maps, fast under `vmap` too.
 
-    Examples of clients that share a kernel are one batch. Clients with kernels of their own come one after the other in
-    the library; in pure JAX their maps are one batched matrix product: 2-D convolutions would become slow grouped ones.
+    Examples of clients that share a kernel are one batch. Clients with kernels of their own come
+    one after the other in the library; in pure JAX their maps are one batched matrix product: 2-D
+    convolutions would become slow grouped ones.
 
     Args:
       map: its name.
@@ -134,8 +150,14 @@ def _over_clients(map: str, pure: Map, pure_of_clients: Map, geometry: Geometry,
     def preferring(pure: Map) -> Callable[[Array, Array], Array]:
         def run(first: Array, second: Array) -> Array:
             call = _call(map, first, second, geometry)
-            flat = geometry.kernel[0] == 1  # XLA's own 2-D convolution: a small network on pictures took 0.6 of the time
-            return pure(first, second, geometry) if flat or not onednn.runs(call) else onednn.apply(call, first, second)
+            flat = (
+                geometry.kernel[0] == 1
+            )  # XLA's own 2-D convolution: a small network on pictures took 0.6 of the time
+            return (
+                pure(first, second, geometry)
+                if flat or not onednn.runs(call)
+                else onednn.apply(call, first, second)
+            )
 
         return run
 
@@ -161,7 +183,9 @@ def convolve(x: Volume, kernel: Kernel, geometry: Geometry) -> Image:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def spread(y: Image, kernel: Kernel, geometry: Geometry) -> Volume:
     """The adjoint of `convolve` in x."""
-    return _over_clients("spread", _spread, partial(_spread, convolve=_convolve_patches), geometry, y, kernel)
+    return _over_clients(
+        "spread", _spread, partial(_spread, convolve=_convolve_patches), geometry, y, kernel
+    )
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

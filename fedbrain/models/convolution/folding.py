@@ -1,4 +1,5 @@
-"""A volume as a batch of planes: one 2-D convolution, with the depth taps of the kernel folded into its channels.
+"""A volume as a batch of planes: one 2-D convolution, with the depth taps of the kernel folded into
+its channels.
 
 XLA's 2-D convolution on a CPU runs several times faster than its 3-D one.
 """
@@ -12,10 +13,14 @@ Image = Inexact[Array, "b i j k o"]
 Kernel = Inexact[Array, "kd kh kw c o"]
 
 
-def plane_convolve(x: Inexact[Array, "n h w c"], kernel: Inexact[Array, "kh kw c o"], stride: int) -> Array:
+def plane_convolve(
+    x: Inexact[Array, "n h w c"], kernel: Inexact[Array, "kh kw c o"], stride: int
+) -> Array:
     """2-D convolution with padding k // 2."""
     padding = [(k // 2, k // 2) for k in kernel.shape[:2]]
-    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 def convolve_inputs(x: Volume, kernel: Kernel, stride: int) -> Image:
@@ -34,7 +39,11 @@ def convolve_outputs(x: Volume, kernel: Kernel, stride: int) -> Image:
     """Output channels are (depth tap, channel), then summed over taps. Best when c > o."""
     b, d, h, w, c = x.shape
     kd, kh, kw, _, o = kernel.shape
-    y = plane_convolve(x.reshape(b * d, h, w, c), kernel.transpose(1, 2, 3, 0, 4).reshape(kh, kw, c, kd * o), stride)
+    y = plane_convolve(
+        x.reshape(b * d, h, w, c),
+        kernel.transpose(1, 2, 3, 0, 4).reshape(kh, kw, c, kd * o),
+        stride,
+    )
     y = y.reshape(b, d, *y.shape[1:3], kd, o)
     y = jnp.pad(y, ((0, 0), (kd // 2, kd // 2), (0, 0), (0, 0), (0, 0), (0, 0)))
     depth = (d - 1) // stride + 1

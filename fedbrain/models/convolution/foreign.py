@@ -1,11 +1,13 @@
-"""Functions of a C library as operations of XLA on a CPU, through XLA's stable foreign-function interface.
+"""Functions of a C library as operations of XLA on a CPU, through XLA's stable foreign-function
+interface.
 
-The interface is a C header (jaxlib/include/xla/ffi/api/c_api.h); the structures below are its own, version 0.3, so that no
-compiler is needed. Arrays are not copied. A failure of the function becomes an error of the computation.
+The interface is a C header (jaxlib/include/xla/ffi/api/c_api.h); the structures below are its own,
+version 0.3, so that no compiler is needed. Arrays are not copied. A failure of the function becomes
+an error of the computation.
 
-The functions are Python's, so no computation may be under way when the interpreter ends: it would wait for ever. Arrays that
-are still being computed are waited for then; programs that can be interrupted switch asynchronous dispatch off as well
-(`fedbrain.startup`).
+The functions are Python's, so no computation may be under way when the interpreter ends: it would
+wait for ever. Arrays that are still being computed are waited for then; programs that can be
+interrupted switch asynchronous dispatch off as well (`fedbrain.cli`).
 """
 
 import atexit
@@ -29,7 +31,12 @@ class Operand(NamedTuple):
 
 
 class _Version(Structure):
-    _fields_ = (("struct_size", c_size_t), ("extension", c_void_p), ("major", c_int), ("minor", c_int))
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("extension", c_void_p),
+        ("major", c_int),
+        ("minor", c_int),
+    )
 
 
 class _Metadata(Structure):
@@ -37,16 +44,31 @@ class _Metadata(Structure):
 
 
 class _Extension(Structure):
-    _fields_ = (("struct_size", c_size_t), ("type", c_int), ("next", c_void_p), ("metadata", POINTER(_Metadata)))
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("type", c_int),
+        ("next", c_void_p),
+        ("metadata", POINTER(_Metadata)),
+    )
 
 
 class _Complaint(Structure):
-    _fields_ = (("struct_size", c_size_t), ("extension", c_void_p), ("message", c_char_p), ("code", c_int))
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("extension", c_void_p),
+        ("message", c_char_p),
+        ("code", c_int),
+    )
 
 
 class _Api(Structure):
     _fields_ = (
-        *(("struct_size", c_size_t), ("extension", c_void_p), ("version", _Version), ("internal", c_void_p)),
+        *(
+            ("struct_size", c_size_t),
+            ("extension", c_void_p),
+            ("version", _Version),
+            ("internal", c_void_p),
+        ),
         ("error_create", ctypes.CFUNCTYPE(c_void_p, POINTER(_Complaint))),
     )
 
@@ -60,14 +82,24 @@ class _Buffer(Structure):
 
 class _Buffers(Structure):
     _fields_ = (
-        *(("struct_size", c_size_t), ("extension", c_void_p), ("size", c_int64), ("types", c_void_p)),
+        *(
+            ("struct_size", c_size_t),
+            ("extension", c_void_p),
+            ("size", c_int64),
+            ("types", c_void_p),
+        ),
         ("items", POINTER(POINTER(_Buffer))),
     )
 
 
 class _Frame(Structure):
     _fields_ = (
-        *(("struct_size", c_size_t), ("extension", POINTER(_Extension)), ("api", POINTER(_Api)), ("context", c_void_p)),
+        *(
+            ("struct_size", c_size_t),
+            ("extension", POINTER(_Extension)),
+            ("api", POINTER(_Api)),
+            ("context", c_void_p),
+        ),
         *(("stage", c_int), ("arguments", _Buffers), ("results", _Buffers)),
     )
 

@@ -1,8 +1,9 @@
-"""The three maps by oneDNN, the library of kernels that PyTorch uses on a CPU. Optional: without it pure JAX takes over.
+"""The three maps by oneDNN, the library of kernels that PyTorch uses on a CPU. Optional: without it
+pure JAX takes over.
 
-It comes as the package `onednn-cpu-gomp` (Linux, x86-64). Volumes are read and written where XLA has them, channels last;
-kernels are brought into the library's own blocks on every call, which costs little. Its threads are those of OpenMP
-(`OMP_NUM_THREADS`), and one call runs at a time.
+It comes as the package `onednn-cpu-gomp` (Linux, x86-64). Volumes are read and written where XLA
+has them, channels last; kernels are brought into the library's own blocks on every call, which
+costs little. Its threads are those of OpenMP (`OMP_NUM_THREADS`), and one call runs at a time.
 
 References:
   https://uxlfoundation.github.io/oneDNN/dev_guide_convolution.html
@@ -27,7 +28,10 @@ PACKAGE, LIBRARY = "onednn-cpu-gomp", "libdnnl.so.3"
 ANY, CPU, IN_ORDER, DIRECT, FORWARD, USER, UNIMPLEMENTED = 1, 1, 1, 1, 64, 1, 3
 SOURCE, TARGET, WEIGHTS, SCRATCH, GRADIENT = 1, 17, 33, 80, 128
 QUERY_WEIGHTS, QUERY_GRADIENT_OF_WEIGHTS, QUERY_SCRATCH = 131, 132, 136
-DTYPES = {"float32": (11, 3), "bfloat16": (16, 2)}  # numpy's name -> number in XLA's interface, number in oneDNN
+DTYPES = {
+    "float32": (11, 3),
+    "bfloat16": (16, 2),
+}  # numpy's name -> number in XLA's interface, number in oneDNN
 
 
 class Call(NamedTuple):
@@ -60,7 +64,10 @@ def _do(name: str, *arguments) -> None:
     """Calls a function of the library."""
     status = getattr(library(), name)(*arguments)
     if status:
-        raise Refused(f"{name} of oneDNN answered {status}{' (unimplemented)' if status == UNIMPLEMENTED else ''}.")
+        raise Refused(
+            f"{name} of oneDNN answered"
+            f" {status}{' (unimplemented)' if status == UNIMPLEMENTED else ''}."
+        )
 
 
 def _ask(name: str, *arguments) -> c_void_p:
@@ -74,7 +81,10 @@ def _part(description: c_void_p, query: int) -> tuple[int, c_void_p]:
     """(bytes, layout) of an array that a primitive works with."""
     lib = library()
     assert lib
-    lib.dnnl_primitive_desc_query_md.restype, lib.dnnl_memory_desc_get_size.restype = c_void_p, c_size_t
+    lib.dnnl_primitive_desc_query_md.restype, lib.dnnl_memory_desc_get_size.restype = (
+        c_void_p,
+        c_size_t,
+    )
     layout = c_void_p(lib.dnnl_primitive_desc_query_md(description, query, 0))
     return int(lib.dnnl_memory_desc_get_size(layout)), layout
 
@@ -99,7 +109,9 @@ def _layout(shape: Sequence[int], order: Sequence[int], dtype: int) -> c_void_p:
 
 @cache
 def _own_scratch() -> c_void_p:
-    """Says that temporaries are ours: the library's own belong to the thread that made a primitive, and XLA has others."""
+    """Says that temporaries are ours: the library's own belong to the thread that made a primitive,
+    and XLA has others.
+    """
     attributes = _ask("dnnl_primitive_attr_create")
     _do("dnnl_primitive_attr_set_scratchpad_mode", attributes, USER)
     return attributes
@@ -116,7 +128,9 @@ class Primitive:
         self.primitive = _ask("dnnl_primitive_create", description)
         self.bytes, temporary = _part(description, QUERY_SCRATCH)
         self.temporary = _ask("dnnl_memory_create", temporary, _engine()[0], None)
-        pairs = [(role, memory.value) for role, memory in {**memories, SCRATCH: self.temporary}.items()]
+        pairs = [
+            (role, memory.value) for role, memory in {**memories, SCRATCH: self.temporary}.items()
+        ]
         self.arguments = (_Argument * len(pairs))(*(_Argument(*pair) for pair in pairs))
 
     def run(self, scratch: int) -> None:
@@ -142,35 +156,73 @@ class Plan:
         right = _numbers([(j - 1) * call.stride + k - n - k // 2 for n, k, j in sizes])
         how = (_numbers((call.stride,) * 3), _numbers((0,) * 3), left, right)
         name = "dnnl_convolution_{}_primitive_desc_create"
-        chosen = forward = _ask(name.format("forward"), engine, FORWARD, DIRECT, x, blocked, None, y, *how, own_scratch)
+        chosen = forward = _ask(
+            name.format("forward"), engine, FORWARD, DIRECT, x, blocked, None, y, *how, own_scratch
+        )
         roles, query = (SOURCE, WEIGHTS, TARGET), QUERY_WEIGHTS
         if call.map == "spread":
             roles = (SOURCE + GRADIENT, WEIGHTS, TARGET + GRADIENT)
-            chosen = _ask(name.format("backward_data"), engine, DIRECT, x, blocked, y, *how, forward, own_scratch)
+            chosen = _ask(
+                name.format("backward_data"),
+                engine,
+                DIRECT,
+                x,
+                blocked,
+                y,
+                *how,
+                forward,
+                own_scratch,
+            )
         if call.map == "correlate":
-            roles, query = (SOURCE, WEIGHTS + GRADIENT, TARGET + GRADIENT), QUERY_GRADIENT_OF_WEIGHTS
-            chosen = _ask(name.format("backward_weights"), engine, DIRECT, x, blocked, None, y, *how, forward, own_scratch)
+            roles, query = (
+                (SOURCE, WEIGHTS + GRADIENT, TARGET + GRADIENT),
+                QUERY_GRADIENT_OF_WEIGHTS,
+            )
+            chosen = _ask(
+                name.format("backward_weights"),
+                engine,
+                DIRECT,
+                x,
+                blocked,
+                None,
+                y,
+                *how,
+                forward,
+                own_scratch,
+            )
         self.bytes, own = _part(chosen, query)
         memories = [_ask("dnnl_memory_create", d, engine, None) for d in (x, own, y, plain)]
         self.x, self.own, self.y, self.kernel = memories
         backward = call.map == "correlate"  # the kernel is written, not read
         ends = (own, plain) if backward else (plain, own)
-        reorder = _ask("dnnl_reorder_primitive_desc_create", ends[0], engine, ends[1], engine, own_scratch)
+        reorder = _ask(
+            "dnnl_reorder_primitive_desc_create", ends[0], engine, ends[1], engine, own_scratch
+        )
         sides = (self.own, self.kernel) if backward else (self.kernel, self.own)
-        steps = [Primitive(reorder, dict(zip((SOURCE, TARGET), sides))), Primitive(chosen, dict(zip(roles, memories)))]
+        steps = [
+            Primitive(reorder, dict(zip((SOURCE, TARGET), sides))),
+            Primitive(chosen, dict(zip(roles, memories))),
+        ]
         self.steps = steps[::-1] if backward else steps
 
     def run(self, x: int, kernel: int, y: int) -> None:
         """Reads and writes at these addresses."""
         blocks = _room(self.bytes + 64 + max(step.bytes for step in self.steps))
-        for memory, address in ((self.x, x), (self.kernel, kernel), (self.y, y), (self.own, blocks)):
+        for memory, address in (
+            (self.x, x),
+            (self.kernel, kernel),
+            (self.y, y),
+            (self.own, blocks),
+        ):
             _do("dnnl_memory_set_data_handle", memory, c_void_p(address))
         for step in self.steps:
             step.run(blocks + -(-self.bytes // 64) * 64)
 
 
 _lock = threading.Lock()
-_scratch = np.zeros(0, np.uint8)  # a kernel in the library's layout, and temporaries; calls take turns
+_scratch = np.zeros(
+    0, np.uint8
+)  # a kernel in the library's layout, and temporaries; calls take turns
 
 
 def _room(size: int) -> int:
@@ -206,7 +258,9 @@ def _target(map: str, stride: int) -> str:
         with _lock:
             chosen = plan(Call(map, x.shape, kernel.shape, y.shape, stride, types[x.dtype]))
             if chosen is None:
-                raise Refused(f"oneDNN has no plan for {x.shape}, {kernel.shape} in {types[x.dtype]}.")
+                raise Refused(
+                    f"oneDNN has no plan for {x.shape}, {kernel.shape} in {types[x.dtype]}."
+                )
             chosen.run(x.address, kernel.address, y.address)
 
     foreign.register(name, run)
@@ -225,6 +279,8 @@ def apply(call: Call, first: Array, second: Array) -> Array:
     """One of the maps; under `vmap` clients come one after the other."""
     shape = (call.x, call.kernel, call.y)[OPERANDS[call.map][-1]]
     run: Callable = jax.ffi.ffi_call(
-        _target(call.map, call.stride), jax.ShapeDtypeStruct(shape, call.dtype), vmap_method="sequential"
+        _target(call.map, call.stride),
+        jax.ShapeDtypeStruct(shape, call.dtype),
+        vmap_method="sequential",
     )
     return run(first, second)

@@ -1,10 +1,12 @@
-"""Winograd's F(4, 3) along depth: half the multiplications of a kernel with three depth taps, stride 1.
+"""Winograd's F(4, 3) along depth: half the multiplications of a kernel with three depth taps,
+stride 1.
 
 Four outputs of a 1-D convolution with three taps need six products instead of twelve:
 
     y = A^T [(G g) * (B^T x)]       g [3] taps, x [6] inputs, y [4] outputs
 
-Here each product is a 2-D convolution over h and w. Rounding errors are about four times those of the plain sum.
+Here each product is a 2-D convolution over h and w. Rounding errors are about four times those of
+the plain sum.
 
 References:
   Lavin and Gray (2016), https://arxiv.org/abs/1509.09308
@@ -45,7 +47,9 @@ def _combine(factors: np.ndarray, arrays: Sequence[Array]) -> Array:
 
 
 def _places(x: Volume) -> list[Inexact[Array, "n h w c"]]:
-    """The six inputs of every tile along depth, with the zeros outside; outputs are the middle four."""
+    """The six inputs of every tile along depth, with the zeros outside; outputs are the middle
+    four.
+    """
     b, d = x.shape[:2]
     tiles = -(-d // TILE)
     x = jnp.pad(x, ((0, 0), (1, tiles * TILE - d + 1), (0, 0), (0, 0), (0, 0)))
@@ -70,7 +74,9 @@ def correlate(x: Volume, y: Image, kernel: tuple[int, ...], stride: int) -> Kern
     del stride  # 1
     inputs, outputs = _places(x), _places(y)[1:-1]
     products = [
-        patches.correlate(_combine(column, inputs)[:, None], _combine(row, outputs)[:, None], (1, *kernel[1:]), 1)[0]
+        patches.correlate(
+            _combine(column, inputs)[:, None], _combine(row, outputs)[:, None], (1, *kernel[1:]), 1
+        )[0]
         for column, row in zip(B.T, A)
     ]
     return jnp.stack([_combine(column, products) for column in G.T])

@@ -1,0 +1,65 @@
+"""Maps in the space of prepared volumes: as NIfTI files, and as a montage of slices."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from fedbrain.analysis.figures import save, titled
+
+Grid = Float[np.ndarray, "x y z"]
+
+
+def save_map(path: Path, data: Grid, voxel_size_mm: float) -> None:
+    """Writes `.nii.gz` in RAS, mm, the origin in the middle of the volume."""
+    affine = np.diag([voxel_size_mm] * 3 + [1.0])
+    affine[:3, 3] = -voxel_size_mm * (np.asarray(data.shape) - 1) / 2
+    image = nib.Nifti1Image(np.asarray(data, np.float32), affine)  # pyright: ignore[reportPrivateImportUsage]
+    image.header.set_xyzt_units("mm")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(image, path)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def montage(
+    path: Path,
+    brains: Mapping[str, Grid],
+    maps: Mapping[str, Grid],
+    *,
+    title: str,
+    synthetic: bool,
+    slices: int = 8,
+) -> None:
+    """Axial slices of each site's mean brain, its map laid over it: strong where it is in the upper
+    tenth.
+
+    Args:
+      path: of the PNG file.
+      brains: site -> mean image.
+      maps: site -> map of the same shape, >= 0.
+      title: of the figure.
+      synthetic: whether to say so.
+      slices: per site, from below to above.
+    """
+    figure = Figure(figsize=(1.5 * slices, 1.9 * len(brains) + 0.5), layout="constrained")
+    for row, (site, brain) in zip(
+        figure.subplots(len(brains), slices, squeeze=False), brains.items()
+    ):
+        found, levels = maps[site], np.linspace(0.15, 0.85, slices) * (brain.shape[2] - 1)
+        strong, top = np.quantile(found, 0.9), max(float(found.max()), 1e-12)
+        for axis, z in zip(row, levels.round().astype(int)):
+            axis.imshow(
+                brain[:, :, z].T,
+                origin="lower",
+                cmap="gray",
+                vmin=brain.min(),
+                vmax=np.quantile(brain, 0.995),
+            )
+            shown = np.ma.masked_less(found[:, :, z].T, max(float(strong), 1e-12))
+            axis.imshow(shown, origin="lower", cmap="hot", alpha=0.6, vmin=0, vmax=top)
+            axis.set(xticks=[], yticks=[])
+        row[0].set_ylabel(site)
+    figure.suptitle(titled(title, synthetic))
+    save(figure, path)

@@ -1,0 +1,21 @@
+"""What identifies the configuration of a job, at the server and at every site."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fedbrain.experiments.workdir import clean
+
+OWN = (
+    "sites",
+    "cache",
+)  # fields of a configuration that are a site's own: a job that sets them is refused
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """The same at the server and at every site, whatever their own fields say."""
+    shared = clean({name: value for name, value in config.items() if name not in OWN})
+    return hashlib.sha256(
+        json.dumps(shared, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()

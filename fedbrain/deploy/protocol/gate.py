@@ -1,0 +1,120 @@
+"""Before an answer touches the model: is it the answer to this round's question, from whom it says,
+and of a sane size?
+
+The gate is the only way in. A refusal is a sentence for the record and for the site; nothing of a
+refused answer is used.
+"""
+
+import math
+from collections.abc import Mapping, Set
+from typing import NamedTuple
+
+import numpy as np
+
+from fedbrain.deploy.protocol.codec import Data
+from fedbrain.deploy.protocol.wire import Message, Refused, unpack
+
+
+class Question(NamedTuple):
+    """What the server asked of one site in this round."""
+
+    kind: str  # of the answer: "update" or "validated"
+    round: int
+    nonce: str
+    config: str  # hash of the experiment
+    schema: str  # of the answer
+    at_most: Mapping[
+        str, float
+    ]  # counts that must be there, positive and no more than the site declared when it joined
+    limit: int  # bytes
+
+
+def admit(
+    sender: str, data: Data, questions: Mapping[str, Question], answered: Set[str]
+) -> Message:
+    """The answer of a site.
+
+    Args:
+      sender: as the certificate of the connection names it.
+      data: as received.
+      questions: of this round, by site.
+      answered: sites whose answer has been admitted already.
+
+    Raises:
+      Refused: saying which check failed, what was expected and what came.
+    """
+    if sender not in questions:
+        raise Refused(
+            f"expected an answer of {', '.join(sorted(questions)) or 'nobody'}, got one of {sender}"
+        )
+    asked = questions[sender]
+    message = unpack(data, limit=asked.limit)
+    envelope = message.envelope
+    told = {
+        "sender": sender,
+        **{k: getattr(asked, k) for k in ("kind", "round", "nonce", "config", "schema")},
+    }
+    for field, expected in told.items():
+        if getattr(envelope, field) != expected:
+            late = " It is late." if field == "round" and envelope.round < asked.round else ""
+            raise Refused(
+                f"{field}: expected {expected!r}, got {getattr(envelope, field)!r}.{late}"
+            )
+    if sender in answered:
+        raise Refused(f"expected one answer of {sender} in round {asked.round}, got a second one")
+    _require_numbers(message)
+    for name, most in asked.at_most.items():
+        count = envelope.scalars.get(name, math.nan)
+        if not 0 < count <= most:
+            raise Refused(
+                f"{name}: expected more than 0 and at most the {most:g} declared, got {count:g}"
+            )
+    return message
+
+
+def _require_numbers(message: Message) -> None:
+    for name, value in message.envelope.scalars.items():
+        if not math.isfinite(value):
+            raise Refused(f"{name}: expected a finite number, got {value}")
+    for name, vector in message.vectors.items():
+        bad = int(vector.size - np.isfinite(vector).sum())
+        if bad:
+            raise Refused(
+                f"{name}: expected finite numbers, got {bad} of {vector.size} that are not"
+            )
+
+
+def norms(message: Message) -> dict[str, float]:
+    """Collection -> Euclidean norm, summed in float64."""
+    return {
+        k: float(np.sqrt(np.einsum("i,i->", v, v, dtype=np.float64)))
+        for k, v in message.vectors.items()
+    }
+
+
+def too_large(found: Mapping[str, Mapping[str, float]], *, medians: float | int) -> dict[str, str]:
+    """Sites whose update is refused: in some collection its norm is above so many times the median
+    of the round's norms.
+
+    With fewer than three sites there is no majority to compare with, and nobody is refused.
+
+    Args:
+      found: site -> collection -> norm.
+      medians: how many.
+
+    Returns:
+      Site -> why.
+    """
+    if len(found) < 3:
+        return {}
+    giants = {}
+    for collection in sorted({name for of in found.values() for name in of}):
+        median = float(np.median([of[collection] for of in found.values()]))
+        for site, of in found.items():
+            if of[collection] > medians * median:
+                told = (
+                    f"at most {medians:g} times the median {median:.3g} of this round, got"
+                    f" {of[collection]:.3g}"
+                )
+                giants.setdefault(site, f"norm of {collection}: expected {told}")
+    return giants

@@ -1,0 +1,88 @@
+"""A job: one experiment for a consortium, as both sides read it. The server adds no data to it, a
+site its own.
+
+{"config": {fields of configs/base.py, without sites and cache}, "target": "age", "sites": ["amber",
+"birch", "cedar"]}
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from fedbrain.data.pipeline import example_batch, pipeline_seed
+from fedbrain.deploy.protocol.config_hash import config_hash
+from fedbrain.deploy.protocol.messages import Terms, make_terms
+from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.experiments.config import Experiment, read_experiment
+from fedbrain.experiments.federation import random_variables
+from fedbrain.types import Variables
+
+KEYS = {"config", "target", "sites"}
+
+
+class Agreement(NamedTuple):
+    """What follows from a job alone, the same at the server and at every site."""
+
+    experiment: Experiment
+    terms: Terms
+    fresh: Variables
+    seed: int
+
+
+def require_job(job: Mapping[str, Any]) -> None:
+    if set(job) != KEYS:
+        raise Refused(
+            f"job: expected the fields {', '.join(sorted(KEYS))}, got {', '.join(sorted(job))}"
+        )
+
+
+def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agreement:
+    """Reads a job.
+
+    Args:
+      job: see above.
+      own: a site's `sites` and `cache`.
+
+    Raises:
+      Refused: when it is no job.
+      ValueError: naming the field of the configuration that cannot be read.
+    """
+    require_job(job)
+    config = ConfigDict({**job["config"], **(own or {"sites": {}, "cache": ""})})
+    try:
+        experiment = read_experiment(config)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise Refused(
+            f"job: expected the fields of an experiment, got a configuration without one: {error}"
+        ) from None
+    if (
+        experiment.initial not in ("random()", "random")
+        or len(experiment.repeats) > 1
+        or experiment.inner_splits > 1
+    ):
+        raise Refused(
+            "job: expected initial='random()' and one split, which is all that a consortium can"
+            " run yet"
+        )
+    shape = (*experiment.recipe.shape, len(experiment.modalities))
+    fresh = random_variables(experiment, shape)
+    example = example_batch(shape, experiment.batch_size, experiment.inputs)
+    terms = make_terms(
+        experiment.algorithm,
+        fresh,
+        example,
+        sites=len(job["sites"]),
+        config=config_hash(config.to_dict()),
+    )
+    return Agreement(
+        experiment, terms, fresh, pipeline_seed(experiment.seed, experiment.repeats[0], 0)
+    )
+
+
+def folder_of(root: str | Path, job: Mapping[str, Any]) -> Path:
+    """Of an experiment, in a kit: the same for every job that carries the same configuration."""
+    folder = Path(root) / "fedbrain" / config_hash(job["config"])[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

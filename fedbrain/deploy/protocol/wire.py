@@ -1,0 +1,198 @@
+"""What crosses the network: a message is a header in JSON and one vector a collection. No pickle,
+no code, no people.
+
+    magic | length of the header, 4 bytes | SHA-256 of all that follows | header | vectors, one
+    after the other
+
+The header says who, which round, which configuration and which schema. Names and shapes of
+arrays are not sent: both sides derive them from the configuration, and the schema hash says whether
+they agree.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from fedbrain.deploy.protocol.codec import Data, decode, encode
+from fedbrain.types import PyTree
+
+MAGIC = b"FBW1"
+START = 8 + 32  # bytes before the header
+HEADER_LIMIT = 1 << 20  # bytes
+# bytes: the header ends in as many spaces as it takes, so that vectors can be read where they lie
+ALIGNED = 16
+Vectors = Mapping[str, Float[np.ndarray, " n"]]
+
+
+class Refused(ValueError):
+    """A message that is not what it should be; one sentence says why."""
+
+
+class Envelope(NamedTuple):
+    """What is known of a message before its numbers are looked at."""
+
+    kind: str  # "model" and "train" from the server, "validated" and "update" from a site
+    sender: str
+    round: int
+    nonce: str  # of the server's question; an update repeats it
+    config: str  # hash of the experiment
+    schema: str  # hash of names, shapes and types
+    scalars: Mapping[str, float]  # weight and additive metrics
+
+
+class Message(NamedTuple):
+    """An envelope and its vectors."""
+
+    envelope: Envelope
+    vectors: dict[str, Float[np.ndarray, " n"]]
+
+
+def schema(tree: PyTree) -> str:
+    """The hash of an outline: every leaf's path, shape and type."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    lines = [
+        f"{jax.tree_util.keystr(path)} {tuple(leaf.shape)} {leaf.dtype.name}"
+        for path, leaf in leaves
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def flatten(tree: Mapping[str, PyTree]) -> dict[str, np.ndarray]:
+    """Collection -> one float32 vector of its leaves, in the order of their paths.
+
+    Raises:
+      ValueError: for leaves that float32 does not hold.
+    """
+    vectors = {}
+    for name, part in tree.items():
+        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(part)]
+        strange = {leaf.dtype.name for leaf in leaves} - {"float32", "bfloat16", "int32"}
+        large = any(
+            leaf.dtype == np.int32 and np.abs(leaf.astype(np.int64)).max(initial=0) >= 1 << 24
+            for leaf in leaves
+        )
+        if strange or large:
+            raise ValueError(
+                f"{name}: expected float32, bfloat16 or small int32 leaves, got"
+                f" {sorted(strange) or 'large int32'}."
+            )
+        parts = [
+            np.zeros(0, np.float32),
+            *(x.astype(np.float32, copy=False).ravel() for x in leaves),
+        ]
+        vectors[name] = np.concatenate(parts)
+    return vectors
+
+
+def unflatten(vectors: Vectors, outline: Mapping[str, PyTree]) -> dict[str, PyTree]:
+    """The inverse of `flatten`; float32 leaves are views of the vectors.
+
+    Raises:
+      Refused: when a collection is missing, is new, or has another length.
+    """
+    if set(vectors) != set(outline):
+        raise Refused(f"expected the collections {sorted(outline)}, got {sorted(vectors)}")
+    found = {}
+    for name, part in outline.items():
+        leaves, structure = jax.tree.flatten(part)
+        sizes = [int(np.prod(leaf.shape)) for leaf in leaves]
+        if vectors[name].size != sum(sizes):
+            raise Refused(f"{name}: expected {sum(sizes)} numbers, got {vectors[name].size}")
+        pieces = np.split(vectors[name], np.cumsum(sizes)[:-1]) if leaves else []
+        shaped = [
+            piece.reshape(leaf.shape).astype(leaf.dtype, copy=False)
+            for piece, leaf in zip(pieces, leaves)
+        ]
+        found[name] = jax.tree.unflatten(structure, shaped)
+    return found
+
+
+def pack(envelope: Envelope, vectors: Vectors) -> bytes:
+    """The bytes of a message; vectors come out of `unpack` with the same bits."""
+    told, parts = [], []
+    for name, vector in vectors.items():
+        coding, data = encode(vector)
+        told.append([name, coding, int(vector.size), len(data)])
+        parts.append(data)
+    header = {**envelope._asdict(), "vectors": told}
+    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-(START + len(text)) % ALIGNED)
+    digest = hashlib.sha256(text)
+    for part in parts:
+        digest.update(part)
+    return b"".join(
+        [MAGIC, struct.pack("<I", len(text)), digest.digest(), text, *parts]
+    )  # one copy of the numbers
+
+
+def unpack(data: Data, *, limit: int) -> Message:
+    """Reads a message. Float32 vectors are views of its bytes, not to be written to.
+
+    Args:
+      data: as received.
+      limit: the most bytes that a message may have.
+
+    Raises:
+      Refused: for anything but a whole message.
+    """
+    if len(data) > limit:
+        raise Refused(f"expected at most {limit:,} bytes, got {len(data):,}")
+    if len(data) < START or data[:4] != MAGIC:
+        raise Refused(f"expected a message that begins with {MAGIC!r}, got {data[:4]!r}")
+    (length,), digest = struct.unpack("<I", data[4:8]), data[8:START]
+    if length > min(HEADER_LIMIT, len(data) - START):
+        raise Refused(
+            f"expected a header of at most {min(HEADER_LIMIT, len(data) - START):,} bytes, got"
+            f" {length:,}"
+        )
+    if hashlib.sha256(memoryview(data)[START:]).digest() != digest:
+        raise Refused("expected the bytes that the sender hashed, got others: damaged on the way")
+    envelope, told = _header(bytes(data[START : START + length]))
+    body = memoryview(data)[START + length :]
+    if sum(size for *_, size in told) != len(body):
+        raise Refused(
+            f"expected {sum(size for *_, size in told):,} bytes after the header, got {len(body):,}"
+        )
+    vectors, start = {}, 0
+    for name, coding, n, size in told:
+        try:
+            vectors[name] = decode(coding, body[start : start + size], n)
+        except ValueError as error:
+            raise Refused(f"{name}: {error}") from None
+        start += size
+    return Message(envelope, vectors)
+
+
+def _header(text: bytes) -> tuple[Envelope, list[tuple[str, str, int, int]]]:
+    """Exactly the fields that there are, each of its type."""
+    try:
+        header: Any = json.loads(text)
+        told = header.pop("vectors")
+        envelope = Envelope(**header)
+        kinds = [(f, str) for f in ("kind", "sender", "nonce", "config", "schema")] + [
+            ("round", int)
+        ]
+        whole = all(type(getattr(envelope, name)) is kind for name, kind in kinds)
+        scalars = {str(k): v for k, v in envelope.scalars.items()}
+        sizes = [(name, coding, n, size) for name, coding, n, size in told]
+        whole &= all(type(v) in (int, float) for v in scalars.values())
+        whole &= all(
+            type(a) is str
+            and type(b) is str
+            and type(n) is int
+            and type(s) is int
+            and min(n, s) >= 0
+            for a, b, n, s in sizes
+        )
+        whole &= len({name for name, *_ in sizes}) == len(sizes)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise Refused("expected a header with the fields of a message, got something else")
+    return envelope._replace(scalars={k: float(v) for k, v in scalars.items()}), sizes

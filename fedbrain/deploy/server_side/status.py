@@ -1,0 +1,78 @@
+"""What the server's side of a job is doing, in `status.json`: for the terminal, and for the
+supervisor that watches it.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fedbrain.experiments.workdir import write_json
+
+BEAT_S = 2.0  # seconds
+
+
+class Progress:
+    """A context: while it lasts the file is written anew every two seconds, so that an old file
+    means a dead process.
+    """
+
+    def __init__(self, workdir: Path):
+        self.path = workdir / "status.json"
+        self.told = {
+            "round": read_status(workdir).get("round", 0),
+            "doing": "starting",
+            "problem": "",
+        }
+        self.lock, self.over = threading.Lock(), threading.Event()
+        self.thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> "Progress":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join()
+
+    def tell(self, **news: Any) -> None:
+        """Changes what the file says."""
+        with self.lock:
+            self.told = {**self.told, **news}
+            write_json(self.path, {**self.told, "time": time.time()})
+
+    def asked(self, sites: Iterable[str], deadline_s: int) -> None:
+        """A question went out."""
+        self.tell(waiting=sorted(sites), refused={}, until=time.time() + deadline_s)
+
+    def answered(self, site: str) -> None:
+        """One answer came."""
+        self.tell(waiting=[name for name in self.told.get("waiting", []) if name != site])
+
+    def refused(self, site: str, why: str) -> None:
+        """A site said no."""
+        self.answered(site)
+        self.tell(refused={**self.told.get("refused", {}), site: why})
+
+    def _beat(self) -> None:
+        while not self.over.wait(BEAT_S):
+            self.tell()
+
+
+def read_status(workdir: Path) -> dict[str, Any]:
+    """What `Progress` wrote last; empty when it did not begin yet."""
+    path = workdir / "status.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def lose_sites(workdir: Path, names: Iterable[str]) -> None:
+    """Says that sites will not answer in this job any more: their processes for it are gone."""
+    write_json(workdir / "lost.json", sorted(names))
+
+
+def lost_sites(workdir: Path) -> set[str]:
+    """What `lose_sites` said."""
+    path = workdir / "lost.json"
+    return set(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else set()

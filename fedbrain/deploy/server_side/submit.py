@@ -1,0 +1,64 @@
+"""Writes a job for the engine: python -m fedbrain.deploy.submit --config=FILE.py --target=age
+--sites=a,b,c --output=FOLDER.
+
+The folder holds JSON and nothing else: `nvflare job submit -j FOLDER`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedbrain.deploy.protocol.config_hash import OWN, config_hash
+from fedbrain.experiments.workdir import clean, write_json
+
+POLL_S = 0.5  # a site that waits asks so often whether there is something to do
+
+
+def write_job(
+    folder: Path,
+    config: Mapping[str, Any],
+    target: str,
+    sites: list[str],
+    *,
+    fewest: int,
+    deadline_s: int,
+) -> str:
+    """Writes the engine's files.
+
+    Args:
+      folder: of the job; created.
+      config: fields of an experiment; those that are a site's own are left out.
+      target: what is predicted, as sites name it.
+      sites: names, as in their certificates.
+      fewest: sites without which no round counts.
+      deadline_s: of an answer at most, in seconds.
+
+    Returns:
+      The run's folder in a kit.
+    """
+    job = {
+        "config": clean({k: v for k, v in config.items() if k not in OWN}),
+        "target": target,
+        "sites": sites,
+    }
+    path, version = "fedbrain.deploy.nvflare", {"format_version": 2}
+    server = {"id": "conductor", "path": f"{path}.server.Conductor"}
+    arguments = {"job": job, "fewest": fewest, "deadline_s": deadline_s}
+    executor = {
+        "tasks": ["join", "message", "told"],
+        "executor": {"path": f"{path}.site.Hospital", "args": {"job": job}},
+    }
+    meta = {
+        "name": "fedbrain",
+        "resource_spec": {},
+        "min_clients": fewest,
+        "deploy_map": {"app": ["@ALL"]},
+    }
+    write_json(folder / "meta.json", meta)
+    workflow = {
+        "server": {"task_request_interval": POLL_S},
+        "workflows": [{**server, "args": arguments}],
+    }
+    write_json(folder / "app/config/config_fed_server.json", {**version, **workflow})
+    write_json(folder / "app/config/config_fed_client.json", {**version, "executors": [executor]})
+    return f"fedbrain/{config_hash(job['config'])[:16]}"

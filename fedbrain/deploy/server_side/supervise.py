@@ -1,0 +1,174 @@
+"""Sees a run through: submits a job, watches it, and submits it again from the last round that is
+done, after any loss.
+
+A job lasts as long as nothing breaks: processes that live on stay compiled. What breaks one (a
+site's or the server's process, the network) ends it, and the next one goes on from the server's
+checkpoint.
+"""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from fedbrain.deploy.server_side.status import lose_sites, lost_sites, read_status
+from fedbrain.experiments.workdir import write_json
+
+POLL_S = 1.0  # seconds between looks
+STALE_S = 20.0  # the status file is written every two seconds: an older one is of a dead process
+BACKOFF_S = (2.0, 60.0)  # before a job that follows one without progress: doubled up to the second
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """See `fedbrain.deploy.nvflare.session.Lead`. Everything may raise ConnectionError."""
+
+    def submit(self, job: Path) -> str: ...
+    def state(self, job: str) -> str: ...
+    def abort(self, job: str) -> None: ...
+    def sites(self) -> Mapping[str, float]: ...
+    def idle(self, job: str) -> set[str]: ...
+
+
+class Run(NamedTuple):
+    """What is to be seen through."""
+
+    job: Path  # folder to submit
+    workdir: Path  # of the server's side
+    sites: list[str]
+    fewest: int
+
+
+Tell = Callable[[str], None]
+
+
+def supervise(
+    engine: Engine,
+    run: Run,
+    tell: Tell,
+    *,
+    show: Callable[[Mapping[str, Any]], None] = lambda status: None,
+) -> None:
+    """Returns when `results.json` is there.
+
+    Args:
+      engine: a session with the server.
+      run: what to see through.
+      tell: takes a sentence about what happened.
+      show: takes the status, a second apart.
+    """
+    wait, done = BACKOFF_S[0], -1  # seconds, rounds
+    while not (run.workdir / "results.json").is_file():
+        job = _adopt(engine, run) or _submit(engine, run, tell)
+        if job is not None:
+            why = _watch(engine, run, job, tell, show)
+            if (run.workdir / "results.json").is_file():
+                break
+            tell(f"Job {job} ended after round {read_status(run.workdir).get('round', 0)}: {why}")
+        reached = int(read_status(run.workdir).get("round", 0))
+        wait = BACKOFF_S[0] if reached > done else min(2 * wait, BACKOFF_S[1])
+        done = max(done, reached)
+        time.sleep(wait)
+
+
+def _adopt(engine: Engine, run: Run) -> str | None:
+    """The job that an earlier supervisor submitted, when it is still going on."""
+    path = run.workdir / "job.json"
+    if path.is_file():
+        job = json.loads(path.read_text(encoding="utf-8"))["job"]
+        try:
+            if not _over(engine.state(job)):
+                return job
+        except ConnectionError:
+            return job  # to be watched until the server is back
+    return None
+
+
+def _submit(engine: Engine, run: Run, tell: Tell) -> str | None:
+    try:
+        here = set(engine.sites()) & set(run.sites)
+        if len(here) < run.fewest:
+            missing = ", ".join(sorted(set(run.sites) - here))
+            tell(
+                f"Waiting: {len(here)} sites are connected, {run.fewest} are needed. Missing:"
+                f" {missing}."
+            )
+            return None
+        for name in ("stop", "lost.json"):
+            (run.workdir / name).unlink(missing_ok=True)
+        job = engine.submit(run.job)
+        write_json(run.workdir / "job.json", {"job": job, "time": time.time()})
+        tell(f"Job {job} submitted, with {', '.join(sorted(here))}.")
+        return job
+    except (ConnectionError, LookupError) as error:
+        tell(f"Waiting: the server does not answer: {error}")
+        return None
+
+
+def _watch(
+    engine: Engine, run: Run, job: str, tell: Tell, show: Callable[[Mapping[str, Any]], None]
+) -> str:
+    """Looks until the job is over, or stops it when its process is dead; why it ended."""
+    began, silent, dead, idle = time.time(), False, 0, set()
+    here: Mapping[str, float] = {}
+    for look in itertools.count():
+        time.sleep(POLL_S)
+        status = read_status(run.workdir)
+        fresh = float(status.get("time", 0)) > began
+        show({**status, "contact_s": here})
+        try:
+            state = engine.state(job)
+            if silent:
+                tell("The server answers again.")
+            silent, dead = False, dead + 1 if state == "LOST" else 0
+            if _over(state):
+                return (fresh and status.get("problem")) or state
+            if dead >= 3 or (
+                fresh and state == "RUNNING" and time.time() - status["time"] > STALE_S
+            ):
+                engine.abort(job)
+                (run.workdir / "job.json").unlink(
+                    missing_ok=True
+                )  # the engine may call it running for ever
+                return "its process at the server is gone"
+            if look % 3 == 0 and fresh:
+                here = {name: round(s, 1) for name, s in engine.sites().items()}
+                _call_back(run, status, here)
+                idle = _give_up(engine, run, job, idle, set(status.get("waiting", [])), tell)
+        except (ConnectionError, LookupError) as error:
+            if not silent:
+                tell(f"The server does not answer: {error}")
+            silent = True
+    raise AssertionError("counting does not end")
+
+
+def _give_up(
+    engine: Engine, run: Run, job: str, before: set[str], waiting: set[str], tell: Tell
+) -> set[str]:
+    """Tells the server's side of sites that are connected but do not run the job: seen twice, since
+    one may just start.
+    """
+    idle = engine.idle(job) & waiting - lost_sites(run.workdir)
+    gone = before & idle
+    if gone:
+        lose_sites(run.workdir, gone | lost_sites(run.workdir))
+        tell(
+            f"Without {', '.join(sorted(gone))} until the next job: the process for this one is"
+            " gone."
+        )
+    return idle
+
+
+def _call_back(run: Run, status: Mapping[str, Any], here: Mapping[str, float]) -> None:
+    """Ends the job after this round when a site that it lost is connected again: the next job has
+    all of them.
+    """
+    lost = {name for name, why in status.get("left_out", {}).items() if why.startswith("no answer")}
+    if lost & set(here):
+        (run.workdir / "stop").touch()
+
+
+def _over(state: str) -> bool:
+    return state == "GONE" or state.startswith("FINISHED")

@@ -1,0 +1,164 @@
+"""What a site can ask of its own kit before and during a run. Nothing here is sent anywhere."""
+
+# pyright: reportMissingImports=false
+
+import datetime
+import json
+import shutil
+import socket
+import ssl
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from fedbrain.deploy.protocol.job import agree
+from fedbrain.deploy.protocol.messages import order_training, send_model
+from fedbrain.deploy.site_side.audit import check as check_audit
+from fedbrain.deploy.site_side.audit import describe
+from fedbrain.deploy.site_side.join import join
+from fedbrain.deploy.site_side.policy import read_policy
+
+SPARE_BYTES = 20 << 30  # volumes of a few thousand scans, models and logs
+SPARE_DAYS = 30
+
+
+def settings(kit: Path) -> str:
+    """`site.toml` is readable, its data folder exists, no job may bring code or read files."""
+    policy = read_policy(kit / "local/site.toml")
+    if not policy.root.is_dir():
+        raise ValueError(
+            f"{kit / 'local/site.toml'}: [data] root: expected a folder, got {policy.root}"
+        )
+    told = json.loads((kit / "local/resources.json").read_text(encoding="utf-8"))
+    ours = ["fedbrain.deploy.nvflare.site.Hospital"]
+    rights = json.loads((kit / "local/authorization.json").read_text(encoding="utf-8"))[
+        "permissions"
+    ]
+    open_doors = [
+        r
+        for role in rights.values()
+        for r in ("byoc", "shell_commands")
+        if role == "any" or role.get(r) != "none"
+    ]
+    if (
+        told["class_allow_list"] != ours
+        or told["class_list_enforcement_mode"] != "enforce"
+        or open_doors
+    ):
+        raise ValueError(
+            f"{kit / 'local'}: expected the settings of a site's kit, got wider ones. Take those of"
+            " the kit."
+        )
+    return (
+        f"{policy.name}, targets {', '.join(policy.targets)}, at least {policy.minimum_subjects}"
+        " training subjects"
+    )
+
+
+def people(kit: Path) -> str:
+    """The table of participants is where `site.toml` says, with the columns of the targets."""
+    policy = read_policy(kit / "local/site.toml")
+    table = policy.root / "participants.tsv"
+    header, *rows = table.read_text(encoding="utf-8-sig").splitlines()
+    wanted = [*policy.targets.values(), *policy.columns.values()]
+    missing = [column for column in wanted if column not in header.split("\t")]
+    if missing:
+        raise ValueError(f"{table}: expected the columns {', '.join(wanted)}, got no {missing[0]}")
+    return f"{len(rows)} participants"
+
+
+def certificate(kit: Path) -> str:
+    """The site's certificate is valid, and for how long."""
+    from cryptography import x509  # comes with the engine
+
+    path = kit / "startup/client.crt"
+    until = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    days = (until - datetime.datetime.now(datetime.UTC)).days
+    if days < SPARE_DAYS:
+        raise ValueError(
+            f"{path}: expected more than {SPARE_DAYS} days until it expires, got {days}. Ask for a"
+            " new kit."
+        )
+    return f"valid until {until:%Y-%m-%d}, {days} days"
+
+
+def disk(kit: Path) -> str:
+    """There is room, and it can be written to."""
+    with tempfile.TemporaryFile(dir=kit):
+        pass
+    free = shutil.disk_usage(kit).free
+    if free < SPARE_BYTES:
+        raise ValueError(f"{kit}: expected {SPARE_BYTES / 1e9:.0f} GB free, got {free / 1e9:.1f}")
+    return f"{free / 1e9:.0f} GB free"
+
+
+def server(kit: Path) -> str:
+    """The server answers on its port, and each believes the other's certificate."""
+    startup = kit / "startup"
+    told = json.loads((startup / "fed_client.json").read_text(encoding="utf-8"))
+    host, port = told["servers"][0]["service"]["target"].rsplit(":", 1)
+    context = ssl.create_default_context(cafile=str(startup / "rootCA.pem"))
+    context.load_cert_chain(startup / "client.crt", startup / "client.key")
+    with (
+        socket.create_connection((host, int(port)), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=host) as s,
+    ):
+        return f"{host}:{port} answers, {s.version()}"
+
+
+CHECKS: Mapping[str, Callable[[Path], str]] = {
+    "settings": settings,
+    "participants": people,
+    "certificate": certificate,
+    "disk": disk,
+    "server": server,
+}
+
+
+def account(kit: Path) -> str:
+    """What came and went, and when last; that the record is whole."""
+    path = kit / "fedbrain/audit.jsonl"
+    if not path.is_file():
+        return "No message yet."
+    count, lines = (
+        check_audit(path),
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()],
+    )
+    totals = {
+        way: sum(line["bytes"] for line in lines if line["direction"] == way)
+        for way in ("in", "out")
+    }
+    last = lines[-1]
+    what = (
+        f"{last['kind']} of round {last['round']}"
+        if "round" in last
+        else f"{last['kind']}: {last.get('text', '')}"
+    )
+    return (
+        f"{count} messages, {totals['in'] / 1e6:.1f} MB in, {totals['out'] / 1e6:.1f} MB out; "
+        f"the last {last['direction']} at {last['time']}, {what}. The record is whole."
+    )
+
+
+def dry_run(kit: Path, job: Path, output: Path) -> str:
+    """Plays the first round of a job with nobody, and writes what this site would send.
+
+    Returns:
+      What the bytes say, for people.
+    """
+    client = json.loads((job / "app/config/config_fed_client.json").read_text(encoding="utf-8"))
+    fields = client["executors"][0]["executor"]["args"]["job"]
+    with tempfile.TemporaryDirectory(dir=kit) as folder:
+        worker = join(
+            read_policy(kit / "local/site.toml"), fields, workdir=Path(folder), limit=1 << 30
+        ).worker
+        terms, experiment = worker.terms, worker.experiment
+        state = experiment.algorithm.init(agree(fields).fresh, jnp.ones(len(fields["sites"])))
+        first = worker.receive(send_model(terms, state, nonce="dry", best_round=-1))
+        second = worker.receive(order_training(terms, state, nonce="dry"))
+        worker.close()
+    output.write_bytes(second)
+    lines = [json.dumps(describe(data)) for data in (first, second)]
+    return "\n".join([*lines, f"{output}: the {len(second)} bytes of the second message."])

@@ -1,0 +1,178 @@
+"""A site's side of a run: messages in, messages out. What must survive the process is on the site's
+disk.
+
+A site keeps the model of the round as it came, and its private state (personal leaves, control
+variates, error feedback) under the number of the round that it belongs to. Asked again for a round
+that the server lost, it gives the same bits again.
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from fedbrain.analysis.statistics import Predictions, accuracy
+from fedbrain.data.dataset import shape_of
+from fedbrain.data.pipeline import example_batch
+from fedbrain.data.splits import Split
+from fedbrain.data.tables import write_table
+from fedbrain.deploy.protocol.codec import Data
+from fedbrain.deploy.protocol.messages import (
+    Terms,
+    answer,
+    read_model,
+    reported,
+    require_terms,
+    validated,
+)
+from fedbrain.deploy.protocol.wire import Message, Refused, unpack
+from fedbrain.deploy.site_side.attempts import Attempts
+from fedbrain.deploy.site_side.private_state import Memory
+from fedbrain.experiments.client_work import make_client, validation_loss
+from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.predict_scans import predict_scans
+from fedbrain.models.files.weights import save
+from fedbrain.training.device_volumes import fetch
+from fedbrain.training.evaluate import make_evaluate
+from fedbrain.training.round import loop
+from fedbrain.types import ServerState, Variables
+
+
+class Worker:
+    """One site in one run."""
+
+    def __init__(
+        self,
+        name: str,
+        experiment: Experiment,
+        terms: Terms,
+        split: Split,
+        fresh: Variables,
+        *,
+        workdir: Path,
+        seed: int,
+        limit: int,
+        fewest_tested: int = 10,
+    ):
+        """Opens the site's folder; nothing is computed yet.
+
+        Args:
+          name: of the site.
+          experiment: read from the job's configuration and the site's own data.
+          terms: see `make_terms`.
+          split: the site's scans.
+          fresh: variables from the experiment's seed: the outline of its private state, and where
+            that starts.
+          workdir: of this site and run.
+          seed: of shuffling, augmentation and dropout.
+          limit: the most bytes of a message.
+          fewest_tested: test subjects below which nothing is told of them.
+        """
+        self.name, self.experiment, self.terms, self.split = name, experiment, terms, split
+        self.seed, self.limit, self.fewest_tested, self.workdir = (
+            seed,
+            limit,
+            fewest_tested,
+            workdir,
+        )
+        self.model = workdir / "model.bin"
+        self.train = loop()(
+            experiment.algorithm.local, partial(fetch, turns=experiment.inputs.augment.turns)
+        )
+        self.evaluate = make_evaluate(experiment.task)
+        self.attempts = Attempts(workdir / "attempts.json")
+        self.memory = Memory(workdir, experiment.algorithm.init_client(fresh), keep=experiment.keep)
+
+    def receive(self, data: Data) -> bytes:
+        """Answers a message of the server.
+
+        Raises:
+          Refused: saying why there is no answer.
+        """
+        message = unpack(data, limit=self.limit)
+        kinds = {"model": self._validate, "train": self._train, "report": self._report}
+        if message.envelope.kind not in kinds:
+            raise Refused(
+                f"kind: expected one of {', '.join(kinds)}, got {message.envelope.kind!r}"
+            )
+        return kinds[message.envelope.kind](message, data)
+
+    def close(self) -> None:
+        """Waits until the private state is safe."""
+        self.memory.close()
+
+    def _validate(self, message: Message, data: Data) -> bytes:
+        state = read_model(self.terms, message)
+        self.memory.put_aside(int(message.envelope.scalars["best_round"]))
+        temporary = self.model.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.model)
+        variables = self.experiment.algorithm.client_variables(
+            state, self.memory.of(message.envelope.round)
+        )
+        loss, count = validation_loss(self.evaluate, variables, self.split.valid, self.experiment)
+        return validated(self.terms, message.envelope, self.name, loss=loss, count=count)
+
+    def _report(self, message: Message, data: Data) -> bytes:
+        """The last question: tests the best model, and leaves it here, with the predictions that
+        name people.
+        """
+        del data
+        state, number = read_model(self.terms, message), message.envelope.round
+        self.memory.put_aside(number)
+        variables, test = (
+            self.experiment.algorithm.client_variables(state, self.memory.of_best(number)),
+            self.split.test,
+        )
+        save(variables, str(self.workdir / "model.safetensors"), torch=False)
+        values = predict_scans(self.evaluate, variables, test, self.experiment)
+        rows = zip(test.ids, test.target.tolist(), values.tolist())
+        write_table(
+            self.workdir / "predictions.tsv", ["scan_id", "target", "prediction"], list(rows)
+        )
+        people = len(set(test.subjects))
+        if people < self.fewest_tested:
+            raise Refused(
+                f"expected at least {self.fewest_tested} test subjects to tell of them, got"
+                f" {people}"
+            )
+        floor = np.full(len(test), np.median(self.split.train.target), np.float32)
+        told = accuracy(
+            Predictions(test.subjects, test.target, np.asarray(values, np.float32), floor)
+        )
+        return reported(self.terms, message.envelope, self.name, told)
+
+    def _train(self, message: Message, data: Data) -> bytes:
+        del data
+        order = message.envelope
+        require_terms(self.terms, order, "train", ("learning_rate_scale",))
+        scale = order.scalars["learning_rate_scale"]
+        if not 0 <= scale <= 1:
+            raise Refused(f"learning_rate_scale: expected a share from 0 to 1, got {scale:g}")
+        broadcast = self._model(order.round)._replace(
+            learning_rate_scale=jnp.asarray(scale, jnp.float32)
+        )
+        how = {"experiment": self.experiment, "round": order.round + 1, "seed": self.seed}
+        self.attempts.begin(order.round + 1)
+        client = make_client(self.name, self.split.train, self.memory.of(order.round), **how)
+        scans = shape_of([self.split.train])
+        example = example_batch(scans, self.experiment.batch_size, self.experiment.inputs)
+        update, [state] = self.train(broadcast, [client], example)
+        sent = answer(self.terms, order, self.name, update)
+        self.memory.save(order.round + 1, state)
+        self.attempts.over()
+        return sent
+
+    def _model(self, round: int) -> ServerState:
+        if self.model.is_file():
+            message = unpack(self.model.read_bytes(), limit=self.limit)
+            if message.envelope.round == round:
+                return read_model(self.terms, message)
+        raise Refused(
+            f"expected the model of round {round} before the order to train on it, got none"
+        )

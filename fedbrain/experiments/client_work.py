@@ -1,0 +1,51 @@
+"""What one member of a federation brings to a round, in simulation and in a hospital: its batches,
+its validation loss.
+"""
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+from fedbrain.data.dataset import Scans
+from fedbrain.data.pipeline import eval_batches, pipeline_seed, train_batches, train_references
+from fedbrain.experiments import interrupt
+from fedbrain.experiments.config import Experiment
+from fedbrain.training.evaluate import Evaluate
+from fedbrain.training.round import Client
+from fedbrain.types import ClientState, Variables
+
+
+def make_client(
+    name: str,
+    scans: Scans,
+    state: ClientState,
+    experiment: Experiment,
+    *,
+    round: int,
+    seed: int,
+    volumes: Array | None = None,
+) -> Client:
+    """A client with its batches and key, functions of (seed, round, name) alone."""
+    how = {
+        "batch_size": experiment.batch_size,
+        "epochs": experiment.epochs,
+        "inputs": experiment.inputs,
+    }
+    how["seed"] = pipeline_seed(seed, round, name)
+    batches = (
+        train_batches(scans, **how)
+        if volumes is None
+        else train_references(scans, volumes.shape[1:], **how)
+    )
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), round), pipeline_seed(name))
+    return Client(name, len(scans), state, key, interrupt.watched(batches), volumes)
+
+
+def validation_loss(
+    evaluate: Evaluate, variables: Variables, scans: Scans, experiment: Experiment
+) -> tuple[float, int]:
+    """(sum of losses, scans) of a model on validation scans."""
+    _, losses = evaluate(
+        variables, eval_batches(scans, batch_size=experiment.batch_size, inputs=experiment.inputs)
+    )
+    return float(losses.astype(np.float64).sum()), losses.size

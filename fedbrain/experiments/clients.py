@@ -1,0 +1,35 @@
+"""The clients of an experiment, from its sites."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedbrain.data.dataset import Scans, Wanted, data_fingerprint, shape_of
+from fedbrain.data.scan_report import Report
+from fedbrain.experiments.config import Experiment
+
+
+def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]]:
+    """Reads and prepares every site and cuts them into clients."""
+    cache = Path(experiment.cache).expanduser()
+    wanted = Wanted(experiment.recipe, cache, experiment.modalities)
+    strange = sorted(set(experiment.norms) - set(experiment.sites))
+    if strange:
+        raise ValueError(
+            f"config.norms: expected names of sites, {', '.join(experiment.sites)}, got"
+            f" {strange[0]!r}."
+        )
+    loaded, reports = {}, []
+    for name, site in experiment.sites.items():
+        scans, report = site(name, wanted)
+        loaded[name] = experiment.norms[name](scans, report) if name in experiment.norms else scans
+        reports.append(report)
+    return experiment.partition(loaded), reports
+
+
+def fingerprints(clients: Mapping[str, Scans]) -> dict[str, Any]:
+    """What identifies the data: a digest of ids and labels per client, and the shape of the
+    volumes.
+    """
+    shape = list(shape_of(list(clients.values())))
+    return {"shape": shape, "clients": {n: data_fingerprint(s) for n, s in clients.items()}}

@@ -1,0 +1,180 @@
+"""From a configuration to functions. The only reader of a ConfigDict; every field is read here,
+once.
+"""
+
+from typing import Any, NamedTuple
+
+import optax
+
+from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS, KEEPING, chain
+from fedbrain.aggregators.attacks import ATTACKS
+from fedbrain.algorithms import EXCHANGES, VARIANTS, federated
+from fedbrain.algorithms.exchange import Exchange, everything, without_statistics
+from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
+from fedbrain.algorithms.schedules import SCHEDULES, Schedule
+from fedbrain.algorithms.trainable import TRAINABLE
+from fedbrain.data.augment import AUGMENTS, Change
+from fedbrain.data.conform import RECIPES, Recipe
+from fedbrain.data.dataset import Site
+from fedbrain.data.describe import HISTOGRAMS
+from fedbrain.data.inputs import SCALINGS, Inputs
+from fedbrain.data.partition import PARTITIONS, Partition
+from fedbrain.data.regimes import REGIMES, Regime
+from fedbrain.data.sites import SITES
+from fedbrain.data.splits import Fractions
+from fedbrain.data.targets import NORMS, TARGETS, Norm, Target
+from fedbrain.data.views import VIEWS
+from fedbrain.experiments.spec import at_least, choose, factories
+from fedbrain.models import MODELS, Frozen, WithCovariates
+from fedbrain.models.losses import LOSSES
+from fedbrain.models.task import make_task
+from fedbrain.training.device_volumes import RESIDENCES, Residence
+from fedbrain.training.round import DRIVERS, Driver
+from fedbrain.training.sampling import SAMPLINGS, Sampling
+from fedbrain.training.selection import Patience
+from fedbrain.types import Algorithm, Task
+
+
+class Experiment(NamedTuple):
+    """A configuration, read."""
+
+    seed: int
+    rounds: int
+    sites: dict[str, Site]
+    recipe: Recipe
+    modalities: tuple[str, ...]
+    cache: str
+    describe: dict[str, tuple[float, ...]]  # column -> edges of its histogram
+    norms: dict[str, Norm]
+    inputs: Inputs
+    target: Target
+    partition: Partition
+    fractions: Fractions
+    split_seed: int
+    stratify: str
+    repeats: range
+    inner_splits: int
+    regimes: dict[str, Regime]
+    views: tuple[Change, ...]  # over which predictions are averaged
+    baselines: tuple[str, ...]  # calls, to be made where files may be read
+    initial: str  # a call, to be made where files may be read
+    task: Task
+    algorithm: Algorithm
+    driver: Driver | None  # None: to be chosen from measured sizes
+    residence: Residence | None  # None: likewise
+    batch_size: int
+    epochs: int
+    sampling: Sampling
+    trusted: tuple[str, ...]
+    schedule: Schedule
+    patience: Patience
+    keep: int
+    unit: str
+
+
+def read_algorithm(
+    config: Any,
+    task: Task,
+    *,
+    microbatches: int = 1,
+    trainable: Exchange = everything(),  # noqa: B008
+) -> Algorithm:
+    """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm."""
+    client, server = config.client, config.server
+    exchange = choose("server.exchange", server.exchange, EXCHANGES)
+    statistics = server.statistics
+    if statistics == "local()":
+        exchange, statistics = without_statistics(exchange), "mean()"
+    return federated(
+        task,
+        optax.chain(
+            *(choose("client.transforms", t, TRANSFORMS) for t in client.transforms),
+            choose("client.optimizer", client.optimizer, OPTIMIZERS),
+        ),
+        chain(
+            *(choose("server.links", link, KEEPING | ATTACKS) for link in server.links),
+            choose("server.aggregator", server.aggregator, AGGREGATORS),
+        ),
+        choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
+        variant=choose("algorithm", config.algorithm, VARIANTS),
+        exchange=exchange,
+        statistics=choose("server.statistics", statistics, factories(BATCH_STATISTICS)),
+        upload=choose("client.upload", client.upload, UPLOADS),
+        microbatches=microbatches,
+        trainable=trainable,
+    )
+
+
+def read_task(config: Any, inputs: Inputs) -> tuple[Task, Exchange]:
+    """The fields `model`, `loss` and `trainable`: the task, and which of its leaves train."""
+    loss = choose("loss", config.loss, LOSSES)
+    network = choose("model", config.model, MODELS, outputs=loss.outputs)
+    trainable = choose("trainable", config.trainable, TRAINABLE, stages=network.stages)
+    if inputs.width:
+        network = WithCovariates(network)
+    return make_task(Frozen(network, trainable), loss), trainable
+
+
+def read_inputs(config: Any, modalities: int) -> Inputs:
+    """The fields `augment` and `covariates`: what a network sees of a scan."""
+    scalings = [choose("covariates", spec, SCALINGS) for spec in config.covariates]
+    return Inputs(choose("augment", config.augment, AUGMENTS), dict(scalings), modalities)
+
+
+def read_experiment(config: Any) -> Experiment:
+    """Reads a configuration, an `ml_collections.ConfigDict`.
+
+    Raises:
+      ValueError: naming the field, for a choice that cannot be made.
+    """
+
+    client, server, splits = config.client, config.server, config.splits
+    fractions, first = Fractions(splits.valid, splits.test), splits.first
+    if min(fractions) <= 0 or sum(fractions) >= 1:
+        raise ValueError(
+            f"config.splits: expected valid, test > 0 and valid + test < 1, got {fractions}."
+        )
+    modalities = tuple(config.modalities)
+    inputs = read_inputs(config, len(modalities))
+    task, trainable = read_task(config, inputs)
+    batch_size = at_least("client.batch_size", client.batch_size, 1)
+    microbatches = at_least("client.microbatches", client.microbatches, 1)
+    if batch_size % microbatches:
+        raise ValueError(
+            f"config.client.microbatches: expected a divisor of {batch_size=}, got {microbatches}."
+        )
+    algorithm = read_algorithm(config, task, microbatches=microbatches, trainable=trainable)
+    return Experiment(
+        seed=config.seed,
+        rounds=at_least("rounds", config.rounds, 1),
+        sites={name: choose(f"sites.{name}", spec, SITES) for name, spec in config.sites.items()},
+        recipe=choose("prepare", config.prepare, RECIPES),
+        modalities=modalities,
+        cache=config.cache,
+        describe=dict(choose("describe", spec, HISTOGRAMS) for spec in config.describe),
+        norms=dict(choose("norms", spec, NORMS) for spec in config.norms),
+        inputs=inputs,
+        target=choose("target", config.target, TARGETS),
+        partition=choose("partition", config.partition, PARTITIONS),
+        fractions=fractions,
+        split_seed=splits.seed,
+        stratify=splits.stratify,
+        repeats=range(first, first + at_least("splits.repeats", splits.repeats, 1)),
+        inner_splits=at_least("splits.inner", splits.inner, 1),
+        regimes={name: choose("regimes", name, factories(REGIMES)) for name in config.regimes},
+        views=choose("views", config.views, VIEWS),
+        baselines=tuple(config.baselines),
+        initial=config.initial,
+        task=task,
+        algorithm=algorithm,
+        driver=choose("driver", config.driver, DRIVERS | {"auto": lambda: None}),
+        residence=choose("residence", config.residence, RESIDENCES | {"auto": lambda: None}),
+        batch_size=batch_size,
+        epochs=at_least("client.epochs", client.epochs, 1),
+        sampling=choose("server.sampling", server.sampling, SAMPLINGS),
+        trusted=tuple(server.trusted),
+        schedule=choose("schedule", config.schedule, SCHEDULES),
+        patience=Patience(config.patience.stop, config.patience.plateau, config.patience.factor),
+        keep=at_least("checkpoint.keep", config.checkpoint.keep, 2),
+        unit=config.unit,
+    )

@@ -1,0 +1,166 @@
+"""Prints the tables of a grid, finished or not: python -m fedbrain.tables
+--workdir=runs/paper_synthetic.
+
+Ours beside published numbers, every client's model on every client's test scans, paired differences
+and what may be claimed. Also written to WORKDIR/tables.txt and WORKDIR/tables.json.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fedbrain.analysis import grid_table
+from fedbrain.analysis.claims import ALL, SEEDS, Paired, Seeds, paired, sentence
+from fedbrain.analysis.results_table import align
+from fedbrain.analysis.stored_predictions import read_tests
+from fedbrain.experiments.checkpoints import write_atomically
+from fedbrain.experiments.workdir import write_json
+
+
+class Row(NamedTuple):
+    """The finished seeds of one experiment."""
+
+    name: str
+    seeds: list[str]
+    results: dict[str, Any]  # of the first seed: unit, images, footprint, names of regimes
+    tests: Mapping[str, Seeds]  # regime, model or baseline -> seeds -> site -> predictions
+
+
+def read_row(workdir: Path, name: str, seeds: int) -> Row | None:
+    """None when no seed is finished."""
+    folders = [workdir / name / f"seed{k}" for k in range(seeds)]
+    done = [folder for folder in folders if (folder / "results.json").is_file()]
+    if not done:
+        return None
+    results = json.loads((done[0] / "results.json").read_text())
+    told = [read_tests(folder) for folder in done]
+    sites = list(results["images"])
+    tests = {key: [{s: t[key][s] for s in sites if s in t[key]} for t in told] for key in told[0]}
+    return Row(name, [folder.name for folder in done], results, tests)
+
+
+def comparisons(rows: list[Row]) -> Iterator[tuple[str, str, str, dict[str, Paired]]]:
+    """(unit, name, name, differences): regimes and baselines within a row, and rows within a
+    regime.
+    """
+    for row in rows:
+        regimes, baselines = (list(row.results[k]) for k in ("regimes", "baselines"))
+        for a, b in [*combinations(regimes, 2), *((r, f) for r in regimes for f in baselines)]:
+            yield row.results["unit"], f"{row.name}, {a}", b, paired(row.tests[a], row.tests[b])
+    for first, second in combinations([row for row in rows if row.name != "first"], 2):
+        for regime in first.results["regimes"]:
+            same = first.results["unit"] == second.results["unit"] and first.seeds == second.seeds
+            if same and regime in second.tests:
+                told = paired(first.tests[regime], second.tests[regime])
+                yield first.results["unit"], f"{regime}, {first.name}", second.name, told
+
+
+def render_comparisons(told: list[tuple[str, str, str, dict[str, Paired]]]) -> list[str]:
+    """A table of differences per site, then what may be claimed over all test scans."""
+    if not told:
+        return []
+    rows = [["MAE of the first - MAE of the second", *told[0][3]]]
+    for _, a, b, found in told:
+        rows.append(
+            [
+                f"  {a} - {b}",
+                *(
+                    f"{_cell(d)} {d.better}/{d.seeds}{'*' if d.holds else ' '}"
+                    for d in found.values()
+                ),
+            ]
+        )
+    claims = [sentence(a, b, found[ALL], unit) for unit, a, b, found in told if found[ALL].holds]
+    silent = [
+        sentence(a, b, found[ALL], unit) for unit, a, b, found in told if not found[ALL].holds
+    ]
+    count = sum(len(found) for *_, found in told)
+    return [
+        "Paired differences: 95 % over subjects; seeds in which the first has the smaller error.",
+        f"* may be claimed: {SEEDS} seeds at least, an interval without 0, all seeds on one side.",
+        f"Of {count} intervals, about {count / 20:.0f} would miss by chance.",
+        *align(rows),
+        f"\nWhat may be claimed over {ALL}:",
+        *(claims or ["nothing"]),
+        "\nWhat may not be claimed:",
+        *(silent or ["nothing"]),
+    ]
+
+
+def _cell(d: Paired) -> str:
+    return f"{d.mean:+.2f} ({d.interval[0]:+.2f} to {d.interval[1]:+.2f})"
+
+
+def read_grid(workdir: Path) -> dict[str, Any]:
+    """The configuration of a grid.
+
+    Raises:
+      ValueError: when there is none.
+    """
+    if not (workdir / "config.json").is_file():
+        raise ValueError(
+            f"{workdir}: expected the work directory of a grid, got no config.json there."
+        )
+    config = json.loads((workdir / "config.json").read_text())["config"]
+    if "rows" not in config:
+        raise ValueError(
+            f"{workdir}: expected the work directory of a grid, got that of a single experiment."
+        )
+    return config
+
+
+def render_row(
+    row: Row, planned: int, published: Mapping[str, Any]
+) -> tuple[list[str], dict[str, Any]]:
+    """(text, numbers) of one experiment."""
+    images, f = row.results["images"], row.results["footprint"]
+    left = f" ({planned - len(row.seeds)} to come)" if len(row.seeds) < planned else ""
+    measured = {key: grid_table.measure(seeds, images) for key, seeds in row.tests.items()}
+    crossed = {key: measured.pop(key) for key in row.results["crossed"]}
+    text = [
+        (
+            f"\n{row.name}: {row.results['unit']}, seeds: {len(row.seeds)}{left}; trains "
+            f"{f['trained']:,} of {f['parameters']:,} "
+            f"numbers, a client sends {f['sent_bytes']:,} bytes a round"
+        ),
+        grid_table.render(measured, published),
+        *([grid_table.render_crossed(crossed)] if crossed else []),
+    ]
+    return text, {"seeds": row.seeds, "regimes": measured, "crossed": crossed}
+
+
+def run(workdir: Path) -> None:
+    """The story of the tables."""
+    config = read_grid(workdir)
+    found = [read_row(workdir, name, config["seeds"]) for name in ("first", *config["rows"])]
+    rows = [row for row in found if row is not None]
+    if not rows:
+        raise ValueError(
+            f"{workdir}: no experiment is finished. Run python -m fedbrain.grid first."
+        )
+    text = (
+        ["SYNTHETIC data: says nothing about real brains."]
+        if any(row.results["synthetic"] for row in rows)
+        else []
+    )
+    text.append(
+        "MAE with 95 % over subjects and range over seeds; n test: test scans of all seeds; floor:"
+        " median predictor."
+    )
+    text += [f"Published: {config['source']}."] if config["source"] else []
+    record = {}
+    for row in rows:
+        lines, record[row.name] = render_row(
+            row, config["seeds"], config["published"].get(row.name, {})
+        )
+        text += lines
+    told = list(comparisons(rows))
+    text += ["", *render_comparisons(told)]
+    print("\n".join(text))
+    differences = {
+        f"{a} - {b}": {where: d._asdict() for where, d in found.items()} for _, a, b, found in told
+    }
+    write_json(workdir / "tables.json", {"rows": record, "differences": differences})
+    write_atomically(workdir / "tables.txt", "\n".join(text) + "\n")

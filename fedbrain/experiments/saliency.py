@@ -1,0 +1,130 @@
+"""Where a model looks: python -m fedbrain.saliency --workdir=DIR [--output=FOLDER].
+
+Integrated gradients, what they explain of the variance of predictions, and occlusion, on test scans
+of every site against their mean image; averaged at the site, as NIfTI files in the space of the
+prepared volumes and as montages. What leaves a site is a mean over at least 5 people, never one
+person's map.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from fedbrain.analysis.attribution import integrated_gradients, occlusion
+from fedbrain.analysis.brain_maps import montage, save_map
+from fedbrain.data.dataset import Scans, take
+from fedbrain.data.describe import FEWEST
+from fedbrain.data.pipeline import eval_batches
+from fedbrain.data.splits import split_scans
+from fedbrain.experiments.clients import load_clients
+from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.saved_models import load_models, read_identity
+from fedbrain.types import Variables
+
+Grid = Float[np.ndarray, "x y z"]
+
+
+class Maps(NamedTuple):
+    """Of one person. Modalities are added up."""
+
+    brain: Grid  # the first modality
+    attribution: Grid  # integrated gradients, target units
+    occlusion: Grid  # change of the prediction, target units
+    missed: float  # what attributions do not explain, target units
+
+
+class Means(NamedTuple):
+    """Of a site."""
+
+    brain: Grid
+    integrated_gradients: Grid  # mean |attribution|, target units
+    # covariance of attribution and prediction, target units^2: adds up to the variance of
+    # predictions
+    variance: Grid
+    occlusion: Grid  # mean |change of the prediction|, target units
+    missed: float
+
+
+def explain(
+    experiment: Experiment, variables: Variables, scans: Scans, *, steps: int, size: int
+) -> Iterator[Maps]:
+    """The maps of every scan, against the mean image of all of them."""
+    inputs = experiment.inputs
+    baseline = np.mean(
+        [scans.volumes[i] for i in range(len(scans))], axis=0, dtype=np.float64
+    ).astype(np.float32)
+    gradients: Callable = jax.jit(partial(integrated_gradients, experiment.task, steps=steps))
+    occlude: Callable = jax.jit(partial(occlusion, experiment.task, size=size))
+    for batch in eval_batches(scans, batch_size=1, inputs=inputs):
+        attribution, missed = gradients(variables, batch, baseline)
+        hidden = occlude(variables, batch, baseline)
+        image = np.asarray(batch["image"])[0, ..., 0]
+        yield Maps(image, np.asarray(attribution).sum(-1), np.asarray(hidden), float(missed))
+
+
+def mean(maps: list[Maps], people: int) -> Means:
+    """The average maps of a site.
+
+    Raises:
+      ValueError: for too few people: the mean would show them.
+    """
+    if people < FEWEST:
+        raise ValueError(
+            f"Expected test scans of at least {FEWEST} people at a site, got {people}."
+        )
+    brain, attribution, hidden = (np.stack([np.asarray(m[k]) for m in maps]) for k in range(3))
+    prediction = attribution.sum((1, 2, 3))
+    variance = np.tensordot(
+        prediction - prediction.mean(), attribution - attribution.mean(0), 1
+    ) / len(maps)
+    missed = float(np.mean([abs(m.missed) for m in maps]))
+    return Means(
+        brain.mean(0), np.abs(attribution).mean(0), variance, np.abs(hidden).mean(0), missed
+    )
+
+
+def scans_to_explain(experiment: Experiment, repeat: int) -> tuple[dict[str, Scans], bool]:
+    """(test scans of every site on a repeat, whether they are synthetic)."""
+    clients, reports = load_clients(experiment)
+    how = {"seed": experiment.split_seed, "repeat": repeat, "stratify": experiment.stratify}
+    return {n: split_scans(s, experiment.fractions, **how).test for n, s in clients.items()}, any(
+        r.synthetic for r in reports
+    )
+
+
+def run(workdir: Path, output: Path, federation: str, count: int, steps: int, size: int) -> None:
+    """The story of a saliency map."""
+    experiment, _ = read_identity(workdir)
+    repeat = experiment.repeats[0]
+    sites, synthetic = scans_to_explain(experiment, repeat)
+    found = {}
+    for site, scans in tqdm(sites.items(), unit="site"):
+        client = site if federation.startswith("federated") else ""
+        [(_, variables)] = load_models(
+            workdir, federation=federation, client=client, split=f"repeat{repeat}-split0"
+        )
+        some = take(scans, list(range(min(count, len(scans)))))
+        each = explain(experiment, variables, some, steps=steps, size=size)
+        maps = mean(list(tqdm(each, site, len(some), leave=False)), len(set(some.subjects)))
+        for name in Means._fields[:-1]:
+            save_map(
+                output / f"{site}_{name}.nii.gz",
+                getattr(maps, name),
+                experiment.recipe.voxel_size_mm,
+            )
+        sd = np.sqrt(max(float(maps.variance.sum()), 0))
+        missed = f"attributions miss {maps.missed:.2f} {experiment.unit}"
+        tqdm.write(f"{site}: {len(some)} test scans; {missed}, SD of predictions {sd:.2f}")
+        found[site] = maps
+    brains = {site: m.brain for site, m in found.items()}
+    for name in Means._fields[1:-1]:
+        maps = {site: getattr(m, name) for site, m in found.items()}
+        title = f"{federation}: {name.replace('_', ' ')}, upper tenth"
+        montage(output / f"{name}.png", brains, maps, title=title, synthetic=synthetic)
+    print(f"Maps and montages: {output}")

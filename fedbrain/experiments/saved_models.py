@@ -1,0 +1,70 @@
+"""Models of a finished experiment, from its work directory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from fedbrain.experiments.checkpoints import Checkpoints, tree_digest
+from fedbrain.experiments.config import Experiment, read_experiment
+from fedbrain.experiments.federation import first_snapshot, members_variables, random_variables
+from fedbrain.types import Variables
+
+
+def read_identity(workdir: Path) -> tuple[Experiment, dict[str, Any]]:
+    """(the experiment, what identifies its data)."""
+    if not (workdir / "config.json").is_file():
+        raise ValueError(
+            f"{workdir}: expected the work directory of an experiment, got no config.json there."
+        )
+    identity = json.loads((workdir / "config.json").read_text())
+    return read_experiment(ConfigDict(identity["config"])), identity["data"]
+
+
+def load_models(
+    workdir: Path, *, federation: str = "federated", client: str = "", split: str = "repeat*-split*"
+) -> list[tuple[float, Variables]]:
+    """(weight, variables) of the best round of every trained split of a federation.
+
+    Args:
+      workdir: of the experiment.
+      federation: federated, centralised, local-<client>.
+      client: whose private leaves to use, for a federation that keeps some.
+      split: which ones, a pattern.
+
+    Raises:
+      ValueError: when there is no such model, or every client has its own and none is chosen.
+    """
+    experiment, data = read_identity(workdir)
+    folders = sorted((workdir / "runs" / federation).glob(split))
+    if not folders:
+        have = sorted(str(p.relative_to(workdir / "runs")) for p in (workdir / "runs").glob("*/*"))
+        raise ValueError(
+            f"{workdir}: expected a trained {federation}/{split}, got {', '.join(have) or 'none'}."
+        )
+    outline, models = random_variables(experiment, tuple(data["shape"])), []
+    for folder in folders:
+        members = json.loads((folder / "members.json").read_text())
+        name = client or members[0]
+        if name not in members:
+            raise ValueError(f"--client: expected one of {members}, got {name!r}.")
+        checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
+        restored = checkpoints.restore_latest(
+            first_snapshot(experiment, [1] * len(members), outline)
+        )
+        checkpoints.close()
+        if restored is None:
+            raise ValueError(
+                f"{folder}: expected a checkpoint that verifies, got none. Run the experiment"
+                " again."
+            )
+        snapshot = restored[1]
+        everyone = members_variables(experiment, members, snapshot)
+        if not client and len({tree_digest(v) for v in everyone.values()}) > 1:
+            raise ValueError(
+                "Every client of this federation has its own model. Choose one by --client, of"
+                f" {members}."
+            )
+        models.append((1 / max(float(snapshot.selection.best_loss), 1e-9), everyone[name]))
+    return models

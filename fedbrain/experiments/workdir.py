@@ -1,0 +1,134 @@
+"""The work directory of an experiment: one configuration, one process at a time, JSON lines that
+survive a restart.
+"""
+
+import fcntl
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from fedbrain.experiments.checkpoints import write_atomically
+
+
+def clean(value: Any) -> Any:
+    """Plain JSON types; NaN and infinity become null."""
+    if isinstance(value, Mapping):
+        return {str(k): clean(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(v) for v in value]
+    if hasattr(value, "tolist"):
+        return clean(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(clean(value), indent=2) + "\n")
+
+
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """Fields in which two nested configurations differ, as `field: old -> new`."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = [*old, *(k for k in new if k not in old)]
+        return [
+            d
+            for k in keys
+            for d in differences(old.get(k), new.get(k), f"{name}.{k}" if name else k)
+        ]
+    return [] if old == new else [f"{name}: {old} -> {new}"]
+
+
+class Busy(ValueError):
+    """Another process is at work in a work directory."""
+
+
+@contextmanager
+def claim(workdir: Path, identity: Mapping[str, Any], *, shared: bool = False) -> Iterator[None]:
+    """Holds a work directory for one experiment and, unless `shared`, one process.
+
+    Args:
+      workdir: created when it is not there.
+      identity: the configuration and the data's fingerprint; a resumed run must bring the same.
+      shared: processes with the same identity may be here together.
+
+    Raises:
+      Busy: when another process runs here.
+      ValueError: when the directory holds another experiment.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / ".lock").open("w") as lock:
+        _lock(workdir, lock, wait=shared)
+        _require_same(workdir, clean(identity))
+        if shared:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        yield
+
+
+def is_busy(workdir: Path) -> bool:
+    """Whether a process is at work there now."""
+    if not (workdir / ".lock").is_file():
+        return False
+    with (workdir / ".lock").open("w") as lock:
+        try:
+            _lock(workdir, lock, wait=False)
+        except Busy:
+            return True
+    return False
+
+
+def _lock(workdir: Path, lock: TextIO, *, wait: bool) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        raise Busy(
+            f"{workdir}: another process is at work here. Wait for it, or choose another --workdir."
+        ) from None
+
+
+def _require_same(workdir: Path, identity: Any) -> None:
+    path = workdir / "config.json"
+    if not path.exists():
+        return write_json(path, identity)
+    changed = differences(json.loads(path.read_text(encoding="utf-8")), identity)
+    if changed:
+        shown = "; ".join(changed[:3]) + (
+            f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
+        )
+        raise ValueError(
+            f"{workdir}: holds another experiment ({shown}). Choose another --workdir, or"
+            " delete it."
+        )
+
+
+class MetricsLog:
+    """`metrics.jsonl`: one line a round; lines after a restored round are taken back."""
+
+    def __init__(self, path: Path, *, rounds: int):
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in self.read(path) if line["round"] <= rounds]
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    @staticmethod
+    def read(path: Path) -> list[dict[str, Any]]:
+        """All complete lines."""
+        if not path.exists():
+            return []
+        lines = []
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                break  # killed in mid-line: the round is run again
+        return lines
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Appends one round."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(clean(line)) + "\n")

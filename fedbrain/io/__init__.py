@@ -1,1 +1,0 @@
-"""What is written to a work directory, and read back."""

@@ -1,0 +1,127 @@
+"""Losses per example, in target units (years for age). Masking and averaging happen in `task`.
+
+A network regresses `(target - centre) / scale`; `centre` and `scale` are constants of the
+experiment, so that no site statistic has to leave a hospital. `centre=0, scale=1` is plain
+regression.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fedbrain.types import Loss
+
+
+def _regression(cost: Callable[[Array], Array], centre: float, scale: float) -> Loss:
+    if not scale > 0:
+        raise ValueError(f"Expected scale={scale} > 0.")
+
+    def predict(output: Float[Array, "b 1"]) -> Float[Array, " b"]:
+        return centre + scale * output[:, 0].astype(jnp.float32)
+
+    def per_example(output: Float[Array, "b 1"], target: Float[Array, " b"]) -> Float[Array, " b"]:
+        return cost(predict(output) - target)
+
+    return Loss(1, per_example, predict)
+
+
+def l1(centre: float = 0.0, scale: float = 1.0) -> Loss:
+    """|prediction - target|, in target units.
+
+    >>> float(l1().per_example(jnp.array([[40.0]]), jnp.array([43.0]))[0])
+    3.0
+    """
+    return _regression(jnp.abs, centre, scale)
+
+
+def l2(centre: float = 0.0, scale: float = 1.0) -> Loss:
+    """(prediction - target)^2 / 2, in squared target units."""
+    return _regression(lambda e: 0.5 * e**2, centre, scale)
+
+
+def huber(threshold: float = 5.0, centre: float = 0.0, scale: float = 1.0) -> Loss:
+    """e^2 / 2 up to `threshold` (target units, default arbitrary), threshold * (|e| - threshold /
+    2) beyond.
+
+    References:
+      Huber (1964), https://doi.org/10.1214/aoms/1177703732
+    """
+    if not threshold > 0:
+        raise ValueError(f"Expected threshold={threshold} > 0.")
+
+    def cost(e: Array) -> Array:
+        clipped = jnp.clip(jnp.abs(e), max=threshold)
+        return clipped * (jnp.abs(e) - 0.5 * clipped)
+
+    return _regression(cost, centre, scale)
+
+
+def soft_bins(
+    low: float = 42.0, high: float = 82.0, width: float = 1.0, sigma: float = 1.0
+) -> Loss:
+    """Kullback-Leibler divergence from a Gaussian over bins; the prediction is the expected bin
+    centre.
+
+    The target N(t, sigma^2) is integrated over bins of `width` between `low` and `high` (all in
+    target units); defaults are those of the UK Biobank experiments in the reference.
+
+    Returns:
+      A loss with (high - low) / width outputs: the logits of the bins.
+
+    Raises:
+      ValueError: when the range does not hold a whole number of at least two bins.
+
+    References:
+      Peng et al. (2021), https://doi.org/10.1016/j.media.2020.101871
+    """
+    bins = round((high - low) / width)
+    if bins < 2 or abs(low + bins * width - high) > 1e-6 or not sigma > 0:
+        raise ValueError(
+            "Expected sigma > 0 and [low, high] to hold >= 2 whole bins, got"
+            f" {(low, high, width, sigma)}."
+        )
+    edges = low + width * jnp.arange(bins + 1, dtype=jnp.float32)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+
+    def per_example(output: Float[Array, "b k"], target: Float[Array, " b"]) -> Float[Array, " b"]:
+        cumulative = jax.scipy.stats.norm.cdf(edges[None], target[:, None], sigma)
+        p = jnp.diff(cumulative, axis=1)
+        p = p / jnp.clip(p.sum(1, keepdims=True), min=1e-12)
+        log_q = jax.nn.log_softmax(output.astype(jnp.float32))
+        return jnp.sum(jnp.where(p > 0, p * (jnp.log(jnp.clip(p, min=1e-30)) - log_q), 0.0), axis=1)
+
+    def predict(output: Float[Array, "b k"]) -> Float[Array, " b"]:
+        return jax.nn.softmax(output.astype(jnp.float32)) @ centres
+
+    return Loss(bins, per_example, predict)
+
+
+def cross_entropy(classes: int = 2) -> Loss:
+    """-log softmax(output)[target], for targets 0 .. classes - 1; the prediction is the likeliest
+    class.
+
+    Returns:
+      A loss with as many outputs as classes.
+    """
+    if classes < 2:
+        raise ValueError(f"Expected classes={classes} >= 2.")
+
+    def per_example(output: Float[Array, "b k"], target: Float[Array, " b"]) -> Float[Array, " b"]:
+        log_p = jax.nn.log_softmax(output.astype(jnp.float32))
+        return -jnp.take_along_axis(log_p, target.astype(jnp.int32)[:, None], axis=1)[:, 0]
+
+    def predict(output: Float[Array, "b k"]) -> Float[Array, " b"]:
+        return jnp.argmax(output, axis=1).astype(jnp.float32)
+
+    return Loss(classes, per_example, predict)
+
+
+LOSSES = {
+    "l1": l1,
+    "l2": l2,
+    "huber": huber,
+    "soft_bins": soft_bins,
+    "cross_entropy": cross_entropy,
+}

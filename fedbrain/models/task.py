@@ -1,0 +1,54 @@
+"""A network and a loss become one task: pure functions of parameters, state and a masked batch."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from fedbrain.types import Batch, Key, Loss, Metrics, ModelState, Params, Task, Variables
+
+
+def make_task(module: Any, loss: Loss) -> Task:
+    """Joins a Flax module and a loss.
+
+    The training loss is the mean over the real examples of the batch: sum_i mask_i l_i / sum_i
+    mask_i. Its metrics are sums, `loss` (in the loss's unit) and `count`, so that they add up over
+    steps and clients. A batch may have `covariates`.
+    """
+
+    def beside(batch: Batch) -> dict[str, Array]:
+        return {"covariates": jnp.asarray(batch["covariates"])} if "covariates" in batch else {}
+
+    fresh = jax.jit(
+        partial(module.init, train=False)
+    )  # compiled: the images are not computed with, only their shapes count
+
+    def init(key: Key, image: Array, covariates: Array | None = None) -> Variables:
+        more = {} if covariates is None else {"covariates": covariates}
+        return fresh(key, image, **more)
+
+    def train_loss(params: Params, model_state: ModelState, batch: Batch, key: Key):
+        mask = batch["mask"]
+        output, model_state = module.apply(
+            {"params": params, **model_state},
+            batch["image"],
+            train=True,
+            mask=mask,
+            **beside(batch),
+            rngs={"dropout": key},
+            mutable=list(model_state),
+        )
+        per_example = loss.per_example(output, jnp.asarray(batch["target"]))
+        total, count = jnp.sum(per_example * mask), jnp.sum(mask)
+        metrics: Metrics = {"loss": jax.lax.stop_gradient(total), "count": count}
+        return total / jnp.maximum(count, 1.0), (model_state, metrics)
+
+    def evaluate(params: Params, model_state: ModelState, batch: Batch) -> tuple[Array, Array]:
+        output = module.apply(
+            {"params": params, **model_state}, batch["image"], train=False, **beside(batch)
+        )
+        return loss.predict(output), loss.per_example(output, jnp.asarray(batch["target"]))
+
+    return Task(init, train_loss, evaluate)

@@ -1,1 +1,0 @@
-"""Numbers with their uncertainty, tables and figures."""

@@ -1,0 +1,91 @@
+"""Where volumes lie and how a cohort is mapped when the configuration leaves it open: chosen by
+measured sizes, and told.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fedbrain.training import local_steps
+from fedbrain.types import Algorithm, Batch, Variables
+
+SHARE = 0.8  # of a device's memory that may be planned with: arbitrary
+
+
+class Sizes(NamedTuple):
+    """What a choice depends on."""
+
+    platform: str  # "cpu", "gpu" or "tpu"
+    devices: int
+    clients: int  # of a round's cohort
+    client_bytes: (
+        int  # one client's carry and the temporaries of its step; 0 where it is not needed
+    )
+    device_bytes: int  # memory of one device; 0 where it is not known
+
+
+def choose_driver(sizes: Sizes) -> tuple[str, str]:
+    """(spec of a driver, the reason in words).
+
+    On a CPU clients come one after the other: side by side, every client's convolution would be a
+    grouped one, which XLA computes slowly there. On accelerators as many clients stand side by side
+    as memory holds (not measured on one yet).
+    """
+    platform, devices, clients, client_bytes, device_bytes = sizes
+    if platform == "cpu":
+        return "loop()", "on a CPU one client after the other is fastest"
+    gib = f"{client_bytes / 2**30:.2f} GiB a client, {device_bytes / 2**30:.0f} GiB a device"
+    fit = math.floor(SHARE * device_bytes / client_bytes) if client_bytes and device_bytes else 1
+    if devices > 1 and clients > 1 and fit * devices >= clients:
+        return (
+            f"shard(devices={min(devices, clients)})",
+            f"{gib}: the cohort fits on {min(devices, clients)} devices",
+        )
+    if fit >= clients > 1:
+        return "vmap()", f"{gib}: the cohort fits side by side"
+    if fit > 1 and clients > 1:
+        return f"chunk(size={fit})", f"{gib}: {fit} clients fit side by side"
+    return "loop()", f"{gib}: one client fits at a time" if clients > 1 else "there is one client"
+
+
+def choose_residence(sizes: Sizes, volume_bytes: int) -> tuple[str, str]:
+    """(spec of a residence, the reason in words).
+
+    Args:
+      sizes: of the step.
+      volume_bytes: of all training volumes in bfloat16. A cohort's stand side by side in a second
+        copy during a round.
+    """
+    if sizes.platform == "cpu":
+        return "streamed()", "on a CPU the device's memory is the host's"
+    gib = (
+        f"{volume_bytes / 2**30:.2f} GiB of volumes, {sizes.device_bytes / 2**30:.0f} GiB a device"
+    )
+    if 2 * volume_bytes + sizes.client_bytes <= SHARE * sizes.device_bytes:
+        return "resident()", f"{gib}: they fit in bfloat16"
+    return "streamed()", f"{gib}: they do not fit"
+
+
+def measure(algorithm: Algorithm, variables: Variables, batch: Batch, clients: int) -> Sizes:
+    """The sizes of a training step, by the compiler's account; on a CPU, where they decide nothing,
+    nothing is compiled.
+    """
+    devices = jax.local_devices()
+    if devices[0].platform == "cpu":
+        return Sizes("cpu", len(devices), clients, 0, 0)
+    server = algorithm.init(variables, jnp.ones(clients))
+    key = jax.random.key(0)
+    progress: Any = local_steps.begin(
+        algorithm.local, server, algorithm.init_client(variables), key, batch
+    )
+    memory: Any = (
+        jax.jit(local_steps.guard(algorithm.local.step))
+        .lower(progress, batch)
+        .compile()
+        .memory_analysis()
+    )
+    used = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
+    limit = (devices[0].memory_stats() or {}).get("bytes_limit", 0)
+    return Sizes(devices[0].platform, len(devices), clients, used, limit)

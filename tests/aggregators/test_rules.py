@@ -1,0 +1,345 @@
+"""Every rule against its formula, written once more in numpy float64, on random cohorts with absent
+clients.
+"""
+
+from functools import cache
+from itertools import combinations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fedbrain.aggregators import LINKS, RULES
+from fedbrain.experiments.spec import call
+from tests.aggregators.test_aggregators import metrics
+
+TABLE = {n: r.make for n, r in (RULES | LINKS).items()}
+C, P = 11, 17
+COHORTS = range(12)
+
+
+def cohort(seed):
+    """A tight majority and a few outliers; two absent clients hold garbage."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(1, 0.5, (C, P))
+    x[: rng.integers(0, 3)] += rng.normal(0, 3, P)
+    n = rng.integers(1, 50, C).astype(float)
+    gone = rng.choice(C, 2, replace=False)
+    here = np.setdiff1d(np.arange(C), gone)
+    dirty = x.copy()
+    dirty[gone] = np.nan
+    weights = n.copy()
+    weights[gone] = 0
+    return dirty, weights, x[here], n[here], here
+
+
+@cache
+def compiled(spec):
+    link = call(spec, TABLE)
+    return link.init, jax.jit(
+        lambda x, state, weights, told: link.update(x, state, None, weights=weights, metrics=told)
+    )
+
+
+def ours(spec, dirty, weights, told=None, state=None):
+    with jax.enable_x64(True):
+        init, update = compiled(spec)
+        given = told or {k: v.astype(jnp.float64) for k, v in metrics(C).items()}
+        state = init(jnp.zeros(P)) if state is None else state
+        return update(jnp.asarray(dirty), state, jnp.asarray(weights, jnp.float64), given)
+
+
+def distances(x):
+    return ((x[:, None] - x[None]) ** 2).sum(-1)
+
+
+def krum_scores(x, f):
+    d = np.sort(distances(x), axis=1)
+    return d[:, 1 : len(x) - f - 1].sum(1)
+
+
+def best_subset(x, f, cost):
+    subsets = [list(s) for s in combinations(range(len(x)), len(x) - f)]
+    return x[min(subsets, key=lambda s: cost(x[s]))].mean(0)
+
+
+def bulyan(x, f):
+    left, chosen = list(range(len(x))), []
+    d = distances(x)
+    for _ in range(len(x) - 2 * f):
+        sub = d[np.ix_(left, left)]
+        k = max(1, min(len(left) - f - 2, len(left) - 1))
+        score = np.sort(sub, axis=1)[:, 1 : k + 1].sum(1)
+        best = min(range(len(left)), key=lambda i: (score[i], sub[i].sum()))
+        chosen.append(left.pop(best))
+    y = x[chosen]
+    nearest = np.argsort(np.abs(y - np.median(y, 0)), axis=0)[: len(x) - 4 * f]
+    return np.take_along_axis(y, nearest, 0).mean(0)
+
+
+def weiszfeld(x, iterations, nu):
+    z = x.mean(0)
+    for _ in range(iterations):
+        b = 1 / np.maximum(np.linalg.norm(x - z, axis=1), nu)
+        z = b @ x / b.sum()
+    return z
+
+
+def spectral(x, f):
+    c, best, smallest = np.ones(len(x)), None, np.inf
+    while c.sum() > len(x) - 2 * f:
+        mu = c @ x / c.sum()
+        d = x - mu
+        _, s, vt = np.linalg.svd(np.sqrt(c / c.sum())[:, None] * d, full_matrices=False)
+        if s[0] ** 2 < smallest:
+            smallest, best = s[0] ** 2, mu
+        tau = (d @ vt[0]) ** 2
+        c = np.clip(c * (1 - tau / tau[c > 0].max()), 0, None)
+    return best
+
+
+def regsimagg(x, n):
+    u = 1 / (np.abs(x - x.mean(0)) + 1e-5)
+    w = u / u.sum(0) + (n / n.sum())[:, None]
+    return (w * x).sum(0) / w.sum(0)
+
+
+def ties(x, density):
+    keep = round(density * P)
+    x = np.where(np.abs(x) >= np.sort(np.abs(x), axis=1)[:, -keep][:, None], x, 0)
+    sign = np.sign(x.sum(0))
+    same = (np.sign(x) == sign) & (x != 0)
+    return np.where(same, x, 0).sum(0) / np.maximum(same.sum(0), 1)
+
+
+def dersimonian_laird(x, n, variance):
+    v = n / variance
+    mean = v @ x / v.sum()
+    q = (v * ((x - mean) ** 2).mean(1)).sum()
+    t2 = max(0, (q - (len(n) - 1)) / (v.sum() - (v**2).sum() / v.sum()))
+    w = 1 / (variance / n + t2)
+    return w @ x / w.sum()
+
+
+ORACLES = {
+    "weighted_mean()": lambda x, n: n @ x / n.sum(),
+    "uniform_mean()": lambda x, n: x.mean(0),
+    "sqrt_mean()": lambda x, n: np.sqrt(n) @ x / np.sqrt(n).sum(),
+    "median()": lambda x, n: np.median(x, 0),
+    "trimmed_mean(2)": lambda x, n: np.sort(x, 0)[2:-2].mean(0),
+    "mean_around_median(2)": (
+        lambda x, n: np.take_along_axis(
+            x, np.argsort(np.abs(x - np.median(x, 0)), axis=0)[: len(x) - 2], 0
+        ).mean(0)
+    ),
+    "krum(2)": lambda x, n: x[krum_scores(x, 2).argmin()],
+    "multi_krum(2)": lambda x, n: x[np.argsort(krum_scores(x, 2))[: len(x) - 2]].mean(0),
+    "bulyan(1)": lambda x, n: bulyan(x, 1),
+    "geometric_median(5, 0.1)": lambda x, n: weiszfeld(x, 5, 0.1),
+    "minimum_diameter(2)": lambda x, n: best_subset(
+        x, 2, lambda s: (distances(s).max(), distances(s).sum())
+    ),
+    "smallest_eigenvalue(2)": lambda x, n: best_subset(
+        x, 2, lambda s: np.linalg.svd(s - s.mean(0))[1][0]
+    ),
+    "spectral_filter(2)": lambda x, n: spectral(x, 2),
+    "regsimagg()": regsimagg,
+    "ties(0.3)": lambda x, n: ties(x, 0.3),
+    "sign_majority()": lambda x, n: np.sign(np.sign(x).sum(0)),
+    "inverse_variance(4.0)": lambda x, n: dersimonian_laird(x, n, 4.0),
+    "fedexp()": lambda x, n: (
+        max(1, (n @ (x**2).sum(1)) / n.sum() / (2 * (((n @ x / n.sum()) ** 2).sum() + 1e-3)))
+        * (n @ x / n.sum())
+    ),
+}
+
+
+@pytest.mark.parametrize("spec", ORACLES)
+def test_rule_is_its_formula(spec):
+    for seed in COHORTS:
+        dirty, weights, x, n, _ = cohort(seed)
+        np.testing.assert_allclose(
+            ours(spec, dirty, weights)[0], ORACLES[spec](x, n), rtol=1e-10, atol=1e-12
+        )
+
+
+def test_gradient_masked_mean_is_its_formula():
+    for seed in COHORTS:
+        dirty, weights, x, n, _ = cohort(seed)
+        p = n / n.sum()
+        agreement = np.abs(p @ np.sign(x))
+        expected = p @ x * np.where(agreement >= 0.7, 1, agreement)
+        np.testing.assert_allclose(
+            ours("gradient_masked_mean(0.7)", dirty, weights)[0], expected, rtol=1e-10
+        )
+
+
+def test_rules_with_reports_are_their_formulas():
+    for seed in COHORTS:
+        dirty, weights, x, n, here = cohort(seed)
+        told = {k: np.asarray(v, float)[here] for k, v in metrics(C).items()}
+        p, cost = n / n.sum(), told["loss"] / told["count"]
+        a = (1 / cost) / (1 / cost).sum()
+        np.testing.assert_allclose(ours("inverse_loss()", dirty, weights)[0], a @ x, rtol=1e-9)
+        np.testing.assert_allclose(
+            ours("fednova()", dirty, weights)[0],
+            (p @ told["steps"]) * ((p / told["steps"]) @ x),
+            rtol=1e-9,
+        )
+        q, lip, loss = 2.0, 10.0, told["global_loss"]
+        h = q * loss ** (q - 1) * ((lip * x) ** 2).sum(1) + lip * loss**q
+        expected = (loss**q * lip) @ x / h.sum()
+        np.testing.assert_allclose(
+            ours("q_fedavg(2.0, 0.1)", dirty, weights)[0], expected, rtol=1e-9
+        )
+        mean = ours(f"fedcostwavg({C})", dirty, weights)[0]  # without a history every k is 1
+        np.testing.assert_allclose(mean, (0.5 * p + 0.5 / len(n)) @ x, rtol=1e-9)
+
+
+def test_cost_weighted_rules_remember():
+    dirty, weights, x, n, here = cohort(0)
+    p = n / n.sum()
+    link_state = None
+    costs = np.random.default_rng(1).uniform(0.5, 2, (3, C))
+    for t in range(3):
+        told = {"loss": jnp.asarray(costs[t]), "count": jnp.ones(C)}
+        got, link_state = ours(f"fedcostwavg({C})", dirty, weights, told, link_state)
+    k = (costs[1] / costs[2])[here]
+    np.testing.assert_allclose(got, (0.5 * p + 0.5 * k / k.sum()) @ x, rtol=1e-5)
+
+
+def test_fedpidavg_weighs_size_fall_and_sum_of_costs():
+    dirty, weights, x, n, here = cohort(0)
+    costs, state = np.random.default_rng(1).uniform(0.5, 2, (4, C)), None
+    for t in range(4):
+        told = {"loss": jnp.asarray(costs[t]), "count": jnp.ones(C)}
+        got, state = ours(f"fedpidavg({C})", dirty, weights, told, state)
+    fall, total = np.maximum(costs[2] - costs[3], 0)[here], costs.sum(0)[here]
+    a = 0.45 * n / n.sum() + 0.45 * fall / fall.sum() + 0.1 * total / total.sum()
+    np.testing.assert_allclose(got, a @ x, rtol=1e-5)
+
+
+def test_agnostic_climbs_towards_the_worst_client():
+    dirty, weights, x, _, here = cohort(0)
+    loss, mixture, state = np.random.default_rng(1).uniform(0, 3, C), np.full(C, 1 / C), None
+    for _ in range(3):
+        got, state = ours(
+            f"agnostic({C}, 0.02)", dirty, weights, {"global_loss": jnp.asarray(loss)}, state
+        )
+        v = mixture.copy()
+        v[here] += 0.02 * loss[here]
+        u = np.sort(v)[::-1]  # projection on the simplex by sorting (Held, Wolfe and Crowder 1974)
+        rho = np.nonzero(u * np.arange(1, C + 1) > np.cumsum(u) - 1)[0][-1]
+        mixture = np.maximum(v - (np.cumsum(u)[rho] - 1) / (rho + 1), 0)
+        np.testing.assert_allclose(got, mixture[here] / mixture[here].sum() @ x, rtol=1e-5)
+    np.testing.assert_allclose(state.mixture, mixture, atol=1e-6)
+
+
+def test_fltrust_is_its_formula():
+    for seed in COHORTS:
+        x = cohort(seed)[2]
+        told = {"trusted": jnp.zeros(len(x)).at[2].set(1.0)}
+        norms, root = np.linalg.norm(x, axis=1), x[2]
+        score = np.maximum(x @ root / norms / norms[2], 0)
+        score[2] = 0
+        expected = (score * norms[2] / norms) @ x / score.sum()
+        np.testing.assert_allclose(
+            ours("fltrust()", x, np.ones(len(x)), told)[0], expected, rtol=1e-10
+        )
+
+
+def test_fedmgda_plus_satisfies_the_optimality_conditions():
+    """At the minimum of lambda^T G lambda in a box on the simplex, moving weight between free
+    coordinates gains nothing.
+    """
+    for seed in COHORTS:
+        dirty, weights, x, n, _ = cohort(seed)
+        unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+        got = np.asarray(ours("fedmgda_plus(0.1, 2000)", dirty, weights)[0])
+        p, slope = n / n.sum(), unit @ got
+        mixture = np.linalg.lstsq(unit.T, got, rcond=None)[0]
+        free = (mixture > np.maximum(p - 0.1, 0) + 1e-6) & (mixture < p + 0.1 - 1e-6)
+        assert free.sum() < 2 or np.ptp(slope[free]) < 1e-5
+        assert abs(mixture.sum() - 1) < 1e-8
+
+
+def test_centred_clipping_remembers_its_centre():
+    dirty, weights, x, _, _ = cohort(3)
+    v, state = np.zeros(P), None
+    for _ in range(4):
+        got, state = ours("centred_clipping(2.0, 2)", dirty, weights, None, state)
+        for _ in range(2):
+            d = x - v
+            v = v + (d * np.minimum(1, 2.0 / np.linalg.norm(d, axis=1))[:, None]).mean(0)
+        np.testing.assert_allclose(got, v, rtol=1e-9)
+
+
+def test_divide_and_conquer_leaves_out_who_pushes_together():
+    x = np.random.default_rng(0).normal(0, 0.1, (C, P))
+    x[-2:] += 5
+    np.testing.assert_allclose(
+        ours("divide_and_conquer(2)", x, np.ones(C))[0], x[:-2].mean(0), rtol=1e-10
+    )
+
+
+def test_flame_is_hdbscan():
+    """The closed form of a majority cluster, against scikit-learn."""
+    cluster = pytest.importorskip("sklearn.cluster")
+    from fedbrain.aggregators.flame import majority_cluster
+
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(0, 1, (C, 3)) + rng.normal(0, 3, (1, 3))
+        d = distances(x)
+        model = cluster.HDBSCAN(
+            min_cluster_size=C // 2 + 1,
+            min_samples=1,
+            metric="precomputed",
+            allow_single_cluster=True,
+            copy=True,
+        )
+        expected = model.fit(d).labels_ >= 0
+        np.testing.assert_array_equal(majority_cluster(jnp.asarray(d), jnp.ones(C, bool)), expected)
+
+
+def test_adaptive_clipping_converges_to_the_quantile():
+    """Flower 1.41 has the opposite sign and runs away."""
+    norms = np.linspace(0.5, 1.4, C)
+    x, state = np.eye(C, P) * norms[:, None], None
+    for _ in range(200):
+        _, state = ours("clip_by_quantile_norm(0.5, 0.2, 0.1)", x, np.ones(C), None, state)
+    assert norms[4] <= float(state.clip_norm) <= norms[6]
+
+
+def test_clipping_mixing_and_bucketing_are_their_formulas():
+    for seed in COHORTS:
+        dirty, weights, x, _, here = cohort(seed)
+        norms = np.linalg.norm(x, axis=1)
+
+        def kept(spec, dirty=dirty, weights=weights, here=here):
+            return np.asarray(ours(spec, dirty, weights)[0].updates)[here]
+
+        np.testing.assert_allclose(
+            kept("clip_by_client_norm(3.0)"), x * np.minimum(1, 3 / norms)[:, None], rtol=1e-10
+        )
+        bound = np.median(norms)
+        np.testing.assert_allclose(
+            kept("clip_by_median_norm()"), x * np.minimum(1, bound / norms)[:, None], rtol=1e-10
+        )
+        bound = np.sort(norms)[len(x) - (2 * 2 * (len(x) - 2)) // len(x) - 1]
+        np.testing.assert_allclose(
+            kept("adaptive_robust_clipping(2)"),
+            x * np.minimum(1, bound / norms)[:, None],
+            rtol=1e-10,
+        )
+        near = np.argsort(distances(x), axis=1)[:, : len(x) - 2]
+        np.testing.assert_allclose(kept("nearest_neighbour_mixing(2)"), x[near].mean(1), rtol=1e-10)
+        buckets = ours("bucketing(2)", dirty, weights)[0]
+        sizes = np.asarray(buckets.changed["weights"])
+        np.testing.assert_allclose(sizes.sum(), weights.sum(), rtol=1e-6)
+        assert (sizes > 0).sum() == -(-len(x) // 2)
+        means = np.asarray(buckets.updates)[sizes > 0]
+        pairs = np.full(len(means), 2.0)
+        pairs[-1] -= len(x) % 2
+        np.testing.assert_allclose(pairs @ means, x.sum(0), rtol=1e-9)

@@ -1,0 +1,217 @@
+"""Algorithms against closed forms on quadratic clients F_i(w) = 1/2 (w - b_i)^T A_i (w - b_i), K
+full-gradient local steps.
+
+FedAvg and FedProx have other fixed points than the optimum; SCAFFOLD, FedDyn and Mime reach it,
+also when clients drop out.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from fedbrain.aggregators import RULES, uniform_mean, weighted_mean
+from fedbrain.algorithms import VARIANTS
+from fedbrain.algorithms.optimizers import add_proximal_term
+from fedbrain.algorithms.variant import Variant
+from fedbrain.training.in_memory import Clients, Plan, models, simulate
+from fedbrain.types import Task
+from tests import tiny
+
+N, D, K, H = 5, 10, 10, 0.05
+
+
+def quadratics(low=0.5, high=4.0):
+    """[(A_i, b_i)] with eigenvalues in [low, high]."""
+    rng = np.random.default_rng(7)
+    bases = [np.linalg.qr(rng.normal(size=(D, D)))[0] for _ in range(N)]
+    return [((q * rng.uniform(low, high, D)) @ q.T, rng.normal(0, 2, D)) for q in bases]
+
+
+def optimum(clients, weights=None):
+    weights = np.ones(N) if weights is None else weights
+    a = sum(w * a for w, (a, _) in zip(weights, clients))
+    return np.linalg.solve(a, sum(w * a @ b for w, (a, b) in zip(weights, clients)))
+
+
+def task():
+    def loss(params, model_state, batch, key):
+        a, b = batch["image"][0, :D], batch["image"][0, D]
+        e = params["w"] - b
+        value = 0.5 * e @ a @ e
+        count = batch["mask"].sum()
+        return value, (model_state, {"loss": value * count, "count": count})
+
+    return Task(lambda key, image: {"params": {"w": jnp.zeros(D)}}, loss, lambda *a: (a[0], a[0]))
+
+
+def train(
+    *,
+    rounds=400,
+    links=(),
+    variant=None,
+    h=H,
+    steps=(K,) * N,
+    absent=0,
+    examples=(1,) * N,
+    clients=None,
+    **more,
+):
+    """(global model, client models) after rounds in which `absent` random clients do not come."""
+    with jax.enable_x64(True):
+        more = {"aggregator": weighted_mean(), "variant": variant or Variant()} | more
+        algorithm = tiny.algorithm(task(), optax.chain(*links, optax.sgd(h)), **more)
+        a, b = (jnp.asarray(np.stack(x)) for x in zip(*(clients or quadratics())))
+        n = max(
+            examples
+        )  # a client with n_i examples has n_i real rows, which all hold its A and b
+        image = jnp.broadcast_to(jnp.concatenate([a, b[:, None]], 1)[:, None], (N, n, D + 1, D))
+        mask = (jnp.arange(n)[None] < jnp.asarray(examples)[:, None]).astype(jnp.float64)
+        data, plan = (
+            Clients(image, mask, mask),
+            Plan(rounds, n, np.asarray(steps), N - absent, 0.0, rounds),
+        )
+        variables = {"params": {"w": jnp.zeros(D)}}
+        run = jax.jit(
+            lambda key: simulate(algorithm, variables, data, plan, key, evaluate=lambda *state: ())
+        )
+        out = run(jax.random.key(0))
+        own = models(algorithm, out.server, out.clients, N)["params"]["w"]
+        return np.asarray(out.server.params["w"]), np.asarray(own)
+
+
+def fedavg_fixed_point(h=H, steps=(K,) * N):
+    """sum_i [I - (I - h A_i)^K_i] (w - b_i) = 0."""
+    q = quadratics()
+    m = [np.eye(D) - np.linalg.matrix_power(np.eye(D) - h * a, k) for (a, _), k in zip(q, steps)]
+    return np.linalg.solve(sum(m), sum(mi @ b for mi, (_, b) in zip(m, q)))
+
+
+def distance(w, clients=None, weights=None):
+    return np.linalg.norm(w - optimum(clients or quadratics(), weights))
+
+
+def test_fedavg_reaches_its_fixed_point():
+    """Not the optimum, and exactly this."""
+    got, _ = train()
+    np.testing.assert_allclose(got, fedavg_fixed_point(), atol=1e-12)
+    assert distance(got) > 0.1
+
+
+def test_fedprox_reaches_its_fixed_point():
+    """A step is y <- y - h [A (y - b) + mu (y - w)]; with P = I - h (A + mu I) the map is affine in
+    w.
+    """
+    mu, q = 1.0, quadratics()
+    p = [np.eye(D) - H * (a + mu * np.eye(D)) for a, _ in q]
+    s = [sum(np.linalg.matrix_power(pi, k) for k in range(K)) for pi in p]
+    # y_K = P^K w + S h (A b + mu w); the mean of y_K - w vanishes
+    left = sum(np.linalg.matrix_power(pi, K) + H * mu * si - np.eye(D) for pi, si in zip(p, s))
+    right = -sum(H * si @ a @ b for si, (a, b) in zip(s, q))
+    np.testing.assert_allclose(
+        train(links=[add_proximal_term(mu)])[0], np.linalg.solve(left, right), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("absent", [0, 2])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("scaffold", {}), ("scaffold_full_gradient", {}), ("feddyn", {"alpha": 1.0})],
+    ids=lambda x: str(x),
+)
+def test_drift_correction_reaches_the_optimum(name, arguments, absent):
+    got, _ = train(variant=VARIANTS[name](**arguments), absent=absent, rounds=800)
+    assert distance(got) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["scaffold", "scaffold_full_gradient", "feddyn"])
+def test_unequal_hospitals_reach_the_optimum_of_all_their_examples(name):
+    """Weights by examples: the optimum of sum n_i F_i, with somebody absent every round."""
+    n = (30, 5, 12, 1, 7)
+    got, _ = train(variant=VARIANTS[name](), examples=n, absent=1, rounds=1500)
+    assert distance(got, weights=n) < 1e-10
+
+
+def test_mime_reaches_the_optimum_in_two_trips_a_round():
+    assert distance(train(variant=VARIANTS["mime"](beta=0.5), rounds=1200)[0]) < 1e-10
+
+
+def test_mimelite_without_momentum_is_fedavg():
+    np.testing.assert_allclose(
+        train(variant=VARIANTS["mimelite"](beta=0.0))[0], fedavg_fixed_point(), atol=1e-12
+    )
+
+
+def test_fednova_corrects_unequal_local_steps():
+    """FedAvg minimises a surrogate weighted by steps; FedNova the true sum, up to the drift of
+    small steps.
+    """
+    steps, h = (1, 3, 5, 10, 20), 5e-4
+    plain, _ = train(h=h, steps=steps, rounds=6000)
+    np.testing.assert_allclose(plain, fedavg_fixed_point(h, steps), atol=1e-9)
+    nova, _ = train(h=h, steps=steps, rounds=6000, aggregator=RULES["fednova"].make())
+    assert distance(nova) < 0.03 < 1 < distance(plain)
+
+
+def test_ditto_reaches_its_fixed_point():
+    """(A_i + lambda I) v_i = A_i b_i + lambda w."""
+    penalty = 0.7
+    w, own = train(variant=VARIANTS["ditto"](penalty))
+    for v, (a, b) in zip(own, quadratics()):
+        np.testing.assert_allclose(
+            v, np.linalg.solve(a + penalty * np.eye(D), a @ b + penalty * w), atol=1e-10
+        )
+    np.testing.assert_allclose(
+        w, fedavg_fixed_point(), atol=1e-12
+    )  # the global model does not notice
+
+
+def test_pfedme_reaches_its_fixed_point():
+    """theta = (A + l I)^-1 (A b + l y) up to the inner steps; y_i moves by -h l (y - theta)."""
+    penalty, inner = 3.0, 60
+    w, _ = train(variant=VARIANTS["pfedme"](penalty, inner, 0.1), h=0.02)
+    q = quadratics()
+    # the Moreau envelope is a quadratic with matrix l (I - (A + l I)^-1 l) = l (A + l I)^-1 A
+    envelopes = [(penalty * np.linalg.solve(a + penalty * np.eye(D), a), b) for a, b in q]
+    m = [np.eye(D) - np.linalg.matrix_power(np.eye(D) - 0.02 * a, K) for a, _ in envelopes]
+    expected = np.linalg.solve(sum(m), sum(mi @ b for mi, (_, b) in zip(m, envelopes)))
+    np.testing.assert_allclose(w, expected, atol=1e-8)
+
+
+def test_apfl_personal_models_are_better_at_home():
+    w, own = train(variant=VARIANTS["apfl"](0.5, 0.0))
+    for v, (a, b) in zip(own, quadratics()):
+        assert (v - b) @ a @ (v - b) < (w - b) @ a @ (w - b)
+
+
+def test_fine_tuned_is_the_local_model_after_a_round():
+    w, own = train(variant=VARIANTS["fine_tuned"]())
+    for v, (a, b) in zip(own, quadratics()):
+        np.testing.assert_allclose(
+            v - b, np.linalg.matrix_power(np.eye(D) - H * a, K) @ (w - b), atol=1e-10
+        )
+
+
+def test_fisher_of_equal_clients_is_the_mean():
+    same = [quadratics()[0]] * N
+    w, _ = train(variant=VARIANTS["fisher"](), clients=same, rounds=100)
+    assert distance(w, same) < 1e-6
+
+
+def test_report_of_the_global_loss_changes_nothing_else():
+    plain, _ = train(rounds=3, aggregator=uniform_mean())
+    told, _ = train(rounds=3, aggregator=uniform_mean(), variant=VARIANTS["report_global_loss"]())
+    np.testing.assert_array_equal(plain, told)
+
+
+def test_q_fedavg_with_q_zero_is_the_uniform_mean():
+    rule = RULES["q_fedavg"].make(0.0, H)
+    got, _ = train(
+        rounds=5,
+        aggregator=rule,
+        variant=VARIANTS["report_global_loss"](),
+        examples=(1, 2, 3, 4, 5),
+    )
+    expected, _ = train(rounds=5, aggregator=uniform_mean())
+    np.testing.assert_allclose(got, expected, atol=1e-12)

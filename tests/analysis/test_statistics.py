@@ -1,0 +1,151 @@
+"""Metrics from sums, bootstrap by subject, age gap and its correction, paired differences."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fedbrain.analysis.age_gap import age_gap, fit
+from fedbrain.analysis.metrics import add, regression_metrics, regression_sums
+from fedbrain.analysis.results import summarise
+from fedbrain.analysis.results_table import render_table
+from fedbrain.analysis.statistics import (
+    Predictions,
+    accuracy,
+    cluster_means,
+    concatenate,
+    difference,
+    interval,
+)
+
+
+def _predictions(n=200, seed=0, slope=1.0, noise=5.0, prefix="s") -> Predictions:
+    rng = np.random.default_rng(seed)
+    age = rng.uniform(20, 80, n).astype(np.float32)
+    y = (50 + slope * (age - 50) + rng.normal(0, noise, n)).astype(np.float32)
+    return Predictions([f"{prefix}{i}" for i in range(n)], age, y, np.full(n, 50, np.float32))
+
+
+def test_sums_of_two_clients_are_the_metrics_of_both():
+    a, b = _predictions(50, 1), _predictions(80, 2)
+    both = concatenate([a, b])
+    m = regression_metrics(add(*(regression_sums(p.target, p.prediction) for p in (a, b))))
+    e = both.prediction.astype(float) - both.target
+    assert m["mae"] == pytest.approx(np.abs(e).mean())
+    assert m["rmse"] == pytest.approx(np.sqrt((e**2).mean()))
+    assert m["r"] == pytest.approx(stats.pearsonr(both.target, both.prediction)[0], rel=1e-4)
+    assert m["r2"] == pytest.approx(
+        1 - (e**2).sum() / ((both.target - both.target.mean()) ** 2).sum(), rel=1e-4
+    )
+
+
+def test_metrics_without_spread_or_subjects_are_nan_and_not_an_error():
+    m = regression_metrics(regression_sums(np.asarray([5.0, 5.0]), np.asarray([6.0, 6.0])))
+    assert m["mae"] == 1
+    assert np.isnan(m["r"])
+    assert np.isnan(m["r2"])
+    assert regression_metrics(regression_sums(np.zeros(0), np.zeros(0)))["n"] == 0
+
+
+def test_the_interval_covers_the_truth():
+    """Mean absolute error of N(0, 5) is 5 sqrt(2 / pi); 60 samples of 200: about 95 % of intervals
+    hold it.
+    """
+    truth = 5 * np.sqrt(2 / np.pi)
+    hits = [
+        low < truth < high
+        for low, high in (accuracy(_predictions(seed=s))["mae_95"] for s in range(60))
+    ]
+    assert 0.85 < np.mean(hits) <= 1
+
+
+def test_bootstrap_draws_subjects_not_scans():
+    """Ten copies of every scan do not make the interval narrower."""
+    values = np.random.default_rng(0).normal(size=(40, 1))
+    subjects = [f"s{i}" for i in range(40)]
+    single = interval(cluster_means(values, subjects)[:, 0])
+    tenfold = interval(
+        cluster_means(np.repeat(values, 10, axis=0), list(np.repeat(subjects, 10)))[:, 0]
+    )
+    np.testing.assert_allclose(single, tenfold, atol=1e-9)
+
+
+def _sums(p):
+    return regression_sums(p.target, p.prediction)
+
+
+def test_bias_correction_is_fitted_on_validation_only_from_sums():
+    """Predictions shrunk to half: slope of the gap -.5, corrected about 0; the fit never sees the
+    test set.
+    """
+    valid, test = (
+        _predictions(400, 1, slope=0.5, noise=1.0),
+        _predictions(400, 2, slope=0.5, noise=1.0),
+    )
+    gap = age_gap(test, _sums(valid))
+    assert gap["slope"] == pytest.approx(-0.5, abs=0.02)
+    for name in ("corrected_slope", "de_lange_corrected_slope"):
+        assert gap[name] == pytest.approx(0, abs=0.03)
+    assert gap["correction_slope"] == pytest.approx(0.5, abs=0.02)
+    assert gap["correction_slope"] == pytest.approx(
+        np.polyfit(valid.target, valid.prediction, 1)[0], rel=1e-5
+    )
+    assert gap["de_lange_corrected_mae"] < gap["corrected_mae"]  # it knows the true age
+    halves = [_predictions(400, 1, slope=0.5, noise=1.0) for _ in range(2)]
+    halves = [
+        h._replace(target=h.target[k::2], prediction=h.prediction[k::2])
+        for k, h in enumerate(halves)
+    ]
+    assert fit(add(*map(_sums, halves))) == pytest.approx(
+        fit(_sums(valid))
+    )  # two sites' sums are one cohort's
+    shifted = test._replace(prediction=test.prediction + 100)
+    assert age_gap(shifted, _sums(valid))["correction_intercept"] == gap["correction_intercept"]
+
+
+def test_a_flat_fit_is_not_inverted():
+    flat = _predictions(30, slope=0.0, noise=0.0)
+    assert np.isnan(age_gap(flat, _sums(flat))["corrected_mae"])
+
+
+def test_paired_differences():
+    good, bad = _predictions(noise=2.0), _predictions(noise=8.0)
+    d = difference(good, bad)
+    assert d["mae_difference"] < d["mae_difference_95"][1] < 0
+    assert difference(good, good)["mae_difference_95"] == [0, 0]
+    with pytest.raises(ValueError, match="the same scans"):
+        difference(good, _predictions(seed=5))
+
+
+def test_results_and_table():
+    def repeat(seed):
+        sites = {
+            n: {
+                "valid": _predictions(40, seed + 9, prefix=n),
+                "test": _predictions(30, seed, prefix=n),
+            }
+            for n in "ab"
+        }
+        return {"federated": sites, "local": sites}
+
+    results = summarise([repeat(0), repeat(1)], [{}], [{}])
+    pooled = results["regimes"]["federated"]["pooled"]
+    assert (pooled["n"], pooled["subjects"]) == (120, 60)
+    assert results["regimes"]["federated"]["over_repeats"]["repeats"] == 2
+    assert results["comparisons"]["federated - local"]["mae_difference"] == 0
+    macro = results["regimes"]["federated"]["macro"]["mae"]
+    assert macro == pytest.approx(
+        np.mean([c["mae"] for c in results["regimes"]["federated"]["clients"].values()])
+    )
+    text = render_table(results | {"unit": "years", "synthetic": True})
+    assert text.startswith("SYNTHETIC")
+    assert "no clear difference" in text
+    assert "over 2 splits" in text
+    assert "nan" not in text
+
+
+def test_what_is_not_defined_is_not_a_number_in_the_table():
+    flat = _predictions(3, slope=0.0, noise=0.0)
+    results = summarise([{"federated": {"a": {"valid": flat, "test": flat}}}], [{}], [{}])
+    text = render_table(results | {"unit": "years", "synthetic": False})
+    assert "n/a" in text
+    assert "nan" not in text

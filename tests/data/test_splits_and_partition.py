@@ -1,0 +1,123 @@
+"""Subjects are cut by hash, stratified, and never on two sides."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedbrain.data.dataset import Scans, concatenate, data_fingerprint, shape_of, take
+from fedbrain.data.partition import by_site, by_target
+from fedbrain.data.regimes import REGIMES
+from fedbrain.data.splits import Fractions, pick, split_scans
+
+
+def _scans(n=60, sessions=1, prefix="sub", shape=(2, 2, 2)) -> Scans:
+    subjects = tuple(f"{prefix}-{i:03d}" for i in range(n) for _ in range(sessions))
+    ids = tuple(f"{s}_ses-{k % sessions}" for k, s in enumerate(subjects))
+    age = np.repeat(np.linspace(20, 80, n), sessions).astype(np.float32)
+    return Scans(ids, subjects, age, [np.full((*shape, 1), k, np.float32) for k in range(len(ids))])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n=st.integers(15, 90),
+    sessions=st.integers(1, 3),
+    repeat=st.integers(0, 7),
+    inner=st.integers(0, 4),
+    fractions=st.sampled_from([(0.2, 0.2), (0.1, 0.2), (0.15, 0.25), (0.1, 0.1)]),
+)
+def test_no_subject_is_on_two_sides_and_none_is_lost(n, sessions, repeat, inner, fractions):
+    scans = _scans(n, sessions)
+    split = split_scans(scans, Fractions(*fractions), seed=1, repeat=repeat, inner=inner)
+    sides = [set(part.subjects) for part in (split.train, split.valid, split.test)]
+    assert not (sides[0] & sides[1])
+    assert not (sides[0] & sides[2])
+    assert not (sides[1] & sides[2])
+    assert sum(len(p) for p in (split.train, split.valid, split.test)) == len(scans)
+    assert abs(len(sides[2]) - fractions[1] * n) <= 0.1 * n + 1
+
+
+def test_repeats_rotate_through_a_cross_validation():
+    scans = _scans()
+    tests = [
+        set(split_scans(scans, Fractions(0.2, 0.2), seed=0, repeat=r).test.subjects)
+        for r in range(5)
+    ]
+    assert sorted(s for t in tests for s in t) == sorted(scans.subjects)
+    again = set(split_scans(scans, Fractions(0.2, 0.2), seed=0, repeat=5).test.subjects)
+    assert again not in tests
+
+
+def test_inner_splits_change_validation_and_never_test():
+    splits = [split_scans(_scans(), Fractions(0.2, 0.2), seed=0, inner=i) for i in range(4)]
+    assert len({s.test.ids for s in splits}) == 1
+    valid = [set(s.valid.subjects) for s in splits]
+    assert not any(a & b for i, a in enumerate(valid) for b in valid[:i])
+
+
+def test_a_site_regenerates_its_split_in_any_order_of_files():
+    scans = _scans()
+    shuffled = take(scans, np.random.default_rng(0).permutation(len(scans)).tolist())
+    for part in ("train", "valid", "test"):
+        one, two = (getattr(split_scans(s, Fractions(), seed=3), part) for s in (scans, shuffled))
+        assert set(one.subjects) == set(two.subjects)
+    assert data_fingerprint(scans) == data_fingerprint(shuffled)
+    assert data_fingerprint(scans) != data_fingerprint(take(scans, range(59)))
+
+
+def test_stratified_by_target():
+    split = split_scans(_scans(100), Fractions(), seed=0)
+    for part in (split.valid, split.test):
+        assert abs(part.target.mean() - 50) < 2
+        assert len(part) == 20
+        assert np.histogram(part.target, 4, (20, 80))[0].tolist() == [5, 5, 5, 5]
+
+
+def test_too_few_subjects_or_impossible_fractions():
+    with pytest.raises(ValueError, match="is empty"):
+        split_scans(_scans(2), Fractions(), seed=0)
+    with pytest.raises(ValueError, match="valid"):
+        split_scans(_scans(), Fractions(0.5, 0.5), seed=0)
+
+
+def test_pick_nobody():
+    assert not pick(["a", "b"], np.zeros(2), 0.0, seed="x").any()
+
+
+def test_simulated_hospitals_have_different_ages_and_keep_subjects_together():
+    scans = _scans(90, sessions=2)
+    hospitals = by_target(clients=3, overlap=0.3)({"all": scans})
+    means = [h.target.mean() for h in hospitals.values()]
+    assert means == sorted(means)
+    assert means[2] - means[0] > 25
+    subjects = [set(h.subjects) for h in hospitals.values()]
+    assert sum(map(len, subjects)) == 90
+    assert sum(map(len, hospitals.values())) == 180
+    assert hospitals["hospital1"].target.max() > hospitals["hospital2"].target.min()
+    assert by_site()({"all": scans})["all"] is scans
+
+
+def test_two_sites_with_the_same_ids_are_other_people():
+    hospitals = by_target(clients=2, overlap=0.0)({"a": _scans(10), "b": _scans(10)})
+    assert [len(h) for h in hospitals.values()] == [10, 10]
+    assert hospitals["hospital1"].target.max() <= hospitals["hospital2"].target.min()
+
+
+def test_regimes_are_partitions_of_the_same_training_data():
+    splits = {n: split_scans(_scans(30, prefix=n), Fractions(), seed=0) for n in ("a", "b")}
+    for name, regime in REGIMES.items():
+        federations = regime(splits)
+        trained = sorted(i for f in federations for m in f.members.values() for i in m.train.ids)
+        assert trained == sorted(i for s in splits.values() for i in s.train.ids), name
+        assert {site for f in federations for site in f.judged} == set(splits)
+    assert [len(REGIMES[n](splits)) for n in ("federated", "centralised", "local")] == [1, 1, 2]
+
+
+def test_views_and_shapes():
+    both = concatenate([_scans(3), take(_scans(4, prefix="x"), [2, 0])])
+    assert both.ids[-1] == "x-000_ses-0"
+    assert both.volumes[3][0, 0, 0] == 2
+    with pytest.raises(ValueError, match="one shape"):
+        shape_of([_scans(2), _scans(2, shape=(3, 3, 3))])
+    with pytest.raises(ValueError, match="at least one usable scan"):
+        shape_of([_scans(0)])

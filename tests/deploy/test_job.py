@@ -1,0 +1,134 @@
+"""A job on BIDS trees that only their sites know: the model is the simulated one."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from fedbrain.data.regimes import federated
+from fedbrain.data.splits import split_scans
+from fedbrain.data.synthetic.write import write_cohort
+from fedbrain.deploy.protocol.job import agree
+from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.server_side.deadlines import Pace
+from fedbrain.deploy.server_side.rounds import Rules, Side, conduct
+from fedbrain.deploy.server_side.status import Progress
+from fedbrain.deploy.site_side.join import join
+from fedbrain.deploy.site_side.policy import read_policy
+from fedbrain.experiments.clients import load_clients
+from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.federation import make_machine, train
+from tests.experiment_under_test import config
+
+NAMES = ("amber", "birch", "cedar")
+LIMIT = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trees") / "out"
+    write_cohort(folder, healthy=10, ms=0, seed=5)
+    return folder
+
+
+def _policy(folder, name, tree, minimum=3):
+    path = folder / f"{name}.toml"
+    path.write_text(
+        f'name = "{name}"\nminimum_subjects = {minimum}\n[data]\nroot = "{tree}"\n'
+        '[targets.age]\ncolumn = "age"\n[at_most]\n"client.batch_size" = 8\n'
+    )
+    return read_policy(path)
+
+
+def _config(cache):
+    c = config(cache, rounds=2, regimes=("federated",))
+    c.driver, c.residence = "loop()", "streamed()"
+    return c
+
+
+def _job(tmp_path):
+    fields = _config(tmp_path).to_dict()
+    shared = {name: value for name, value in fields.items() if name not in ("sites", "cache")}
+    return json.loads(
+        json.dumps({"config": shared, "target": "age", "sites": NAMES})
+    )  # as it comes over the network
+
+
+def test_a_consortium_on_bids_trees_trains_the_simulated_model(trees, tmp_path):
+    job, workers = _job(tmp_path), {}
+    for name in NAMES:
+        (tmp_path / name).mkdir()
+        workers[name] = join(
+            _policy(tmp_path, name, trees / name), job, workdir=tmp_path / name, limit=LIMIT
+        )
+    server = agree(job)
+    assert len({w.worker.terms.config for w in workers.values()} | {server.terms.config}) == 1
+    sites = {n: w.declared for n, w in workers.items()}
+
+    def transport(asked, deadline_s):
+        return ((n, workers[n].worker.receive(m)) for n, m in asked.items())
+
+    (tmp_path / "server").mkdir()
+    side = Side(
+        server, transport, sites, Rules(3, 100, LIMIT, 60), Pace(60), Progress(tmp_path / "server")
+    )
+    state = conduct(side, workdir=tmp_path / "server")
+
+    c = _config(tmp_path / "cache")
+    c.sites = {name: f"bids({str(trees / name)!r})" for name in NAMES}
+    experiment = read_experiment(c)
+    clients, _ = load_clients(experiment)
+    [federation] = federated(
+        {n: split_scans(s, experiment.fractions, seed=0) for n, s in clients.items()}
+    )
+    folder = tmp_path / "simulated"
+    simulated = train(
+        federation,
+        experiment,
+        make_machine(experiment),
+        server.fresh,
+        folder=folder,
+        seed=server.seed,
+        title="",
+    )
+    assert float(state.selection.best_loss) == float(simulated.selection.best_loss)
+    best = {"params": state.best_server.params, **state.best_server.model_state}
+    for a, b in zip(
+        jax.tree.leaves(best), jax.tree.leaves(simulated.variables["amber"]), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_site_refuses_what_it_has_not_agreed_to(trees, tmp_path):
+    job, policy = _job(tmp_path), _policy(tmp_path, "amber", trees / "amber")
+    how = {"workdir": tmp_path, "limit": LIMIT}
+    with pytest.raises(
+        Refused, match="target: expected one that this site consents to, age, got 'sex'"
+    ):
+        join(policy, {**job, "target": "sex"}, **how)
+    with pytest.raises(Refused, match="expected at most 8 at this site, got 64"):
+        join(
+            policy,
+            {
+                **job,
+                "config": {
+                    **job["config"],
+                    "client": {**job["config"]["client"], "batch_size": 64},
+                },
+            },
+            **how,
+        )
+    with pytest.raises(Refused, match="sites: expected amber among birch"):
+        join(policy, {**job, "sites": ["birch"]}, **how)
+    with pytest.raises(
+        Refused, match="job: expected the fields config, sites, target, got config, target"
+    ):
+        join(policy, {"config": {}, "target": "age"}, **how)
+    with pytest.raises(Refused, match="expected the fields of an experiment"):
+        join(policy._replace(at_most={}), {**job, "config": {"seed": 0}}, **how)
+    for change in ({"initial": "run('x')"}, {"splits": {**job["config"]["splits"], "repeats": 2}}):
+        with pytest.raises(Refused, match="all that a consortium can run yet"):
+            join(policy, {**job, "config": {**job["config"], **change}}, **how)
+    with pytest.raises(Refused, match="at least 50 training subjects at amber, got"):
+        join(policy._replace(minimum_subjects=50), job, **how)

@@ -1,0 +1,115 @@
+"""A round over bytes has the bits of a simulated one, for algorithms with and without memory at
+either end.
+"""
+
+from functools import partial
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from fedbrain.aggregators.order_statistics import median
+from fedbrain.algorithms.compression import int8_with_feedback
+from fedbrain.algorithms.exchange import without_batch_norm
+from fedbrain.algorithms.scaffold import scaffold
+from fedbrain.algorithms.server_optimizers import fedadam
+from fedbrain.deploy.protocol.gate import Question, admit
+from fedbrain.deploy.protocol.messages import (
+    answer,
+    make_aggregate,
+    make_terms,
+    order_training,
+    read_answers,
+    read_model,
+    send_model,
+)
+from fedbrain.deploy.protocol.wire import Refused, schema, unpack
+from fedbrain.training.device_volumes import fetch
+from fedbrain.training.round import loop, make_round
+from tests import tiny
+
+NAMES = ("amber", "birch", "cedar")
+ALGORITHMS = {
+    "FedAvg": {},
+    "median, FedAdam": {"aggregator": median(), "server_optimizer": fedadam(0.03)},
+    "SCAFFOLD": {"variant": scaffold()},
+    "FedBN": {"exchange": without_batch_norm()},
+    "int8 with feedback": {"upload": int8_with_feedback()},
+}
+LIMIT = 10_000_000
+
+
+def _equal(a, b):
+    return all(
+        np.array_equal(x, y, equal_nan=True)
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_round_over_bytes_is_the_simulated_round(name):
+    algorithm = tiny.algorithm(tiny.task(), optax.sgd(1e-2), **ALGORITHMS[name])
+    variables = tiny.variables(tiny.task())
+    run_round = make_round(algorithm, loop())
+    terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
+    train, aggregate = (
+        loop()(algorithm.local, partial(fetch, turns=False)),
+        make_aggregate(algorithm),
+    )
+    first = algorithm.init(variables, jax.numpy.ones(3))
+    simulated, remote, own = first, first, {n: algorithm.init_client(variables) for n in NAMES}
+    states = [own[n] for n in NAMES]
+    for number in range(2):
+        cohort = [
+            c._replace(state=s)
+            for c, s in zip(tiny.cohort(algorithm, variables, round=number, names=NAMES), states)
+        ]
+        simulated, states, _ = run_round(simulated, cohort, tiny.example())
+        model, taken = unpack(send_model(terms, remote, nonce="m", best_round=-1), limit=LIMIT), {}
+        order = unpack(order_training(terms, remote, nonce=f"n{number}"), limit=LIMIT).envelope
+        question = Question(
+            "update", number, f"n{number}", "c", schema(terms.answer), {"weight": 1000.0}, LIMIT
+        )
+        for client in tiny.cohort(algorithm, variables, round=number, names=NAMES):
+            scale = jax.numpy.float32(order.scalars["learning_rate_scale"])
+            broadcast = read_model(terms, model)._replace(learning_rate_scale=scale)
+            update, [own[client.name]] = train(
+                broadcast, [client._replace(state=own[client.name])], tiny.example()
+            )
+            sent = answer(terms, order, client.name, update)
+            taken[client.name] = admit(
+                client.name, sent, dict.fromkeys(NAMES, question), set(taken)
+            )
+        remote, _ = aggregate(remote, *read_answers(terms, taken), NAMES)
+        assert _equal(remote, simulated)
+        assert _equal([own[n] for n in NAMES], states)
+
+
+def test_another_experiment_is_refused_by_the_site():
+    algorithm, variables = tiny.algorithm(tiny.task()), tiny.variables(tiny.task())
+    state = algorithm.init(variables, jax.numpy.ones(3))
+    terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
+    asked = unpack(send_model(terms, state, nonce="n", best_round=-1), limit=LIMIT)
+    with pytest.raises(Refused, match="config: expected 'mine', got 'c'"):
+        read_model(terms._replace(config="mine"), asked)
+    other = tiny.task(channels=(4, 8, 16))
+    others = make_terms(
+        tiny.algorithm(other), tiny.variables(other), tiny.example(), sites=3, config="c"
+    )
+    with pytest.raises(Refused, match="schema: expected"):
+        read_model(others, asked)
+
+
+def test_what_is_not_finite_is_not_sent():
+    algorithm, variables = tiny.algorithm(tiny.task(), optax.sgd(1e30)), tiny.variables(tiny.task())
+    terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
+    train = loop()(algorithm.local, partial(fetch, turns=False))
+    client = tiny.cohort(algorithm, variables, names=NAMES)[0]
+    asked = unpack(
+        send_model(terms, algorithm.init(variables, jax.numpy.ones(3)), nonce="n", best_round=-1),
+        limit=LIMIT,
+    )
+    update, _ = train(read_model(terms, asked), [client], tiny.example())
+    with pytest.raises(Refused, match="so nothing is sent. Lower the learning rate"):
+        answer(terms, asked.envelope, "amber", update)

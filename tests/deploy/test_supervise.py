@@ -1,0 +1,148 @@
+"""A run is seen through whatever its engine does; a job is never left to itself, never doubled,
+never given up silently.
+"""
+
+import json
+
+import pytest
+
+from fedbrain.deploy.server_side import supervise as module
+from fedbrain.deploy.server_side.status import Progress, lose_sites, lost_sites
+from fedbrain.deploy.server_side.supervise import Run, supervise
+from fedbrain.experiments.workdir import write_json
+
+SITES = ["amber", "birch", "cedar"]
+
+
+class Fake:
+    """An engine that follows a script: each job is a list of states or exceptions."""
+
+    def __init__(self, workdir, jobs, *, here=SITES, ends=None):
+        self.workdir, self.jobs, self.here, self.ends = workdir, jobs, set(here), ends
+        self.submitted, self.aborted, self.without = 0, [], set()
+
+    def submit(self, job):
+        self.submitted += 1
+        return str(self.submitted - 1)
+
+    def state(self, job):
+        states = self.jobs[int(job)]
+        state = states.pop(0) if len(states) > 1 else states[0]
+        if isinstance(state, Exception):
+            raise state
+        if callable(state):
+            state = state()
+        if int(job) == (
+            len(self.jobs) - 1 if self.ends is None else self.ends
+        ) and state.startswith("FINISHED"):
+            write_json(self.workdir / "results.json", {})
+        return state
+
+    def abort(self, job):
+        self.aborted.append(job)
+
+    def sites(self):
+        return dict.fromkeys(self.here, 1.0)
+
+    def idle(self, job):
+        return self.without
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(module, "POLL_S", 0.0)
+    monkeypatch.setattr(module, "BACKOFF_S", (0.0, 0.0))
+
+
+def _see(workdir, engine, **how):
+    told = []
+    supervise(engine, Run(workdir / "job", workdir, SITES, **{"fewest": 2, **how}), told.append)
+    return told
+
+
+def test_a_job_that_ends_without_results_is_followed_by_another(tmp_path):
+    engine = Fake(
+        tmp_path,
+        [["RUNNING", "FINISHED:EXECUTION_EXCEPTION"], ["GONE"], ["RUNNING", "FINISHED:COMPLETED"]],
+    )
+    told = _see(tmp_path, engine)
+    assert engine.submitted == 3
+    assert [t for t in told if "ended" in t] == [
+        "Job 0 ended after round 0: FINISHED:EXECUTION_EXCEPTION",
+        "Job 1 ended after round 0: GONE",
+    ]
+
+
+def test_a_server_that_is_away_is_waited_for_and_told_of_once(tmp_path):
+    away = ConnectionError("no route")
+    engine = Fake(tmp_path, [["RUNNING", away, away, away, "RUNNING", "FINISHED:COMPLETED"]])
+    told = _see(tmp_path, engine)
+    assert [t for t in told if "answer" in t] == [
+        "The server does not answer: no route",
+        "The server answers again.",
+    ]
+
+
+def test_a_job_without_a_process_is_stopped_and_followed_by_another(tmp_path):
+    engine = Fake(tmp_path, [["RUNNING", "LOST"], ["FINISHED:COMPLETED"]])
+    told = _see(tmp_path, engine)
+    assert engine.aborted == ["0"]
+    assert "Job 0 ended after round 0: its process at the server is gone" in told
+
+
+def test_a_process_that_says_nothing_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "STALE_S", -1.0)
+
+    def speak():
+        Progress(tmp_path).tell(round=4)
+        return "RUNNING"
+
+    engine = Fake(tmp_path, [[speak], ["FINISHED:COMPLETED"]])
+    assert "Job 0 ended after round 4: its process at the server is gone" in _see(tmp_path, engine)
+
+
+def test_too_few_sites_are_waited_for(tmp_path):
+    engine, looks = Fake(tmp_path, [["FINISHED:COMPLETED"]], here=["amber"]), []
+    sites = engine.sites
+    engine.sites = lambda: (
+        looks.append(1),
+        sites() if len(looks) < 3 else dict.fromkeys(SITES, 0.0),
+    )[1]
+    told = _see(tmp_path, engine)
+    assert told[0] == "Waiting: 1 sites are connected, 2 are needed. Missing: birch, cedar."
+    assert told[-1] == "Job 0 submitted, with amber, birch, cedar."
+
+
+def test_a_job_that_goes_on_is_adopted_by_the_next_supervisor(tmp_path):
+    write_json(tmp_path / "job.json", {"job": "0"})
+    engine = Fake(tmp_path, [["RUNNING", "RUNNING", "FINISHED:COMPLETED"]])
+    _see(tmp_path, engine)
+    assert engine.submitted == 0
+
+
+def test_a_site_whose_process_is_gone_is_given_up_after_two_looks_and_called_back(tmp_path):
+    def speak(**news):
+        def state():
+            Progress(tmp_path).tell(waiting=["birch"], **news)
+            return "RUNNING"
+
+        return state
+
+    engine = Fake(
+        tmp_path,
+        [[*[speak()] * 10, *[speak(left_out={"birch": "no answer"})] * 6, "FINISHED:COMPLETED"]],
+    )
+    engine.without = {"birch"}
+    told = _see(tmp_path, engine)
+    assert told.count("Without birch until the next job: the process for this one is gone.") == 1
+    assert lost_sites(tmp_path) == {"birch"}
+    assert (tmp_path / "stop").exists()
+
+
+def test_what_was_lost_is_forgotten_with_the_next_job(tmp_path):
+    lose_sites(tmp_path, {"birch"})
+    (tmp_path / "stop").touch()
+    _see(tmp_path, Fake(tmp_path, [["FINISHED:COMPLETED"]]))
+    assert not lost_sites(tmp_path)
+    assert not (tmp_path / "stop").exists()
+    assert json.loads((tmp_path / "job.json").read_text())["job"] == "0"

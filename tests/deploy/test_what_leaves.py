@@ -1,0 +1,122 @@
+"""docs/what_leaves.md is what the code sends; no subject or path is in a byte of it, nor in the
+server's folder.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedbrain.data.synthetic.write import write_cohort
+from fedbrain.deploy.protocol.job import agree
+from fedbrain.deploy.protocol.what_leaves import COLLECTIONS, ENVELOPE, JOINED, SCALARS
+from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.server_side.deadlines import Pace
+from fedbrain.deploy.server_side.report import report
+from fedbrain.deploy.server_side.rounds import Rules, Side, conduct
+from fedbrain.deploy.server_side.status import Progress
+from fedbrain.deploy.site_side.audit import describe
+from fedbrain.deploy.site_side.join import join
+from fedbrain.deploy.site_side.policy import read_policy
+from tests.experiment_under_test import config
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 10_000_000
+NAMES = ("amber", "birch", "cedar")
+
+
+def test_the_document_is_made_from_the_code():
+    line = [sys.executable, "-m", "fedbrain.deploy.what_leaves"]
+    made = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs/what_leaves.md").read_text(encoding="utf-8") == made, (
+        "make it again with the command it names"
+    )
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """(all bytes that sites sent, folder of the server, words that must be in neither)."""
+    home = tmp_path_factory.mktemp("canary_home_5b1f")
+    write_cohort(home / "trees", healthy=10, ms=0, seed=5)
+    subjects = []
+    for name in NAMES:  # every subject gets a name that nothing else has
+        tree = home / "trees" / name
+        for k, path in enumerate(sorted(tree.glob("sub-*"))):
+            canary = f"canary{name}{k:03d}"
+            subjects.append(canary)
+            for file in sorted(path.rglob("*_T1w.*")):
+                file.rename(file.with_name(file.name.replace(path.name, f"sub-{canary}")))
+            table = (tree / "participants.tsv").read_text()
+            (tree / "participants.tsv").write_text(
+                table.replace(f"{path.name}\t", f"sub-{canary}\t")
+            )
+            path.rename(tree / f"sub-{canary}")
+    fields = config(home / "x", rounds=2, regimes=("federated",))
+    fields.driver, fields.residence = "loop()", "streamed()"
+    shared = {k: v for k, v in fields.to_dict().items() if k not in ("sites", "cache")}
+    job = json.loads(json.dumps({"config": shared, "target": "age", "sites": NAMES}))
+    workers, sent = {}, []
+    for name in NAMES:
+        (home / name).mkdir()
+        toml = (
+            f'name = "{name}"\nminimum_subjects = 3\nminimum_test_subjects ='
+            f" {99 if name == 'cedar' else 1}\n"
+        )
+        toml += f'[data]\nroot = "{home / "trees" / name}"\n[targets.age]\ncolumn = "age"\n'
+        (home / f"{name}.toml").write_text(toml)
+        workers[name] = join(
+            read_policy(home / f"{name}.toml"), job, workdir=home / name, limit=LIMIT
+        )
+        sent.append(json.dumps(workers[name].declared._asdict()).encode())
+    server = tmp_path_factory.mktemp("server")
+
+    def transport(asked, deadline_s):
+        for name, question in asked.items():
+            try:
+                answer = workers[name].worker.receive(question)
+            except Refused as error:
+                sent.append(str(error).encode())
+                continue
+            sent.append(answer)
+            yield name, answer
+
+    sites = {n: w.declared for n, w in workers.items()}
+    side = Side(agree(job), transport, sites, Rules(3, 100, LIMIT, 60), Pace(60), Progress(server))
+    results = report(side, conduct(side, workdir=server), workdir=server)
+    assert set(results["clients"]) == {"amber", "birch"}
+    return sent, server, [*subjects, home.name, str(home), "participants.tsv", "_T1w"]
+
+
+def test_no_byte_names_a_subject_or_a_path(recorded):
+    sent, server, words = recorded
+    files = {str(p): p.read_bytes() for p in server.rglob("*") if p.is_file()}
+    assert len(words) > 30
+    for word in words:
+        assert not any(word.encode() in data for data in sent), word
+        assert not [
+            name for name, data in files.items() if word.encode() in data or word in name
+        ], word
+
+
+def test_messages_hold_the_fields_of_the_document_and_no_other(recorded):
+    sent, *_ = recorded
+    kinds = set()
+    for data in sent:
+        if data.startswith(b"FBW1"):
+            header = json.loads(data[40 : 40 + int.from_bytes(data[4:8], "little")])
+            assert set(header) == {*ENVELOPE, "vectors"}
+            assert set(header["scalars"]) <= set(SCALARS)
+            assert {name for name, *_ in header["vectors"]} <= set(COLLECTIONS)
+            assert len(header["kind"]) <= 9
+            kinds.add(describe(data)["kind"])
+        elif data.startswith(b"{"):
+            assert set(json.loads(data)) == set(JOINED)
+    assert kinds == {"validated", "update", "reported"}
+
+
+def test_a_site_with_few_test_subjects_tells_nothing_of_them(recorded):
+    sent, server, _ = recorded
+    assert any(b"expected at least 99 test subjects to tell of them" in data for data in sent)
+    assert "cedar: nothing told" in (server / "report.txt").read_text()

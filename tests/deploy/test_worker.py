@@ -1,0 +1,130 @@
+"""What a site keeps for itself: its record of messages, its private states, its count of deaths,
+what it declared.
+"""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fedbrain.deploy.protocol.register import Site, recall, register
+from fedbrain.deploy.protocol.wire import Envelope, Refused, pack
+from fedbrain.deploy.server_side.deadlines import Pace
+from fedbrain.deploy.site_side.attempts import Attempts
+from fedbrain.deploy.site_side.audit import Audit, check
+from fedbrain.deploy.site_side.private_state import Memory
+
+
+def test_a_record_of_messages_shows_when_a_line_was_changed_or_taken_out(tmp_path):
+    audit = Audit(tmp_path / "audit.jsonl")
+    envelope = Envelope("update", "amber", 3, "n", "c", "s", {"weight": 5.0})
+    audit.record("out", pack(envelope, {"delta": np.ones(4, np.float32)}))
+    audit.record("in", b"a sentence")
+    audit.record("out", b"another")
+    assert check(audit.path) == 3
+    first, *rest = audit.path.read_bytes().splitlines()
+    told = json.loads(first)
+    assert (told["kind"], told["round"], told["scalars"], told["numbers"]) == (
+        "update",
+        3,
+        {"weight": 5.0},
+        {"delta": 4},
+    )
+    for spoilt in ([first.replace(b'"round": 3', b'"round": 4'), *rest], rest, [first, rest[1]]):
+        audit.path.write_bytes(b"\n".join(spoilt) + b"\n")
+        with pytest.raises(ValueError, match="expected one that follows line"):
+            check(audit.path)
+
+
+def _state(value):
+    return {"own": jnp.full(3, value)}
+
+
+def test_private_states_go_back_with_the_server_and_are_missed_when_they_are_gone(tmp_path):
+    memory = Memory(tmp_path, _state(0.0), keep=2)
+    for k in range(1, 5):
+        memory.save(k, _state(float(k)))
+        memory.put_aside(1 if k < 3 else 3)
+    assert [memory.of(k)["own"][0] for k in (4, 3, 2, 4)] == [
+        4,
+        3,
+        2,
+        4,
+    ]  # looking back costs nothing
+    with pytest.raises(Refused, match="private state of round 1, which round 1 needs, is gone"):
+        memory.of(1)
+    assert memory.of_best(3)["own"][0] == 3
+    memory.save(3, _state(9.0))  # the server lost round 3, and trained it anew with others
+    assert memory.of(3)["own"][0] == memory.of(4)["own"][0] == 9
+    assert memory.of_best(1)["own"][0] == 1
+    with pytest.raises(Refused, match="best round 3 is gone"):
+        memory.of_best(3)
+    memory.put_aside(3)
+    assert memory.of_best(3)["own"][0] == 9
+    memory.close()
+
+
+def test_a_site_without_private_leaves_goes_back_as_far_as_the_server_wants(tmp_path):
+    memory = Memory(tmp_path, {}, keep=2)
+    for k in range(1, 6):
+        memory.save(k, {})
+    assert memory.of(1) == {}
+    memory.close()
+
+
+def test_a_state_that_rots_is_missed(tmp_path):
+    memory = Memory(tmp_path, _state(0.0), keep=2)
+    memory.save(1, _state(1.0))
+    memory.save(2, _state(2.0))
+    memory.close()
+    manifest = tmp_path / "state/manifests/2.json"
+    manifest.write_text(manifest.read_text().replace('"sha256"', '"sha"'))
+    with pytest.raises(Refused, match="private state of round 2, which round 2 needs, is gone"):
+        Memory(tmp_path, _state(0.0), keep=2).of(2)
+
+
+def test_a_site_that_dies_three_times_in_a_round_sits_out_once(tmp_path):
+    for _ in range(2):
+        for _ in range(3):
+            Attempts(tmp_path / "a.json").begin(7)
+        with pytest.raises(Refused, match="died 3 times in round 7: it sits out once"):
+            Attempts(tmp_path / "a.json").begin(7)
+    attempts = Attempts(tmp_path / "a.json")
+    for k in range(9):
+        attempts.begin(k)
+        attempts.over()
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_deadlines_follow_what_answers_took():
+    pace = Pace(3600)
+    assert pace.deadline_s("update") == 3600
+    pace.took("update", 300.0)
+    assert pace.deadline_s("update") == 3600  # the first one compiled
+    pace.took("update", 100.0)
+    assert pace.deadline_s("update") == 1200
+    for _ in range(5):
+        pace.took("update", 20.0)
+    assert pace.deadline_s("update") == 80
+    pace.took("validated", 1.0)
+    pace.took("validated", 1.0)
+    assert pace.deadline_s("validated") == 60
+    assert pace.seconds() == {"update": 20.0, "validated": 1.0}
+
+
+def test_every_site_is_there_at_the_first_start_and_declares_the_same_later(tmp_path):
+    amber, birch = Site(10, 2, 3, True), Site(20, 4, 5, True)
+    with pytest.raises(ValueError, match="Missing: birch: no consent"):
+        register(
+            tmp_path, {"amber": amber}, expected=["amber", "birch"], refused={"birch": "no consent"}
+        )
+    both = {"amber": amber, "birch": birch}
+    assert register(tmp_path, both, expected=["amber", "birch"], refused={}) == both
+    assert (
+        register(tmp_path, {"amber": amber}, expected=["amber", "birch"], refused={})
+        == both
+        == recall(tmp_path)
+    )
+    with pytest.raises(ValueError, match="amber: expected what it declared at the start"):
+        register(tmp_path, {"amber": birch}, expected=["amber", "birch"], refused={})

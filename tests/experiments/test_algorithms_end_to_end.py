@@ -1,0 +1,65 @@
+"""Algorithms with memories on images: a run that lost its last round ends in the same bits,
+whatever it keeps and where.
+"""
+
+import json
+import shutil
+
+import pytest
+from absl import flags
+
+from fedbrain import main
+from tests.experiment_under_test import config
+
+CHOICES = {
+    "scaffold, Adam server": {"algorithm": "scaffold()", "server": {"optimizer": "fedadam(0.01)"}},
+    "ditto, median": {
+        "algorithm": "ditto(0.1)",
+        "server": {"aggregator": "median()", "links": ("clip_by_quantile_norm()",)},
+    },
+    "feddyn, int8": {
+        "algorithm": "feddyn(0.1)",
+        "client": {"upload": "int8_with_feedback()", "optimizer": "sgd(1e-3)"},
+    },
+    "q-FedAvg, buckets of one": {
+        "algorithm": "report_global_loss()",
+        "server": {"aggregator": "q_fedavg(1.0, 1.0)", "links": ("bucketing(1)",)},
+    },
+    "cyclic": {"server": {"sampling": "cyclic()"}},
+    "FLTrust": {"server": {"aggregator": "fltrust()", "trusted": ("amber",)}},
+    "APFL, FedBN": {"algorithm": "apfl()", "server": {"exchange": "without_batch_norm()"}},
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
+def test_a_round_lost_is_a_round_done_again(choice, cache, tmp_path):
+    c = config(cache, rounds=3, regimes=("federated",))
+    c.update(choice)
+    main.run(c, tmp_path / "run")
+    results = (tmp_path / "run/results.json").read_bytes()
+    history = (tmp_path / "run/runs/federated/repeat0-split0/metrics.jsonl").read_text()
+    shutil.rmtree(tmp_path / "run/runs/federated/repeat0-split0/checkpoints/steps/3")
+    (tmp_path / "run/results.json").unlink()
+    main.run(c, tmp_path / "run")
+    assert (tmp_path / "run/results.json").read_bytes() == results
+    assert (tmp_path / "run/runs/federated/repeat0-split0/metrics.jsonl").read_text() == history
+    last = json.loads(history.splitlines()[-1])
+    assert not last["skipped"]
+    assert {"effective_weight", "influence", "drift", "rejected"} <= set(last)
+
+
+def test_a_rule_without_enough_hospitals_is_refused_in_the_open(cache, tmp_path):
+    """Krum needs 2f + 3 = 5 of 3: every round would be skipped, and the run says so instead of a
+    result.
+    """
+    c = config(cache, rounds=2, regimes=("federated",))
+    c.server.aggregator = "krum(num_byzantine=1)"
+    with pytest.raises(ValueError, match="every round was skipped"):
+        main.run(c, tmp_path / "run")

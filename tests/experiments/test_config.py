@@ -1,0 +1,130 @@
+"""Configuration: calls without eval, errors like a colleague's, every field read and reachable."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+from ml_collections import ConfigDict
+
+from configs import base
+from fedbrain.algorithms.optimizers import OPTIMIZERS
+from fedbrain.experiments import grid
+from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.spec import call
+
+CONFIGS = sorted(
+    p.stem
+    for p in (Path(__file__).parents[2] / "configs").glob("*.py")
+    if p.stem not in ("__init__", "base", "study", "grid")
+)
+TABLE = {"krum": lambda num_byzantine=0: ("krum", num_byzantine), "mean": lambda: "mean"}
+
+
+def test_a_call_a_bare_name_and_added_arguments():
+    assert call("krum(num_byzantine=2)", TABLE) == ("krum", 2)
+    assert call("krum(1)", TABLE) == ("krum", 1)
+    assert call(" mean ", TABLE) == "mean"
+    assert call("krum", TABLE, num_byzantine=3) == ("krum", 3)
+    assert call("adam(1e-3)", OPTIMIZERS).init is not None
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("krumm()", r"Unknown 'krumm'. Did you mean 'krum'\? Choose from: krum, mean."),
+        ("krum(byzantine=1)", "unexpected keyword argument 'byzantine'"),
+        ("krum(1, 2)", "too many positional"),
+        ("krum(open('x'))", "literal arguments"),
+        ("__import__('os').system('true')", "Expected a call"),
+        ("lambda: 1", "Expected a call"),
+        ("krum(", "Expected a call"),
+        ("", "Expected a call"),
+    ],
+)
+def test_mistakes_are_answered_in_one_sentence(spec, message):
+    with pytest.raises(ValueError, match=message):
+        call(spec, TABLE)
+
+
+class _Spy:
+    """A configuration that remembers which fields were read."""
+
+    def __init__(self, config, prefix="", seen=None):
+        self._config, self._prefix, self._seen = config, prefix, [] if seen is None else seen
+
+    def __getattr__(self, name):
+        value = getattr(self._config, name)
+        if isinstance(value, ConfigDict) and name != "sites":
+            return _Spy(value, f"{self._prefix}{name}.", self._seen)
+        self._seen.append(self._prefix + name)
+        return value
+
+
+def _leaves(config, prefix=""):
+    for name, value in config.items():
+        if isinstance(value, ConfigDict) and name != "sites":
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def test_every_field_is_read_once():
+    spy = _Spy(base.get_config())
+    read_experiment(spy)
+    assert sorted(spy._seen) == sorted(_leaves(base.get_config()))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_configuration_builds_and_opens_with_its_command(name):
+    module = importlib.import_module(f"configs.{name}")
+    assert f"--config=configs/{name}.py" in (module.__doc__ or "")
+    if "methods" in module.get_config():
+        return  # a study: tests/experiments/test_study.py
+    config = module.get_config()
+    configs = (
+        [cell.config for cell in grid.cells(config, Path("runs"))] if "rows" in config else [config]
+    )
+    for experiment in map(read_experiment, configs):
+        assert experiment.sites
+        assert set(experiment.regimes) >= {"federated"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model", "densnet121()", "config.model: Unknown 'densnet121'. Did you mean 'densenet121'"),
+        ("loss", "l1(scale=0.0)", "config.loss: Expected scale=0.0 > 0"),
+        ("rounds", 0, "config.rounds: expected an integer >= 1, got 0"),
+        ("regimes", ("federeted",), "Did you mean 'federated'"),
+        ("driver", "chunk(size=0)", "config.driver: Expected size=0 >= 1"),
+        (
+            "sites",
+            ConfigDict({"a": "bids()"}),
+            "config.sites.a: 'bids\\(\\)': missing a required argument: 'root'",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named(field, value, message):
+    config = base.get_config()
+    config[field] = value
+    with pytest.raises(ValueError, match=message):
+        read_experiment(config)
+
+
+def test_impossible_splits_are_named():
+    config = base.get_config()
+    config.splits.valid = 0.9
+    with pytest.raises(ValueError, match="config.splits: expected valid"):
+        read_experiment(config)
+
+
+def test_local_statistics_become_private_leaves():
+    config = base.get_config()
+    config.model = "adapted_sfcn()"
+    config.server.statistics = "local()"
+    algorithm = read_experiment(config).algorithm
+    private = algorithm.init_client(
+        {"params": {"norm1": {"scale": 1.0}}, "batch_stats": {"norm1": {"mean": 2.0}}}
+    )
+    assert private.model_state == {"batch_stats": {"norm1": {"mean": 2.0}}}
+    assert private.params == {"norm1": {"scale": None}}

@@ -1,0 +1,202 @@
+"""Studies: a small grid from the command line, resumed; problems; the page and the code agree."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from configs import aggregation_study, byzantine_digits, flamby_methods, hospitals, pfedme, study
+from fedbrain.analysis.study_table import reduce_history, summarise
+from fedbrain.data.problems import PROBLEMS
+from fedbrain.experiments.spec import call
+from fedbrain.experiments.study import (
+    cells,
+    draw,
+    fingerprint,
+    floor,
+    inner_problems,
+    own_choice,
+    run_cell,
+)
+from tools.aggregation_page import PAGE, fill
+
+
+def small(**more):
+    config = study.get_config()
+    config.problem = "breast_cancer(clients=3)"
+    config.loss = "cross_entropy(2)"
+    config.seeds, config.rounds, config.every = 2, 6, 3
+    config.update(more)
+    return config
+
+
+@pytest.mark.parametrize(
+    "module",
+    [aggregation_study, byzantine_digits, flamby_methods, hospitals, pfedme],
+    ids=lambda m: m.__name__,
+)
+def test_every_cell_of_every_study_can_be_read(module):
+    from fedbrain.experiments.study import read_algorithm, read_plan, read_task
+
+    for cell in cells(module.get_config()):
+        read_algorithm(cell.config, read_task(cell.config))
+        read_plan(cell.config, 25)
+
+
+def test_a_study_learns_and_every_regime_and_clock_runs():
+    problems = draw(small())
+    base = floor(problems).scores.mean()
+    for more in (
+        {},
+        {"regime": "local"},
+        {"regime": "centralised"},
+        {"clock": "buffered(2)"},
+        {"cohort": 2, "drop_out": 0.3},
+    ):
+        config = small(rounds=30, every=30, **more)
+        scores = run_cell(next(cells(config)), problems, 0)
+        assert scores.scores.shape == (2, 1, 3)
+        assert scores.scores.mean() > base + 10
+
+
+def test_seeds_side_by_side_are_seeds_one_by_one():
+    config = small()
+    problems = draw(config)
+    both = run_cell(next(cells(config)), problems, 0).scores
+    alone = run_cell(next(cells(config)), problems[1:], 1).scores
+    np.testing.assert_allclose(both[1:], alone, atol=1e-4)
+
+
+def test_attacks_and_methods_are_joined():
+    config = small()
+    config.attacks.update({"flip": {"attack": ("sign_flip(1)",)}})
+    config.methods.update({"clipped": {"server": {"links": ("clip_by_median_norm()",)}}})
+    joined = {(c.method, c.attack): c.config.server.links for c in cells(config)}
+    assert joined["clipped", "flip"] == ("sign_flip(1)", "clip_by_median_norm()")
+    assert joined["FedAvg", "none"] == ()
+    config.methods.update({"wrong": {"krumm": 1}})
+    with pytest.raises(ValueError, match=r"'wrong' sets a field"):
+        list(cells(config))
+
+
+def test_label_flip_turns_the_last_clients_labels():
+    config = small(rounds=30, every=30)
+    problems = draw(config)
+    clean = run_cell(next(cells(config)), problems, 0).scores.mean()
+    config.label_flip = 3
+    assert run_cell(next(cells(config)), problems, 0).scores.mean() < 100 - clean + 20
+
+
+def test_own_choice_takes_the_best_by_cross_validation():
+    config = small()
+    problems = draw(config)
+    inner = inner_problems(problems, 4)
+    n = [len(p.clients["c0"].train[1]) for p in inner]
+    assert (
+        n
+        == [round(len(problems[s].clients["c0"].train[1]) * 0.75) for s in (0, 0, 0, 0, 1, 1, 1, 1)]
+        or max(n) - min(n) < 60
+    )
+    good, bad = (
+        run_cell(next(cells(small(client={"optimizer": o}))), problems, 0)
+        for o in ("sgd(0.1)", "sgd(1e-9)")
+    )
+    told = [
+        run_cell(next(cells(small(client={"optimizer": o}))), inner, 0)
+        for o in ("sgd(1e-9)", "sgd(0.1)")
+    ]
+    np.testing.assert_array_equal(own_choice([bad, good], told, 4, 1).scores, good.scores)
+
+
+def test_summary_by_hand():
+    n = np.asarray([[1.0, 3.0], [1.0, 3.0]])
+    zero = np.zeros(2)
+    cells = {
+        ("a", "x"): (np.asarray([[4.0, 8.0], [0.0, 4.0]]), n, zero),
+        ("b", "x"): (np.asarray([[9.0, 9.0], [1.0, 1.0]]), n, zero),
+    }
+    lines = summarise(cells, ["p", "q"], -1)
+    assert [line.method for line in lines] == ["a", "b"]
+    assert lines[0].mean == pytest.approx(5.0)
+    assert (lines[0].low, lines[0].high, lines[0].rank, lines[0].worst) == (3.0, 7.0, 1.5, 6.0)
+    history = np.asarray([[[1.0, 1], [9, 9], [5, 5]]])
+    assert reduce_history(history, "best", 1)[0, 0] == 9
+    assert reduce_history(history, "best", -1)[0, 0] == 1
+    assert reduce_history(history, "last_five", 1)[0, 0] == 5
+
+
+def test_problems():
+    digits = call("digits(clients=25, attackers=5)", PROBLEMS)(0)
+    labels = [np.unique(c.train[1]).size for c in digits.clients.values()]
+    assert max(labels[:20]) <= 3
+    assert min(labels[20:]) >= 8
+    synthetic = call("synthetic()", PROBLEMS)(0)
+    assert sum(len(c.train[1]) + len(c.test[1]) for c in synthetic.clients.values()) == 205_795
+    with pytest.raises(ValueError, match=r"config.problem"):
+        call("region_volumes('no.csv', 'no.csv')", PROBLEMS)(0)
+
+
+def test_real_hospitals(shared):
+    folder = shared / "tables"
+    spec = (
+        f"region_volumes('{folder}/IXI_3site_DLMUSE_n291.csv', '{folder}/IXI_3site_demog_n291.csv')"
+    )
+    clients = call(spec, PROBLEMS)(0).clients
+    assert {n: len(c.train[1]) + len(c.test[1]) for n, c in clients.items()} == {
+        "Guys": 172,
+        "HH": 95,
+        "IOP": 24,
+    }
+
+
+def test_compare_from_the_command_line_resumes(tmp_path):
+    config = tmp_path / "grid.py"
+    config.write_text(
+        "from tests.experiments.test_study import small\n\n\ndef get_config():\n    config ="
+        " small()\n    config.methods.update({'median': {'server': {'aggregator': 'median()'}}})\n "
+        "   return config\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "fedbrain.compare",
+        f"--config={config}",
+        f"--workdir={tmp_path}/run",
+    ]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "median" in first.stdout
+    assert "floor: a constant" in first.stdout
+    kept = json.loads((tmp_path / "run" / "comparison.json").read_text())
+    stamp = (tmp_path / "run" / "cells" / "000.json").stat().st_mtime_ns
+    (tmp_path / "run" / "cells" / "001.json").unlink()
+    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert second.stdout == first.stdout
+    assert json.loads((tmp_path / "run" / "comparison.json").read_text()) == kept
+    assert (tmp_path / "run" / "cells" / "000.json").stat().st_mtime_ns == stamp
+    assert (tmp_path / "run" / "comparison.png").stat().st_size > 1000
+    wrong = subprocess.run(
+        [*command, "--config.score=worst"], capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode != 0
+    assert "Traceback" not in wrong.stderr
+
+
+def test_the_page_is_the_code():
+    assert fill(PAGE.read_text()) == PAGE.read_text(), "run python -m tools.aggregation_page"
+
+
+def test_other_data_are_told_apart():
+    problems = draw(small())
+    assert fingerprint(problems) == fingerprint(draw(small()))
+    problems[1].clients["c0"].train[1][0] += 1
+    assert fingerprint(problems) != fingerprint(draw(small()))
+
+
+def test_config_of_a_cell_is_a_copy():
+    config = small()
+    before = ConfigDict(config.to_dict())
+    list(cells(config))
+    assert config.to_dict() == before.to_dict()

@@ -1,0 +1,243 @@
+"""Every formulation of the convolution against the platform's own: values, gradients, clients side
+by side.
+"""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fedbrain.models.convolution import (
+    FORMULATIONS,
+    Geometry,
+    conv3d,
+    convolve,
+    correlate,
+    for_convolution,
+    for_correlation,
+    native,
+    onednn,
+    spread,
+)
+
+needs_library = pytest.mark.skipif(
+    onednn.library() is None, reason="needs oneDNN, which this platform has no package of"
+)
+
+
+@pytest.fixture(params=[pytest.param("oneDNN", marks=needs_library), "pure JAX"])
+def kernels(request, monkeypatch):
+    """Both ways to compute the three maps."""
+    if request.param == "pure JAX":
+        monkeypatch.setattr(onednn, "library", lambda: None)
+    return request.param
+
+
+ROOT = Path(__file__).parents[2]
+SHAPE = (2, 9, 7, 6)
+CHANNELS = [(1, 4), (6, 2)]
+GEOMETRIES = [(k, s) for k in (1, 3, 7) for s in (1, 2)]
+CHECKS = [
+    (name, k, s, c, o)
+    for name in FORMULATIONS
+    for (k, s) in GEOMETRIES
+    for (c, o) in (CHANNELS if k == 3 else CHANNELS[-1:])
+    if name != "winograd" or (k, s) == (3, 1)
+]
+
+
+def _arrays(kernel: int, c: int, o: int, seed: int = 0):
+    keys = jax.random.split(jax.random.key(seed))
+    x = jax.random.normal(keys[0], (*SHAPE, c))
+    return x, jax.random.normal(keys[1], (kernel,) * 3 + (c, o)) / (kernel**3 * c) ** 0.5
+
+
+def _assert_close(ours, theirs, tolerance: float = 2e-5):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, atol=tolerance * float(jnp.abs(b).max()))
+
+
+@pytest.mark.parametrize(("name", "kernel", "stride", "c", "o"), CHECKS)
+def test_formulation_equals_the_native_one(name, kernel, stride, c, o):
+    x, k = _arrays(kernel, c, o)
+    ours, ours_correlated = FORMULATIONS[name]
+
+    @jax.jit
+    def both(x, k):
+        y, pull = jax.vjp(lambda k: native(x, k, stride), k)
+        mine = ours(x, k, stride), ours_correlated(x, jnp.cos(y), (kernel,) * 3, stride)
+        return mine, (y, pull(jnp.cos(y))[0])
+
+    _assert_close(*both(x, k))
+
+
+@pytest.mark.parametrize(("kernel", "stride"), GEOMETRIES)
+def test_first_and_second_order_gradients(kernels, kernel, stride):
+    """Of a function that is not linear in either argument."""
+    x, k = _arrays(kernel, 3, 5)
+
+    def energy(f, x, k):
+        return jnp.sum(jnp.sin(f(x, k, stride)))
+
+    def slope(f, x, k):
+        gx, gk = jax.grad(partial(energy, f), argnums=(0, 1))(x, k)
+        return jnp.sum(jnp.cos(gx)) + jnp.sum(gk**2)
+
+    for order in (energy, slope):
+        ours, theirs = (
+            jax.jit(jax.grad(partial(order, f), argnums=(0, 1)))(x, k) for f in (conv3d, native)
+        )
+        _assert_close(ours, theirs, 1e-4)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
+def test_clients_side_by_side(kernels, axes, stride):
+    """Volumes, kernels or both belong to clients; gradients too."""
+    pairs = [_arrays(3, 2, 4, seed) for seed in range(3)]
+    x = jnp.stack([p[0] for p in pairs]) if axes[0] == 0 else pairs[0][0]
+    k = jnp.stack([p[1] for p in pairs]) if axes[1] == 0 else pairs[0][1]
+
+    def total(f, x, k):
+        return jnp.sum(jnp.sin(jax.vmap(lambda x, k: f(x, k, stride), axes)(x, k)))
+
+    ours, theirs = (
+        jax.jit(jax.value_and_grad(partial(total, f), argnums=(0, 1)))(x, k)
+        for f in (conv3d, native)
+    )
+    _assert_close(ours, theirs)
+    each = [
+        jax.vmap(jax.grad(lambda k, x, f=f: jnp.sum(jnp.sin(f(x, k, stride)))), axes[::-1])(k, x)
+        for f in (conv3d, native)
+    ]
+    _assert_close(*each)
+
+
+def test_two_maps_of_clients(kernels):
+    """Seeds of clients: the inner map shares kernels, the outer one does not."""
+    x = jax.random.normal(jax.random.key(0), (2, 3, *SHAPE, 1))
+    k = jax.random.normal(jax.random.key(1), (2, 3, 3, 3, 1, 4))
+    ours, theirs = (
+        jax.vmap(jax.vmap(lambda x, k, f=f: f(x, k, 1), (0, None)))(x, k) for f in (conv3d, native)
+    )
+    _assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_three_maps_are_adjoint(kernels, stride):
+    """<convolve(x, k), y> = <x, spread(y, k)> = <k, correlate(x, y)>."""
+    x, k = _arrays(3, 3, 4)
+    geometry = Geometry(SHAPE[1:], (3, 3, 3), stride)
+    y = jnp.cos(native(x, k, stride))
+    forward = jnp.vdot(convolve(x, k, geometry), y)
+    np.testing.assert_allclose(jnp.vdot(x, spread(y, k, geometry)), forward, rtol=1e-4)
+    np.testing.assert_allclose(jnp.vdot(k, correlate(x, y, geometry)), forward, rtol=1e-4)
+
+
+def test_choices_by_shape():
+    """The table in words: one channel, hardly a position, a large volume, half precision, a strided
+    stem.
+    """
+
+    def choices(batch, n, c, o, kernel=3, stride=1, dtype="float32"):
+        args = (batch, c, o, Geometry((n, n, n), (kernel,) * 3, stride), jnp.dtype(dtype))
+        return for_convolution(*args), for_correlation(*args)
+
+    assert choices(4, 64, 1, 32) == ("windows", "windows")
+    assert choices(8, 26, 1, 32) == ("patches", "patches")
+    assert choices(2, 2, 128, 32) == ("patches", "patches")
+    assert choices(2, 8, 128, 32) == ("fold outputs", "patches")
+    assert choices(4, 32, 32, 64) == ("winograd", "winograd")
+    assert choices(4, 32, 32, 64, dtype="bfloat16") == ("fold inputs", "patches")
+    assert choices(2, 64, 1, 64, kernel=7, stride=2) == ("fold inputs", "fold inputs")
+
+
+def test_scan_remat_and_shard_map(kernels):
+    x, k = _arrays(3, 2, 2)
+    expected = native(native(x, k, 1), k, 1)
+    scanned, _ = jax.lax.scan(
+        lambda x, _: (jax.checkpoint(lambda x: conv3d(x, k))(x), None), x, None, length=2
+    )
+    _assert_close(scanned, expected)
+    mesh = jax.make_mesh((2,), ("clients",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec("clients")
+    sharded = jax.shard_map(
+        lambda x: conv3d(conv3d(x, k), k), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
+    )
+    _assert_close(sharded(x), expected)
+
+
+@needs_library
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_library_computes_in_the_type_of_its_arguments(dtype, stride):
+    """bfloat16 is rounded once, at the end; a processor without it has no plan and pure JAX takes
+    over.
+    """
+    x, k = (a.astype(dtype) for a in _arrays(3, 3, 5))
+
+    def run(f):
+        y, pull = jax.vjp(lambda x, k: f(x, k, stride), x, k)
+        return y, pull(jnp.cos(y))
+
+    ours, theirs = (jax.jit(partial(run, f))() for f in (conv3d, native))
+    assert all(a.dtype == jnp.dtype(dtype) for a in jax.tree.leaves(ours))
+    as_float = partial(jax.tree.map, lambda a: a.astype(jnp.float32))
+    _assert_close(as_float(ours), as_float(theirs), 2e-5 if dtype == "float32" else 1e-2)
+
+
+@needs_library
+def test_float64_stays_in_pure_jax():
+    call = onednn.Call("convolve", (1, 4, 4, 4, 2), (3, 3, 3, 2, 2), (1, 4, 4, 4, 2), 1, "float64")
+    assert not onednn.runs(call)
+    assert onednn.runs(call._replace(dtype="float32"))
+
+
+@needs_library
+def test_a_failure_of_the_library_is_an_error_of_the_computation(monkeypatch):
+    x, k = _arrays(3, 2, 3)
+    run = jax.jit(lambda x, k: conv3d(x, k))
+    run(x, k).block_until_ready()
+    monkeypatch.setattr(onednn, "plan", lambda call: None)
+    with pytest.raises(Exception, match="oneDNN has no plan"):
+        run(x, k).block_until_ready()
+
+
+@needs_library
+def test_many_threads_convolve_at_once():
+    pairs = [_arrays(3, 2, 4, seed) for seed in range(4)]
+    run = jax.jit(lambda x, k: conv3d(conv3d(x, k), k.swapaxes(3, 4)))
+    expected = [native(native(x, k, 1), k.swapaxes(3, 4), 1) for x, k in pairs]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: run(*pairs[i % 4]), range(200)))
+    for i, y in enumerate(found):
+        _assert_close(y, expected[i % 4])
+
+
+@needs_library
+def test_a_program_that_ends_in_the_middle_of_a_computation_ends():
+    """The library is called through Python: without waiting, XLA would wait for an interpreter that
+    is gone.
+    """
+    program = """
+import jax, jax.numpy as jnp, sys
+from fedbrain.models.convolution import conv3d
+x, k = jnp.ones((1, 24, 24, 24, 16)), jnp.ones((3, 3, 3, 16, 16))
+chain = jax.jit(lambda x, k: jax.lax.fori_loop(0, 40, lambda i, x: conv3d(x, k) * 1e-3, x))
+chain(x, k).block_until_ready()
+y = chain(x, k)
+sys.exit(3)
+"""
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, timeout=60, check=False
+        ).returncode
+        == 3
+    )
