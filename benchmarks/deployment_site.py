@@ -15,7 +15,7 @@ from nvflare.apis.signal import Signal
 
 from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE
-from fedbrain.deploy.protocol.register import Site
+from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Envelope, pack, schema, unpack
 
 CODINGS = ("float32", "bfloat16", "int8")
@@ -50,11 +50,11 @@ class Echo(Executor):
         """Answers like a site."""
         del abort_signal
         if task_name == JOIN:
-            return Shareable({MESSAGE: json.dumps(Site(100, 10, 10, True)._asdict()).encode()})
-        asked, name = (
-            unpack(whole(shareable[MESSAGE]), limit=1 << 30).envelope,
-            fl_ctx.get_identity_name(),
-        )
+            return Shareable(
+                {MESSAGE: json.dumps(Registration(100, 10, 10, True)._asdict()).encode()}
+            )
+        asked = unpack(whole(shareable[MESSAGE]), limit=1 << 30).envelope
+        name = str(fl_ctx.get_identity_name())
         if asked.kind == "train":
             coding = CODINGS[asked.round % 3]
             if coding not in self.vectors:

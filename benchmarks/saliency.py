@@ -21,6 +21,7 @@ from fedbrain.data.synthetic.people import HOSPITALS
 from fedbrain.data.synthetic.regions import brain_region, change_with_age
 from fedbrain.experiments import experiment, saliency
 from fedbrain.experiments.saved_models import load_models, read_identity
+from fedbrain.experiments.split_id import SplitId
 
 SEEDS = flags.DEFINE_integer("seeds", 3, "Of weights, order and test people.", lower_bound=1)
 WORKDIR = flags.DEFINE_string("workdir", "runs/saliency", "Where the experiments are kept.")
@@ -47,7 +48,7 @@ def measure(workdir: Path) -> list[tuple[str, float, float]]:
     """
     saliency.run(workdir, workdir / "saliency", "federated", 40, 16, 4)
     experiment, _ = read_identity(workdir)
-    sites, _ = saliency.scans_to_explain(experiment, experiment.repeats[0])
+    sites, _ = saliency.scans_to_explain(experiment, SplitId(experiment.repeats[0]))
     brain = brain_region(experiment.recipe)
     [(_, variables)] = load_models(workdir)
     found = []

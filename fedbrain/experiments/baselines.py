@@ -17,10 +17,11 @@ from fedbrain.data.splits import Split
 from fedbrain.experiments.predict_scans import predict_scans
 from fedbrain.experiments.predictions import to_predictions
 from fedbrain.experiments.saved_models import load_models, read_identity
+from fedbrain.experiments.split_id import SplitId
 from fedbrain.training.evaluate import make_evaluate
 
-# (splits, repeat, inner split) -> site -> part -> predictions
-Baseline = Callable[[Mapping[str, Split], int, int], dict[str, dict[str, Predictions]]]
+# (splits, which split) -> site -> part -> predictions
+Baseline = Callable[[Mapping[str, Split], SplitId], dict[str, dict[str, Predictions]]]
 
 
 def products(
@@ -52,9 +53,9 @@ def _columns(scans: Scans, names: tuple[str, ...]) -> np.ndarray:
     )
 
 
-def _predictor(workdir: str, repeat: int, inner: int, split: str) -> Callable[[Scans], np.ndarray]:
+def _predictor(workdir: str, split: str) -> Callable[[Scans], np.ndarray]:
     experiment, _ = read_identity(Path(workdir))
-    [(_, variables)] = load_models(Path(workdir), split=split or f"repeat{repeat}-split{inner}")
+    [(_, variables)] = load_models(Path(workdir), split=split)
     evaluate = make_evaluate(experiment.task)
     return lambda scans: predict_scans(evaluate, variables, scans, experiment)
 
@@ -74,9 +75,9 @@ def linear(*columns: str, model: str = "", split: str = "") -> tuple[str, Baseli
         raise ValueError("Expected columns, a model or both.")
 
     def predict(
-        splits: Mapping[str, Split], repeat: int, inner: int
+        splits: Mapping[str, Split], split_id: SplitId
     ) -> dict[str, dict[str, Predictions]]:
-        say = _predictor(model, repeat, inner, split) if model else None
+        say = _predictor(model, split or split_id.name) if model else None
 
         def design(scans: Scans) -> np.ndarray:
             x = _columns(scans, columns)

@@ -18,9 +18,10 @@ from fedbrain.data.tables import write_table
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.clients import fingerprints, load_clients
 from fedbrain.experiments.config import Experiment, read_experiment
-from fedbrain.experiments.federation import make_machine
+from fedbrain.experiments.federation import compile_experiment
+from fedbrain.experiments.placement import measure_footprint, place
 from fedbrain.experiments.predictions import combine_splits
-from fedbrain.experiments.repeats import Repeat, measure_footprint, place, run_repeat
+from fedbrain.experiments.repeats import Repeat, run_repeat
 from fedbrain.experiments.workdir import MetricsLog, claim, write_json
 
 
@@ -30,16 +31,15 @@ def write_predictions(workdir: Path, repeats: list[Repeat]) -> None:
     """
     rows: dict[str, list[tuple[object, ...]]] = {}
     for repeat in repeats:
-        for verdict in [run.own for run in repeat.runs]:
-            for site, parts in verdict.judged.items():
+        for evaluation in [run.own for run in repeat.runs]:
+            split_id = evaluation.split_id
+            for site, parts in evaluation.predictions.items():
                 for part, p in parts.items():
                     lines = zip(
-                        repeat.ids[site, verdict.split, part],
-                        p.target.tolist(),
-                        p.prediction.tolist(),
+                        repeat.ids[site, split_id, part], p.target.tolist(), p.prediction.tolist()
                     )
                     rows.setdefault(site, []).extend(
-                        (i, verdict.name, verdict.split, part, t, y) for i, t, y in lines
+                        (i, evaluation.name, split_id.name, part, t, y) for i, t, y in lines
                     )
     for site, lines in rows.items():
         columns = ["scan_id", "regime", "split", "part", "target", "prediction"]
@@ -74,15 +74,15 @@ def train_and_report(
     """Trains every regime on every split, and writes what came out; `results.json` last, as the
     sign of the end.
     """
-    machine = make_machine(experiment)
+    compiled = compile_experiment(experiment)
     repeats = [
-        run_repeat(experiment, machine, clients, workdir=workdir, repeat=r)
+        run_repeat(experiment, compiled, clients, workdir=workdir, repeat=r)
         for r in experiment.repeats
     ]
     runs = [run for repeat in repeats for run in repeat.runs]
     own = [combine_splits([run.own for run in repeat.runs]) for repeat in repeats]
     crossed = [
-        combine_splits([v for run in repeat.runs for v in run.crossed]) for repeat in repeats
+        combine_splits([e for run in repeat.runs for e in run.crossed]) for repeat in repeats
     ]
     baselines = [combine_splits(repeat.baselines) for repeat in repeats]
     results = {

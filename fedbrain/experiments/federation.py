@@ -32,10 +32,10 @@ from fedbrain.types import ClientState, ServerState, Variables
 SUMS = ("loss", "count", "examples", "trusted")  # of a round's report: not logged as they are
 
 
-class Machine(NamedTuple):
+class Compiled(NamedTuple):
     """Compiled functions, shared by all federations of an experiment."""
 
-    run_round: Callable
+    run_round: Callable  # see `make_round`
     evaluate: Evaluate
 
 
@@ -55,7 +55,7 @@ class Setting(NamedTuple):
     federation: Federation
     names: list[str]  # of the members, sorted
     experiment: Experiment
-    machine: Machine
+    compiled: Compiled
     seed: int  # of sampling, shuffling, augmentation and dropout
     example: HostBatch  # zeros of a batch's shapes
     volumes: dict[str, Array]  # of members, on the device; empty when they stream from the host
@@ -69,7 +69,7 @@ class Trained(NamedTuple):
     local_steps: int
 
 
-def make_machine(experiment: Experiment) -> Machine:
+def compile_experiment(experiment: Experiment) -> Compiled:
     """Composes the round and the evaluation of an experiment."""
     if experiment.driver is None:
         raise ValueError(
@@ -82,7 +82,7 @@ def make_machine(experiment: Experiment) -> Machine:
         experiment.trusted,
         turns=experiment.inputs.augment.turns,
     )
-    return Machine(run_round, make_evaluate(experiment.task))
+    return Compiled(run_round, make_evaluate(experiment.task))
 
 
 def random_variables(experiment: Experiment, shape: tuple[int, ...]) -> Variables:
@@ -152,7 +152,9 @@ def validate(setting: Setting, snapshot: Snapshot) -> dict[str, tuple[float, int
     for name, state in zip(setting.names, snapshot.clients):
         scans = setting.federation.members[name].valid
         variables = combine(snapshot.server, state)
-        sums[name] = validation_loss(setting.machine.evaluate, variables, scans, setting.experiment)
+        sums[name] = validation_loss(
+            setting.compiled.evaluate, variables, scans, setting.experiment
+        )
     return sums
 
 
@@ -175,7 +177,7 @@ def judge(
 def one_round(setting: Setting, snapshot: Snapshot, round: int) -> tuple[Snapshot, dict[str, Any]]:
     """Runs a round and returns what it leads to, and a line for the log."""
     cohort = make_cohort(setting, snapshot, round)
-    server, states, info = setting.machine.run_round(snapshot.server, cohort, setting.example)
+    server, states, info = setting.compiled.run_round(snapshot.server, cohort, setting.example)
     names = [client.name for client in cohort]
     returned = dict(zip(names, states))
     clients = [returned.get(n, s) for n, s in zip(setting.names, snapshot.clients)]
@@ -203,7 +205,7 @@ def one_round(setting: Setting, snapshot: Snapshot, round: int) -> tuple[Snapsho
 def train(
     federation: Federation,
     experiment: Experiment,
-    machine: Machine,
+    compiled: Compiled,
     initial: Variables,
     *,
     folder: Path,
@@ -215,7 +217,7 @@ def train(
     Args:
       federation: who trains together.
       experiment: what is trained, and how.
-      machine: of the experiment.
+      compiled: functions of the experiment.
       initial: the model that everybody starts from.
       folder: of this federation's checkpoints and metrics.
       seed: of sampling, shuffling, augmentation and dropout.
@@ -228,7 +230,7 @@ def train(
     example = example_batch(shape, experiment.batch_size, experiment.inputs)
     volumes = upload(federation, experiment.residence or streamed(), f"{title}: to the device")
     setting = Setting(
-        federation, sorted(federation.members), experiment, machine, seed, example, volumes
+        federation, sorted(federation.members), experiment, compiled, seed, example, volumes
     )
     first = first_snapshot(
         experiment, [len(federation.members[n].train) for n in setting.names], initial

@@ -1,5 +1,5 @@
-"""What trained models say about scans that they were not trained on: on their own sites', and on
-everybody's.
+"""Predictions of trained models for scans that they were not trained on: the validation and test
+scans of their own site, and the test scans of every site.
 """
 
 from collections.abc import Mapping
@@ -16,38 +16,62 @@ from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.federation import Trained
 from fedbrain.experiments.predict_scans import predict_scans
+from fedbrain.experiments.split_id import SplitId
 from fedbrain.training.evaluate import Evaluate
 
 
-class Verdict(NamedTuple):
-    """What a regime, or one model, says on one split."""
+class Evaluation(NamedTuple):
+    """Predictions of a regime, a single model or a baseline on one split."""
 
     name: str  # of the regime, the model or the baseline
-    split: str  # repeat0-split0
-    weight: float  # among the inner splits of a repeat
-    judged: Mapping[str, Mapping[str, Predictions]]  # site -> part -> predictions
+    split_id: SplitId
+    weight: float  # among the inner splits of a repeat: 1 / validation loss
+    predictions: Mapping[str, Mapping[str, Predictions]]  # site -> part -> predictions
 
 
-# site -> part -> (member whose model is asked, scans)
-Questions = Mapping[str, Mapping[str, tuple[str, Scans]]]
+# site -> part ("valid", "test") -> (member whose model predicts, scans)
+Assignment = Mapping[str, Mapping[str, tuple[str, Scans]]]
 
 
 def to_predictions(site: str, scans: Scans, values: np.ndarray, floor: float) -> Predictions:
-    """Two sites may both have a `sub-01`, so people are told apart by site."""
-    people = [f"{site}/{subject}" for subject in scans.subjects]
+    """Predictions with their subjects and targets.
+
+    Two sites may both have a `sub-01`, so the site's name is part of the subject's.
+
+    Args:
+      site: of the scans.
+      scans: what was predicted.
+      values: predictions [n], in the target's unit.
+      floor: what the median predictor says of every scan, in the target's unit.
+    """
+    subjects = [f"{site}/{subject}" for subject in scans.subjects]
     return Predictions(
-        people, scans.target, np.asarray(values, np.float32), np.full(len(scans), floor, np.float32)
+        subjects,
+        scans.target,
+        np.asarray(values, np.float32),
+        np.full(len(scans), floor, np.float32),
     )
 
 
-def ask(
-    questions: Questions,
+def predict_assigned(
+    assignment: Assignment,
     federation: Federation,
     trained: Trained,
     evaluate: Evaluate,
     experiment: Experiment,
 ) -> dict[str, dict[str, Predictions]]:
-    """Members' predictions, each beside the median of the member's training targets."""
+    """Predictions for scans, each by the model of the member that they are assigned to.
+
+    Args:
+      assignment: scans, and who predicts for them.
+      federation: whose training targets give the median predictor of every member.
+      trained: the models.
+      evaluate: of the experiment's task.
+      experiment: says how scans are presented.
+
+    Returns:
+      Site -> part -> predictions.
+    """
     medians = {name: float(np.median(m.train.target)) for name, m in federation.members.items()}
     return {
         site: {
@@ -59,23 +83,25 @@ def ask(
             )
             for part, (member, scans) in parts.items()
         }
-        for site, parts in questions.items()
+        for site, parts in assignment.items()
     }
 
 
-def own_questions(federation: Federation, splits: Mapping[str, Split]) -> Questions:
-    """Validation and test scans of every site, asked of the member whose model it would use."""
+def assign_own_sites(federation: Federation, splits: Mapping[str, Split]) -> Assignment:
+    """Validation and test scans of every site, each to the member whose model the site uses."""
     return {
-        s: {"valid": (m, splits[s].valid), "test": (m, splits[s].test)}
-        for s, m in federation.judged.items()
+        site: {"valid": (member, splits[site].valid), "test": (member, splits[site].test)}
+        for site, member in federation.judged.items()
     }
 
 
-def crossed_questions(
+def assign_all_sites(
     federation: Federation, trained: Trained, splits: Mapping[str, Split]
-) -> dict[str, Questions]:
-    """Model -> test scans of all sites, asked of every member; nothing where everybody has the same
-    model.
+) -> dict[str, Assignment]:
+    """Test scans of all sites, to every member in turn.
+
+    Returns:
+      Name of the model -> assignment; empty where all members have the same model.
     """
     alone = len(federation.judged) < len(splits)
     if not alone and len({tree_digest(v) for v in trained.variables.values()}) == 1:
@@ -89,30 +115,32 @@ def crossed_questions(
     }
 
 
-def combine_splits(verdicts: list[Verdict]) -> Judged:
-    """One set of predictions per name and site: the mean over inner splits, weighted by 1 /
-    validation loss.
+def combine_splits(evaluations: list[Evaluation]) -> Judged:
+    """One set of predictions per name and site, over the inner splits of a repeat.
 
-    Validation scans differ between inner splits, so theirs are put together instead, each from the
-    model that did not train on it.
+    Predictions for test scans are averaged, weighted by 1 / validation loss. Validation scans
+    differ between inner splits, so theirs are put together instead, each from the model that did
+    not train on it.
+
+    Returns:
+      Name -> site -> part -> predictions.
     """
-    grouped: dict[str, dict[str, list[Verdict]]] = {}
-    for verdict in verdicts:
-        for site in verdict.judged:
-            grouped.setdefault(verdict.name, {}).setdefault(site, []).append(verdict)
+    grouped: dict[str, dict[str, list[Evaluation]]] = {}
+    for evaluation in evaluations:
+        for site in evaluation.predictions:
+            grouped.setdefault(evaluation.name, {}).setdefault(site, []).append(evaluation)
     return {
         name: {site: _combine(site, members) for site, members in sites.items()}
         for name, sites in grouped.items()
     }
 
 
-def _combine(site: str, verdicts: list[Verdict]) -> dict[str, Predictions]:
-    tests, valids = (
-        [v.judged[site][part] for v in verdicts if part in v.judged[site]]
-        for part in ("test", "valid")
-    )
+def _combine(site: str, evaluations: list[Evaluation]) -> dict[str, Predictions]:
+    parts = [e.predictions[site] for e in evaluations]
+    tests = [part["test"] for part in parts if "test" in part]
+    valids = [part["valid"] for part in parts if "valid" in part]
     mean = np.average(
-        [t.prediction for t in tests], axis=0, weights=[v.weight for v in verdicts]
+        [t.prediction for t in tests], axis=0, weights=[e.weight for e in evaluations]
     ).astype(np.float32)
     test = tests[0]._replace(
         prediction=mean, floor=np.mean([t.floor for t in tests], axis=0, dtype=np.float32)

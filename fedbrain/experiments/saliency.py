@@ -21,10 +21,10 @@ from fedbrain.analysis.brain_maps import montage, save_map
 from fedbrain.data.dataset import Scans, take
 from fedbrain.data.describe import FEWEST
 from fedbrain.data.pipeline import eval_batches
-from fedbrain.data.splits import split_scans
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.saved_models import load_models, read_identity
+from fedbrain.experiments.split_id import SplitId, split_client
 from fedbrain.types import Variables
 
 Grid = Float[np.ndarray, "x y z"]
@@ -89,25 +89,23 @@ def mean(maps: list[Maps], people: int) -> Means:
     )
 
 
-def scans_to_explain(experiment: Experiment, repeat: int) -> tuple[dict[str, Scans], bool]:
-    """(test scans of every site on a repeat, whether they are synthetic)."""
+def scans_to_explain(experiment: Experiment, split_id: SplitId) -> tuple[dict[str, Scans], bool]:
+    """(test scans of every site on a split, whether they are synthetic)."""
     clients, reports = load_clients(experiment)
-    how = {"seed": experiment.split_seed, "repeat": repeat, "stratify": experiment.stratify}
-    return {n: split_scans(s, experiment.fractions, **how).test for n, s in clients.items()}, any(
-        r.synthetic for r in reports
-    )
+    tests = {n: split_client(experiment, scans, split_id).test for n, scans in clients.items()}
+    return tests, any(report.synthetic for report in reports)
 
 
 def run(workdir: Path, output: Path, federation: str, count: int, steps: int, size: int) -> None:
     """The story of a saliency map."""
     experiment, _ = read_identity(workdir)
-    repeat = experiment.repeats[0]
-    sites, synthetic = scans_to_explain(experiment, repeat)
+    split_id = SplitId(experiment.repeats[0])
+    sites, synthetic = scans_to_explain(experiment, split_id)
     found = {}
     for site, scans in tqdm(sites.items(), unit="site"):
         client = site if federation.startswith("federated") else ""
         [(_, variables)] = load_models(
-            workdir, federation=federation, client=client, split=f"repeat{repeat}-split0"
+            workdir, federation=federation, client=client, split=split_id.name
         )
         some = take(scans, list(range(min(count, len(scans)))))
         each = explain(experiment, variables, some, steps=steps, size=size)

@@ -1,21 +1,24 @@
 """Where training starts from: fresh variables, another experiment's model, or a file."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from fedbrain.experiments.saved_models import load_models
+from fedbrain.experiments.split_id import SplitId
+from fedbrain.experiments.workdir import write_json
 from fedbrain.models.files.weights import Loaded, fill, flatten, load
 from fedbrain.types import Variables
 
-# (fresh variables, repeat and inner split of the experiment) -> (variables, what was loaded)
-Initial = Callable[[Variables, int, int], tuple[Variables, Loaded | None]]
+# (fresh variables, split of the experiment) -> (variables, what was loaded)
+Initial = Callable[[Variables, SplitId], tuple[Variables, Loaded | None]]
 
 
 def random() -> Initial:
     """Fresh variables, from the seed."""
-    return lambda fresh, repeat, inner: (fresh, None)
+    return lambda fresh, split_id: (fresh, None)
 
 
 def run(
@@ -37,8 +40,8 @@ def run(
       head: whether the last layer is taken too; otherwise it starts at zero.
     """
 
-    def start(fresh: Variables, repeat: int, inner: int) -> tuple[Variables, Loaded]:
-        name = split or f"repeat{repeat}-split{inner}"
+    def start(fresh: Variables, split_id: SplitId) -> tuple[Variables, Loaded]:
+        name = split or split_id.name
         [(_, variables)] = load_models(
             Path(workdir), federation=federation, client=client, split=name
         )
@@ -55,7 +58,27 @@ def from_file(path: str, head: bool = True) -> Initial:
       path: of the file.
       head: whether the last layer is taken too; otherwise it starts at zero.
     """
-    return lambda fresh, repeat, inner: load(fresh, path, head=head)
+    return lambda fresh, split_id: load(fresh, path, head=head)
 
 
 INITIALS = {"random": random, "run": run, "file": from_file}
+
+
+def record_starting_point(path: Path, loaded: Loaded, digest: str) -> None:
+    """Records what training starts from.
+
+    Args:
+      path: of the record, `WORKDIR/initial/<split>.json`.
+      loaded: where the model was loaded from.
+      digest: SHA-256 of its variables.
+
+    Raises:
+      ValueError: when this run, now resumed, started from other numbers.
+    """
+    before = json.loads(path.read_text()).get("sha256") if path.is_file() else None
+    if before not in (None, digest):
+        raise ValueError(
+            f"{path.parent.parent}: started from {loaded.path}, which has been trained anew since. "
+            "Choose another --workdir, or delete this one."
+        )
+    write_json(path, {**loaded._asdict(), "sha256": digest})

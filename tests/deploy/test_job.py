@@ -18,7 +18,7 @@ from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.config import read_experiment
-from fedbrain.experiments.federation import make_machine, train
+from fedbrain.experiments.federation import compile_experiment, train
 from tests.experiment_under_test import config
 
 NAMES = ("amber", "birch", "cedar")
@@ -86,7 +86,7 @@ def test_a_consortium_on_bids_trees_trains_the_simulated_model(trees, tmp_path):
     simulated = train(
         federation,
         experiment,
-        make_machine(experiment),
+        compile_experiment(experiment),
         server.fresh,
         folder=folder,
         seed=server.seed,

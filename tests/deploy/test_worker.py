@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fedbrain.deploy.protocol.register import Site, recall, register
+from fedbrain.deploy.protocol.register import Registration, recall, register
 from fedbrain.deploy.protocol.wire import Envelope, Refused, pack
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.site_side.attempts import Attempts
@@ -114,7 +114,7 @@ def test_deadlines_follow_what_answers_took():
 
 
 def test_every_site_is_there_at_the_first_start_and_declares_the_same_later(tmp_path):
-    amber, birch = Site(10, 2, 3, True), Site(20, 4, 5, True)
+    amber, birch = Registration(10, 2, 3, True), Registration(20, 4, 5, True)
     with pytest.raises(ValueError, match="Missing: birch: no consent"):
         register(
             tmp_path, {"amber": amber}, expected=["amber", "birch"], refused={"birch": "no consent"}

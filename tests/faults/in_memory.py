@@ -9,7 +9,7 @@ from fedbrain.data.splits import split_scans
 from fedbrain.deploy.protocol.config_hash import config_hash
 from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.messages import make_terms
-from fedbrain.deploy.protocol.register import Site
+from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.rounds import Rules, Side, conduct
@@ -17,7 +17,7 @@ from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.config import read_experiment
-from fedbrain.experiments.federation import make_machine, random_variables, train
+from fedbrain.experiments.federation import compile_experiment, random_variables, train
 from tests.experiment_under_test import config
 
 LIMIT, SEED = 10_000_000, 7
@@ -46,7 +46,8 @@ class Consortium:
         how = {"sites": 3, "config": config_hash(c.to_dict())}
         self.terms = make_terms(self.experiment.algorithm, self.fresh, batch, **how)
         self.sites = {
-            n: Site(len(s.train), len(s.valid), len(s.test), True) for n, s in splits.items()
+            n: Registration(len(s.train), len(s.valid), len(s.test), True)
+            for n, s in splits.items()
         }
         self.splits = splits
         self.workers, self.refused, self.told = {}, [], []
@@ -79,13 +80,12 @@ class Consortium:
         return conduct(self.side(transport, rules), workdir=self.folder / "server")
 
     def simulated(self):
-        machine, folder = make_machine(self.experiment), self.folder / "simulated"
         return train(
             self.federation,
             self.experiment,
-            machine,
+            compile_experiment(self.experiment),
             self.fresh,
-            folder=folder,
+            folder=self.folder / "simulated",
             seed=SEED,
             title="",
         )

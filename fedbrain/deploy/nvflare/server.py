@@ -9,6 +9,7 @@ server's kit.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from nvflare.apis.client import Client
 from nvflare.apis.fl_context import FLContext
@@ -18,7 +19,7 @@ from nvflare.apis.signal import Signal
 from fedbrain import cli
 from fedbrain.deploy.nvflare.transport import JOIN, Transport
 from fedbrain.deploy.protocol.job import agree, folder_of
-from fedbrain.deploy.protocol.register import Site, register
+from fedbrain.deploy.protocol.register import Registration, register
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.report import report
 from fedbrain.deploy.server_side.rounds import Rules, Side, conduct, over
@@ -52,7 +53,8 @@ class Conductor(Controller):
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Sites join, then rounds until the end, then the sites' own tests."""
         cli.configure()
-        workdir = folder_of(fl_ctx.get_engine().get_workspace().get_root_dir(), self.job)
+        engine: Any = fl_ctx.get_engine()
+        workdir = folder_of(engine.get_workspace().get_root_dir(), self.job)
         with claim(workdir / "conductor", {"job": self.job}), Progress(workdir) as progress:
             try:
                 self._conduct(abort_signal, fl_ctx, workdir, progress)
@@ -66,7 +68,7 @@ class Conductor(Controller):
         agreement, deadline_s = agree(self.job), self.rules.deadline_s
         transport = Transport(self, context, workdir, progress, abort)
         answers = transport.ask(JOIN, self.job["sites"], b"", deadline_s)
-        joined = {name: Site(**json.loads(bytes(data))) for name, data in answers}
+        joined = {name: Registration(**json.loads(bytes(data))) for name, data in answers}
         refused = progress.told.get("refused", {})
         sites = register(workdir, joined, expected=self.job["sites"], refused=refused)
         side = Side(

@@ -9,6 +9,7 @@ every message.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
@@ -42,9 +43,9 @@ class Hospital(Executor):
     ) -> Shareable:
         """Joins, or answers a message; what the site refuses it says in a sentence."""
         del abort_signal
-        audit = Audit(
-            Path(fl_ctx.get_engine().get_workspace().get_root_dir()) / "fedbrain/audit.jsonl"
-        )
+        engine: Any = fl_ctx.get_engine()
+        kit = Path(engine.get_workspace().get_root_dir())
+        audit = Audit(kit / "fedbrain/audit.jsonl")
         if task_name == TOLD:
             self.log_warning(
                 fl_ctx, f"fedbrain: the server refused this site's answer: {shareable[REFUSED]}"
@@ -82,7 +83,8 @@ class Hospital(Executor):
 
     def _join(self, context: FLContext) -> Joined:
         cli.configure()
-        workspace = context.get_engine().get_workspace()
+        engine: Any = context.get_engine()
+        workspace = engine.get_workspace()
         path = Path(workspace.get_site_config_dir()) / "site.toml"
         policy = read_policy(path)
         if policy.name != context.get_identity_name():

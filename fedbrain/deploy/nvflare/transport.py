@@ -78,7 +78,8 @@ class Transport:
             else:
                 self.progress.refused(name, str(result.get(REFUSED, result.get_return_code())))
 
-        here = {client.name for client in self.context.get_engine().get_clients()}
+        engine: Any = self.context.get_engine()
+        here = {client.name for client in engine.get_clients()}
         targets = [name for name in names if name in here - lost_sites(self.workdir)]
         if not targets:
             return

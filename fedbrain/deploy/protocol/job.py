@@ -1,8 +1,8 @@
 """A job: one experiment for a consortium, as both sides read it. The server adds no data to it, a
-site its own.
+site adds its own.
 
-{"config": {fields of configs/base.py, without sites and cache}, "target": "age", "sites": ["amber",
-"birch", "cedar"]}
+{"config": {fields of configs/base.py, without sites and cache}, "target": "age",
+ "sites": ["amber", "birch", "cedar"]}
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from fedbrain.data.pipeline import example_batch, pipeline_seed
+from fedbrain.data.pipeline import example_batch
 from fedbrain.deploy.protocol.config_hash import config_hash
 from fedbrain.deploy.protocol.messages import Terms, make_terms
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.federation import random_variables
+from fedbrain.experiments.split_id import SplitId
 from fedbrain.types import Variables
 
 KEYS = {"config", "target", "sites"}
@@ -26,12 +27,13 @@ class Agreement(NamedTuple):
     """What follows from a job alone, the same at the server and at every site."""
 
     experiment: Experiment
-    terms: Terms
-    fresh: Variables
-    seed: int
+    terms: Terms  # outlines of the messages
+    fresh: Variables  # of the experiment's seed: the model before the first round
+    seed: int  # of sampling, shuffling, augmentation and dropout
 
 
 def require_job(job: Mapping[str, Any]) -> None:
+    """Raises Refused when a job has other fields than `config`, `target` and `sites`."""
     if set(job) != KEYS:
         raise Refused(
             f"job: expected the fields {', '.join(sorted(KEYS))}, got {', '.join(sorted(job))}"
@@ -76,9 +78,8 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
         sites=len(job["sites"]),
         config=config_hash(config.to_dict()),
     )
-    return Agreement(
-        experiment, terms, fresh, pipeline_seed(experiment.seed, experiment.repeats[0], 0)
-    )
+    seed = SplitId(experiment.repeats[0]).seed(experiment.seed)
+    return Agreement(experiment, terms, fresh, seed)
 
 
 def folder_of(root: str | Path, job: Mapping[str, Any]) -> Path:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fedbrain.experiments.workdir import write_json
 
 
-class Site(NamedTuple):
+class Registration(NamedTuple):
     """What a site declares. Counts are of scans; an answer may not claim more."""
 
     train: int
@@ -19,20 +19,20 @@ class Site(NamedTuple):
     synthetic: bool  # images of no real person
 
 
-def recall(workdir: Path) -> dict[str, Site]:
+def recall(workdir: Path) -> dict[str, Registration]:
     """The sites of this run; empty before the first of them joined."""
     path = workdir / "sites.json"
     told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: Site(**site) for name, site in told.items()}
+    return {name: Registration(**site) for name, site in told.items()}
 
 
 def register(
     workdir: Path,
-    joined: Mapping[str, Site],
+    joined: Mapping[str, Registration],
     *,
     expected: Iterable[str],
     refused: Mapping[str, str],
-) -> dict[str, Site]:
+) -> dict[str, Registration]:
     """The sites of the run, present or not.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fedbrain.deploy.protocol.messages import DEFINED, TOLD, Terms
-from fedbrain.deploy.protocol.register import Site
+from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Envelope, schema
 
 
@@ -186,7 +186,7 @@ def render(terms: Terms, *, model: str, sizes: Mapping[str, int]) -> str:
     """
     scalars = sorted(sent_scalars(terms), key=list(SCALARS).index)
     return DOCUMENT.format(
-        joined=_rows(Site._fields, JOINED),
+        joined=_rows(Registration._fields, JOINED),
         envelope=_rows(Envelope._fields, ENVELOPE),
         scalars=_rows(scalars, SCALARS),
         model=f"{model}, all weights shared (schema {schema(terms.answer)[:16]}...)",

@@ -24,7 +24,7 @@ from fedbrain.deploy.protocol.messages import (
     require_answer,
     send_model,
 )
-from fedbrain.deploy.protocol.register import Site
+from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Message, Refused, schema
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.status import Progress
@@ -53,7 +53,7 @@ class Side(NamedTuple):
 
     agreement: Agreement
     transport: Transport
-    sites: Mapping[str, Site]
+    sites: Mapping[str, Registration]
     rules: Rules
     pace: Pace
     progress: Progress
@@ -187,7 +187,7 @@ def one_round(side: Side, state: State, aggregate: Callable) -> tuple[State, dic
     return State(server, selection, best), line
 
 
-def first_state(agreement: Agreement, sites: Mapping[str, Site]) -> State:
+def first_state(agreement: Agreement, sites: Mapping[str, Registration]) -> State:
     """Before the first round."""
     examples = jnp.asarray([sites[name].train for name in sorted(sites)], jnp.float32)
     server = agreement.experiment.algorithm.init(agreement.fresh, examples)

@@ -1,8 +1,5 @@
-"""A job: one experiment for a consortium, as both sides read it. The server adds no data to it, a
-site its own.
-
-{"config": {fields of configs/base.py, without sites and cache}, "target": "age", "sites": ["amber",
-"birch", "cedar"]}
+"""A site joins a job: it checks the job against its policy, reads and splits its own scans, and
+declares how many it has.
 """
 
 import json
@@ -11,26 +8,31 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.data.dataset import Scans, data_fingerprint, volumes_fingerprint
-from fedbrain.data.splits import split_scans
 from fedbrain.deploy.protocol.job import agree, require_job
-from fedbrain.deploy.protocol.register import Site
+from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.policy import Policy, consent, require_subjects
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.clients import load_clients
+from fedbrain.experiments.split_id import SplitId, split_client
 from fedbrain.experiments.workdir import write_json
 
 
 class Joined(NamedTuple):
     """A site in a job."""
 
-    worker: Worker
-    declared: Site
+    worker: Worker  # answers the server's messages
+    declared: Registration  # what the site sends when it joins
 
 
 def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -> Joined:
-    """Opens a job at a site: checks it against the site's policy, reads the site's data, splits
-    them.
+    """Opens a job at a site.
+
+    Args:
+      policy: what this site agrees to.
+      job: as the server sent it.
+      workdir: of this site and run; created by the caller.
+      limit: the most bytes of a message.
 
     Raises:
       Refused: when the site does not want this job, or has too few people for it.
@@ -40,40 +42,39 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
     if policy.name not in job["sites"]:
         raise Refused(f"sites: expected {policy.name} among {', '.join(job['sites'])}")
     spec = consent(policy, job["config"], job["target"])
-    experiment, terms, fresh, seed = agree(
-        job, {"sites": {policy.name: spec}, "cache": str(workdir / "volumes")}
-    )
+    own = {"sites": {policy.name: spec}, "cache": str(workdir / "volumes")}
+    experiment, terms, fresh, seed = agree(job, own)
     clients, [report] = load_clients(experiment)
-    kept = {
-        "seed": experiment.split_seed,
-        "repeat": experiment.repeats[0],
-        "stratify": experiment.stratify,
-    }
-    split = experiment.target(split_scans(clients[policy.name], experiment.fractions, **kept))
+    scans = clients[policy.name]
+    split = split_client(experiment, scans, SplitId(experiment.repeats[0]))
     require_subjects(policy, len(set(split.train.subjects)))
     print(report)
-    require_same_data(workdir, clients[policy.name])
-    how = {
-        "workdir": workdir,
-        "seed": seed,
-        "limit": limit,
-        "fewest_tested": policy.minimum_test_subjects,
-    }
-    worker = Worker(policy.name, experiment, terms, split, fresh, **how)
-    return Joined(
-        worker, Site(len(split.train), len(split.valid), len(split.test), report.synthetic)
+    require_same_data(workdir, scans)
+    worker = Worker(
+        policy.name,
+        experiment,
+        terms,
+        split,
+        fresh,
+        workdir=workdir,
+        seed=seed,
+        limit=limit,
+        fewest_tested=policy.minimum_test_subjects,
     )
+    declared = Registration(len(split.train), len(split.valid), len(split.test), report.synthetic)
+    return Joined(worker, declared)
 
 
 def require_same_data(workdir: Path, scans: Scans) -> None:
-    """Raises Refused when a site's data are not those with which it first joined: a round would not
-    be what it says.
+    """Raises Refused when a site's data are not those with which it first joined: its updates would
+    mix two data sets.
     """
-    path, told = (
-        workdir / "data.json",
-        {"fingerprint": data_fingerprint(scans), "scans": len(scans)},
-    )
-    now = {**told, "volumes": volumes_fingerprint(scans)}
+    path = workdir / "data.json"
+    now = {
+        "fingerprint": data_fingerprint(scans),
+        "scans": len(scans),
+        "volumes": volumes_fingerprint(scans),
+    }
     if not path.is_file():
         return write_json(path, now)
     before = json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,65 @@
+"""Before training: on which device volumes lie, how the clients of a round are mapped, how much a
+client trains and sends.
+"""
+
+import math
+from collections.abc import Mapping
+
+import jax
+
+from fedbrain.data.dataset import Scans, shape_of
+from fedbrain.data.pipeline import example_batch
+from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.federation import random_variables
+from fedbrain.experiments.spec import choose
+from fedbrain.training.device_volumes import RESIDENCES
+from fedbrain.training.footprint import Footprint, footprint
+from fedbrain.training.memory_plan import choose_driver, choose_residence, measure
+from fedbrain.training.round import DRIVERS
+
+
+def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experiment, str]:
+    """Chooses residence and driver where the configuration leaves them open (`auto()`).
+
+    Args:
+      experiment: as read from its configuration.
+      clients: name -> scans.
+
+    Returns:
+      The experiment with both, and a line that says which were chosen and why; empty when the
+      configuration names both.
+    """
+    if experiment.driver is not None and experiment.residence is not None:
+        return experiment, ""
+    shape = shape_of(list(clients.values()))
+    batch = example_batch(shape, experiment.batch_size, experiment.inputs)
+    sizes = measure(experiment.algorithm, random_variables(experiment, shape), batch, len(clients))
+    voxels = math.prod(shape) * sum(len(scans) for scans in clients.values())
+    lines = []
+    if experiment.residence is None:
+        spec, reason = choose_residence(sizes, 2 * voxels)
+        experiment = experiment._replace(residence=choose("residence", spec, RESIDENCES))
+        lines.append(f"Volumes {spec}: {reason}.")
+    assert experiment.residence is not None
+    left = max(sizes.device_bytes - 2 * voxels * experiment.residence.itemsize, 0)
+    if experiment.driver is None:
+        spec, reason = choose_driver(sizes._replace(device_bytes=left))
+        experiment = experiment._replace(driver=choose("driver", spec, DRIVERS))
+        lines.append(f"Driver {spec}: {reason}.")
+    return experiment, " ".join(lines)
+
+
+def measure_footprint(experiment: Experiment, clients: Mapping[str, Scans]) -> Footprint:
+    """How many parameters are trained and how many bytes a client sends in a round.
+
+    Args:
+      experiment: what is trained.
+      clients: name -> scans; only the shape of their volumes is used.
+    """
+    shape = shape_of(list(clients.values()))
+    outline = jax.eval_shape(lambda: random_variables(experiment, shape))
+    return footprint(
+        experiment.algorithm,
+        outline,
+        example_batch(shape, experiment.batch_size, experiment.inputs),
+    )
