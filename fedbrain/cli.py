@@ -15,10 +15,14 @@ from ml_collections import config_flags
 
 from fedbrain.experiments import interrupt
 
-# Without it single 2-D convolutions run on one core (measured with this jaxlib; an unknown flag
-# would abort the process).
-CPU_FLAGS = {"0.10.2": "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution"}
-
+# jaxlib -> the flag with which its 2-D convolutions use every core. An unknown flag would abort the
+# process, so each version that was measured has its row.
+CPU_FLAGS = {
+    # Without it the larger convolutions run on one core.
+    "0.10.2": "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution",
+    # None: with that flag they take up to twice as long.
+    "0.12.0.1": "",
+}
 
 TUNABLE = "glibc.malloc.hugetlb=1"
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -44,6 +48,20 @@ def huge_pages() -> None:
         os.execv(sys.executable, sys.orig_argv)
 
 
+def cpu_flag(jaxlib: str) -> str:
+    """The flag that this version of jaxlib needs, or "".
+
+    A version that was not measured runs without one, and a warning says so.
+    """
+    if jaxlib not in CPU_FLAGS:
+        warnings.warn(
+            f"fedbrain was tested with jaxlib {' and '.join(CPU_FLAGS)}, not with {jaxlib}: CPU"
+            " convolutions may be slow.",
+            stacklevel=2,
+        )
+    return CPU_FLAGS.get(jaxlib, "")
+
+
 def configure() -> None:
     """Switches on huge pages, the compilation cache on disk, fast CPU convolutions, quiet logs; the
     user's settings win.
@@ -53,7 +71,7 @@ def configure() -> None:
     """
     huge_pages()
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    flag = CPU_FLAGS.get(importlib.metadata.version("jaxlib"), "")
+    flag = cpu_flag(importlib.metadata.version("jaxlib"))
     if flag and flag.split("=")[0] not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
     if not jax.config.values.get("jax_compilation_cache_dir"):

@@ -1,11 +1,8 @@
 """Every annotation of fedbrain is checked while tests run; two CPU devices stand in for a mesh."""
 
+import importlib.metadata
 import os
 
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
-    " --xla_cpu_experimental_ynn_fusion_type=-individual_convolution"
-)
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 from jaxtyping import install_import_hook
@@ -17,7 +14,17 @@ from pathlib import Path
 import jax
 import pytest
 
+from fedbrain import cli
 from tests import tiny
+
+# XLA reads its flags at the first computation; importing fedbrain makes none.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=2",
+        cli.CPU_FLAGS.get(importlib.metadata.version("jaxlib"), ""),
+    ]
+)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

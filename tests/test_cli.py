@@ -1,7 +1,10 @@
-"""Huge pages: asked for once, by our own programs only, where the system leaves it to programs."""
+"""Settings of the process: huge pages, and flags of XLA for the installed jaxlib."""
 
+import importlib.metadata
 import os
+import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -39,3 +42,22 @@ def test_a_program_starts_anew_at_most_once(
     cli.huge_pages()
     assert begun == ([(sys.executable, sys.orig_argv)] if expected else [])
     assert os.environ["GLIBC_TUNABLES"] == (expected or tunables)
+
+
+def test_every_tested_jaxlib_has_a_row():
+    constraints = (Path(__file__).parents[1] / "constraints.txt").read_text()
+    assert set(re.findall(r"^jaxlib==([^;\s]+)", constraints, re.M)) == set(cli.CPU_FLAGS)
+
+
+def test_the_installed_jaxlib_was_measured():
+    """A new version: measure `lax.conv_general_dilated` with and without the flag, add its row."""
+    assert importlib.metadata.version("jaxlib") in cli.CPU_FLAGS
+
+
+def test_the_flag_of_the_installed_jaxlib_is_set():
+    assert cli.cpu_flag(importlib.metadata.version("jaxlib")) in os.environ["XLA_FLAGS"]
+
+
+def test_an_unmeasured_jaxlib_is_no_secret():
+    with pytest.warns(UserWarning, match=r"not with 0\.1\.0: CPU convolutions may be slow"):
+        assert cli.cpu_flag("0.1.0") == ""
