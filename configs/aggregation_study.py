@@ -15,7 +15,7 @@ def get_config():
     config.rounds = 100
     config.client.optimizer = "sgd(0.1)"
     config.client.steps = 5
-    config.judge = "shared"
+    config.evaluated = "shared"
     config.attacks.update(
         {
             "none": {},

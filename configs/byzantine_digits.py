@@ -33,7 +33,7 @@ def get_config():
         "sgd(1.0)"  # a client sends one gradient, so that radii are in the paper's units
     )
     config.server.optimizer = "sgd(0.05)"
-    config.judge = "shared"
+    config.evaluated = "shared"
     config.score = "last_five"
     config.attacks.update(
         {

@@ -29,8 +29,8 @@ def get_config():
     }
     config.methods.update(
         {
-            "FedAvg": {"judge": "shared"},
-            "pFedMe, global": {"judge": "shared", **pfedme},
+            "FedAvg": {"evaluated": "shared"},
+            "pFedMe, global": {"evaluated": "shared", **pfedme},
             "pFedMe, personal": pfedme,
         }
     )

@@ -42,9 +42,9 @@ def get_config() -> Any:
         }
     )
 
-    # Judgement: whose model, and which evaluation: last, last_five, or best (chosen on test data,
-    # as some tables are).
-    config.judge = "personal"
+    # Evaluation: whose model (personal or shared), and at which rounds: last, last_five, or best
+    # (chosen on test data, as some published tables are).
+    config.evaluated = "personal"
     config.score = "last"
 
     # The grid. A method or an attack is a nested dictionary of the fields that it sets.

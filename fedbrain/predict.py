@@ -19,7 +19,7 @@ from fedbrain import cli
 from fedbrain.analysis.results_table import render_accuracy
 from fedbrain.analysis.statistics import Predictions, accuracy
 from fedbrain.data import views
-from fedbrain.data.dataset import Scans, Wanted
+from fedbrain.data.dataset import Preparation, Scans
 from fedbrain.data.scan_report import Report
 from fedbrain.data.sites import labelled_scans, prepare_site
 from fedbrain.data.tables import write_table
@@ -68,7 +68,9 @@ def load_scans(experiment: Experiment) -> tuple[Scans, Report]:
         pipeline=PIPELINE.value,
         keep_unlabelled=True,
     )
-    wanted = Wanted(experiment.recipe, Path(experiment.cache).expanduser(), experiment.modalities)
+    wanted = Preparation(
+        experiment.recipe, Path(experiment.cache).expanduser(), experiment.modalities
+    )
     called = dict(pair.split("=", 1) for pair in COLUMNS.value)
     columns = {name: called.get(name, name) for name in experiment.inputs.covariates}
     return prepare_site(

@@ -14,7 +14,7 @@ import numpy as np
 from fedbrain.analysis.age_gap import age_gap
 from fedbrain.analysis.metrics import add, regression_sums
 from fedbrain.analysis.statistics import Predictions, accuracy, concatenate, difference
-from fedbrain.analysis.stored_predictions import Judged
+from fedbrain.analysis.stored_predictions import RegimePredictions
 
 
 def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
@@ -52,7 +52,7 @@ def spread(values: list[float]) -> dict[str, Any]:
     }
 
 
-def together(judged: list[Judged]) -> dict[str, dict[str, dict[str, Predictions]]]:
+def together(judged: list[RegimePredictions]) -> dict[str, dict[str, dict[str, Predictions]]]:
     """All repeats' predictions as one."""
     return {
         name: {
@@ -64,7 +64,9 @@ def together(judged: list[Judged]) -> dict[str, dict[str, dict[str, Predictions]
 
 
 def summarise(
-    judged: list[Judged], baselines: list[Judged], crossed: list[Judged]
+    judged: list[RegimePredictions],
+    baselines: list[RegimePredictions],
+    crossed: list[RegimePredictions],
 ) -> dict[str, Any]:
     """Results over all repeats.
 

@@ -13,14 +13,14 @@ from fedbrain.data.tables import read_table, write_table
 COLUMNS = ["repeat", "regime", "subject", "target", "prediction", "floor"]
 
 # regime, model or baseline -> site -> part -> predictions
-Judged = Mapping[str, Mapping[str, Mapping[str, Predictions]]]
+RegimePredictions = Mapping[str, Mapping[str, Mapping[str, Predictions]]]
 
 
 def _path(workdir: Path, site: str) -> Path:
     return workdir / "clients" / site / "test.tsv"
 
 
-def write_tests(workdir: Path, repeats: Mapping[int, Judged]) -> None:
+def write_tests(workdir: Path, repeats: Mapping[int, RegimePredictions]) -> None:
     """One table a site: it names subjects and never leaves the hospital."""
     rows: dict[str, list[tuple[object, ...]]] = {}
     for repeat, judged in repeats.items():

@@ -138,14 +138,14 @@ def data_fingerprint(scans: Scans) -> str:
     return digest.hexdigest()[:16]
 
 
-class Wanted(NamedTuple):
-    """What an experiment asks of every site."""
+class Preparation(NamedTuple):
+    """How an experiment wants the scans of every site prepared."""
 
     recipe: Recipe
-    cache: Path  # of prepared volumes
-    modalities: tuple[str, ...] = (
-        "T1w",
-    )  # suffixes; the first one must be there, the others may be missing
+    cache: Path  # folder of prepared volumes
+    modalities: tuple[str, ...] = ("T1w",)  # suffixes; only the first one must be there
 
 
-Site = Callable[[str, Wanted], tuple[Scans, Report]]  # of a site's name
+SiteLoader = Callable[
+    [str, Preparation], tuple[Scans, Report]
+]  # its first argument: the site's name

@@ -17,7 +17,7 @@ import numpy as np
 Examples = tuple[np.ndarray, np.ndarray]  # (features [n, p] float32, targets [n] float32)
 
 
-class Client(NamedTuple):
+class ClientData(NamedTuple):
     """One client's examples."""
 
     train: Examples
@@ -27,7 +27,7 @@ class Client(NamedTuple):
 class Problem(NamedTuple):
     """A federation."""
 
-    clients: dict[str, Client]
+    clients: dict[str, ClientData]
     unit: str  # of the error: years, or accuracy for classes
     synthetic: bool
 
@@ -46,13 +46,13 @@ def _sklearn(name: str):
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def _split(x: np.ndarray, y: np.ndarray, share: float, rng: np.random.Generator) -> Client:
+def _split(x: np.ndarray, y: np.ndarray, share: float, rng: np.random.Generator) -> ClientData:
     order = rng.permutation(len(y))
     test = max(1, round(share * len(y)))
-    return Client((x[order[test:]], y[order[test:]]), (x[order[:test]], y[order[:test]]))
+    return ClientData((x[order[test:]], y[order[test:]]), (x[order[:test]], y[order[:test]]))
 
 
-def _standardise(clients: dict[str, Client]) -> dict[str, Client]:
+def _standardise(clients: dict[str, ClientData]) -> dict[str, ClientData]:
     """Zero mean and unit variance over the training examples of all clients."""
     n = sum(len(c.train[1]) for c in clients.values())
     mean = sum(c.train[0].sum(0, dtype=np.float64) for c in clients.values()) / n
@@ -62,7 +62,7 @@ def _standardise(clients: dict[str, Client]) -> dict[str, Client]:
     def scale(examples: Examples) -> Examples:
         return ((examples[0] - mean) / sd).astype(np.float32), examples[1]
 
-    return {name: Client(scale(c.train), scale(c.test)) for name, c in clients.items()}
+    return {name: ClientData(scale(c.train), scale(c.test)) for name, c in clients.items()}
 
 
 def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
@@ -141,7 +141,7 @@ def digits(
             for p in zip(np.array_split(np.arange(same), honest), np.array_split(order, honest))
         ]
         mine += [rng.choice(len(y), len(y) // honest, replace=False) for _ in range(attackers)]
-        made = {f"c{i:03d}": Client((x[k], y[k]), whole.test) for i, k in enumerate(mine)}
+        made = {f"c{i:03d}": ClientData((x[k], y[k]), whole.test) for i, k in enumerate(mine)}
         return Problem(_standardise(made), "accuracy", synthetic=False)
 
     return draw
@@ -196,7 +196,7 @@ def synthetic(
             order = split.permutation(n)
             a, z = order[: int(0.9 * n)], order[int(0.9 * n) :]
             x, y = x.astype(np.float32), y.astype(np.float32)
-            made[f"c{i:03d}"] = Client((x[a], y[a]), (x[z], y[z]))
+            made[f"c{i:03d}"] = ClientData((x[a], y[a]), (x[z], y[z]))
         return Problem(made, "accuracy", synthetic=True)
 
     return draw

@@ -1,8 +1,8 @@
 """Federated, centralised and local training are partitions of the data, not branches of the code.
 
-Each regime is a list of federations. A centralised federation has one member that holds everybody's
-training data; a local one has one member that is alone. Every site's test set is the same in all of
-them.
+Each regime is a list of federations. A centralised federation has one client that holds everybody's
+training data; a local federation has one client, with its own. A site's test scans are the same in
+all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,19 +12,19 @@ from fedbrain.data.dataset import Scans, concatenate
 from fedbrain.data.splits import Split
 
 
-class Member(NamedTuple):
-    """A client of a federation."""
+class ClientScans(NamedTuple):
+    """The scans that a client trains and validates on."""
 
     train: Scans
     valid: Scans
 
 
 class Federation(NamedTuple):
-    """Who trains together, and whose model is judged on which site."""
+    """Clients that train together, and the model that each site is tested with."""
 
     name: str
-    members: dict[str, Member]
-    judged: dict[str, str]  # site -> the member whose model predicts for it
+    clients: dict[str, ClientScans]
+    model_of_site: dict[str, str]  # site -> the client whose model predicts for its scans
 
 
 Regime = Callable[[Mapping[str, Split]], list[Federation]]
@@ -32,13 +32,13 @@ Regime = Callable[[Mapping[str, Split]], list[Federation]]
 
 def federated(splits: Mapping[str, Split]) -> list[Federation]:
     """One federation of all clients."""
-    members = {name: Member(s.train, s.valid) for name, s in splits.items()}
-    return [Federation("federated", members, {name: name for name in splits})]
+    clients = {name: ClientScans(s.train, s.valid) for name, s in splits.items()}
+    return [Federation("federated", clients, {name: name for name in splits})]
 
 
 def centralised(splits: Mapping[str, Split]) -> list[Federation]:
     """One client that holds all training data: what sharing would give."""
-    pooled = Member(
+    pooled = ClientScans(
         concatenate([s.train for s in splits.values()]),
         concatenate([s.valid for s in splits.values()]),
     )
@@ -48,7 +48,8 @@ def centralised(splits: Mapping[str, Split]) -> list[Federation]:
 def local(splits: Mapping[str, Split]) -> list[Federation]:
     """Every client alone."""
     return [
-        Federation(f"local-{n}", {n: Member(s.train, s.valid)}, {n: n}) for n, s in splits.items()
+        Federation(f"local-{n}", {n: ClientScans(s.train, s.valid)}, {n: n})
+        for n, s in splits.items()
     ]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fedbrain.data.bids import Scan, find_scans, is_synthetic, one_per_session
 from fedbrain.data.conform import conform
-from fedbrain.data.dataset import Scans, Site, Volumes, Wanted
+from fedbrain.data.dataset import Preparation, Scans, SiteLoader, Volumes
 from fedbrain.data.labels import (
     Contradiction,
     Lookup,
@@ -31,7 +31,7 @@ def bids(
     pattern: str = "T1w",
     pipeline: str = "",
     columns: Mapping[str, str] | None = None,
-) -> Site:
+) -> SiteLoader:
     """Scans of a BIDS tree with a label.
 
     Args:
@@ -44,7 +44,7 @@ def bids(
         label.
     """
 
-    def load(name: str, wanted: Wanted) -> tuple[Scans, Report]:
+    def load(name: str, preparation: Preparation) -> tuple[Scans, Report]:
         if not root:
             raise ValueError(
                 f"sites.{name}: expected the folder of a BIDS tree, got ''. Set"
@@ -55,7 +55,13 @@ def bids(
         )
         known: dict[Scan, float | None] = {s: v for s, v in scans.items() if v is not None}
         return prepare_site(
-            Path(root), known, report, wanted, pattern=pattern, pipeline=pipeline, columns=columns
+            Path(root),
+            known,
+            report,
+            preparation,
+            pattern=pattern,
+            pipeline=pipeline,
+            columns=columns,
         )
 
     return load
@@ -65,7 +71,7 @@ def prepare_site(
     root: Path,
     labels: dict[Scan, float | None],
     report: Report,
-    wanted: Wanted,
+    preparation: Preparation,
     *,
     pattern: str,
     pipeline: str,
@@ -74,7 +80,7 @@ def prepare_site(
     """Prepares the scans of a tree in all modalities and joins them with labels, NaN where there is
     none, and columns.
     """
-    recipe, cache, modalities = wanted
+    recipe, cache, modalities = preparation
     prepared = prepare(list(labels), root, recipe=recipe, cache=cache, report=report)
     scans = list(prepared)
     files: list[dict[Scan, Path]] = [prepared]
@@ -178,7 +184,9 @@ def _cell(
     return value, None
 
 
-def arrays(path: str, label: str = "age", voxel_size_mm: float = 3.0, table: str = "") -> Site:
+def arrays(
+    path: str, label: str = "age", voxel_size_mm: float = 3.0, table: str = ""
+) -> SiteLoader:
     """A `.npz` of brain-extracted volumes: `image` [n x y z], `participant_id` [n], and numbers [n]
     under other names.
 
@@ -191,7 +199,7 @@ def arrays(path: str, label: str = "age", voxel_size_mm: float = 3.0, table: str
       table: a TSV file with `participant_id` and further columns.
     """
 
-    def load(name: str, wanted: Wanted) -> tuple[Scans, Report]:
+    def load(name: str, preparation: Preparation) -> tuple[Scans, Report]:
         with np.load(path, allow_pickle=False) as data:
             missing = {"image", "participant_id"} - set(data.files)
             if missing:
@@ -222,9 +230,11 @@ def arrays(path: str, label: str = "age", voxel_size_mm: float = 3.0, table: str
         volumes = []
         for i in kept:
             data = image[i].astype(np.float32)
-            volume = conform(Volume(data, affine, size, 0), wanted.recipe, data > 0)
+            volume = conform(Volume(data, affine, size, 0), preparation.recipe, data > 0)
             volumes.append(
-                np.stack([volume, *[np.zeros_like(volume)] * (len(wanted.modalities) - 1)], axis=-1)
+                np.stack(
+                    [volume, *[np.zeros_like(volume)] * (len(preparation.modalities) - 1)], axis=-1
+                )
             )
         chosen = {k: v[kept] for k, v in columns.items()}
         names = tuple(ids[i] for i in kept)

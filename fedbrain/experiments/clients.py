@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedbrain.data.dataset import Scans, Wanted, data_fingerprint, shape_of
+from fedbrain.data.dataset import Preparation, Scans, data_fingerprint, shape_of
 from fedbrain.data.scan_report import Report
 from fedbrain.experiments.config import Experiment
 
@@ -12,7 +12,7 @@ from fedbrain.experiments.config import Experiment
 def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]]:
     """Reads and prepares every site and cuts them into clients."""
     cache = Path(experiment.cache).expanduser()
-    wanted = Wanted(experiment.recipe, cache, experiment.modalities)
+    preparation = Preparation(experiment.recipe, cache, experiment.modalities)
     strange = sorted(set(experiment.norms) - set(experiment.sites))
     if strange:
         raise ValueError(
@@ -21,7 +21,7 @@ def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]
         )
     loaded, reports = {}, []
     for name, site in experiment.sites.items():
-        scans, report = site(name, wanted)
+        scans, report = site(name, preparation)
         loaded[name] = experiment.norms[name](scans, report) if name in experiment.norms else scans
         reports.append(report)
     return experiment.partition(loaded), reports

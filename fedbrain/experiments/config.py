@@ -15,7 +15,7 @@ from fedbrain.algorithms.schedules import SCHEDULES, Schedule
 from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.data.augment import AUGMENTS, Change
 from fedbrain.data.conform import RECIPES, Recipe
-from fedbrain.data.dataset import Site
+from fedbrain.data.dataset import SiteLoader
 from fedbrain.data.describe import HISTOGRAMS
 from fedbrain.data.inputs import SCALINGS, Inputs
 from fedbrain.data.partition import PARTITIONS, Partition
@@ -40,7 +40,7 @@ class Experiment(NamedTuple):
 
     seed: int
     rounds: int
-    sites: dict[str, Site]
+    sites: dict[str, SiteLoader]
     recipe: Recipe
     modalities: tuple[str, ...]
     cache: str

@@ -12,7 +12,7 @@ import numpy as np
 
 from fedbrain.analysis.shapley import MOST_EXACT, gtg_shapley, leave_one_out, shapley
 from fedbrain.analysis.study_table import bootstrap_mean
-from fedbrain.data.problems import Client, Problem
+from fedbrain.data.problems import ClientData, Problem
 from fedbrain.experiments import study
 
 
@@ -31,7 +31,7 @@ def coalition_value(
         everybody = np.concatenate([x for x, _ in tests]), np.concatenate([y for _, y in tests])
         parts.append(
             problem._replace(
-                clients={n: Client(problem.clients[n].train, everybody) for n in members}
+                clients={n: ClientData(problem.clients[n].train, everybody) for n in members}
             )
         )
     return better * study.run_cell(cell, parts, cell.config.seed).scores[:, -1, 0]

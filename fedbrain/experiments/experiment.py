@@ -8,7 +8,7 @@ from typing import Any
 
 from fedbrain.analysis import figures
 from fedbrain.analysis.data_table import compare_sites, render_data
-from fedbrain.analysis.results import Judged, summarise
+from fedbrain.analysis.results import RegimePredictions, summarise
 from fedbrain.analysis.results_table import render_table
 from fedbrain.analysis.statistics import concatenate
 from fedbrain.analysis.stored_predictions import write_tests
@@ -47,7 +47,12 @@ def write_predictions(workdir: Path, repeats: list[Repeat]) -> None:
 
 
 def draw_figures(
-    workdir: Path, repeats: list[Repeat], judged: list[Judged], *, unit: str, synthetic: bool
+    workdir: Path,
+    repeats: list[Repeat],
+    judged: list[RegimePredictions],
+    *,
+    unit: str,
+    synthetic: bool,
 ) -> None:
     """Losses of every federation, predictions of every regime."""
     for run in [run for repeat in repeats for run in repeat.runs]:

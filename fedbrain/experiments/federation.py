@@ -119,7 +119,7 @@ def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client
     return [
         make_client(
             name,
-            setting.federation.members[name].train,
+            setting.federation.clients[name].train,
             states[name],
             volumes=setting.volumes.get(name),
             **how,
@@ -134,9 +134,9 @@ def upload(federation: Federation, residence: Residence, title: str) -> dict[str
     """
     if residence.dtype is None:
         return {}
-    longest = max(len(m.train) for m in federation.members.values())
+    longest = max(len(m.train) for m in federation.clients.values())
     found = {}
-    for name, split in federation.members.items():
+    for name, split in federation.clients.items():
         volumes = [
             store(jnp.asarray(v)[None], residence.dtype)[0]
             for v in tqdm(split.train.volumes, title, leave=False)
@@ -150,7 +150,7 @@ def validate(setting: Setting, snapshot: Snapshot) -> dict[str, tuple[float, int
     """(sum of losses, scans) of the aggregated model on each member's validation set."""
     combine, sums = setting.experiment.algorithm.client_variables, {}
     for name, state in zip(setting.names, snapshot.clients):
-        scans = setting.federation.members[name].valid
+        scans = setting.federation.clients[name].valid
         variables = combine(snapshot.server, state)
         sums[name] = validation_loss(
             setting.compiled.evaluate, variables, scans, setting.experiment
@@ -226,14 +226,14 @@ def train(
     Raises:
       ValueError: when no round had a finite validation loss.
     """
-    shape = shape_of([m.train for m in federation.members.values()])
+    shape = shape_of([m.train for m in federation.clients.values()])
     example = example_batch(shape, experiment.batch_size, experiment.inputs)
     volumes = upload(federation, experiment.residence or streamed(), f"{title}: to the device")
     setting = Setting(
-        federation, sorted(federation.members), experiment, compiled, seed, example, volumes
+        federation, sorted(federation.clients), experiment, compiled, seed, example, volumes
     )
     first = first_snapshot(
-        experiment, [len(federation.members[n].train) for n in setting.names], initial
+        experiment, [len(federation.clients[n].train) for n in setting.names], initial
     )
     checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
     done, snapshot = checkpoints.restore_latest(first) or (0, first)

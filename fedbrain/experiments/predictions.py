@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fedbrain.analysis.results import Judged
+from fedbrain.analysis.results import RegimePredictions
 from fedbrain.analysis.statistics import Predictions, concatenate
 from fedbrain.data.dataset import Scans
 from fedbrain.data.regimes import Federation
@@ -72,7 +72,7 @@ def predict_assigned(
     Returns:
       Site -> part -> predictions.
     """
-    medians = {name: float(np.median(m.train.target)) for name, m in federation.members.items()}
+    medians = {name: float(np.median(m.train.target)) for name, m in federation.clients.items()}
     return {
         site: {
             part: to_predictions(
@@ -91,7 +91,7 @@ def assign_own_sites(federation: Federation, splits: Mapping[str, Split]) -> Ass
     """Validation and test scans of every site, each to the member whose model the site uses."""
     return {
         site: {"valid": (member, splits[site].valid), "test": (member, splits[site].test)}
-        for site, member in federation.judged.items()
+        for site, member in federation.model_of_site.items()
     }
 
 
@@ -103,7 +103,7 @@ def assign_all_sites(
     Returns:
       Name of the model -> assignment; empty where all members have the same model.
     """
-    alone = len(federation.judged) < len(splits)
+    alone = len(federation.model_of_site) < len(splits)
     if not alone and len({tree_digest(v) for v in trained.variables.values()}) == 1:
         return {}
     names = {
@@ -115,7 +115,7 @@ def assign_all_sites(
     }
 
 
-def combine_splits(evaluations: list[Evaluation]) -> Judged:
+def combine_splits(evaluations: list[Evaluation]) -> RegimePredictions:
     """One set of predictions per name and site, over the inner splits of a repeat.
 
     Predictions for test scans are averaged, weighted by 1 / validation loss. Validation scans

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from fedbrain.data.problems import PROBLEMS, Client, Problem
+from fedbrain.data.problems import PROBLEMS, ClientData, Problem
 from fedbrain.experiments.config import read_algorithm
 from fedbrain.experiments.spec import at_least, choose, factories
 from fedbrain.models import MODELS
@@ -112,7 +112,7 @@ def scorer(task: Task, unit: str) -> Callable:
     return jax.vmap(score)
 
 
-JUDGES = {
+EVALUATED = {
     # each client's own model on its own test examples
     "personal": lambda algorithm, server, own, n: models(algorithm, server, own, n),
     # the server's model, the same for everybody
@@ -137,26 +137,30 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
     seeds, c = train.mask.shape[:2]
     groups = {"federated": (1, c), "local": (c, 1), "centralised": (1, 1)}[config.regime]
     data = jax.tree.map(lambda x: x.reshape(seeds, *groups, -1, *x.shape[3:]), train)
-    judged = jax.tree.map(lambda x: x.reshape(seeds, groups[0], c // groups[0], *x.shape[2:]), test)
+    tests_of_groups = jax.tree.map(
+        lambda x: x.reshape(seeds, groups[0], c // groups[0], *x.shape[2:]), test
+    )
     plan = read_plan(config, groups[1])
-    judge = choose("judge", config.judge, factories(JUDGES))
+    evaluated_models = choose("evaluated", config.evaluated, factories(EVALUATED))
     score = scorer(task, problems[0].unit)
     clock = choose("clock", config.clock, CLOCKS)
 
-    def one(data: Clients, judged: Clients, seed: jax.Array):
+    def one(data: Clients, tests_of_groups: Clients, seed: jax.Array):
         key = jax.random.key(seed)
         variables = task.init(key, data.image[0, :1])
 
         def evaluate(server: ServerState, own: ClientState):
-            made = judge(algorithm, server, own, groups[1])
-            copies = judged.mask.shape[0] // groups[1]
-            return score(jax.tree.map(lambda x: jnp.repeat(x, copies, axis=0), made), judged)
+            made = evaluated_models(algorithm, server, own, groups[1])
+            copies = tests_of_groups.mask.shape[0] // groups[1]
+            return score(
+                jax.tree.map(lambda x: jnp.repeat(x, copies, axis=0), made), tests_of_groups
+            )
 
         out = clock(algorithm, variables, data, plan, jax.random.fold_in(key, 1), evaluate=evaluate)
         return out.history, out.metrics["skipped"].sum()
 
     keys = first_seed + jnp.arange(seeds)
-    history, skipped = jax.jit(jax.vmap(jax.vmap(one, (0, 0, None))))(data, judged, keys)
+    history, skipped = jax.jit(jax.vmap(jax.vmap(one, (0, 0, None))))(data, tests_of_groups, keys)
     scores = np.moveaxis(np.asarray(history), 1, 2).reshape(seeds, history.shape[2], c)
     return Scores(scores, np.asarray(test.mask.sum(-1)), np.asarray(skipped).sum(-1))
 
@@ -212,7 +216,7 @@ def inner_problems(problems: list[Problem], folds: int) -> list[Problem]:
                 x, y = client.train
                 held = np.zeros(len(y), bool)
                 held[np.random.default_rng([number, 0xF0]).permutation(len(y))[fold::folds]] = True
-                clients[name] = Client((x[~held], y[~held]), (x[held], y[held]))
+                clients[name] = ClientData((x[~held], y[~held]), (x[held], y[held]))
             made.append(problem._replace(clients=clients))
     return made
 

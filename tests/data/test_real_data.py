@@ -9,7 +9,7 @@ import pytest
 
 from fedbrain.data.bids import find_scans, sidecar
 from fedbrain.data.conform import conform, conform_recipe
-from fedbrain.data.dataset import Wanted
+from fedbrain.data.dataset import Preparation
 from fedbrain.data.nifti import ImageError, read_volume
 from fedbrain.data.prepare import prepare
 from fedbrain.data.sites import arrays, bids, labelled_scans
@@ -141,7 +141,7 @@ def test_git_annex_clones_are_explained(shared, name, people, tmp_path):
 def test_ixi_hammersmith_is_read_whole(shared, tmp_path):
     """142 scans, 141 with a row: all but sub-IXI637 are kept; twice prepared is the same file."""
     root = shared / "ixi-hh"
-    scans, report = bids(str(root))("hh", Wanted(conform_recipe(8.0, (22, 24, 22)), tmp_path))
+    scans, report = bids(str(root))("hh", Preparation(conform_recipe(8.0, (22, 24, 22)), tmp_path))
     assert (report.found, report.kept, len(scans)) == (142, 141, 141)
     assert "sub-IXI637" in report.left_out["no label"][0]
     assert abs(float(scans.target.mean()) - 47.4) < 1.5
@@ -153,14 +153,14 @@ def test_ixi_hammersmith_is_read_whole(shared, tmp_path):
 
 def test_masks_of_a_real_derivative(shared, tmp_path):
     recipe = conform_recipe(6.0, (28, 32, 28), "dlmuse/desc-dlmuse_dseg")
-    scans, report = bids(str(shared / "ixi-hh"))("hh", Wanted(recipe, tmp_path))
+    scans, report = bids(str(shared / "ixi-hh"))("hh", Preparation(recipe, tmp_path))
     assert report.kept == 141
     assert all((np.asarray(v) == 0).mean() > 0.3 for v in map(scans.volumes.__getitem__, range(5)))
 
 
 def test_brain_only_arrays(shared, tmp_path):
     scans, report = arrays(str(Path(shared) / "ixi-hh-64.npz"))(
-        "hh", Wanted(conform_recipe(6.0, (30, 34, 28)), tmp_path)
+        "hh", Preparation(conform_recipe(6.0, (30, 34, 28)), tmp_path)
     )
     assert report.kept == 141
     volume = scans.volumes[0]
@@ -169,5 +169,5 @@ def test_brain_only_arrays(shared, tmp_path):
     assert 0.9 < inside.std() < 1.05
     with pytest.raises(ValueError, match="expected an array or a column 'iq'"):
         arrays(str(Path(shared) / "ixi-hh-64.npz"), label="iq")(
-            "hh", Wanted(conform_recipe(6.0, (4, 4, 4)), tmp_path)
+            "hh", Preparation(conform_recipe(6.0, (4, 4, 4)), tmp_path)
         )

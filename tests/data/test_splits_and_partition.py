@@ -107,9 +107,9 @@ def test_regimes_are_partitions_of_the_same_training_data():
     splits = {n: split_scans(_scans(30, prefix=n), Fractions(), seed=0) for n in ("a", "b")}
     for name, regime in REGIMES.items():
         federations = regime(splits)
-        trained = sorted(i for f in federations for m in f.members.values() for i in m.train.ids)
+        trained = sorted(i for f in federations for m in f.clients.values() for i in m.train.ids)
         assert trained == sorted(i for s in splits.values() for i in s.train.ids), name
-        assert {site for f in federations for site in f.judged} == set(splits)
+        assert {site for f in federations for site in f.model_of_site} == set(splits)
     assert [len(REGIMES[n](splits)) for n in ("federated", "centralised", "local")] == [1, 1, 2]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fedbrain.data.conform import conform_recipe
-from fedbrain.data.dataset import Wanted
+from fedbrain.data.dataset import Preparation
 from fedbrain.data.nifti import read_volume
 from fedbrain.data.sites import bids
 from fedbrain.data.synthetic.anatomy import TEMPLATE, atlas, expected_volumes, grow_old
@@ -76,13 +76,13 @@ def test_trees_are_stored_as_the_scanner_does_and_read_back(tmp_path):
         assert "".join(nib.aff2axcodes(image.affine)) == hospital.scanner.axcodes
         assert image.get_data_dtype() == hospital.scanner.dtype
         np.testing.assert_allclose(read_volume(path).voxel_size_mm, hospital.scanner.voxel_size_mm)
-        scans, report = bids(str(root))(name, Wanted(recipe, tmp_path / "cache"))
+        scans, report = bids(str(root))(name, Preparation(recipe, tmp_path / "cache"))
         assert (len(scans), report.found, report.synthetic) == (3, 3, True)
         assert "sdmt_total" in (root / "phenotype/sdmt.tsv").read_text()
-        sdmt, _ = bids(str(root), label="sdmt_total")(name, Wanted(recipe, tmp_path / "cache"))
+        sdmt, _ = bids(str(root), label="sdmt_total")(name, Preparation(recipe, tmp_path / "cache"))
         assert len(sdmt) == 1
         # A scan made in memory and one that went through the tree are the same picture.
-        memory, _ = synthetic(name, subjects=1, seed=3)(name, Wanted(recipe, tmp_path))
+        memory, _ = synthetic(name, subjects=1, seed=3)(name, Preparation(recipe, tmp_path))
         direct, stored = memory.volumes[0], scans.volumes[scans.ids.index(memory.ids[0])]
         assert np.corrcoef(direct.ravel(), stored.ravel())[0, 1] > 0.995
 

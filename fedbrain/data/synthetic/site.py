@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fedbrain.data.conform import VERSION, conform
-from fedbrain.data.dataset import Scans, Site, Volumes, Wanted
+from fedbrain.data.dataset import Preparation, Scans, SiteLoader, Volumes
 from fedbrain.data.nifti import Volume
 from fedbrain.data.prepare import save_prepared
 from fedbrain.data.scan_report import Report
@@ -39,7 +39,7 @@ def synthetic(
     label: str = "age",
     flair: bool = True,
     permuted: bool = False,
-) -> Site:
+) -> SiteLoader:
     """People of a synthetic hospital.
 
     Args:
@@ -56,14 +56,14 @@ def synthetic(
     if label not in COLUMNS:
         raise ValueError(f"Expected a label among {', '.join(COLUMNS)}, got {label!r}.")
 
-    def load(name: str, wanted: Wanted) -> tuple[Scans, Report]:
+    def load(name: str, preparation: Preparation) -> tuple[Scans, Report]:
         people = [draw_person(hospital, i, seed=seed, ms=ms) for i in range(subjects)]
-        has = [m == "T1w" or (flair and m == "FLAIR") for m in wanted.modalities]
+        has = [m == "T1w" or (flair and m == "FLAIR") for m in preparation.modalities]
 
         def files(person: Person) -> list[Path | None]:
             return [
-                prepared(person, hospital, m, wanted) if h else None
-                for m, h in zip(wanted.modalities, has)
+                prepared(person, hospital, m, preparation) if h else None
+                for m, h in zip(preparation.modalities, has)
             ]
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -74,12 +74,12 @@ def synthetic(
         if permuted:
             target = target[np.argsort([unit_hash(f"{seed}/{i}") for i in ids])]
         report = Report(name, found=subjects, kept=subjects, synthetic=True)
-        return Scans(ids, ids, target, Volumes(paths, wanted.recipe.shape), columns), report
+        return Scans(ids, ids, target, Volumes(paths, preparation.recipe.shape), columns), report
 
     return load
 
 
-def prepared(person: Person, hospital: str, modality: str, wanted: Wanted) -> Path:
+def prepared(person: Person, hospital: str, modality: str, preparation: Preparation) -> Path:
     """The prepared file of a person's scan; made when it is not there yet."""
     if modality not in MODALITIES:
         raise ValueError(
@@ -87,11 +87,11 @@ def prepared(person: Person, hospital: str, modality: str, wanted: Wanted) -> Pa
             f" {modality!r}."
         )
     scanner = HOSPITALS[hospital].scanner
-    text = repr((MODEL, VERSION, wanted.recipe, person, scanner, modality))
-    path = wanted.cache / f"synthetic_{hashlib.sha256(text.encode()).hexdigest()[:32]}.f32"
+    text = repr((MODEL, VERSION, preparation.recipe, person, scanner, modality))
+    path = preparation.cache / f"synthetic_{hashlib.sha256(text.encode()).hexdigest()[:32]}.f32"
     if not path.exists():
-        wanted.cache.mkdir(parents=True, exist_ok=True)
+        preparation.cache.mkdir(parents=True, exist_ok=True)
         data, voxel_size_mm, _ = render(person, scanner, modality)
         volume = Volume(data, np.diag([*voxel_size_mm, 1.0]), voxel_size_mm, 0)
-        save_prepared(path, conform(volume, wanted.recipe, data > 0))
+        save_prepared(path, conform(volume, preparation.recipe, data > 0))
     return path
