@@ -1,4 +1,8 @@
-"""Settings of the process that only an entry point may make, before the first computation."""
+"""What every entry point does before the first computation, and how it ends.
+
+Settings of the process (huge pages, compilation cache, logs) are made here and nowhere else. A
+mistake of the user becomes one sentence and an exit code.
+"""
 
 import importlib.metadata
 import logging
@@ -27,24 +31,23 @@ CPU_FLAGS = {
 TUNABLE = "glibc.malloc.hugetlb=1"
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
+CACHE = Path("~/.cache/fedbrain/xla")  # compiled programs
+LOGGERS = ("absl", "orbax", "jax._src.compiler", "jax._src.xla_bridge")  # only errors are shown
+
 
 def huge_pages() -> None:
-    """Starts the program anew with large blocks in huge pages, where that is the program's to
-    choose.
+    """Restarts the program with large blocks in huge pages, where the system lets programs choose.
 
-    A training step asks the C library for hundreds of MB and gives them back; in pages of 4 kB,
-    filling them anew takes longer than computing with them (28 ms against 6 ms for 134 MB). glibc
-    reads this setting only when a process begins.
+    A training step allocates hundreds of MB and frees them again; with pages of 4 kB, filling them
+    anew takes longer than computing with them (28 ms against 6 ms for 134 MB). glibc reads this
+    setting only when a process starts.
     """
-    own = getattr(sys.modules["__main__"].__spec__, "name", "").startswith("fedbrain.")
-    theirs = os.environ.get("GLIBC_TUNABLES", "")
-    if (
-        own
-        and "hugetlb" not in theirs
-        and HUGE_PAGES.exists()
-        and "[madvise]" in HUGE_PAGES.read_text()
-    ):
-        os.environ["GLIBC_TUNABLES"] = f"{theirs}:{TUNABLE}".strip(":")
+    ours = getattr(sys.modules["__main__"].__spec__, "name", "").startswith("fedbrain.")
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    if not ours or "hugetlb" in tunables or not HUGE_PAGES.exists():
+        return
+    if "[madvise]" in HUGE_PAGES.read_text():
+        os.environ["GLIBC_TUNABLES"] = f"{tunables}:{TUNABLE}".strip(":")
         os.execv(sys.executable, sys.orig_argv)
 
 
@@ -63,40 +66,39 @@ def cpu_flag(jaxlib: str) -> str:
 
 
 def configure() -> None:
-    """Switches on huge pages, the compilation cache on disk, fast CPU convolutions, quiet logs; the
-    user's settings win.
+    """Switches on huge pages, the compilation cache, fast CPU convolutions and quiet logs.
 
-    On a CPU a computation is over when its call returns, so that none is under way when Ctrl-C ends
-    the program (`fedbrain.models.convolution.foreign` says why); it was no slower that way.
+    Settings that the user has made stay. Asynchronous dispatch is switched off, so that no
+    computation is running when Ctrl-C ends the program (`fedbrain.models.convolution.foreign` says
+    why); this cost no time that could be measured.
     """
     huge_pages()
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     flag = cpu_flag(importlib.metadata.version("jaxlib"))
-    if flag and flag.split("=")[0] not in os.environ.get("XLA_FLAGS", ""):
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+    xla_flags = os.environ.get("XLA_FLAGS", "")
+    if flag and flag.split("=")[0] not in xla_flags:
+        os.environ["XLA_FLAGS"] = f"{xla_flags} {flag}".strip()
     if not jax.config.values.get("jax_compilation_cache_dir"):
-        jax.config.update(
-            "jax_compilation_cache_dir", str(Path("~/.cache/fedbrain/xla").expanduser())
-        )
+        jax.config.update("jax_compilation_cache_dir", str(CACHE.expanduser()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    for name in ("absl", "orbax", "jax._src.compiler", "jax._src.xla_bridge"):
+    for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="orbax|flax")
 
 
 def configure_training() -> None:
     """`configure`, and Ctrl-C ends a run between two batches, so that its checkpoints are whole."""
     configure()
     interrupt.install()
-    warnings.filterwarnings("ignore", module="orbax|flax")
 
 
 def in_one_sentence(argv: list[str], run: Callable[[], None], *, interrupted: str) -> None:
-    """Runs an entry point: flags only, and what went wrong in one sentence and an exit code.
+    """Calls `run`; a ValueError or Ctrl-C ends the program with one sentence and an exit code.
 
     Args:
-      argv: what absl left over; more than the program's name is a mistake.
-      run: the story.
-      interrupted: what Ctrl-C answers.
+      argv: what absl did not parse; more than the program's name is a mistake.
+      run: the work.
+      interrupted: printed after Ctrl-C: what was kept, how to go on.
     """
     if len(argv) > 1:
         sys.exit(f"fedbrain: expected only flags, got {argv[1:]}.")
@@ -109,37 +111,52 @@ def in_one_sentence(argv: list[str], run: Callable[[], None], *, interrupted: st
         sys.exit(130)
 
 
+def run_flags(
+    run: Callable[[], None], *, interrupted: str, prepare: Callable[[], None] = configure
+) -> None:
+    """An entry point with flags of its own.
+
+    Args:
+      run: the work; flags are parsed when it is called.
+      interrupted: printed after Ctrl-C.
+      prepare: settings of the process.
+    """
+
+    def main(argv: list[str]) -> None:
+        prepare()
+        in_one_sentence(argv, run, interrupted=interrupted)
+
+    app.run(main)
+
+
 def run_config(
-    story: Callable[[Any, Path], None],
+    run: Callable[[Any, Path], None],
     *,
-    what: str,
+    kind: str,
     interrupted: str,
     prepare: Callable[[], None] = configure_training,
 ) -> None:
     """An entry point with `--config=FILE.py`, `--config.FIELD=VALUE` and `--workdir=DIR`.
 
     Args:
-      story: takes the configuration and the folder for its results.
-      what: the configuration describes: experiment, grid, study.
-      interrupted: what Ctrl-C answers.
+      run: the work, on the configuration and the folder for its results.
+      kind: of configuration, for --help: experiment, grid, study.
+      interrupted: printed after Ctrl-C.
       prepare: settings of the process.
     """
-    config = config_flags.DEFINE_config_file("config", None, f"The {what}.", lock_config=True)
-    default = "Where results go; by default runs/<name of the configuration>."
-    workdir = flags.DEFINE_string("workdir", None, default)
-    for name in ("config", "workdir"):
-        flags.FLAGS.register_key_flag_for_module(
-            sys.argv[0], flags.FLAGS[name]
-        )  # so that --help tells of them
+    help_config = f"Configuration file of the {kind}; --config.FIELD=VALUE changes a field."
+    help_workdir = "Folder of the results; by default runs/<name of the configuration file>."
+    config = config_flags.DEFINE_config_file("config", None, help_config, lock_config=True)
+    workdir = flags.DEFINE_string("workdir", None, help_workdir)
     flags.mark_flag_as_required("config")
+    for name in ("config", "workdir"):  # so that --help lists them
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
-    def main(argv: list[str]) -> None:
-        prepare()
+    def on_config() -> None:
         name = Path(flags.FLAGS["config"].config_filename).stem  # pyright: ignore[reportAttributeAccessIssue]
-        folder = Path(workdir.value or f"runs/{name}")
-        in_one_sentence(argv, lambda: story(config.value, folder), interrupted=interrupted)
+        run(config.value, Path(workdir.value or f"runs/{name}"))
 
-    app.run(main)
+    run_flags(on_config, interrupted=interrupted, prepare=prepare)
 
 
 def given(flag: flags.FlagHolder) -> Any:
@@ -154,11 +171,11 @@ def given(flag: flags.FlagHolder) -> Any:
 
 
 def run_command(commands: Mapping[str, Callable[[], None]], *, default: str = "") -> None:
-    """Runs one of the commands; errors are a sentence and an exit code.
+    """An entry point with several commands: `python -m MODULE COMMAND --FLAG=VALUE`.
 
     Args:
-      commands: name -> what it does; flags are parsed by then.
-      default: the command when none is named; none: there must be one.
+      commands: name -> the work; flags are parsed when it is called.
+      default: the command when none is given; empty: one must be given.
     """
 
     def main(argv: list[str]) -> None:

@@ -1,8 +1,8 @@
-"""Compares algorithms: python -m fedbrain.compare --config=configs/aggregation_study.py
-[--workdir=DIR].
+"""Compares algorithms in a study: methods x attacks x seeds.
 
-Methods x attacks x seeds; prints mean, interval, range and rank of each. The same command goes on
-with an interrupted study.
+    python -m fedbrain.compare --config=configs/aggregation_study.py [--workdir=DIR]
+
+Prints mean, interval, range and rank of each method. The same command resumes an interrupted study.
 """
 
 from fedbrain import cli
@@ -11,7 +11,7 @@ from fedbrain.experiments.compare import run
 if __name__ == "__main__":
     cli.run_config(
         run,
-        what="study",
+        kind="study",
         interrupted="The same command goes on with the cells that are left.",
         prepare=cli.configure,
     )

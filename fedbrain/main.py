@@ -1,5 +1,6 @@
-"""Runs an experiment: python -m fedbrain.main --config=configs/quickstart.py [--workdir=DIR]
-[--config.FIELD=VALUE].
+"""Runs an experiment: federated, centralised and local training, evaluation, tables and figures.
+
+    python -m fedbrain.main --config=configs/quickstart.py [--workdir=DIR] [--config.FIELD=VALUE]
 
 The same command resumes an interrupted run.
 """
@@ -9,5 +10,5 @@ from fedbrain.experiments.experiment import run
 
 if __name__ == "__main__":
     cli.run_config(
-        run, what="experiment", interrupted="The same command goes on from the last round."
+        run, kind="experiment", interrupted="The same command goes on from the last round."
     )

@@ -1,5 +1,6 @@
-"""Makes the kits of a consortium: python -m fedbrain.deploy.provision --consortium=FILE.yaml
---output=FOLDER.
+"""Makes the kits of a consortium: keys, certificates and settings of the server and every site.
+
+    python -m fedbrain.deploy.provision --consortium=FILE.yaml --output=FOLDER
 
 `FOLDER/authority` holds the key that signs certificates: it stays with whoever runs this, offline.
 `FOLDER/kits/NAME` goes to NAME, over a channel that both trust. The same command renews

@@ -1,35 +1,26 @@
-"""A site's side: python -m fedbrain.deploy.site check | join | status | dry_run --kit=KIT.
+"""Commands of a site.
 
-check     is everything ready: settings, data, certificate, disk, the way to the server; one line
-each join      the engine's process, to be kept running (launch/hospital/fedbrain-site.service)
-status    what came and went, by the site's own record
-dry_run   --job=FOLDER --output=FILE   the exact bytes that the first round of a job would send, and
-what they say
+python -m fedbrain.deploy.site check --kit=KIT
+    Checks settings, data, certificate, disk and the way to the server; one line each.
+python -m fedbrain.deploy.site join --kit=KIT
+    Runs the site's process; to be kept running (launch/hospital/fedbrain-site.service).
+python -m fedbrain.deploy.site status --kit=KIT
+    Prints what was received and sent, from the site's own record.
+python -m fedbrain.deploy.site dry_run --kit=KIT --job=FOLDER --output=FILE
+    Writes the exact bytes that the first round of a job would send, and prints their contents.
 """
 
 from pathlib import Path
 
 from absl import flags
 
-from fedbrain import cli
-from fedbrain.cli import given, run_command
-from fedbrain.deploy.site_side.checks import CHECKS, account, dry_run
+from fedbrain.cli import configure, given, run_command
+from fedbrain.deploy.site_side.checks import account, dry_run, run_checks
 
 if __name__ == "__main__":
-    KIT = flags.DEFINE_string("kit", None, "Kit of the site.", required=True)
+    KIT = flags.DEFINE_string("kit", None, "Folder of the site's kit.", required=True)
     JOB = flags.DEFINE_string("job", None, "Folder of a job.")
     OUTPUT = flags.DEFINE_string("output", None, "File for the bytes.")
-
-    def _check() -> None:
-        bad = 0
-        for name, look in CHECKS.items():
-            try:
-                print(f"ok    {name}: {look(Path(KIT.value))}")
-            except (ValueError, OSError) as error:
-                bad += 1
-                print(f"NOT   {name}: {error}")
-        if bad:
-            raise ValueError(f"{KIT.value}: {bad} of {len(CHECKS)} checks failed.")
 
     def _join() -> None:
         from fedbrain.deploy.nvflare.kits import start
@@ -37,13 +28,13 @@ if __name__ == "__main__":
         start(Path(KIT.value))
 
     def _dry_run() -> None:
-        cli.configure()
+        configure()
         print(dry_run(Path(KIT.value), Path(given(JOB)), Path(given(OUTPUT))))
 
-    commands = {
-        "check": _check,
+    COMMANDS = {
+        "check": lambda: run_checks(Path(KIT.value)),
         "join": _join,
         "status": lambda: print(account(Path(KIT.value))),
         "dry_run": _dry_run,
     }
-    run_command(commands)
+    run_command(COMMANDS)

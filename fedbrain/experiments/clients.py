@@ -9,10 +9,15 @@ from fedbrain.data.scan_report import Report
 from fedbrain.experiments.config import Experiment
 
 
+def preparation_of(experiment: Experiment) -> Preparation:
+    """How the experiment wants scans prepared, and where prepared volumes are kept."""
+    cache = Path(experiment.cache).expanduser()
+    return Preparation(experiment.recipe, cache, experiment.modalities)
+
+
 def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]]:
     """Reads and prepares every site and cuts them into clients."""
-    cache = Path(experiment.cache).expanduser()
-    preparation = Preparation(experiment.recipe, cache, experiment.modalities)
+    preparation = preparation_of(experiment)
     strange = sorted(set(experiment.norms) - set(experiment.sites))
     if strange:
         raise ValueError(

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from fedbrain.experiments.checkpoints import Checkpoints, tree_digest
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.federation import first_snapshot, members_variables, random_variables
+from fedbrain.models.files.weights import save
 from fedbrain.types import Variables
 
 
@@ -68,3 +69,12 @@ def load_models(
             )
         models.append((1 / max(float(snapshot.selection.best_loss), 1e-9), everyone[name]))
     return models
+
+
+def export_model(
+    workdir: Path, output: str, *, federation: str, client: str, split: str, torch: bool
+) -> None:
+    """Writes a model to a `.safetensors` file; `torch`: under the names of MONAI's DenseNet121."""
+    [(_, variables)] = load_models(workdir, federation=federation, client=client, split=split)
+    save(variables, output, torch=torch)
+    print(f"{output}: {federation}, {split}.")

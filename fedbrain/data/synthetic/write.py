@@ -71,7 +71,15 @@ def write_hospital(root: Path, hospital: str, people: list[Person]) -> None:
 
 
 def write_cohort(root: Path, *, healthy: int, ms: int, seed: int) -> list[Path]:
-    """All hospitals, `healthy` and `ms` people each."""
+    """All hospitals, `healthy` and `ms` people each.
+
+    Raises:
+      ValueError: when the folder is not empty.
+    """
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise ValueError(
+            f"{root}: expected a new or empty folder, got one with files. Choose another --out."
+        )
     folders = []
     for hospital in HOSPITALS:
         people = [draw_person(hospital, i, seed=seed) for i in range(healthy)]

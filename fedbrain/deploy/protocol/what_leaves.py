@@ -8,9 +8,13 @@ messages of a run.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
+
+from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.messages import DEFINED, TOLD, Terms
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Envelope, schema
+from fedbrain.experiments.workdir import clean
 
 
 class Field(NamedTuple):
@@ -192,3 +196,12 @@ def render(terms: Terms, *, model: str, sizes: Mapping[str, int]) -> str:
         model=f"{model}, all weights shared (schema {schema(terms.answer)[:16]}...)",
         vectors=_rows(terms.answer, COLLECTIONS, **sizes),
     )
+
+
+def render_config(config: Mapping[str, Any], *, name: str) -> str:
+    """The document for a configuration of three sites, called `name` in it."""
+    fields = {k: v for k, v in config.items() if k not in ("sites", "cache")}
+    job = {"config": clean(fields), "target": "age", "sites": ["amber", "birch", "cedar"]}
+    terms = agree(job).terms
+    sizes = {k: sum(x.size for x in jax.tree.leaves(v)) for k, v in terms.answer.items()}
+    return render(terms, model=name, sizes=sizes)

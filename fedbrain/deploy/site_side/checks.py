@@ -117,6 +117,23 @@ CHECKS: Mapping[str, Callable[[Path], str]] = {
 }
 
 
+def run_checks(kit: Path) -> None:
+    """Prints a line per check.
+
+    Raises:
+      ValueError: when one failed.
+    """
+    failed = 0
+    for name, check in CHECKS.items():
+        try:
+            print(f"ok    {name}: {check(kit)}")
+        except (ValueError, OSError) as error:
+            failed += 1
+            print(f"NOT   {name}: {error}")
+    if failed:
+        raise ValueError(f"{kit}: {failed} of {len(CHECKS)} checks failed.")
+
+
 def account(kit: Path) -> str:
     """What came and went, and when last; that the record is whole."""
     path = kit / "fedbrain/audit.jsonl"

@@ -1,0 +1,100 @@
+"""Runs one experiment of a consortium from a terminal: job, supervision, progress bar, report."""
+
+import datetime
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from fedbrain.deploy.server_side.submit import write_job
+from fedbrain.deploy.server_side.supervise import Engine, Run, supervise
+from fedbrain.experiments.workdir import claim
+
+
+class Session(Engine, Protocol):
+    """An engine session that can be closed."""
+
+    def close(self) -> None: ...
+
+
+def link_workdir(folder: Path, workdir: Path) -> None:
+    """Makes the run's folder in the kit a link to the work directory.
+
+    Raises:
+      ValueError: when this experiment has another work directory.
+    """
+    if folder.is_symlink() and folder.resolve() == workdir.resolve():
+        return
+    if folder.exists() or folder.is_symlink():
+        raise ValueError(
+            f"{workdir}: this experiment is at work in {folder.resolve()}. Take that as --workdir."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(workdir.resolve(), target_is_directory=True)
+
+
+def describe_status(status: Mapping[str, Any]) -> str:
+    """One line: the task at hand, sites that are awaited, losses, last contact with each site."""
+    parts = [str(status.get("doing", "waiting for the job to start"))]
+    if status.get("waiting"):
+        parts.append(f"waiting for {', '.join(status['waiting'])}")
+    if "valid_loss" in status:
+        loss, best_round = status["valid_loss"], status["best_round"]
+        parts.append(f"validation loss {loss:.3g}, best round {best_round}")
+    if status.get("contact_s"):
+        contacts = sorted(status["contact_s"].items())
+        ages = ", ".join(f"{site} {seconds:.0f} s ago" for site, seconds in contacts)
+        parts.append(f"last contact: {ages}")
+    return "; ".join(parts)
+
+
+def record_event(path: Path, sentence: str) -> None:
+    """Appends a sentence and the time to a file of JSON lines."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"time": now, "event": sentence}) + "\n")
+
+
+def run_experiment(
+    open_session: Callable[[], Session],
+    kit: Path,
+    workdir: Path,
+    fields: Mapping[str, Any],
+    *,
+    fewest: int,
+    deadline_s: int,
+) -> None:
+    """Writes the job, supervises it until results are there, and prints the report.
+
+    Args:
+      open_session: connects to the engine as the consortium's lead.
+      kit: of the server, on this machine.
+      workdir: of the experiment.
+      fields: `config`, `target` and `sites` of the job.
+      fewest: sites without which no round counts.
+      deadline_s: longest wait for an answer, in seconds.
+    """
+    job, sites, rounds = workdir / "job", fields["sites"], fields["config"]["rounds"]
+    with claim(workdir, fields), tqdm(unit="round", desc="consortium", total=rounds) as bar:
+        folder = write_job(
+            job, fields["config"], fields["target"], sites, fewest=fewest, deadline_s=deadline_s
+        )
+        link_workdir(kit.absolute() / folder, workdir)
+
+        def report(sentence: str) -> None:
+            bar.write(sentence)
+            record_event(workdir / "events.jsonl", sentence)
+
+        def show(status: Mapping[str, Any]) -> None:
+            bar.n = int(status.get("round", 0))
+            bar.set_postfix_str(describe_status(status))
+
+        session = open_session()
+        try:
+            supervise(session, Run(job, workdir, sites, fewest), report, show=show)
+        finally:
+            session.close()
+    print((workdir / "report.txt").read_text(encoding="utf-8"), end="")
+    print(f"Results, losses and the model: {workdir}")

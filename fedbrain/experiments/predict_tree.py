@@ -1,0 +1,144 @@
+"""Predictions of trained models for the scans of a BIDS tree, with and without labels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from fedbrain.analysis.results_table import render_accuracy
+from fedbrain.analysis.statistics import Predictions, accuracy
+from fedbrain.data import views as test_views
+from fedbrain.data.dataset import Scans
+from fedbrain.data.scan_report import Report
+from fedbrain.data.sites import labelled_scans, prepare_site
+from fedbrain.data.tables import write_table
+from fedbrain.experiments.clients import preparation_of
+from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.predict_scans import predict_scans
+from fedbrain.experiments.saved_models import load_models, read_identity
+from fedbrain.experiments.spec import call
+from fedbrain.training.evaluate import Evaluate, make_evaluate
+from fedbrain.types import Variables
+
+
+class Tree(NamedTuple):
+    """Where the scans are, and how their tables name things."""
+
+    root: Path
+    label: str  # a column, or table:column
+    pattern: str  # suffix, or entities and suffix, of the images
+    pipeline: str  # folder in derivatives/; empty: the raw tree
+    columns: Mapping[str, str]  # covariate -> its column here, where the names differ
+
+
+class Model(NamedTuple):
+    """One of the models whose predictions are averaged."""
+
+    experiment: Experiment
+    evaluate: Evaluate
+    weight: float
+    variables: Variables
+
+
+def read_models(workdirs: list[Path], *, federation: str, client: str) -> list[Model]:
+    """The models of all work directories.
+
+    Args:
+      workdirs: of finished experiments.
+      federation: federated, centralised or local-<client>.
+      client: whose private leaves to use, where every client keeps some.
+
+    Raises:
+      ValueError: when the experiments do not see scans in the same way.
+    """
+    identities = [read_identity(workdir) for workdir in workdirs]
+    kinds = {
+        (str(e.recipe), e.modalities, tuple(e.inputs.covariates), e.unit, tuple(data["shape"]))
+        for e, data in identities
+    }
+    if len(kinds) > 1:
+        raise ValueError(
+            "--workdir: expected experiments with the same inputs and unit, got"
+            f" {len(kinds)} kinds."
+        )
+    models = []
+    for workdir, (experiment, _) in zip(workdirs, identities):
+        evaluate = make_evaluate(experiment.task)
+        for weight, variables in load_models(workdir, federation=federation, client=client):
+            models.append(Model(experiment, evaluate, weight, variables))
+    return models
+
+
+def load_tree(tree: Tree, experiment: Experiment) -> tuple[Scans, Report]:
+    """The prepared scans of a tree; the target is NaN where there is no label."""
+    labels, report = labelled_scans(
+        tree.root,
+        tree.root.name,
+        label=tree.label,
+        pattern=tree.pattern,
+        pipeline=tree.pipeline,
+        keep_unlabelled=True,
+    )
+    return prepare_site(
+        tree.root,
+        labels,
+        report,
+        preparation_of(experiment),
+        pattern=tree.pattern,
+        pipeline=tree.pipeline,
+        columns={name: tree.columns.get(name, name) for name in experiment.inputs.covariates},
+    )
+
+
+def average(models: list[Model], scans: Scans, views: str) -> Float[np.ndarray, " n"]:
+    """Mean prediction of the models, in target units, weighted by 1 / validation loss.
+
+    Args:
+      models: of the same inputs.
+      scans: labelled or not.
+      views: of each scan, a call such as `averaged(shift=1)`; empty: those of the first experiment.
+    """
+    chosen = call(views, test_views.VIEWS) if views else models[0].experiment.views
+    predictions = [
+        predict_scans(m.evaluate, m.variables, scans, m.experiment._replace(views=chosen))
+        for m in models
+    ]
+    return np.average(predictions, axis=0, weights=[m.weight for m in models])
+
+
+def accuracy_where_known(scans: Scans, prediction: Float[np.ndarray, " n"]) -> dict | None:
+    """Accuracy on the scans with a label; None with fewer than two of them."""
+    known = np.flatnonzero(np.isfinite(scans.target))
+    if known.size < 2:
+        return None
+    target = scans.target[known]
+    floor = np.full(known.size, np.median(target), np.float32)
+    subjects = [scans.subjects[i] for i in known]
+    return accuracy(Predictions(subjects, target, prediction[known].astype(np.float32), floor))
+
+
+def run(models: list[Model], tree: Tree, output: Path, *, views: str) -> None:
+    """Writes a table of predictions for a tree, and prints their accuracy where labels are known.
+
+    Raises:
+      ValueError: when no scan can be used.
+    """
+    experiment = models[0].experiment
+    scans, report = load_tree(tree, experiment)
+    print(report)
+    if not len(scans):
+        raise ValueError(f"{tree.root}: expected at least one usable scan, got none.")
+    prediction = average(models, scans, views)
+    rows = [
+        (scan, f"{y:.3f}", "n/a" if np.isnan(t) else f"{t:.3f}")
+        for scan, y, t in zip(scans.ids, prediction, scans.target)
+    ]
+    write_table(output, ["scan_id", "prediction", "target"], rows)
+    print(f"{len(rows)} predictions of {len(models)} models in {output}")
+    metrics = accuracy_where_known(scans, prediction)
+    if metrics:
+        kind = "SYNTHETIC data: " if report.synthetic else ""
+        name = f"{kind}{metrics['n']} with a label"
+        print(render_accuracy(name, metrics, experiment.unit))
