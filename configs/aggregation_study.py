@@ -1,7 +1,13 @@
 """A study to start from: rules and algorithms, with and without attackers, on digits dealt out by
 class to 15 clients.
 
-Command: python -m fedbrain.compare --config=configs/aggregation_study.py
+Command:
+    python -m fedbrain.compare --config=configs/aggregation_study.py
+
+Time: 2 min 21 s on 2 cores.
+
+Expect (accuracy in %, mean and range over five seeds): FedAvg 95.7 (95.0-96.4) without attack, 94.9
+(94.2-95.8) under IPM, 91.3 (89.7-92.8) under label flips; the commonest class 8.8 (6.4-10.3).
 """
 
 from configs import study

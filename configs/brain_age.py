@@ -1,16 +1,21 @@
-"""The paper's first stage: brain age from T1w MRI at three centres (IXI, SALD, Cam-CAN),
+r"""The published first stage: brain age from T1w MRI at three centres (IXI, SALD, Cam-CAN) with
 DenseNet-121, 100 rounds.
 
-Command: python -m fedbrain.main --config=configs/brain_age.py \
-    --config.sites.ixi="bids('/data/IXI')" --config.sites.sald="bids('/data/SALD')" \
-    --config.sites.camcan="bids('/data/CamCAN')"
+Images of 130^3 at 1.4 mm. The published ones are brain-extracted and affinely registered: for such
+derivatives use `pipeline` and `pattern` of `bids`, and mask='nonzero'. Values from FLightcase's
+development plans: Adam 1e-3, L1, batch 8, learning rate halved after 3 rounds without a better
+validation loss, stop after 10, split .6/.2/.2.
 
-Published (Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088): test MAE 6.08 years
-federated, 7.02 centralised; Pearson r .88, .91, .93. Images of 130^3 at 1.4 mm, brain-extracted and
-affinely registered there: point `pipeline` and `pattern` of `bids` at such derivatives, with
-mask='nonzero'. Not run by us on these data, which are not freely redistributable. Values from
-FLightcase's development plans: Adam 1e-3, L1, batch 8, learning rate halved after 3 rounds without
-a better validation loss, stop after 10, split .6/.2/.2.
+Command:
+    python -m fedbrain.main --config=configs/brain_age.py \
+        --config.sites.ixi="bids('/data/IXI')" --config.sites.sald="bids('/data/SALD')" \
+        --config.sites.camcan="bids('/data/CamCAN')"
+
+Time: not measured; docs/reproduction.md computes it.
+
+Expect, published (Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088): test MAE 6.08
+years federated, 7.02 centralised; Pearson r .88, .91, .93. Not run by us: these data may not be
+passed on freely.
 """
 
 from configs import base

@@ -4,7 +4,14 @@ without bucketing.
 The grid of Karimireddy et al. (2022), https://arxiv.org/abs/2006.09365, on scikit-learn's digits
 instead of MNIST.
 
-Command: python -m fedbrain.compare --config=configs/byzantine_digits.py
+Command:
+    python -m fedbrain.compare --config=configs/byzantine_digits.py
+
+Time: 6 min 42 s on 2 cores.
+
+Expect (accuracy in %, mean and range over five seeds, under IPM, without and with bucketing):
+centred clipping 92.8 (91.7-93.9) and 94.1 (93.6-95.2), Krum 6.6 (0.3-9.8) and 34.3 (30.3-41.5);
+a constant prediction 8.0. docs/results.md has the table beside the published one.
 """
 
 from configs import study

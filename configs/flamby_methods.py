@@ -6,7 +6,13 @@ of unequal radius. What must reproduce are the identities behind its table: FedY
 with another learning rate as long as the second moment is smaller than the squared step (Reddi et
 al. 2021), and FedProx with a small mu is FedAvg.
 
-Command: python -m fedbrain.compare --config=configs/flamby_methods.py
+Command:
+    python -m fedbrain.compare --config=configs/flamby_methods.py
+
+Time: 26 s on 2 cores.
+
+Expect (accuracy in %, mean and range over 20 seeds): FedAvg and FedProx 96.2 (91.2-100), FedAdagrad
+and FedYogi 97.3 (93.8-99.1), pooled 96.5 (92.9-100), the commonest class 62.9 (55.8-68.1).
 """
 
 from configs import study

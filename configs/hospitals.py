@@ -1,8 +1,14 @@
-"""Is the small hospital hurt? Age from region volumes of three real hospitals: alone, pooled,
+r"""Is the small hospital hurt? Age from region volumes of three real hospitals: alone, pooled,
 averaged, personalised.
 
-Command: python -m fedbrain.compare --config=configs/hospitals.py \
-  --config.problem="region_volumes('VOLUMES.csv', 'DEMOGRAPHICS.csv')"
+Command:
+    python -m fedbrain.compare --config=configs/hospitals.py \
+        --config.problem="region_volumes('VOLUMES.csv', 'DEMOGRAPHICS.csv')"
+
+Time: not measured.
+
+Expect (test MAE in years over 40 splits, hospitals Guys, HH, IOP): alone 5.31, 4.37, 5.86; pooled
+4.94, 4.69, 6.46; each hospital's own choice of FedAvg or Ditto 4.94, 4.36, 5.43.
 """
 
 from configs import study

@@ -1,14 +1,22 @@
-"""Transfer on real scans: brain age, then two other targets of the same people, on three simulated
+r"""Transfer on real scans: brain age, then two other targets of the same people, on three simulated
 hospitals.
 
-Commands: python -m tools.region_volumes --bids=TREE --pipeline=dlmuse --output=volumes.tsv \
-    --region=ventricles_ml:4,11,49,50,51,52
-python -m fedbrain.grid --config=configs/ixi_hh_transfer.py:FILE.npz,volumes.tsv
---workdir=runs/ixi_hh_transfer python -m fedbrain.tables --workdir=runs/ixi_hh_transfer
-
 Five seeds are the five parts of a cross-validation: everybody is tested once, by models of both
-experiments that never saw them. `sex` is a class, so that its MAE is the share of people put into
-the wrong one, and its floor the commoner one's.
+experiments that were not trained on them. `sex` is a class, so its MAE is the share of people put
+into the wrong one.
+
+Commands:
+    python -m tools.region_volumes --bids=TREE --pipeline=dlmuse --output=volumes.tsv \
+        --region=ventricles_ml:4,11,49,50,51,52
+    python -m fedbrain.grid --config=configs/ixi_hh_transfer.py:FILE.npz,volumes.tsv \
+        --workdir=runs/ixi_hh_transfer
+    python -m fedbrain.tables --workdir=runs/ixi_hh_transfer
+
+Time: half an hour on one core.
+
+Expect, on 141 adults (range over seeds): brain age 8.16 years (6.70-10.24); ventricles, MAE in mL,
+deep 1.94 (1.10-2.99), shallow 5.59 (4.80-7.44), scratch 1.88 (1.37-2.34), median predictor 7.03;
+sex, share wrong, deep .23 (.19-.26), shallow .41 (.23-.59), scratch .18 (.10-.30).
 """
 
 from configs import grid, ixi_hh

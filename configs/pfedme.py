@@ -1,11 +1,17 @@
-"""Personalised models on Synthetic(.5, .5): FedAvg 77.62, pFedMe 78.65 (global) and 83.20
-(personal), published.
+"""Personalised models on Synthetic(.5, .5), the table of Dinh et al. (2020),
+https://arxiv.org/abs/2006.08848.
 
-Dinh et al. (2020), https://arxiv.org/abs/2006.08848: 100 clients, 205,795 examples, multinomial
-logistic regression, 600 rounds of 20 steps of 20 examples, 10 clients a round; the best test
-accuracy of all rounds, as published.
+100 clients, 205,795 examples, multinomial logistic regression, 600 rounds of 20 steps of 20
+examples, 10 clients a round; the best test accuracy of all rounds, as published.
 
-Command: python -m fedbrain.compare --config=configs/pfedme.py
+Command:
+    python -m fedbrain.compare --config=configs/pfedme.py
+
+Time: 5 min 26 s on 2 busy cores.
+
+Expect, SYNTHETIC by construction (accuracy in %, mean and range over five seeds; published):
+FedAvg 77.67 (77.31-78.19; 77.62), pFedMe global 78.81 (78.35-79.37; 78.65), personal 83.16
+(82.76-83.57; 83.20).
 """
 
 from configs import study

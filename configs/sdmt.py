@@ -1,24 +1,26 @@
-"""The paper's second stage: from brain age to the Symbol Digit Modalities Test in multiple
+r"""The published second stage: from brain age to the Symbol Digit Modalities Test in multiple
 sclerosis, three centres.
 
-Command, after configs/brain_age.py: python -m fedbrain.main --config=configs/sdmt.py \
-    --config.sites.brussels="bids('/data/brussels', label='sdmt:score')" \
-    --config.sites.greifswald="bids('/data/greifswald', label='sdmt:score')" \
-    --config.sites.prague="bids('/data/prague', label='sdmt:score')"
+Command, after configs/brain_age.py:
+    python -m fedbrain.main --config=configs/sdmt.py \
+        --config.sites.brussels="bids('/data/brussels', label='phenotype/sdmt:score')" \
+        --config.sites.greifswald="bids('/data/greifswald', label='phenotype/sdmt:score')" \
+        --config.sites.prague="bids('/data/prague', label='phenotype/sdmt:score')"
 
-Deep transfer (all layers); shallow: --config.trainable="only_head()"; in between:
---config.trainable="after('transition3')";
-from scratch: --config.initial="random()"; a PyTorch model: --config.initial="file('MODEL.pt',
-head=False)".
-
-Published (Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088): MAE 9.19 deep, 11.05
-shallow, on 96, 756 and 2,424 images. Not run by us: these cohorts are not public. Several scans of
-a person are used, and stay in one part of the split.
+This is deep transfer (all layers). Shallow: --config.trainable="only_head()"; in between:
+--config.trainable="after('transition3')"; from scratch: --config.initial="random()"; from a PyTorch
+model: --config.initial="file('MODEL.pt', head=False)". Several scans of a person are used, and stay
+in one part of the split.
 
 For targets relative to a country's norm add to config.norms "regression_norm('prague', 8.34, 67.18,
-powers={'age': (0, 0,
--2.0145e-4, 2.3585e-6)}, at_least={'education_years': (16, 3.865)})", and `columns` of `bids` that
-name age and education.
+powers={'age': (0, 0, -2.0145e-4, 2.3585e-6)}, at_least={'education_years': (16, 3.865)})", and
+`columns` of `bids` that name age and education.
+
+Time: not measured.
+
+Expect, published (Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088): test MAE 9.19
+points deep, 11.05 shallow, on 96, 756 and 2,424 images. Not run by us: these cohorts are not
+public.
 """
 
 from configs import base
@@ -29,7 +31,8 @@ def get_config():
     config = base.get_config()
     config.unit = "points"
     config.sites = {
-        name: "bids('', label='sdmt:score')" for name in ("brussels", "greifswald", "prague")
+        name: "bids('', label='phenotype/sdmt:score')"
+        for name in ("brussels", "greifswald", "prague")
     }
     config.prepare = "conform(voxel_size_mm=1.4, shape=(130, 130, 130), mask='foreground')"
     config.initial = "run('runs/brain_age', split='repeat0-split0', head=False)"

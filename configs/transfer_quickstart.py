@@ -1,16 +1,18 @@
-"""Transfer from brain age to SDMT on three synthetic hospitals.
+r"""Transfer from brain age to SDMT on three synthetic hospitals.
 
-Command: python -m fedbrain.main --config=configs/transfer_quickstart.py
-    after: python -m fedbrain.main --config=configs/quickstart.py
+Commands, deep transfer and shallow transfer, after the quickstart:
+    python -m fedbrain.main --config=configs/quickstart.py
+    python -m fedbrain.main --config=configs/transfer_quickstart.py
+    python -m fedbrain.main --config=configs/transfer_quickstart.py \
+        --config.trainable="only_head()" --workdir=runs/shallow
 
-Shallow: --config.trainable="only_head()" --workdir=runs/shallow; from scratch:
---config.initial="random()"
---workdir=runs/scratch; with FLAIR, which one hospital does not acquire:
---config.modalities="('T1w', 'FLAIR')" and
---config.initial="random()", since the first layer then has another shape.
+From scratch: --config.initial="random()" --workdir=runs/scratch. With FLAIR, which one hospital
+does not acquire: add --config.modalities="('T1w', 'FLAIR')" to that, since the first layer then has
+another shape.
 
-Tried: five shallow federated rounds, half a minute on 2 cores. The whole was not run, so no number
-is promised.
+Time: five shallow federated rounds took half a minute on 2 cores.
+
+Expect, SYNTHETIC: no number; the whole was not run.
 """
 
 from configs import quickstart

@@ -1,5 +1,6 @@
 """What documents show runs; the size of the house is kept."""
 
+import ast
 import doctest
 import importlib
 import pkgutil
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 
 import fedbrain
+from fedbrain.experiments.config import read_experiment
 from tests.aggregators.test_aggregators import apply
 
 ROOT = Path(__file__).parents[1]
+SHARED = {ROOT / "configs" / f"{name}.py" for name in ("__init__", "base", "grid", "study")}
 MODULES = [m.name for m in pkgutil.walk_packages(fedbrain.__path__, "fedbrain.") if not m.ispkg]
 WITH_EXAMPLES = [m for m in MODULES if ">>>" in (ROOT / (m.replace(".", "/") + ".py")).read_text()]
 
@@ -78,9 +81,34 @@ def test_no_pickle_no_eval_and_no_address_of_a_registry():
         ), path
 
 
-def test_readme_names_files_that_exist():
-    text = (ROOT / "README.md").read_text()
-    for name in re.findall(
-        r"(?:configs|fedbrain|docs|tests|tools|benchmarks|launch)/[\w/]+\.\w+", text
-    ):
-        assert (ROOT / name).is_file(), name
+def python_of(page: str) -> str:
+    """The first Python block of a page."""
+    code = re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert code
+    return code[1]
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    code = python_of("README.md")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 15
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {}
+    exec(compile(code, "README.md", "exec"), namespace)
+    mae = namespace["results"]["regimes"]["federated"]["pooled"]["mae"]
+    assert 0 < mae < 50
+    assert f"{mae}" in capsys.readouterr().out
+
+
+def test_the_configuration_of_own_scans_can_be_read():
+    namespace: dict = {}
+    exec(compile(python_of("docs/own_scans.md"), "own_scans.md", "exec"), namespace)
+    assert set(read_experiment(namespace["get_config"]()).sites) == {"lyon", "bern"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(ROOT.glob("configs/*.py")) - SHARED), ids=lambda path: path.stem
+)
+def test_a_configuration_opens_with_its_command_its_time_and_what_to_expect(path):
+    header = ast.get_docstring(ast.parse(path.read_text())) or ""
+    for word in ("\nCommand", "\nTime: ", "\nExpect", f"configs/{path.name}"):
+        assert word in header, word

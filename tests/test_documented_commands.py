@@ -1,0 +1,192 @@
+"""Every `python -m ...` in a document or in the header of a configuration parses: the module, its
+flags, the configuration file, its fields and the calls in them exist. Nothing is trained.
+"""
+
+import ast
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pytest
+from absl import app, flags
+from ml_collections import ConfigDict
+
+from configs import base
+from fedbrain import cli
+from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.study import read_task
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("launch/**/*.md")]
+PAGES += [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks/README.md"]
+CONFIGS = sorted(ROOT.glob("configs/*.py"))
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # absl's
+OURS = ("fedbrain.", "benchmarks.", "tools.", "tests.")
+
+
+def blocks(text: str) -> Iterator[str]:
+    """Shell blocks, with continued lines joined and `$NAME` replaced."""
+    for block in re.findall(r"```(?:sh|bash)\n(.*?)```", text, re.DOTALL):
+        block = re.sub(r"\\\n\s*", "", block)
+        for name, value in re.findall(r'^([A-Z]+)="(.*)"$', block, re.MULTILINE):
+            block = block.replace(f"${name}", value)
+        yield block
+
+
+def commands(path: Path) -> list[str]:
+    """What follows `python -m` in a document, or in the docstring of a configuration."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        header = re.sub(r"\\\n\s*", "", ast.get_docstring(ast.parse(text)) or "")
+        lines = [line.strip() for line in header.splitlines()]
+        return [line.removeprefix("python -m ") for line in lines if line.startswith("python -m ")]
+    shown = [line for block in blocks(text) for line in block.splitlines()]
+    shown += re.findall(r"`([^`\n]*python -m [^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.S))
+    return [line.split("python -m ", 1)[1] for line in shown if "python -m " in line]
+
+
+def arguments(command: str) -> list[str]:
+    """Words of a command, without a comment or a second command."""
+    words = shlex.split(command, comments=True)
+    ends = [k for k, word in enumerate(words) if word in ("&&", "|", ";", ">")]
+    return words[: min(ends, default=len(words))]
+
+
+@contextmanager
+def no_flags() -> Iterator[None]:
+    """The flags of our commands are gone inside, and are as before afterwards."""
+    known = flags.FLAGS
+    before = {name: known[name] for name in known}
+    for name in before:
+        if str(known.find_module_defining_flag(name)).startswith(OURS):
+            delattr(known, name)
+    try:
+        yield
+    finally:
+        for name in set(known) - set(before):
+            delattr(known, name)
+        for name in set(before) - set(known):
+            known[name] = before[name]
+        known.unparse_flags()
+        known.mark_as_parsed()
+
+
+def parse(words: list[str], monkeypatch) -> ConfigDict | None:
+    """Runs a module up to the point where its flags are parsed; its configuration."""
+    module, *rest = words
+    rest = [re.sub(r"^--config=[A-Z]+\.py$", "--config=configs/base.py", word) for word in rest]
+
+    def left_over() -> list[str]:
+        return flags.FLAGS([module, *rest])[1:]
+
+    def run_command(known: Mapping[str, Any], *, default: str = "") -> None:
+        assert len(names := left_over() or [default]) == 1
+        assert names[0] in known
+
+    def run(main: Any) -> None:
+        assert left_over() == []
+
+    monkeypatch.setattr(app, "run", run)
+    monkeypatch.setattr(cli, "run_command", run_command)
+    monkeypatch.setattr(sys, "argv", [module, *rest])
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    with no_flags():
+        runpy.run_module(module, run_name="__main__", alter_sys=False)
+        return flags.FLAGS["config"].value if "config" in flags.FLAGS else None
+
+
+def require_readable(config: ConfigDict) -> None:
+    """Every call in the configuration is one that exists."""
+    if "problem" in config:
+        read_task(config)
+    elif "first" in config:
+        read_experiment(config.first)
+        read_experiment(config.second)
+    else:
+        read_experiment(config)
+
+
+COMMANDS = sorted({(path.name, c) for path in [*PAGES, *CONFIGS] for c in commands(path)})
+
+
+def test_commands_are_found():
+    assert len(COMMANDS) > 40
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[f"{p}: {c}"[:60] for p, c in COMMANDS])
+def test_a_documented_command_parses(page, command, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    words = arguments(command)
+    path = ROOT / words[0].replace(".", "/")
+    assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), words[0]
+    if not [word for word in words if word.startswith("--")]:
+        return  # a command that a sentence names
+    try:
+        config = parse(words, monkeypatch)
+    except ImportError as error:
+        pytest.skip(f"needs an extra: {error}")
+    if config is not None:
+        require_readable(config)
+
+
+FIELDS = sorted(
+    {
+        (path.name, field, value.strip("\"'") if value[0] != "(" else value)
+        for path in PAGES
+        if path.name != "CONTRIBUTING.md"  # its rule is added by another test
+        for field, value in re.findall(
+            r"`--config\.([\w.]+)=(\"(?:[^\"\\`]|\\.)*\"|[^`\s\"]+)",
+            re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.S),
+        )
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("page", "field", "value"), FIELDS, ids=[f"{p}: {f}" for p, f, _ in FIELDS]
+)
+def test_a_field_in_a_sentence_is_one(page, field, value):
+    config = base.get_config()
+    *path, name = field.split(".")
+    parent = reduce(getattr, path, config)
+    old = parent.get(name, "")
+    parent[name] = value if isinstance(old, str) else ast.literal_eval(value.replace('\\"', '"'))
+    read_experiment(config)
+
+
+def leaves(config: ConfigDict, prefix: str = "") -> Iterator[str]:
+    """Names of all fields."""
+    for name, value in config.items():
+        if isinstance(value, ConfigDict) and name != "sites":
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def test_the_page_of_fields_has_every_field():
+    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    shown = {name for row in rows for name in re.findall(r"`([\w.]+)`", row.split("|")[1])}
+    assert shown - {"configs/"} >= set(leaves(base.get_config()))
+
+
+def test_links_between_documents_lead_somewhere():
+    for path in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_files_that_documents_name_exist():
+    pattern = r"(?<![\w/.-])(?:configs|fedbrain|docs|tests|tools|benchmarks|launch)/[\w/]+\.\w+"
+    for path in PAGES:
+        if path.name == "CONTRIBUTING.md":  # its files are to be written
+            continue
+        for name in re.findall(pattern, path.read_text(encoding="utf-8")):
+            known = (ROOT / name).is_file() or name == "fedbrain/audit.jsonl"  # of a site's kit
+            assert known, f"{path.name}: {name}"
