@@ -32,42 +32,46 @@ ENVELOPE: Mapping[str, Field] = {
         TEXT,
         "9 bytes at most",
         "update",
-        "validated, update or reported: which question is answered",
+        "`validated`, `update` or `reported`: the kind of answer",
     ),
     "sender": Field(TEXT, "63 bytes at most", "amber", "the site's name in the consortium"),
-    "round": Field("whole number", "up to 4 digits", "12", "of the question"),
-    "nonce": Field(TEXT, "32 bytes", "9f86d081884c7d65...", "of the question, repeated"),
+    "round": Field(
+        "whole number", "up to 4 digits", "12", "number of the round that the question names"
+    ),
+    "nonce": Field(
+        TEXT, "32 bytes", "9f86d081884c7d65...", "random number of the question, repeated"
+    ),
     "config": Field(
         TEXT, "64 bytes", "5594d9e238f57b69...", "SHA-256 of the experiment's configuration"
     ),
     "schema": Field(
         TEXT, "64 bytes", "2b3ee5d62648102c...", "SHA-256 of the names, shapes and types of arrays"
     ),
-    "scalars": Field("table of numbers", "see below", "", "below, by kind"),
+    "scalars": Field("table of numbers", "see below", "", "see the next table"),
 }
 SCALARS: Mapping[str, Field] = {
-    "weight": Field(NUMBER, "24 bytes at most", "469", "update: training scans"),
+    "weight": Field(NUMBER, "24 bytes at most", "469", "update: number of training scans"),
     "loss": Field(
         NUMBER,
         "24 bytes at most",
         "4821.55",
-        "sum of losses, over training (update) or validation scans (validated)",
+        "sum of losses: over training examples (update) or validation scans (validated)",
     ),
     "count": Field(
         NUMBER,
         "24 bytes at most",
         "938",
-        "update: training examples seen; validated: validation scans",
+        "update: training examples of all epochs; validated: number of validation scans",
     ),
-    "steps": Field(NUMBER, "24 bytes at most", "118", "update: optimisation steps"),
+    "steps": Field(NUMBER, "24 bytes at most", "118", "update: number of optimisation steps"),
     "examples": Field(
         NUMBER,
         "24 bytes at most",
-        "938",
-        "update: training scans once more; 0 when no step was taken",
+        "469",
+        "update: number of training scans, or 0 when no step was taken",
     ),
-    "n": Field(NUMBER, "24 bytes at most", "59", "reported: test scans"),
-    "subjects": Field(NUMBER, "24 bytes at most", "59", "reported: test subjects"),
+    "n": Field(NUMBER, "24 bytes at most", "59", "reported: number of test scans"),
+    "subjects": Field(NUMBER, "24 bytes at most", "59", "reported: number of test subjects"),
     "mae": Field(
         NUMBER, "24 bytes at most", "6.08", "reported: mean absolute error over test scans"
     ),
@@ -95,39 +99,44 @@ COLLECTIONS: Mapping[str, Field] = {
         VECTOR,
         "{delta} numbers",
         "[1.2e-4, -3.1e-5, ...]",
-        "update: change of the weights that are shared",
+        "update: change of the shared weights",
     ),
     "model_state": Field(
         VECTOR,
         "{model_state} numbers",
         "[0.02, 1.13, ...]",
-        "update: running statistics, if shared",
+        "update: running statistics of batch norm, if shared",
     ),
     "extra": Field(
         VECTOR,
         "{extra} numbers",
         "[]",
-        "update: what the algorithm adds (SCAFFOLD: control variates)",
+        "update: what the algorithm adds, for instance SCAFFOLD's control variates",
     ),
 }
 JOINED: Mapping[str, Field] = {
-    "train": Field("whole number", "6 bytes", "469", "training scans: no update may claim more"),
-    "valid": Field("whole number", "6 bytes", "58", "validation scans"),
-    "test": Field("whole number", "6 bytes", "59", "test scans"),
-    "synthetic": Field("true or false", "5 bytes", "false", "whether images are of no real person"),
+    "train": Field(
+        "whole number", "6 bytes", "469", "number of training scans; no update may claim more"
+    ),
+    "valid": Field("whole number", "6 bytes", "58", "number of validation scans"),
+    "test": Field("whole number", "6 bytes", "59", "number of test scans"),
+    "synthetic": Field("true or false", "5 bytes", "false", "true: the images are synthetic"),
 }
 
 
 DOCUMENT = """# What leaves a hospital
 
-Made from the code by `python -m fedbrain.deploy.what_leaves`; `tests/deploy/test_what_leaves.py`
-compares it with the code and with the messages of a run. Nothing else is sent by fedbrain: no
-image, no label, no prediction, no identifier, no path, no log. The network engine adds its own
-frames: the site's name and certificate, job ids, times, and return codes.
+This page lists every field that fedbrain sends from a hospital. It is made from the code by
+`python -m fedbrain.deploy.what_leaves`; `tests/deploy/test_what_leaves.py` compares it with the
+code and with the messages of a run.
 
-A site can see for itself: `python -m fedbrain.deploy.site dry_run --kit=KIT --job=JOB
---output=FILE` writes the exact bytes that the first round of a job would send;
-`fedbrain/audit.jsonl` in its kit has a line for every message that was.
+fedbrain sends nothing else: no image, no label, no prediction, no identifier, no path, no log. The
+network engine adds its own fields: the site's name and certificate, job ids, times, and return
+codes.
+
+A site can check this itself. `python -m fedbrain.deploy.site dry_run --kit=KIT --job=JOB
+--output=FILE` writes the exact bytes that the first round of a job would send.
+`fedbrain/audit.jsonl` in the site's kit has a line for every message that was sent or received.
 
 ## When a site joins a run
 
@@ -135,35 +144,38 @@ A site can see for itself: `python -m fedbrain.deploy.site dry_run --kit=KIT --j
 
 ## Every answer
 
-A magic word (4 bytes), a length (4), a SHA-256 of all that follows (32), a header in JSON with
-spaces up to a multiple of 16 bytes, and vectors. Above 4 MB the server fetches it in pieces of 1
-MB.
+An answer consists of a magic word (4 bytes), the length of the header (4), a SHA-256 of all that
+follows (32), a header in JSON that is filled up with spaces to a multiple of 16 bytes, and vectors.
+An answer above 4 MB is fetched by the server in pieces of 1 MB. The header has these fields:
 
 {envelope}
 
-## Numbers by name
+## Scalars
+
+An answer is an `update` (after training), `validated` (after validation) or `reported` (at the end
+of a run). The last column says which of them holds the number.
 
 {scalars}
 
 ## Vectors
 
-Sizes of {model}.
+The sizes are those of {model}.
 
 {vectors}
 
-## Sentences
+## Refusals
 
-A site that refuses says why in a sentence: which field, what it expected, what came. A sentence
-never holds a path or an identifier: what concerns files is told in the site's own log, and the
-server reads only "the site cannot take part".
+A site that refuses a message answers with one sentence: which field, what was expected, what came.
+The sentence never holds a path or an identifier. Errors about files are written to the site's own
+log only; the server reads "the site cannot take part".
 
-## What the numbers could still tell
+## What the numbers could still reveal
 
-Weights that were trained on few people can tell of them: membership inference and reconstruction
-from gradients are known attacks. Against them: a minimum of training subjects per site
-(`minimum_subjects`), sums and counts over whole splits only, test results only from
-`minimum_test_subjects` on, several epochs per update. Differential privacy and secure aggregation
-are not part of this release of the deployment.
+Weights that were trained on few people can reveal something about them: membership inference and
+reconstruction from gradients are known attacks. These measures reduce the risk: a minimum of
+training subjects per site (`minimum_subjects`), sums and counts over whole splits only, test
+results only from `minimum_test_subjects` on, and several epochs per update. Differential privacy
+and secure aggregation are not part of the deployment yet.
 """
 
 
@@ -193,7 +205,7 @@ def render(terms: Terms, *, model: str, sizes: Mapping[str, int]) -> str:
         joined=_rows(Registration._fields, JOINED),
         envelope=_rows(Envelope._fields, ENVELOPE),
         scalars=_rows(scalars, SCALARS),
-        model=f"{model}, all weights shared (schema {schema(terms.answer)[:16]}...)",
+        model=f"{model}, with all weights shared (schema {schema(terms.answer)[:16]}...)",
         vectors=_rows(terms.answer, COLLECTIONS, **sizes),
     )
 
