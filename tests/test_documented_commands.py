@@ -19,7 +19,10 @@ from ml_collections import ConfigDict
 
 from configs import base
 from fedbrain import cli
+from fedbrain.experiments import config as reader
+from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.starting_point import INITIALS
 from fedbrain.experiments.study import read_task
 
 ROOT = Path(__file__).parents[1]
@@ -174,6 +177,17 @@ def test_the_page_of_fields_has_every_field():
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     shown = {name for row in rows for name in re.findall(r"`([\w.]+)`", row.split("|")[1])}
     assert shown - {"configs/"} >= set(leaves(base.get_config()))
+
+
+def test_the_page_of_fields_has_every_choice():
+    """Those of rules, links, attacks and algorithms have a page of their own."""
+    elsewhere = ("AGGREGATORS", "KEEPING", "ATTACKS", "VARIANTS")
+    tables = {k: v for k, v in vars(reader).items() if k.isupper() and isinstance(v, Mapping)}
+    tables |= {"INITIALS": INITIALS, "BASELINES": BASELINES}
+    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"`(\w+)[(`]", text))
+    for table, names in tables.items():
+        assert table in elsewhere or set(names) <= shown, (table, set(names) - shown)
 
 
 def test_links_between_documents_lead_somewhere():
