@@ -117,7 +117,9 @@ UPDATE: Sequence[Hop] = (
     Hop("fedbrain/deploy/nvflare/parcels.py:pieces", "a large message in pieces of 1 MB"),
     Hop("fedbrain/deploy/nvflare/transport.py:Transport.ask", "the server receives it"),
     Hop("fedbrain/deploy/nvflare/parcels.py:whole", "puts the pieces together"),
-    Hop("fedbrain/deploy/server_side/rounds.py:ask", "takes the answers as they come"),
+    Hop(
+        "fedbrain/deploy/server_side/exchange.py:collect_answers", "takes the answers as they come"
+    ),
     Hop("fedbrain/deploy/protocol/gate.py:admit", "admits or refuses each"),
     Hop("fedbrain/deploy/protocol/wire.py:unpack", "checks hash and header, reads the vectors"),
     Hop("fedbrain/deploy/protocol/gate.py:too_large", "compares the norms of the round"),
@@ -129,7 +131,7 @@ UPDATE: Sequence[Hop] = (
     Hop("fedbrain/aggregators/mean.py:weighted_mean", "by the rule of the configuration"),
     Hop("fedbrain/algorithms/federated.py:federated.server_apply", "the direction moves the model"),
     Hop("fedbrain/deploy/server_side/rounds.py:one_round", "sends the new model for validation"),
-    Hop("fedbrain/experiments/federation.py:judge", "the best model so far; the learning rate"),
+    Hop("fedbrain/experiments/round_end.py:end_round", "the best model so far; the learning rate"),
     Hop("fedbrain/experiments/checkpoints.py:Checkpoints.save", "the new model is on the disk"),
 )
 

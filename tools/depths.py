@@ -9,8 +9,8 @@ from absl import app, flags
 
 from configs import base
 from fedbrain.data.pipeline import example_batch
+from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import read_experiment
-from fedbrain.experiments.federation import random_variables
 from fedbrain.training.footprint import footprint
 
 MODEL = flags.DEFINE_string("model", base.get_config().model, "The network.")

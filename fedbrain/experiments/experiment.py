@@ -17,8 +17,8 @@ from fedbrain.data.describe import describe
 from fedbrain.data.tables import write_table
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.clients import fingerprints, load_clients
+from fedbrain.experiments.compiled import compile_experiment
 from fedbrain.experiments.config import Experiment, read_experiment
-from fedbrain.experiments.federation import compile_experiment
 from fedbrain.experiments.placement import measure_footprint, place
 from fedbrain.experiments.predictions import combine_splits
 from fedbrain.experiments.repeats import Repeat, run_repeat

@@ -9,8 +9,8 @@ import jax
 
 from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.pipeline import example_batch
+from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment
-from fedbrain.experiments.federation import random_variables
 from fedbrain.experiments.spec import choose
 from fedbrain.training.device_volumes import RESIDENCES
 from fedbrain.training.footprint import Footprint, footprint

@@ -29,7 +29,7 @@ class Evaluation(NamedTuple):
     predictions: Mapping[str, Mapping[str, Predictions]]  # site -> part -> predictions
 
 
-# site -> part ("valid", "test") -> (member whose model predicts, scans)
+# site -> part ("valid", "test") -> (client whose model predicts, scans)
 Assignment = Mapping[str, Mapping[str, tuple[str, Scans]]]
 
 
@@ -60,11 +60,11 @@ def predict_assigned(
     evaluate: Evaluate,
     experiment: Experiment,
 ) -> dict[str, dict[str, Predictions]]:
-    """Predictions for scans, each by the model of the member that they are assigned to.
+    """Predictions for scans, each by the model of the client that they are assigned to.
 
     Args:
       assignment: scans, and who predicts for them.
-      federation: whose training targets give the median predictor of every member.
+      federation: whose training targets give the median predictor of every client.
       trained: the models.
       evaluate: of the experiment's task.
       experiment: says how scans are presented.
@@ -78,30 +78,30 @@ def predict_assigned(
             part: to_predictions(
                 site,
                 scans,
-                predict_scans(evaluate, trained.variables[member], scans, experiment),
-                medians[member],
+                predict_scans(evaluate, trained.variables[client], scans, experiment),
+                medians[client],
             )
-            for part, (member, scans) in parts.items()
+            for part, (client, scans) in parts.items()
         }
         for site, parts in assignment.items()
     }
 
 
 def assign_own_sites(federation: Federation, splits: Mapping[str, Split]) -> Assignment:
-    """Validation and test scans of every site, each to the member whose model the site uses."""
+    """Validation and test scans of every site, each to the client whose model the site uses."""
     return {
-        site: {"valid": (member, splits[site].valid), "test": (member, splits[site].test)}
-        for site, member in federation.model_of_site.items()
+        site: {"valid": (client, splits[site].valid), "test": (client, splits[site].test)}
+        for site, client in federation.model_of_site.items()
     }
 
 
 def assign_all_sites(
     federation: Federation, trained: Trained, splits: Mapping[str, Split]
 ) -> dict[str, Assignment]:
-    """Test scans of all sites, to every member in turn.
+    """Test scans of all sites, to every client in turn.
 
     Returns:
-      Name of the model -> assignment; empty where all members have the same model.
+      Name of the model -> assignment; empty where all clients have the same model.
     """
     alone = len(federation.model_of_site) < len(splits)
     if not alone and len({tree_digest(v) for v in trained.variables.values()}) == 1:
@@ -130,7 +130,7 @@ def combine_splits(evaluations: list[Evaluation]) -> RegimePredictions:
         for site in evaluation.predictions:
             grouped.setdefault(evaluation.name, {}).setdefault(site, []).append(evaluation)
     return {
-        name: {site: _combine(site, members) for site, members in sites.items()}
+        name: {site: _combine(site, clients) for site, clients in sites.items()}
         for name, sites in grouped.items()
     }
 

@@ -17,14 +17,16 @@ from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.splits import Split
 from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.checkpoints import tree_digest
+from fedbrain.experiments.compiled import Compiled, random_variables
 from fedbrain.experiments.config import Experiment
-from fedbrain.experiments.federation import Compiled, Trained, random_variables, train
+from fedbrain.experiments.federation import Trained, train
 from fedbrain.experiments.predictions import (
     Evaluation,
     assign_all_sites,
     assign_own_sites,
     predict_assigned,
 )
+from fedbrain.experiments.round_end import split_weight
 from fedbrain.experiments.spec import choose
 from fedbrain.experiments.split_id import SplitId, split_client
 from fedbrain.experiments.starting_point import INITIALS, record_starting_point
@@ -38,7 +40,7 @@ class Run(NamedTuple):
     regime: str
     trained: Trained
     own: Evaluation  # validation and test scans of every site, by the model that the site uses
-    crossed: list[Evaluation]  # test scans of all sites, by every member; empty with one model
+    crossed: list[Evaluation]  # test scans of all sites, by every client; empty with one model
 
 
 class Repeat(NamedTuple):
@@ -104,7 +106,7 @@ def run_regime(
             evaluate=compiled.evaluate,
             experiment=experiment,
         )
-        weight = 1 / max(float(trained.selection.best_loss), 1e-9)
+        weight = split_weight(trained.selection)
         own = predict(assign_own_sites(federation, splits))
         crossed = [
             Evaluation(model, split_id, weight, predict(assignment))

@@ -7,8 +7,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fedbrain.experiments.checkpoints import Checkpoints, tree_digest
+from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment, read_experiment
-from fedbrain.experiments.federation import first_snapshot, members_variables, random_variables
+from fedbrain.experiments.federation import best_models, untrained
+from fedbrain.experiments.round_end import split_weight
 from fedbrain.models.files.weights import save
 from fedbrain.types import Variables
 
@@ -51,9 +53,7 @@ def load_models(
         if name not in members:
             raise ValueError(f"--client: expected one of {members}, got {name!r}.")
         checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
-        restored = checkpoints.restore_latest(
-            first_snapshot(experiment, [1] * len(members), outline)
-        )
+        restored = checkpoints.restore_latest(untrained(experiment, [1] * len(members), outline))
         checkpoints.close()
         if restored is None:
             raise ValueError(
@@ -61,13 +61,13 @@ def load_models(
                 " again."
             )
         snapshot = restored[1]
-        everyone = members_variables(experiment, members, snapshot)
+        everyone = best_models(experiment, members, snapshot)
         if not client and len({tree_digest(v) for v in everyone.values()}) > 1:
             raise ValueError(
                 "Every client of this federation has its own model. Choose one by --client, of"
                 f" {members}."
             )
-        models.append((1 / max(float(snapshot.selection.best_loss), 1e-9), everyone[name]))
+        models.append((split_weight(snapshot.selection), everyone[name]))
     return models
 
 

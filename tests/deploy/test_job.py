@@ -12,13 +12,15 @@ from fedbrain.data.synthetic.write import write_cohort
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
-from fedbrain.deploy.server_side.rounds import Rules, Side, conduct
+from fedbrain.deploy.server_side.exchange import Rules, Side
+from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from fedbrain.experiments.clients import load_clients
+from fedbrain.experiments.compiled import compile_experiment
 from fedbrain.experiments.config import read_experiment
-from fedbrain.experiments.federation import compile_experiment, train
+from fedbrain.experiments.federation import train
 from tests.experiment_under_test import config
 
 NAMES = ("amber", "birch", "cedar")

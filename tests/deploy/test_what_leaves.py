@@ -119,4 +119,4 @@ def test_messages_hold_the_fields_of_the_document_and_no_other(recorded):
 def test_a_site_with_few_test_subjects_tells_nothing_of_them(recorded):
     sent, server, _ = recorded
     assert any(b"expected at least 99 test subjects to tell of them" in data for data in sent)
-    assert "cedar: nothing told" in (server / "report.txt").read_text()
+    assert "cedar: no test results" in (server / "report.txt").read_text()

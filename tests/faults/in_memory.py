@@ -12,12 +12,14 @@ from fedbrain.deploy.protocol.messages import make_terms
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
-from fedbrain.deploy.server_side.rounds import Rules, Side, conduct
+from fedbrain.deploy.server_side.exchange import Rules, Side
+from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.clients import load_clients
+from fedbrain.experiments.compiled import compile_experiment, random_variables
 from fedbrain.experiments.config import read_experiment
-from fedbrain.experiments.federation import compile_experiment, random_variables, train
+from fedbrain.experiments.federation import train
 from tests.experiment_under_test import config
 
 LIMIT, SEED = 10_000_000, 7

@@ -21,9 +21,11 @@ from fedbrain.deploy.nvflare.transport import JOIN, Transport
 from fedbrain.deploy.protocol.job import agree, folder_of
 from fedbrain.deploy.protocol.register import Registration, register
 from fedbrain.deploy.server_side.deadlines import Pace
+from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.report import report
-from fedbrain.deploy.server_side.rounds import Rules, Side, conduct, over
+from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
+from fedbrain.experiments.rounds import is_over
 from fedbrain.experiments.workdir import claim
 
 
@@ -45,7 +47,7 @@ class Conductor(Controller):
     def process_result_of_unknown_task(
         self, client: Client, task_name, client_task_id, result, fl_ctx
     ) -> None:
-        """An answer after its deadline: dropped, and told."""
+        """An answer after its deadline: dropped and logged."""
         self.log_warning(
             fl_ctx, f"{client.name}: an answer to {task_name} after its deadline is dropped."
         )
@@ -69,11 +71,11 @@ class Conductor(Controller):
         transport = Transport(self, context, workdir, progress, abort)
         answers = transport.ask(JOIN, self.job["sites"], b"", deadline_s)
         joined = {name: Registration(**json.loads(bytes(data))) for name, data in answers}
-        refused = progress.told.get("refused", {})
+        refused = progress.status.get("refused", {})
         sites = register(workdir, joined, expected=self.job["sites"], refused=refused)
         side = Side(
             agreement, transport, sites, self.rules, Pace(deadline_s), progress, transport.tell
         )
-        state = conduct(side, workdir=workdir)
-        if over(side, state):
-            report(side, state, workdir=workdir)
+        snapshot = conduct(side, workdir=workdir)
+        if is_over(agreement.experiment, snapshot):
+            report(side, snapshot, workdir=workdir)

@@ -104,7 +104,7 @@ class Transport:
                 yield _opened(*arrived.get())
             if self.abort.triggered:
                 raise ValueError("The job was stopped.")
-            if not over and set(self.progress.told["waiting"]) <= lost_sites(self.workdir):
+            if not over and set(self.progress.status["waiting"]) <= lost_sites(self.workdir):
                 self.controller.cancel_task(task)
 
     def tell(self, site: str, why: str) -> None:

@@ -15,8 +15,8 @@ from fedbrain.data.pipeline import example_batch
 from fedbrain.deploy.protocol.config_hash import config_hash
 from fedbrain.deploy.protocol.messages import Terms, make_terms
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment, read_experiment
-from fedbrain.experiments.federation import random_variables
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.types import Variables
 

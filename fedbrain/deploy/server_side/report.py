@@ -1,5 +1,5 @@
-"""The end of a run at the server: every site tests the best model on its own test scans and tells a
-table's row, no more.
+"""The end of a run at the server: every site tests the best model on its own test scans and sends
+one row of a table.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,9 @@ from fedbrain.analysis import figures
 from fedbrain.analysis.results import macro
 from fedbrain.analysis.results_table import accuracy_rows, align
 from fedbrain.deploy.protocol.messages import read_report
-from fedbrain.deploy.server_side.rounds import Side, State, ask
+from fedbrain.deploy.server_side.exchange import Side, collect_answers
 from fedbrain.experiments.checkpoints import tree_digest
+from fedbrain.experiments.round_end import Snapshot
 from fedbrain.experiments.workdir import MetricsLog, write_json
 from fedbrain.models.files.weights import save
 
@@ -27,32 +28,38 @@ def render(results: Mapping[str, Any]) -> str:
         ),
         *align(rows),
     ]
-    lines += [f"{site}: nothing told: {why}" for site, why in results["untold"].items()]
-    return "\n".join(
-        [*lines, f"{results['rounds']} rounds; the best is round {results['best_round']}."]
-    )
+    lines += [f"{site}: no test results: {why}" for site, why in results["untold"].items()]
+    return "\n".join([*lines, f"Rounds: {results['rounds']}; best round: {results['best_round']}."])
 
 
-def report(side: Side, state: State, *, workdir: Path) -> dict[str, Any]:
-    """Asks for the tests; writes the model (without what is private), the losses, the table, and
-    `results.json` last.
+def report(side: Side, snapshot: Snapshot, *, workdir: Path) -> dict[str, Any]:
+    """Collects the sites' test results; writes the model (without private leaves), the losses, the
+    table, and `results.json` last.
 
-    A site whose answer does not come, or that has too few test subjects to tell of them, is named
-    with the reason.
+    A site whose answer does not come, or that has too few test subjects to report on, is named with
+    the reason.
+
+    Args:
+      side: the server's.
+      snapshot: after the last round.
+      workdir: of the run.
+
+    Returns:
+      What `results.json` holds.
     """
-    variables = {"params": state.best_server.params, **state.best_server.model_state}
-    answers, left, _ = ask(side, side.sites, state, "reported")
-    refused = side.progress.told.get("refused", {})
-    clients = {name: read_report(answers[name]) for name in sorted(answers)}
+    variables = {"params": snapshot.best_server.params, **snapshot.best_server.model_state}
+    answers = collect_answers(side, side.sites, snapshot, "reported")
+    reasons = side.progress.status.get("refused", {})
+    clients = {name: read_report(answers.admitted[name]) for name in sorted(answers.admitted)}
     results = {
         "unit": side.agreement.experiment.unit,
         "synthetic": any(site.synthetic for site in side.sites.values()),
-        "rounds": int(state.server.round),
-        "best_round": int(state.selection.best_round),
-        "best_loss": float(state.selection.best_loss),
+        "rounds": int(snapshot.server.round),
+        "best_round": int(snapshot.selection.best_round),
+        "best_loss": float(snapshot.selection.best_loss),
         "clients": clients,
         "macro": macro(clients) if clients else {},
-        "untold": {name: refused.get(name, why) for name, why in left.items()},
+        "untold": {name: reasons.get(name, why) for name, why in answers.left_out.items()},
         "variables_sha256": tree_digest(
             dict.fromkeys(side.sites, variables)
         ),  # as a simulation's results have it

@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, workdir: Path):
         self.path = workdir / "status.json"
-        self.told = {
+        self.status = {
             "round": read_status(workdir).get("round", 0),
             "doing": "starting",
             "problem": "",
@@ -40,8 +40,8 @@ class Progress:
     def tell(self, **news: Any) -> None:
         """Changes what the file says."""
         with self.lock:
-            self.told = {**self.told, **news}
-            write_json(self.path, {**self.told, "time": time.time()})
+            self.status = {**self.status, **news}
+            write_json(self.path, {**self.status, "time": time.time()})
 
     def asked(self, sites: Iterable[str], deadline_s: int) -> None:
         """A question went out."""
@@ -49,12 +49,12 @@ class Progress:
 
     def answered(self, site: str) -> None:
         """One answer came."""
-        self.tell(waiting=[name for name in self.told.get("waiting", []) if name != site])
+        self.tell(waiting=[name for name in self.status.get("waiting", []) if name != site])
 
     def refused(self, site: str, why: str) -> None:
         """A site said no."""
         self.answered(site)
-        self.tell(refused={**self.told.get("refused", {}), site: why})
+        self.tell(refused={**self.status.get("refused", {}), site: why})
 
     def _beat(self) -> None:
         while not self.over.wait(BEAT_S):

@@ -1,0 +1,147 @@
+"""One exchange of messages, as the server sees it: a question goes to sites, and their answers come
+through the gate.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from fedbrain.deploy.protocol.codec import Data
+from fedbrain.deploy.protocol.gate import Question, admit
+from fedbrain.deploy.protocol.job import Agreement
+from fedbrain.deploy.protocol.messages import order_training, require_answer, send_model
+from fedbrain.deploy.protocol.register import Registration
+from fedbrain.deploy.protocol.wire import Message, Refused, schema
+from fedbrain.deploy.server_side.deadlines import Pace
+from fedbrain.deploy.server_side.status import Progress
+from fedbrain.experiments.round_end import Snapshot
+
+# (messages by site, seconds to wait) -> answers, (site as its certificate names it, bytes), as they
+# come
+Transport = Callable[[Mapping[str, bytes], int], Iterable[tuple[str, Data]]]
+
+
+class Rules(NamedTuple):
+    """When a round counts."""
+
+    fewest: int  # sites
+    medians: float  # a norm may be so many times the median of the round's
+    limit: int  # bytes of a message
+    deadline_s: int  # of an answer, at most
+
+
+class Side(NamedTuple):
+    """The server's side of a run: what stays the same from round to round."""
+
+    agreement: Agreement  # what follows from the job
+    transport: Transport  # carries messages to sites and back
+    sites: Mapping[str, Registration]  # of the consortium, present or not
+    rules: Rules
+    pace: Pace  # deadlines, from what answers took so far
+    progress: Progress  # the status file
+    notify: Callable[[str, str], None] = lambda site, reason: None  # a site, why it was refused
+
+
+class Answers(NamedTuple):
+    """What came back in an exchange."""
+
+    admitted: dict[str, Message]  # site -> its answer
+    left_out: dict[str, str]  # sites without an admitted answer -> why
+    refused: list[str]  # every answer that was refused, also second ones and those of strangers
+
+
+# kind of an answer -> (the scalar that counts scans, the field of a registration that bounds it)
+COUNTS = {
+    "validated": ("count", "valid"),
+    "update": ("weight", "train"),
+    "reported": ("n", "test"),
+}
+
+
+def _write_question(side: Side, snapshot: Snapshot, kind: str, nonce: str) -> tuple[int, bytes]:
+    """(round, bytes) of the message that asks for a kind of answer."""
+    terms = side.agreement.terms
+    best_round = int(snapshot.selection.best_round)
+    round = int(snapshot.server.round)
+    if kind == "update":
+        return round, order_training(terms, snapshot.server, nonce=nonce)
+    if kind == "validated":
+        return round, send_model(terms, snapshot.server, nonce=nonce, best_round=best_round)
+    message = send_model(
+        terms, snapshot.best_server, nonce=nonce, best_round=best_round, kind="report"
+    )
+    return best_round, message
+
+
+def _expected_answers(
+    side: Side, names: Iterable[str], kind: str, round: int, nonce: str
+) -> dict[str, Question]:
+    """Site -> what its answer must be."""
+    terms = side.agreement.terms
+    outline = terms.answer if kind == "update" else {}
+    scalar, field = COUNTS[kind]
+    return {
+        name: Question(
+            kind,
+            round,
+            nonce,
+            terms.config,
+            schema(outline),
+            {scalar: float(getattr(side.sites[name], field))},
+            side.rules.limit,
+        )
+        for name in names
+    }
+
+
+def collect_answers(side: Side, names: Iterable[str], snapshot: Snapshot, kind: str) -> Answers:
+    """Sends a question to sites and lets their answers through the gate.
+
+    Args:
+      side: the server's.
+      names: of the sites.
+      snapshot: of the run.
+      kind: of the answer: "validated", "update" or "reported".
+    """
+    began = time.monotonic()
+    nonce = secrets.token_hex(16)
+    round, message = _write_question(side, snapshot, kind, nonce)
+    questions = _expected_answers(side, names, kind, round, nonce)
+    side.progress.tell(doing=kind)
+    answers = Answers({}, dict.fromkeys(questions, "no answer before the deadline"), [])
+    arriving = side.transport(dict.fromkeys(questions, message), side.pace.deadline_s(kind))
+    for sender, data in arriving:
+        try:
+            answer = admit(sender, data, questions, set(answers.admitted))
+            require_answer(side.agreement.terms, answer)
+            answers.admitted[sender] = answer
+            answers.left_out.pop(sender, None)
+        except Refused as error:
+            answers.refused.append(f"{sender}: {error}")
+            side.notify(sender, str(error))
+            # a second answer does not undo the first
+            if sender in questions and sender not in answers.admitted:
+                answers.left_out[sender] = str(error)
+    if not answers.left_out:
+        side.pace.took(kind, time.monotonic() - began)
+    return answers
+
+
+def require_enough(
+    admitted: Mapping[str, Message], left_out: Mapping[str, str], fewest: int, occasion: str
+) -> None:
+    """Raises ValueError when too few sites answered, with every reason.
+
+    Args:
+      admitted: site -> answer.
+      left_out: site -> why it has no answer.
+      fewest: sites that are needed.
+      occasion: the round and its part, for the sentence.
+    """
+    if len(admitted) < fewest:
+        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        raise ValueError(
+            f"{occasion}: expected answers of at least {fewest} sites, got {len(admitted)}."
+            f" {reasons}"
+        )

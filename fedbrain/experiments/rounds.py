@@ -1,0 +1,82 @@
+"""Runs the rounds of one federation that are still to be run: logs each and saves a checkpoint.
+
+The same loop in simulation and between hospitals; what a round is, the caller says. Everything that
+decides what comes next is in the checkpoint or a function of (seed, round, client), so a killed run
+ends in the same bits as an undisturbed one.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from fedbrain.experiments.checkpoints import Checkpoints
+from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.round_end import Snapshot
+from fedbrain.experiments.workdir import MetricsLog
+from fedbrain.training.selection import should_stop
+
+# (before the round) -> (after the round, its line of the log)
+OneRound = Callable[[Snapshot], tuple[Snapshot, dict[str, Any]]]
+
+
+def is_over(experiment: Experiment, snapshot: Snapshot) -> bool:
+    """Whether no round is left to be run: all are done, or early stopping ends the run."""
+    return int(snapshot.server.round) >= experiment.rounds or should_stop(
+        snapshot.selection, experiment.patience
+    )
+
+
+class Rounds:
+    """The rounds of one federation, in a folder. A context manager: leaving it waits until the last
+    checkpoint is safe.
+
+    Args:
+      folder: of `metrics.jsonl` and `checkpoints`.
+      experiment: says how many rounds there are, and when to stop early.
+      first: the snapshot before the first round.
+
+    Raises:
+      ValueError: when the folder holds checkpoints of another model or algorithm.
+    """
+
+    def __init__(self, folder: Path, experiment: Experiment, first: Snapshot):
+        self.experiment = experiment
+        self.checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
+        done, self.snapshot = self.checkpoints.restore_latest(first) or (0, first)
+        self.log = MetricsLog(folder / "metrics.jsonl", rounds=done)
+
+    def __enter__(self) -> "Rounds":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.checkpoints.close()
+
+    @property
+    def done(self) -> int:
+        """Number of the last round that was run."""
+        return int(self.snapshot.server.round)
+
+    @property
+    def over(self) -> bool:
+        """Whether no round is left to be run."""
+        return is_over(self.experiment, self.snapshot)
+
+    def run(
+        self, one_round: OneRound, *, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[dict[str, Any]]:
+        """Runs the rounds that are left.
+
+        A line whose checkpoint was not saved is taken back at the next start.
+
+        Args:
+          one_round: runs one round.
+          stop: asked before every round whether to run no more.
+
+        Yields:
+          The line of each round, once it is logged and its checkpoint is being saved.
+        """
+        while not self.over and not stop():
+            self.snapshot, line = one_round(self.snapshot)
+            self.log.write(line)
+            self.checkpoints.save(line["round"], self.snapshot)
+            yield line
