@@ -21,7 +21,7 @@ def get_config() -> Any:
     config.covariates = ()
     config.target = "raw()"  # or z_score(), by each site's own training scans
     config.norms = ()  # "regression_norm('site', ...)", ...: targets relative to a country's norm
-    # "histogram('target', 0, 100, 10)", ...: columns that sites tell about, in sums and coarse
+    # "histogram('target', 0, 100, 10)", ...: columns that each site summarises by sums and coarse
     # counts
     config.describe = ()
     config.prepare = "conform(voxel_size_mm=3.0, shape=(64, 72, 64), mask='foreground')"
@@ -74,7 +74,7 @@ def get_config() -> Any:
         "constant()"
     )
     config.patience = ConfigDict({"stop": 0, "plateau": 0, "factor": 0.5})  # rounds; 0: never
-    # chosen from measured sizes and told; or loop(), chunk(size=4), vmap(), shard(devices=2)
+    # chosen from measured sizes, and printed; or loop(), chunk(size=4), vmap(), shard(devices=2)
     config.driver = "auto()"
     # of training volumes: streamed() from the host, or resident(dtype='bfloat16') on the device
     config.residence = "auto()"
