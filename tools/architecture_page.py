@@ -80,8 +80,8 @@ SCAN: Sequence[Hop] = (
     Hop("fedbrain/experiments/clients.py:load_clients", "asks every site for its scans"),
     Hop("fedbrain/data/sites.py:bids", "one site: a BIDS tree"),
     Hop("fedbrain/data/bids.py:find_scans", "lists the image files"),
-    Hop("fedbrain/data/bids.py:one_per_session", "chooses one image of each session"),
-    Hop("fedbrain/data/sites.py:labelled_scans", "keeps or leaves out each scan, with a reason"),
+    Hop("fedbrain/data/choice.py:one_per_session", "chooses one image of each session"),
+    Hop("fedbrain/data/labelled.py:labelled_scans", "keeps or leaves out each scan, with a reason"),
     Hop("fedbrain/data/labels.py:make_lookup", "finds the label in the tables"),
     Hop(
         "fedbrain/data/prepare.py:prepare_scan", "prepares the scan, if the cache does not have it"

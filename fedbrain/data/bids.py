@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-EXTENSIONS = (".nii.gz", ".nii")
+EXTENSIONS = (".nii.gz", ".nii")  # in small or capital letters
+# Images that are counted and not read; a .hdr belongs to an .img.
+UNREAD = (".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip", ".img.gz", ".img", ".hdr", ".mgz", ".mgh")
+UNREAD += (".nrrd", ".nhdr", ".mha", ".mhd", ".mnc", ".mnc.gz", ".dcm", ".ima", ".v")
 
 
 class Scan(NamedTuple):
@@ -28,28 +31,30 @@ class Scan(NamedTuple):
         return f"{self.subject}_{self.session}" if self.session else self.subject
 
 
+class Listing(NamedTuple):
+    """What a tree holds of one kind of image."""
+
+    scans: list[Scan]  # sorted by path
+    unread: list[Scan]  # in a format that is not read
+    closed: dict[Path, str]  # folders that cannot be opened -> why
+
+
 def parse_name(name: str) -> tuple[dict[str, str], str, str]:
     """(entities, suffix, extension) of a BIDS file name.
 
     >>> parse_name("sub-01_ses-2_run-1_T1w.nii.gz")
     ({'sub': '01', 'ses': '2', 'run': '1'}, 'T1w', '.nii.gz')
     """
-    stem, dot, extension = name.partition(".")
-    *pairs, suffix = stem.split("_")
+    *pairs, last = name.split("_")
+    suffix, dot, extension = last.partition(".")
     entities = dict(pair.split("-", 1) for pair in pairs if "-" in pair)
     return entities, suffix, dot + extension
 
 
-def _folders(root: Path, prefix: str) -> Iterator[Path]:
-    with os.scandir(root) as entries:
-        names = sorted(e.name for e in entries if e.name.startswith(prefix) and e.is_dir())
-    return (root / name for name in names)
-
-
-def find_scans(
+def list_images(
     root: Path, pattern: str = "T1w", *, pipeline: str = "", datatype: str = "anat"
-) -> list[Scan]:
-    """All images of a kind, sorted by path.
+) -> Listing:
+    """All images of a kind, and what cannot be read.
 
     Args:
       root: of the data set.
@@ -59,53 +64,75 @@ def find_scans(
       datatype: folder of the subject or session.
 
     Raises:
-      ValueError: when the folder is missing or holds no subject.
+      ValueError: when the folder is missing, cannot be opened or holds no subject.
     """
     folder = root / "derivatives" / pipeline if pipeline else root
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ValueError(f"{folder}: expected a BIDS folder, got nothing there.")
     wanted, suffix, _ = parse_name(pattern)
-    subjects = list(_folders(folder, "sub-"))
+    listing = Listing([], [], {})
+    subjects = list(_folders(folder, "sub-", listing.closed))
+    if folder in listing.closed:
+        raise ValueError(f"{folder}: the folder cannot be opened: {listing.closed[folder]}.")
     if not subjects:
         raise ValueError(
             f"{folder}: expected folders named sub-<label>, got none. Is this the root of a BIDS"
             " tree?"
         )
-    scans = []
     for subject in subjects:
-        for level in [subject, *_folders(subject, "ses-")]:
-            if not (level / datatype).is_dir():
-                continue
-            for name in sorted(os.listdir(level / datatype)):
+        levels = [subject, *_folders(subject, "ses-", listing.closed)]
+        for level in [] if subject in listing.closed else levels:
+            for name in _names(level / datatype, listing.closed):
                 entities, found, extension = parse_name(name)
-                if found != suffix or extension not in EXTENSIONS or "sub" not in entities:
-                    continue
-                if any(entities.get(key) != value for key, value in wanted.items()):
+                if found != suffix or "sub" not in entities or wanted.items() - entities.items():
                     continue
                 rest = tuple((k, v) for k, v in entities.items() if k not in ("sub", "ses"))
                 session = f"ses-{entities['ses']}" if "ses" in entities else ""
-                scans.append(Scan(level / datatype / name, f"sub-{entities['sub']}", session, rest))
-    return scans
+                scan = Scan(level / datatype / name, f"sub-{entities['sub']}", session, rest)
+                if extension.lower() in EXTENSIONS:
+                    listing.scans.append(scan)
+                elif extension.lower() in UNREAD:
+                    listing.unread.append(scan)
+    pairs = {s.path.with_suffix("").name for s in listing.unread if ".img" in s.path.name.lower()}
+    unread = [
+        scan
+        for scan in listing.unread
+        if scan.path.suffix.lower() != ".hdr" or scan.path.with_suffix("").name not in pairs
+    ]
+    return listing._replace(unread=unread)
+
+
+def find_scans(
+    root: Path, pattern: str = "T1w", *, pipeline: str = "", datatype: str = "anat"
+) -> list[Scan]:
+    """The images of a kind that can be read, sorted by path; see `list_images`."""
+    return list_images(root, pattern, pipeline=pipeline, datatype=datatype).scans
+
+
+def _names(folder: Path, closed: dict[Path, str]) -> list[str]:
+    """Visible names in a folder, sorted; none when it is missing or cannot be opened."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        closed[folder] = "no permission" if isinstance(error, PermissionError) else str(error)
+        return []
+
+
+def _folders(root: Path, prefix: str, closed: dict[Path, str]) -> Iterator[Path]:
+    for name in _names(root, closed):
+        if name.startswith(prefix) and os.path.isdir(root / name):
+            yield root / name
 
 
 def is_synthetic(root: Path) -> bool:
     """Whether `dataset_description.json` says that `fedbrain.synthesise` made the images."""
     path = root / "dataset_description.json"
-    return path.is_file() and "fedbrain.synthesise" in path.read_text(encoding="utf-8-sig")
-
-
-def one_per_session(scans: list[Scan]) -> tuple[list[Scan], list[Scan]]:
-    """(chosen, others): of several images of a session the one with the fewest entities, then the
-    first by name.
-
-    So a plain `sub-01_T1w` wins over `sub-01_run-1_T1w`, run 1 over run 2, and a reconstruction
-    (`rec-`) loses.
-    """
-    best: dict[str, Scan] = {}
-    for scan in sorted(scans, key=lambda s: (len(s.entities), s.path.name)):
-        best.setdefault(scan.id, scan)
-    chosen = set(best.values())
-    return [s for s in scans if s in chosen], [s for s in scans if s not in chosen]
+    try:
+        return b"fedbrain.synthesise" in path.read_bytes()
+    except OSError:
+        return False
 
 
 def sidecar(scan: Scan, root: Path) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """The BIDS reader on trees made here; real trees are in test_real_data."""
 
 import json
+import os
 
 import pytest
 
-from fedbrain.data.bids import find_scans, one_per_session, sidecar
-from fedbrain.data.sites import labelled_scans
+from fedbrain.data.bids import find_scans, list_images, sidecar
+from fedbrain.data.choice import one_per_session, select
+from fedbrain.data.labelled import labelled_scans
 
 
 def _touch(root, *names):
@@ -66,11 +68,11 @@ def test_not_a_bids_tree(tmp_path):
 
 def test_a_column_that_is_in_no_table_is_one_sentence(tree):
     with pytest.raises(
-        ValueError, match="expected a column 'Age' in its tables, got: age, participant_id"
+        ValueError, match="expected a column 'iq' in its tables, got: age, participant_id"
     ):
-        labelled_scans(tree, "here", label="Age", pattern="T1w", pipeline="")
+        labelled_scans(tree, "here", label="iq", pattern="T1w", pipeline="")
     labels, _ = labelled_scans(
-        tree, "here", label="Age", pattern="T1w", pipeline="", keep_unlabelled=True
+        tree, "here", label="iq", pattern="T1w", pipeline="", keep_unlabelled=True
     )
     assert list(labels.values()) == [None] * 12
 
@@ -107,3 +109,112 @@ def test_every_scan_is_accounted_for(tree):
     ]
     json.dumps(report.as_dict())
     assert "sub-03" in str(report)
+
+
+CHOICES = {  # files of a session -> the one that is used
+    "contrast agent": (["ce-gadolinium_T1w", "run-1_T1w"], "run-1_T1w"),
+    "contrast agent and more entities": (["ce-gad_T1w", "acq-a_run-1_T1w"], "acq-a_run-1_T1w"),
+    "numbers of runs": (["run-10_T1w", "run-2_T1w"], "run-2_T1w"),
+    "padded numbers": (["run-10_T1w", "run-02_T1w"], "run-02_T1w"),
+    "phase": (["part-phase_T1w", "acq-a_part-mag_T1w"], "acq-a_part-mag_T1w"),
+    "only one with contrast agent": (["ce-gad_run-2_T1w", "ce-gad_run-1_T1w"], "ce-gad_run-1_T1w"),
+}
+
+
+@pytest.mark.parametrize(("names", "expected"), CHOICES.values(), ids=CHOICES)
+def test_the_native_image_of_the_first_run_is_used(tmp_path, names, expected):
+    _touch(tmp_path, *(f"sub-01/anat/sub-01_{name}.nii.gz" for name in names))
+    [chosen], others = one_per_session(find_scans(tmp_path))
+    assert chosen.path.name == f"sub-01_{expected}.nii.gz"
+    assert len(others) == len(names) - 1
+
+
+def test_formats_that_are_not_read_are_counted_and_named(tree):
+    _touch(
+        tree,
+        "sub-20/anat/sub-20_T1w.img",
+        "sub-20/anat/sub-20_T1w.hdr",
+        "sub-21/anat/sub-21_T1w.mgz",
+        "sub-22/anat/sub-22_T1w.nii.bz2",
+        "sub-23/anat/sub-23_T1w.NII.GZ",
+        "sub-24/anat/sub-24_acq-0.8mm_T1w.nii.gz",
+        "sub-24/anat/._sub-24_T1w.nii.gz",
+        "sub-24/anat/sub-24_T1w.nii.gz.lock",
+        "sub-24/anat/sub-24_T1w.json",
+    )
+    with (tree / "participants.tsv").open("a") as file:
+        file.write("".join(f"sub-{i}\t50\n" for i in range(20, 25)))
+    labels, report = labelled_scans(tree, "here", label="age", pattern="T1w", pipeline="")
+    assert report.found == 12 + 5
+    assert {s.path.name for s in labels} >= {
+        "sub-23_T1w.NII.GZ",
+        "sub-24_acq-0.8mm_T1w.nii.gz",
+    }
+    sentences = report.left_out["format that is not read"]
+    assert [s.split(":")[0].rpartition("/")[2] for s in sentences] == [
+        "sub-20_T1w.img",
+        "sub-21_T1w.mgz",
+        "sub-22_T1w.nii.bz2",
+    ]
+    assert not report.notes
+
+
+def close(monkeypatch, folder):
+    """Takes away the permission to list a folder; the tests may run as root."""
+    listdir = os.listdir
+
+    def refuse(path="."):
+        if str(path) == str(folder):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+
+
+@pytest.mark.parametrize("closed", ["sub-03", "sub-03/anat"])
+def test_a_folder_without_permission_costs_one_subject(tree, monkeypatch, closed):
+    close(monkeypatch, tree / closed)
+    labels, report = labelled_scans(tree, "here", label="age", pattern="T1w", pipeline="")
+    assert (report.found, len(labels)) == (12, 11)
+    [sentence] = report.left_out["folder that cannot be opened"]
+    assert sentence == f"{tree / closed}: no permission."
+    assert not report.notes
+
+
+def test_a_root_without_permission_is_named(tree, monkeypatch):
+    close(monkeypatch, tree)
+    with pytest.raises(ValueError, match=f"{tree}: the folder cannot be opened: no permission"):
+        list_images(tree)
+
+
+def test_subjects_and_sessions_by_name(tmp_path):
+    _touch(
+        tmp_path,
+        *(f"sub-{s}/ses-{v}/anat/sub-{s}_ses-{v}_T1w.nii" for s in ("01", "02") for v in "ab"),
+        "sub-03/anat/sub-03_T1w.nii",
+    )
+    scans = find_scans(tmp_path)
+
+    def ids(include=(), exclude=()):
+        return [s.id for s in select(scans, include, exclude)[0]]
+
+    assert ids() == [s.id for s in scans]
+    assert ids(include="sub-03") == ids(include=("03",)) == ["sub-03"]
+    assert ids(include=["ses-a", "sub-03"]) == ["sub-01_ses-a", "sub-02_ses-a", "sub-03"]
+    assert ids(exclude=("sub-01_ses-a", "02")) == ["sub-01_ses-b", "sub-03"]
+    assert ids(include="sub-01", exclude="ses-b") == ["sub-01_ses-a"]
+    with pytest.raises(ValueError, match=r"exclude: .* got 'sub-3'. The nearest are sub-03"):
+        ids(exclude="sub-3")
+
+
+def test_left_out_subjects_are_counted(tree):
+    labels, report = labelled_scans(
+        tree, "here", label="age", pattern="T1w", pipeline="", include=("sub-01", "02"),
+        exclude="sub-02",
+    )  # fmt: skip
+    assert [s.id for s in labels] == ["sub-01"]
+    assert {k: len(v) for k, v in report.left_out.items()} == {
+        "not named in include=": 10,
+        "named in exclude=": 1,
+    }
+    assert report.found == 12

@@ -6,7 +6,7 @@ import pytest
 
 from fedbrain.data.bids import Scan
 from fedbrain.data.labels import Contradiction, make_lookup, rows_without_scan
-from fedbrain.data.tables import parse_number, read_table, write_table
+from fedbrain.data.tables import parse_number, parse_value, read_table, write_table
 
 
 def _table(path: Path, text: str) -> Path:
@@ -46,23 +46,64 @@ def test_a_broken_table_is_one_sentence(tmp_path, content, message):
         read_table(path)
 
 
-def test_not_text(tmp_path):
-    (tmp_path / "t.tsv").write_bytes(b"a\tb\n\xff\xfe\n")
-    with pytest.raises(ValueError, match="UTF-8"):
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a\tb\n\xff\xfe\n",
+        "a\tb\n1\t2\n".encode("utf-16"),
+        "a\tb\n1\t2\n".encode("utf-16-le"),
+        "a\tb\n1\té\n".encode("latin-1"),
+    ],
+)
+def test_not_text(tmp_path, content):
+    (tmp_path / "t.tsv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"t.tsv: expected UTF-8"):
         read_table(tmp_path / "t.tsv")
+
+
+@pytest.mark.parametrize("mark", ["\v", "\f", "\u2028", "\u2029", "\x85", "\x1c"])
+def test_only_line_ends_end_a_row(tmp_path, mark):
+    path = _table(tmp_path / "t.tsv", f"participant_id\tnote\tage\nsub-01\ta{mark}b\t30\n")
+    assert read_table(path) == [{"participant_id": "sub-01", "note": f"a{mark}b", "age": "30"}]
+
+
+def test_line_ends_of_all_systems_and_quoted_cells(tmp_path):
+    path = _table(tmp_path / "t.tsv", '"participant_id"\t"age"\r"sub-01"\t"30"\r\nsub-02\t"""a"\n')
+    assert [list(row.values()) for row in read_table(path)] == [["sub-01", "30"], ["sub-02", '"a']]
+
+
+def test_commas_between_columns(tmp_path):
+    path = _table(tmp_path / "participants.tsv", "participant_id,age\nsub-01,30\n")
+    with pytest.raises(ValueError, match=r"participants.tsv: expected tabs between columns"):
+        read_table(path)
 
 
 @pytest.mark.parametrize(
     ("cell", "value"),
-    [("35", 35), (" 26,9 ", 26.9), ("89+", 89), ("n/a", None), ("", None), ("inf", None)],
+    [
+        *[("35", 35), (" 26,9 ", 26.9), ("89+", 89), ("-1.5e1", -15), (".5", 0.5)],
+        *[("n/a", None), ("", None), ("inf", None), ("NaN", None), ("-Infinity", None)],
+    ],
 )
 def test_numbers(cell, value):
     assert parse_number(cell) == value
 
 
-def test_a_word_is_not_a_number():
-    with pytest.raises(ValueError, match="expected a number or n/a, got 'old'"):
-        parse_number("old")
+@pytest.mark.parametrize(
+    "cell", ["old", "4_5", "٣٤", "-", "20-25", ">89", "52/110", "1.234,5", "+"]
+)
+def test_a_word_is_not_a_number(cell):
+    with pytest.raises(ValueError, match="expected a number or n/a, got "):
+        parse_number(cell)
+
+
+@pytest.mark.parametrize(("column", "value"), [("sex", 1.0), ("Gender", 1.0), ("sdmt", None)])
+def test_m_is_male_in_columns_of_sexes_only(column, value):
+    if value is None:
+        with pytest.raises(ValueError, match="got 'M'"):
+            parse_value("M", column)
+    else:
+        assert parse_value("M", column) == value
 
 
 def test_round_trip(tmp_path):

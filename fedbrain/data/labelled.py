@@ -1,0 +1,172 @@
+"""The scans of a BIDS tree with their labels, and a report on those that cannot be used."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from fedbrain.data.bids import Listing, Scan, is_synthetic, list_images
+from fedbrain.data.choice import one_per_session, select
+from fedbrain.data.columns import Tables, read_tables, resolve
+from fedbrain.data.labels import (
+    Contradiction,
+    Lookup,
+    listed_subjects,
+    make_lookup,
+    rows_without_scan,
+    similar_id,
+)
+from fedbrain.data.scan_report import Report
+from fedbrain.data.tables import SEX_COLUMNS, parse_value
+
+Labels = dict[Scan, float | None]
+
+
+def labelled_scans(
+    root: Path,
+    name: str,
+    *,
+    label: str,
+    pattern: str,
+    pipeline: str,
+    keep_unlabelled: bool = False,
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
+    sexes: Collection[str] = (),
+) -> tuple[Labels, Report]:
+    """Scans of a BIDS tree with their labels; those that cannot be used are in the report with the
+    reason.
+
+    Args:
+      root: of the data set.
+      name: of the site.
+      label: a column, or `table:column` (see `columns`).
+      pattern: suffix, or entities and suffix, of the images.
+      pipeline: folder in `derivatives/` whose images are used; empty: the raw ones.
+      keep_unlabelled: scans without a label are kept too, with None.
+      include: subjects and sessions to use (see `choice.select`).
+      exclude: subjects and sessions to leave out.
+      sexes: columns beside `sex` and `gender` in which M and F are sexes.
+    """
+    report = Report(name, synthetic=is_synthetic(root))
+    listing = list_images(root, pattern, pipeline=pipeline)
+    chosen = _choose(listing, report, include, exclude)
+    tables = read_tables(root)
+    labels: Labels = {}
+    try:
+        column = resolve(tables, label)
+        lookup = make_lookup(tables, column)
+    except ValueError as error:
+        if not keep_unlabelled:
+            raise
+        report.note("no label column", str(error))
+        return dict.fromkeys(chosen, None), report
+    for sentence in column.notes:
+        report.note("about the label column", sentence)
+    listed = listed_subjects(root)
+    for scan in chosen:
+        value, problem = _cell(scan, lookup, label, _kind(column.name, label, sexes), "label")
+        if value is not None or keep_unlabelled:
+            labels[scan] = value
+        if problem and not keep_unlabelled:
+            report.leave_out(problem[0], problem[1] + _hint(scan, problem[0], listed))
+        elif problem and problem[0] != "no label":
+            report.note(*problem)
+    for subject in rows_without_scan(root, [*listing.scans, *listing.unread]):
+        if subject not in _closed_subjects(listing):
+            report.note(
+                "row without an image",
+                f"{subject} is in participants.tsv and has no {pattern} image.",
+            )
+    return labels, report
+
+
+def _choose(
+    listing: Listing, report: Report, include: str | Iterable[str], exclude: str | Iterable[str]
+) -> list[Scan]:
+    """The images to use; all others go into the report."""
+    everything = [*listing.scans, *listing.unread]
+    report.found = len(everything) + len(listing.closed)
+    for folder, reason in listing.closed.items():
+        report.leave_out("folder that cannot be opened", f"{folder}: {reason}.")
+    wanted, left_out = select(everything, include, exclude, _closed_subjects(listing))
+    for scan, reason in left_out.items():
+        report.leave_out(reason, f"{scan.path}: {scan.id} is {reason}.")
+    unread = set(listing.unread)
+    for scan in wanted:
+        if scan in unread:
+            report.leave_out(
+                "format that is not read",
+                f"{scan.path}: expected .nii or .nii.gz. Convert the image.",
+            )
+        elif f"sub-{scan.subject[4:]}" not in scan.path.parts:
+            report.note("file in a strange folder", f"{scan.path} counts for {scan.subject}.")
+    chosen, others = one_per_session([scan for scan in wanted if scan not in unread])
+    for scan in others:
+        report.leave_out("another image of the same session was chosen", str(scan.path))
+    return chosen
+
+
+def _closed_subjects(listing: Listing) -> set[str]:
+    return {part for folder in listing.closed for part in folder.parts if part.startswith("sub-")}
+
+
+def read_column(
+    tables: Tables, scans: list[Scan], meaning: str, spec: str, report: Report
+) -> np.ndarray:
+    """The column's numbers [n] float32, 1 for male and 0 for female in a column of sexes; NaN where
+    unknown, with a note where unreadable.
+
+    Args:
+      tables: of the tree.
+      scans: whose values are wanted.
+      meaning: what covariates and descriptions call the column.
+      spec: `column` or `table:column`.
+      report: gets the notes.
+    """
+    column = resolve(tables, spec)
+    for sentence in column.notes:
+        report.note(f"about the column {meaning}", sentence)
+    lookup, values = make_lookup(tables, column), []
+    kind = _kind(column.name, spec, (spec,) if meaning.lower() in SEX_COLUMNS else ())
+    for scan in scans:
+        value, problem = _cell(scan, lookup, spec, kind, column.name)
+        values.append(math.nan if value is None else value)
+        if problem:
+            report.note(*problem)
+    return np.asarray(values, np.float32)
+
+
+def sexes_of(columns: Mapping[str, str]) -> set[str]:
+    """The columns that a user maps to sex."""
+    return {column for name, column in columns.items() if name.lower() in SEX_COLUMNS}
+
+
+def _kind(name: str, spec: str, sexes: Collection[str]) -> str:
+    bare = {sex.rpartition(":")[2].lower() for sex in sexes}
+    return "sex" if spec in sexes or name.lower() in bare else name
+
+
+def _cell(
+    scan: Scan, lookup: Lookup, column: str, kind: str, what: str
+) -> tuple[float | None, tuple[str, str] | None]:
+    """(value, (reason, sentence) when there is none)."""
+    try:
+        text = lookup(scan)
+        value = None if text is None else parse_value(text, kind)
+    except Contradiction as error:
+        return None, (f"contradictory {what}s", f"{scan.path}: {error}.")
+    except ValueError as error:
+        return None, (f"unreadable {what}", f"{scan.path}: {column}: {error}".rstrip(".") + ".")
+    except OSError as error:
+        return None, (f"unreadable {what}", f"{scan.path}: {column}: {error}.")
+    if value is None:
+        return None, (f"no {what}", f"{scan.path}: no table has a value of {column} for {scan.id}.")
+    return value, None
+
+
+def _hint(scan: Scan, reason: str, listed: dict[str, str]) -> str:
+    other = similar_id(scan.subject, listed) if reason == "no label" else ""
+    same = f" participants.tsv has {other!r}: if this is the same person, write {scan.subject!r}."
+    return same if other else ""
