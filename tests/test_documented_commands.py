@@ -23,7 +23,7 @@ from fedbrain.experiments import config as reader
 from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.starting_point import INITIALS
-from fedbrain.experiments.study import read_task
+from fedbrain.experiments.study_cell import read_task
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("launch/**/*.md")]

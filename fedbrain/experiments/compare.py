@@ -14,37 +14,52 @@ from tqdm import tqdm
 
 from fedbrain.analysis import study_table
 from fedbrain.data.problems import Problem
-from fedbrain.experiments import study
+from fedbrain.experiments.study import Cell, cells, draw_problems, fingerprint
+from fedbrain.experiments.study_cell import Scores, run_cell
+from fedbrain.experiments.study_references import choose_per_client, floor, inner_problems
 from fedbrain.experiments.workdir import claim, write_json
 
-Found = dict[tuple[str, str], study.Scores]
+ScoresOfCells = dict[tuple[str, str], Scores]  # (method, attack) -> scores
 
 
-def measure(todo: list[study.Cell], config: Any, problems: list[Problem], folder: Path) -> Found:
-    """Every cell, from its file when it was finished before."""
-    found: Found = {}
+def measure(todo: list[Cell], config: Any, problems: list[Problem], folder: Path) -> ScoresOfCells:
+    """The scores of every cell, read from its file when it was finished before.
+
+    Args:
+      todo: the cells.
+      config: of the study.
+      problems: the data of every seed.
+      folder: of the cells' files.
+    """
+    measured: ScoresOfCells = {}
     with tqdm(total=len(todo), unit="cell", desc=folder.name) as bar:
         for number, cell in enumerate(todo):
             bar.set_postfix_str(f"{cell.attack}: {cell.method}")
             path = folder / f"{number:03d}.json"
             if not path.is_file():
-                scores = study.run_cell(cell, problems, config.seed)
+                scores = run_cell(cell, problems, config.seed)
                 write_json(path, {"method": cell.method, "attack": cell.attack, **scores._asdict()})
             stored = json.loads(path.read_text())
-            found[cell.method, cell.attack] = study.Scores(
-                *(
-                    np.asarray(stored[name], np.float64) for name in study.Scores._fields
-                )  # null is NaN
-            )
+            arrays = (np.asarray(stored[f], np.float64) for f in Scores._fields)  # null is NaN
+            measured[cell.method, cell.attack] = Scores(*arrays)
             bar.update()
-    return found
+    return measured
 
 
-def choose_at_home(
-    config: Any, found: Found, problems: list[Problem], workdir: Path, better: int
-) -> Found:
-    """The methods among which every client chooses by cross-validation on its own training
-    examples.
+def cross_validate(
+    config: Any, measured: ScoresOfCells, problems: list[Problem], workdir: Path, better: int
+) -> ScoresOfCells:
+    """Scores where every client chooses a method by cross-validation on its own training examples.
+
+    Args:
+      config: of the study; `choices` names the methods to choose among.
+      measured: scores of every method.
+      problems: the data of every seed.
+      workdir: of the study.
+      better: 1 when large scores are good, else -1.
+
+    Raises:
+      ValueError: when a choice names an unknown method.
     """
     if not config.choices:
         return {}
@@ -52,12 +67,12 @@ def choose_at_home(
     unknown = sorted(names - set(config.methods))
     if unknown:
         raise ValueError(f"config.choices: expected names of methods, got {unknown}.")
-    todo = [cell for cell in study.cells(config) if cell.method in names]
-    folds = study.inner_problems(problems, config.folds)
+    todo = [cell for cell in cells(config) if cell.method in names]
+    folds = inner_problems(problems, config.folds)
     inner = measure(todo, config, folds, workdir / "cross-validation")
     return {
-        (choice, attack): study.own_choice(
-            [found[n, attack] for n in options],
+        (choice, attack): choose_per_client(
+            [measured[n, attack] for n in options],
             [inner[n, attack] for n in options],
             config.folds,
             better,
@@ -68,24 +83,29 @@ def choose_at_home(
 
 
 def run(config: Any, workdir: Path) -> None:
-    """The story of a study."""
-    problems = study.draw(config)
+    """Runs a study: measures every cell, then writes, draws and prints the comparison.
+
+    Args:
+      config: an `ml_collections.ConfigDict` with the fields of `configs/study.py`.
+      workdir: where results go; the same call goes on with the cells that are left.
+
+    Raises:
+      ValueError: one sentence that names the field.
+    """
+    problems = draw_problems(config)
     first = problems[0]
     names = sorted(first.clients)
     better = 1 if first.unit == "accuracy" else -1
-    with claim(workdir, {"config": config.to_dict(), "data": study.fingerprint(problems)}):
-        found = measure(list(study.cells(config)), config, problems, workdir / "cells")
-        found |= choose_at_home(config, found, problems, workdir, better)
-        found |= {("floor: a constant", attack): study.floor(problems) for attack in config.attacks}
-        order = sorted(found, key=lambda key: list(config.attacks).index(key[1]))
+    with claim(workdir, {"config": config.to_dict(), "data": fingerprint(problems)}):
+        measured = measure(list(cells(config)), config, problems, workdir / "cells")
+        measured |= cross_validate(config, measured, problems, workdir, better)
+        measured |= {("floor: a constant", attack): floor(problems) for attack in config.attacks}
+        order = sorted(measured, key=lambda key: list(config.attacks).index(key[1]))
         reduced = {}
-        for method, attack in order:
-            scores, examples, skipped = found[method, attack]
-            reduced[method, attack] = (
-                study_table.reduce_history(scores, config.score, better),
-                examples,
-                skipped,
-            )
+        for key in order:
+            scores, examples, skipped = measured[key]
+            final = study_table.reduce_history(scores, config.score, better)
+            reduced[key] = (final, examples, skipped)
         lines = study_table.summarise(reduced, names, better)
         kind = {"unit": first.unit, "synthetic": first.synthetic}
         write_json(

@@ -12,15 +12,9 @@ from configs import aggregation_study, byzantine_digits, flamby_methods, hospita
 from fedbrain.analysis.study_table import reduce_history, summarise
 from fedbrain.data.problems import PROBLEMS
 from fedbrain.experiments.spec import call
-from fedbrain.experiments.study import (
-    cells,
-    draw,
-    fingerprint,
-    floor,
-    inner_problems,
-    own_choice,
-    run_cell,
-)
+from fedbrain.experiments.study import cells, draw_problems, fingerprint
+from fedbrain.experiments.study_cell import run_cell
+from fedbrain.experiments.study_references import choose_per_client, floor, inner_problems
 from tools.aggregation_page import PAGE, fill
 
 
@@ -39,7 +33,8 @@ def small(**more):
     ids=lambda m: m.__name__,
 )
 def test_every_cell_of_every_study_can_be_read(module):
-    from fedbrain.experiments.study import read_algorithm, read_plan, read_task
+    from fedbrain.experiments.config import read_algorithm
+    from fedbrain.experiments.study_cell import read_plan, read_task
 
     for cell in cells(module.get_config()):
         read_algorithm(cell.config, read_task(cell.config))
@@ -47,7 +42,7 @@ def test_every_cell_of_every_study_can_be_read(module):
 
 
 def test_a_study_learns_and_every_regime_and_clock_runs():
-    problems = draw(small())
+    problems = draw_problems(small())
     base = floor(problems).scores.mean()
     for more in (
         {},
@@ -64,7 +59,7 @@ def test_a_study_learns_and_every_regime_and_clock_runs():
 
 def test_seeds_side_by_side_are_seeds_one_by_one():
     config = small()
-    problems = draw(config)
+    problems = draw_problems(config)
     both = run_cell(next(cells(config)), problems, 0).scores
     alone = run_cell(next(cells(config)), problems[1:], 1).scores
     np.testing.assert_allclose(both[1:], alone, atol=1e-4)
@@ -84,7 +79,7 @@ def test_attacks_and_methods_are_joined():
 
 def test_label_flip_turns_the_last_clients_labels():
     config = small(rounds=30, every=30)
-    problems = draw(config)
+    problems = draw_problems(config)
     clean = run_cell(next(cells(config)), problems, 0).scores.mean()
     config.label_flip = 3
     assert run_cell(next(cells(config)), problems, 0).scores.mean() < 100 - clean + 20
@@ -92,7 +87,7 @@ def test_label_flip_turns_the_last_clients_labels():
 
 def test_own_choice_takes_the_best_by_cross_validation():
     config = small()
-    problems = draw(config)
+    problems = draw_problems(config)
     inner = inner_problems(problems, 4)
     n = [len(p.clients["c0"].train[1]) for p in inner]
     assert (
@@ -108,7 +103,7 @@ def test_own_choice_takes_the_best_by_cross_validation():
         run_cell(next(cells(small(client={"optimizer": o}))), inner, 0)
         for o in ("sgd(1e-9)", "sgd(0.1)")
     ]
-    np.testing.assert_array_equal(own_choice([bad, good], told, 4, 1).scores, good.scores)
+    np.testing.assert_array_equal(choose_per_client([bad, good], told, 4, 1).scores, good.scores)
 
 
 def test_summary_by_hand():
@@ -189,10 +184,10 @@ def test_the_page_is_the_code():
 
 
 def test_other_data_are_told_apart():
-    problems = draw(small())
-    assert fingerprint(problems) == fingerprint(draw(small()))
+    problems = draw_problems(small())
+    assert fingerprint(problems) == fingerprint(draw_problems(small()))
     problems[1].clients["c0"].train[1][0] += 1
-    assert fingerprint(problems) != fingerprint(draw(small()))
+    assert fingerprint(problems) != fingerprint(draw_problems(small()))
 
 
 def test_config_of_a_cell_is_a_copy():
