@@ -1,10 +1,17 @@
 """Where things are: docs/architecture.md says what the code says, and nothing imports a command."""
 
+import sys
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grimp  # comes with import-linter
 import pytest
 
+from fedbrain.deploy.server_side.rounds import conduct
+from fedbrain.experiments.experiment import run
+from tests import experiment_under_test
+from tests.faults import in_memory
 from tools import architecture_page as page
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +34,49 @@ def test_functions_that_are_named_exist(place):
 def test_no_hop_is_passed_twice(walk):
     places = [hop.place for hop in walk]
     assert len(places) == len(set(places))
+
+
+def calls_during(run: Callable[[], object]) -> list[str]:
+    """file:function of every call into fedbrain, in all threads, in their order."""
+    calls = []
+
+    def record(frame, event, argument):
+        del argument
+        if event == "call" and frame.f_code.co_filename.startswith(str(ROOT / "fedbrain")):
+            calls.append((frame.f_code.co_filename, frame.f_code.co_qualname))
+
+    threading.setprofile(record)
+    sys.setprofile(record)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    names = ((Path(file).relative_to(ROOT), name.replace(".<locals>", "")) for file, name in calls)
+    return [f"{file.as_posix()}:{name}" for file, name in names]
+
+
+def require_order(walk: Sequence[page.Hop], calls: Sequence[str]) -> None:
+    """The hops are called one after the other."""
+    left = iter(calls)
+    for hop in walk:
+        assert hop.place in left, f"{hop.place}: not called after the hops before it"
+
+
+def test_a_scan_goes_that_way(tree, tmp_path):
+    c = experiment_under_test.config(tmp_path / "cache", rounds=1, regimes=("federated",))
+    c.sites = {"here": f"bids({str(tree)!r})"}
+    c.prepare = "conform(voxel_size_mm=6.0, shape=(8, 8, 8))"
+    c.driver, c.residence = "loop()", "streamed()"
+    require_order(page.SCAN, calls_during(lambda: run(c, tmp_path / "run")))
+
+
+def test_an_update_goes_that_way(tmp_path):
+    """Without the network engine, whose place a transport in memory takes."""
+    consortium = in_memory.Consortium(tmp_path / "cache", tmp_path, rounds=1)
+    calls = calls_during(lambda: conduct(consortium.side(), workdir=tmp_path / "server"))
+    inside = [hop for hop in page.UPDATE if "/nvflare/" not in hop.place]
+    require_order([hop for hop in inside if "/audit.py:" not in hop.place], calls)
 
 
 def test_nothing_imports_an_entry_point():

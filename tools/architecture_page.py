@@ -77,29 +77,28 @@ WHERE: Sequence[tuple[str, Hop]] = (
 )  # fmt: skip
 
 SCAN: Sequence[Hop] = (
+    Hop("fedbrain/experiments/experiment.py:run", "reads the configuration"),
     Hop("fedbrain/experiments/clients.py:load_clients", "asks every site for its scans"),
-    Hop("fedbrain/data/sites.py:bids", "one site: a BIDS tree"),
-    Hop("fedbrain/data/bids.py:find_scans", "lists the image files"),
-    Hop("fedbrain/data/choice.py:one_per_session", "chooses one image of each session"),
+    Hop("fedbrain/data/sites.py:bids.load", "one site: a BIDS tree"),
     Hop("fedbrain/data/labelled.py:labelled_scans", "keeps or leaves out each scan, with a reason"),
-    Hop("fedbrain/data/labels.py:make_lookup", "finds the label in the tables"),
-    Hop(
-        "fedbrain/data/prepare.py:prepare_scan", "prepares the scan, if the cache does not have it"
-    ),
+    Hop("fedbrain/data/bids.py:list_images", "lists the image files"),
+    Hop("fedbrain/data/choice.py:one_per_session", "chooses one image of each session"),
+    Hop("fedbrain/data/labels.py:make_lookup", "finds the labels in the tables"),
+    Hop("fedbrain/data/prepare.py:prepare_scan", "prepares a scan that the cache does not have"),
     Hop("fedbrain/data/nifti.py:read_volume", "reads the NIfTI file, in RAS order"),
     Hop("fedbrain/data/conform.py:conform", "field of view, voxel size, z-score"),
     Hop("fedbrain/data/prepare.py:save_prepared", "writes the prepared volume to the cache"),
-    Hop("fedbrain/data/partition.py:by_site", "gives the scan to a client of the federation"),
+    Hop("fedbrain/experiments/experiment.py:train_and_report", "trains every regime"),
     Hop("fedbrain/data/splits.py:split_scans", "train, validation or test, by subject"),
     Hop("fedbrain/data/pipeline.py:train_batches", "a training scan: shuffled, augmented, batched"),
     Hop("fedbrain/training/local_steps.py:stream", "trains on the batches"),
-    Hop("fedbrain/data/pipeline.py:eval_batches", "a test scan: in order, unchanged"),
-    Hop("fedbrain/experiments/predict_scans.py:predict_scans", "predicts it with the best model"),
+    Hop("fedbrain/experiments/predict_scans.py:predict_scans", "a test scan, by the best model"),
+    Hop("fedbrain/data/pipeline.py:eval_batches", "in order, unchanged"),
     Hop("fedbrain/experiments/predictions.py:to_predictions", "prediction, target, subject, site"),
-    Hop("fedbrain/analysis/statistics.py:accuracy", "MAE, its interval, r"),
     Hop("fedbrain/analysis/results.py:summarise", "all regimes and their differences"),
-    Hop("fedbrain/experiments/experiment.py:train_and_report", "puts the results together"),
+    Hop("fedbrain/analysis/statistics.py:accuracy", "MAE, its interval, r"),
     Hop("fedbrain/experiments/workdir.py:write_json", "writes results.json"),
+    Hop("fedbrain/analysis/results_table.py:render_table", "the table that is printed"),
 )
 
 UPDATE: Sequence[Hop] = (
@@ -107,8 +106,11 @@ UPDATE: Sequence[Hop] = (
     Hop("fedbrain/deploy/site_side/worker.py:Worker.receive", "reads the message"),
     Hop("fedbrain/deploy/site_side/worker.py:Worker._train", "trains on the model of the round"),
     Hop("fedbrain/experiments/client_work.py:make_client", "the site's scans as batches"),
-    Hop("fedbrain/training/round.py:loop", "runs the local steps"),
-    Hop("fedbrain/training/local_steps.py:end", "ends them: an update, and what stays"),
+    Hop("fedbrain/training/round.py:_mapped.map_clients", "a cohort of one client"),
+    Hop("fedbrain/training/local_steps.py:begin", "before the first local step"),
+    Hop("fedbrain/training/local_steps.py:stream", "one step for each batch"),
+    Hop("fedbrain/algorithms/federated.py:federated.local_step", "the equation of a step"),
+    Hop("fedbrain/training/local_steps.py:end", "after the last one: an update, and what stays"),
     Hop("fedbrain/algorithms/federated.py:federated.finish", "delta = after - before"),
     Hop("fedbrain/deploy/protocol/messages.py:answer", "the update as scalars and vectors"),
     Hop("fedbrain/deploy/protocol/wire.py:pack", "header, hash, vectors: one message"),
@@ -117,21 +119,17 @@ UPDATE: Sequence[Hop] = (
     Hop("fedbrain/deploy/nvflare/parcels.py:pieces", "a large message in pieces of 1 MB"),
     Hop("fedbrain/deploy/nvflare/transport.py:Transport.ask", "the server receives it"),
     Hop("fedbrain/deploy/nvflare/parcels.py:whole", "puts the pieces together"),
-    Hop(
-        "fedbrain/deploy/server_side/exchange.py:collect_answers", "takes the answers as they come"
-    ),
-    Hop("fedbrain/deploy/protocol/gate.py:admit", "admits or refuses each"),
+    Hop("fedbrain/deploy/protocol/gate.py:admit", "admits or refuses it"),
     Hop("fedbrain/deploy/protocol/wire.py:unpack", "checks hash and header, reads the vectors"),
     Hop("fedbrain/deploy/protocol/gate.py:too_large", "compares the norms of the round"),
     Hop("fedbrain/deploy/protocol/messages.py:read_answers", "the cohort as one matrix"),
-    Hop("fedbrain/deploy/protocol/messages.py:make_aggregate", "the compiled step of the server"),
-    Hop(
-        "fedbrain/algorithms/federated.py:federated.server_reduce", "the cohort becomes a direction"
-    ),
-    Hop("fedbrain/aggregators/mean.py:weighted_mean", "by the rule of the configuration"),
+    Hop("fedbrain/deploy/protocol/messages.py:make_aggregate.aggregate", "the server's step"),
+    Hop("fedbrain/algorithms/federated.py:federated.server_reduce", "a cohort becomes a direction"),
+    Hop("fedbrain/aggregators/mean.py:mean_over_clients", "by the rule of the configuration"),
     Hop("fedbrain/algorithms/federated.py:federated.server_apply", "the direction moves the model"),
-    Hop("fedbrain/deploy/server_side/rounds.py:one_round", "sends the new model for validation"),
+    Hop("fedbrain/deploy/protocol/messages.py:send_model", "the new model goes to validation"),
     Hop("fedbrain/experiments/round_end.py:end_round", "the best model so far; the learning rate"),
+    Hop("fedbrain/experiments/workdir.py:MetricsLog.write", "a line of the log"),
     Hop("fedbrain/experiments/checkpoints.py:Checkpoints.save", "the new model is on the disk"),
 )
 
