@@ -1,25 +1,22 @@
-"""Reads one NIfTI volume: RAS order, float32, header slopes applied."""
+"""Reads one NIfTI volume: RAS order, float32, mm, header slopes applied."""
 
-import gzip
-import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Float
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from jaxtyping import Bool, Float
+
+from fedbrain.data.geometry import without_shear
+from fedbrain.data.nifti_file import ImageError, read_image, require_file, sentence
+from fedbrain.data.nifti_header import affine_in_mm, header_notes
 
 MAX_NON_FINITE = (
     0.1  # of the voxels; arbitrary: a few bad voxels are background, many are a broken file
 )
-
-
-class ImageError(ValueError):
-    """An image that cannot be used. The message names the file, what was expected, what came and
-    what to do.
-    """
+MIN_NAN_BORDER = 0.9  # of the voxels on the six faces: then NaN is how the file writes background
+NO_NOTES: Mapping[str, str] = {}
 
 
 class Volume(NamedTuple):
@@ -30,80 +27,43 @@ class Volume(NamedTuple):
     voxel_size_mm: tuple[float, float, float]
     non_finite: int = 0  # voxels that were NaN or infinite and are now 0
     oriented: bool = True  # False: the header has neither sform nor qform, and LAS order is assumed
+    notes: Mapping[str, str] = NO_NOTES  # further peculiarities: kind -> what it is
 
 
-def require_file(path: Path) -> None:
-    """Raises ImageError for a missing, linked-to-nowhere or empty file."""
-    if path.is_symlink() and not path.exists():
-        raise ImageError(
-            f"{path}: the file is a link to content that is not here (git-annex). Run 'datalad get"
-            f" {path.name}'."
-        )
-    if not path.is_file():
-        raise ImageError(f"{path}: expected a file, got nothing there.")
-    if path.stat().st_size == 0:
-        raise ImageError(
-            f"{path}: expected an image, got 0 bytes (git-annex link? run 'datalad get"
-            f" {path.name}')."
-        )
-
-
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, *, labels: bool = False) -> Volume:
     """Reads `.nii` or `.nii.gz`, NIfTI-1 or -2, either byte order.
 
-    Trailing axes of length 1 are dropped; NaN and infinite voxels become 0 and are counted.
+    Trailing axes of length 1 are dropped; NaN and infinite voxels become 0 and are counted. Axes
+    that are not at right angles (gantry tilt) are straightened.
+
+    Args:
+      path: of the file.
+      labels: voxels are labels or a mask: they are never averaged.
 
     Raises:
-      ImageError: for a file that is missing, empty, truncated, not NIfTI, not 3-D, not real-valued,
-        without a usable affine, constant, or more than 10 % non-finite.
+      ImageError: for a file that cannot be read, is missing, empty, truncated, not NIfTI, not 3-D,
+        not real-valued, without a usable affine or voxel size, constant, or more than 10 %
+        non-finite where that is not its background.
     """
     require_file(path)
     try:
-        image = _load(path)
+        image, in_file = read_image(path)
         data = _three_dimensional(path, image)
-        affine, data = _to_ras(path, image.affine, np.asarray(data))
-    except (ImageFileError, HeaderDataError) as error:
-        raise ImageError(
-            f"{path}: expected a NIfTI image, got something else ({_first_line(error)})."
-        ) from None
-    except (EOFError, zlib.error, OSError, ValueError) as error:
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(
-            f"{path}: the file is damaged or cut short ({_first_line(error)}). Fetch it again."
-        ) from None
-    finite = np.isfinite(data)
-    non_finite = int(data.size - finite.sum())
-    if non_finite > MAX_NON_FINITE * data.size:
-        raise ImageError(
-            f"{path}: expected finite voxels, got {non_finite} of {data.size} NaN or infinite."
-        )
-    if non_finite:
-        data = np.where(finite, data, np.float32(0))
+        affine, data = _to_ras(path, affine_in_mm(path, image, in_file), np.asarray(data))
+        notes = header_notes(image)
+    except Exception as error:  # a damaged file can raise anything
+        raise ImageError(sentence(path, error)) from None
+    data, non_finite = _finite(path, data, notes)
     if data.min() == data.max():
         raise ImageError(f"{path}: expected an image with contrast, got {data.flat[0]} everywhere.")
+    data, affine, angle = without_shear(data, affine, order=0 if labels else 1)
+    if angle:
+        notes["axes that are not at right angles"] = (
+            f"the axes are sheared by {angle:.1f} degrees (gantry tilt?); they were straightened"
+        )
     x, y, z = (float(v) for v in np.linalg.norm(affine[:3, :3], axis=0))
     oriented = bool(image.header["sform_code"] or image.header["qform_code"])
-    return Volume(data, affine, (x, y, z), non_finite, oriented)
-
-
-def _load(path: Path) -> Any:
-    """Decompresses the whole file, so that gzip checks its sum: a lazy reader stops before it and
-    misses damage.
-    """
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        content = gzip.decompress(content)
-    kinds = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
-    for order in ("little", "big"):
-        kind = kinds.get(int.from_bytes(content[:4], order))
-        if kind is not None:
-            return kind.from_bytes(content)
-    raise ImageFileError("no NIfTI header")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")
+    return Volume(data, affine, (x, y, z), non_finite, oriented, notes)
 
 
 def _three_dimensional(path: Path, image: Any) -> np.ndarray:
@@ -122,10 +82,37 @@ def _three_dimensional(path: Path, image: Any) -> np.ndarray:
 
 
 def _to_ras(path: Path, affine: np.ndarray, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    if not np.isfinite(affine).all() or not _independent(affine[:3, :3]):
         raise ImageError(
             f"{path}: expected an affine with three independent axes, got {affine[:3].tolist()}."
         )
     orientation = nib.io_orientation(affine)
     affine = affine @ nib.orientations.inv_ornt_aff(orientation, data.shape)
     return affine, np.ascontiguousarray(nib.orientations.apply_orientation(data, orientation))
+
+
+def _independent(axes: np.ndarray) -> bool:
+    """Whether three axes span a space; axes at less than 6 degrees to a common plane do not."""
+    lengths = np.linalg.norm(axes, axis=0)
+    return bool(lengths.min() > 0 and abs(np.linalg.det(axes / lengths)) > 0.1)
+
+
+def _finite(path: Path, data: np.ndarray, notes: dict[str, str]) -> tuple[np.ndarray, int]:
+    """(data with 0 for what is not finite, how many voxels these are)."""
+    finite = np.isfinite(data)
+    non_finite = int(data.size - finite.sum())
+    if not non_finite:
+        return data, 0
+    if _is_background(~finite):
+        share = non_finite / data.size
+        notes["NaN as background"] = f"{share:.0%} of the voxels are NaN, all around; they became 0"
+    elif non_finite > MAX_NON_FINITE * data.size:
+        raise ImageError(
+            f"{path}: expected finite voxels, got {non_finite} of {data.size} NaN or infinite."
+        )
+    return np.where(finite, data, np.float32(0)), non_finite
+
+
+def _is_background(missing: Bool[np.ndarray, "x y z"]) -> bool:
+    faces = [np.take(missing, [0, -1], axis).ravel() for axis in range(3)]
+    return not missing.all() and float(np.concatenate(faces).mean()) >= MIN_NAN_BORDER

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from fedbrain.data.bids import Scan, find_scans
 from fedbrain.data.conform import VERSION, Recipe, conform
-from fedbrain.data.nifti import ImageError, Volume, read_volume, require_file
+from fedbrain.data.nifti import Volume, read_volume
+from fedbrain.data.nifti_file import ImageError, require_file
 from fedbrain.data.scan_report import Report
 
 
