@@ -18,7 +18,7 @@ from fedbrain.aggregators.clipping import (
     clip_by_quantile_norm,
 )
 from fedbrain.aggregators.cohort import chain
-from fedbrain.aggregators.cost_weighted import fedcostwavg, fedpidavg, inverse_loss
+from fedbrain.aggregators.cost_weighted import fedcostwavg, inverse_loss
 from fedbrain.aggregators.fair import agnostic, q_fedavg
 from fedbrain.aggregators.flame import flame
 from fedbrain.aggregators.geometric_median import geometric_median
@@ -28,9 +28,7 @@ from fedbrain.aggregators.mean import sqrt_mean, uniform_mean, weighted_mean
 from fedbrain.aggregators.mixing import bucketing, nearest_neighbour_mixing
 from fedbrain.aggregators.multi_gradient import fedmgda_plus
 from fedbrain.aggregators.order_statistics import mean_around_median, median, trimmed_mean
-from fedbrain.aggregators.rejection import reject_non_finite
-from fedbrain.aggregators.signs import gradient_masked_mean, sign_majority, ties
-from fedbrain.aggregators.similarity import regsimagg
+from fedbrain.aggregators.signs import gradient_masked_mean
 from fedbrain.aggregators.spectral import divide_and_conquer, spectral_filter
 from fedbrain.aggregators.statistics import mean_statistics, pooled_statistics
 from fedbrain.aggregators.step_size import fedexp, fednova
@@ -61,8 +59,6 @@ RULES = {
     "fedcostwavg": Row(
         fedcostwavg, "clients=9", "aᵢ = αpᵢ + (1-α)kᵢ/Σk, k = c(t-1)/c(t)", "loss", "0", "A", _FORMULA
     ),
-    "fedpidavg": Row(fedpidavg, "clients=9", "aᵢ = αpᵢ + βkᵢ/Σk + γmᵢ/Σm, k = c(t-1)-c(t)", "loss", "0", "A", _FORMULA),
-    "regsimagg": Row(regsimagg, "", "aᵢ ∝ uᵢ + pᵢ, uᵢ ∝ 1/(|xᵢ-x̄|+ε)", "", "0", "1 pass", _FORMULA),
     "inverse_variance": Row(inverse_variance, "variance=1.0", "aᵢ ∝ 1/(σ²/nᵢ + T²)", "", "0", "G + A", "meta-analysis"),
     "fedexp": Row(fedexp, "", "max(1, Σp||x||²/2(||x̄||²+ε)) x̄", "", "0", "G + A", _FORMULA),
     "fednova": Row(fednova, "", "(Σpa) Σ pᵢxᵢ/aᵢ", "steps", "0", "A", "closed form"),
@@ -72,8 +68,6 @@ RULES = {
     "agnostic": Row(agnostic, "clients=9", "Σ λᵢxᵢ, λ ← Π(λ + hF)", "global_loss", "0", "A", _FORMULA),
     "fedmgda_plus": Row(fedmgda_plus, "", "min ||Σλx/||x||||², |λ-p| ≤ ε", "", "0", "G + A", "KKT conditions"),
     "gradient_masked_mean": Row(gradient_masked_mean, "", "x̄ (1 if A ≥ τ else A), A = |Σp sign x|", "", "0", "1 pass", "declearn"),
-    "sign_majority": Row(sign_majority, "", "sign Σ sign xᵢ", "", _ROBUST, "1 pass", _FORMULA),
-    "ties": Row(ties, "density=0.5", "trim, elect sign, mean of who agrees", "", "0", "2 passes", _FORMULA),
     "median": Row(median, "", "medᵢ xᵢ", "", _ROBUST, "S", "byzfl, flwr"),
     "trimmed_mean": Row(trimmed_mean, "num_byzantine=1", "mean of ranks f..n-f", "n > 2f", _ROBUST, "S", "byzfl, flwr"),
     "mean_around_median": Row(
@@ -111,7 +105,6 @@ LINKS = {
         nearest_neighbour_mixing, "num_byzantine=1", "xᵢ ← mean of its n-f nearest", "", "", "G + 1 pass", _LIBRARY
     ),
     "bucketing": Row(bucketing, "size=2", "means of random buckets", "", "", "1 pass", "sums are kept"),
-    "reject_non_finite": Row(reject_non_finite, "", "NaN or infinity: absent", "", "", "1 pass", "fault injection"),
 }  # fmt: skip
 
 AGGREGATORS = {name: row.make for name, row in RULES.items()}

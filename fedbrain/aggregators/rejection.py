@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from fedbrain.aggregators.cohort import Cohort, keeping
-from fedbrain.types import Aggregator, PyTree
+from fedbrain.types import PyTree
 
 
 def finite_clients(tree: PyTree, weights: Float[Array, " clients"]) -> Bool[Array, " clients"]:
@@ -28,15 +27,3 @@ def finite_clients(tree: PyTree, weights: Float[Array, " clients"]) -> Bool[Arra
 def finite(tree: PyTree) -> Bool[Array, ""]:
     """Whether a tree holds finite numbers only."""
     return finite_clients(jax.tree.map(lambda x: x[None], tree), jnp.ones(1))[0]
-
-
-def reject_non_finite() -> Aggregator:
-    """A client with NaN or infinity becomes absent. Servers do this to every cohort; the link is
-    for chains on their own.
-    """
-
-    def link(cohort: Cohort, state):
-        ok = finite_clients(cohort.updates, cohort.weights)
-        return cohort._replace(weights=jnp.where(ok, cohort.weights, 0)), state
-
-    return keeping(link)

@@ -6,7 +6,7 @@ from fedbrain.algorithms.federated import federated
 from fedbrain.algorithms.mime import mime, mimelite
 from fedbrain.algorithms.personal import apfl, ditto, pfedme
 from fedbrain.algorithms.reports import fisher, report_global_loss
-from fedbrain.algorithms.scaffold import scaffold, scaffold_full_gradient
+from fedbrain.algorithms.scaffold import scaffold
 from fedbrain.algorithms.tuned import fedrep, fine_tuned, worker_momentum
 from fedbrain.algorithms.variant import Variant, fedavg
 
@@ -20,7 +20,6 @@ EXCHANGES = {
 VARIANTS = {
     "fedavg": fedavg,
     "scaffold": scaffold,
-    "scaffold_full_gradient": scaffold_full_gradient,
     "feddyn": feddyn,
     "mime": mime,
     "mimelite": mimelite,

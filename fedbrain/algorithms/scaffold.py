@@ -1,13 +1,13 @@
 """SCAFFOLD: control variates correct the drift of clients whose data differ.
 
-    local      y <- y - h (g_i(y) + c - c_i)
-    option I   c_i+ = grad F_i(w)
-    option II  c_i+ = c_i - c + (w - y_i) / (tau h)  =  the mean of the local gradients g_i(y), for
-    SGD server     c <- c + sum_{i present} (n_i / n) (c_i+ - c_i)
+    local    y <- y - h (g_i(y) + c - c_i)
+    client   c_i+ = mean over the local steps of g_i(y)
+    server   c <- c + sum_{i present} (n_i / n) (c_i+ - c_i)
 
-The mean of the local gradients needs no learning rate, and is right under schedules and other
-client chains. n counts the examples of all registered clients, so that equal sizes give the
-published 1 / N and unequal ones the optimum of sum n_i F_i.
+For SGD this is the published option II, c_i+ = c_i - c + (w - y_i) / (tau h). The mean of the local
+gradients needs no learning rate, and is right under schedules and other client chains. n counts the
+examples of all registered clients, so that equal sizes give the published 1 / N and unequal ones
+the optimum of sum n_i F_i.
 
 References:
   Karimireddy et al. (2020), https://arxiv.org/abs/1910.06378
@@ -42,36 +42,12 @@ class ScaffoldContext(NamedTuple):
     """Carried through the local steps."""
 
     correction: Params  # c - c_i
-    anchor: Params  # w; () when it is not needed
-    gradient: Running  # from which c_i+ is made
+    gradients: Running  # g_i(y), whose mean becomes c_i+
 
 
 def scaffold() -> Variant:
-    """Option II: the mean of the local gradients, at no extra cost."""
+    """Option II: the new control is the mean of the local gradients, at no extra cost."""
 
-    def gradient(step: Step):
-        grads, aux = step.gradient_at(step.params, step.model_state)
-        seen = observe(step.context.gradient, shared_only(grads, step.context.correction))
-        return add_shared(grads, step.context.correction), aux, step.context._replace(gradient=seen)
-
-    return _scaffold(gradient, anchored=False)
-
-
-def scaffold_full_gradient() -> Variant:
-    """Option I: the gradient at the global model, accumulated batch by batch; twice the computation
-    of option II.
-    """
-
-    def gradient(step: Step):
-        grads, aux = step.gradient_at(step.params, step.model_state)
-        at_anchor, _ = step.gradient_at(step.context.anchor, step.model_state)
-        seen = observe(step.context.gradient, shared_only(at_anchor, step.context.correction))
-        return add_shared(grads, step.context.correction), aux, step.context._replace(gradient=seen)
-
-    return _scaffold(gradient, anchored=True)
-
-
-def _scaffold(gradient, *, anchored: bool) -> Variant:
     def server_init(shared: Params, examples: Array) -> ScaffoldServer:
         return ScaffoldServer(jax.tree.map(jnp.zeros_like, shared), examples.sum())
 
@@ -79,17 +55,19 @@ def _scaffold(gradient, *, anchored: bool) -> Variant:
         return jax.tree.map(jnp.zeros_like, variables["params"])
 
     def begin(start: Start) -> ScaffoldContext:
-        correction = jax.tree.map(
-            jnp.subtract, start.extra.control, shared_only(start.control, start.extra.control)
-        )
-        return ScaffoldContext(
-            correction, start.params if anchored else (), nothing_yet(correction)
-        )
+        own = shared_only(start.control, start.extra.control)
+        correction = jax.tree.map(jnp.subtract, start.extra.control, own)
+        return ScaffoldContext(correction, nothing_yet(correction))
+
+    def gradient(step: Step):
+        grads, aux = step.gradient_at(step.params, step.model_state)
+        correction, gradients = step.context
+        gradients = observe(gradients, shared_only(grads, correction))
+        return add_shared(grads, correction), aux, ScaffoldContext(correction, gradients)
 
     def finish(end: Finish) -> Sent:
-        new = add_shared(
-            jax.tree.map(jnp.zeros_like, end.control), running_mean(end.context.gradient)
-        )
+        zeros = jax.tree.map(jnp.zeros_like, end.control)
+        new = add_shared(zeros, running_mean(end.context.gradients))
         change = shared_only(jax.tree.map(jnp.subtract, new, end.control), end.delta)
         return Sent(change, new)
 

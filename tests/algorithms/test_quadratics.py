@@ -117,7 +117,7 @@ def test_fedprox_reaches_its_fixed_point():
 @pytest.mark.parametrize("absent", [0, 2])
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("scaffold", {}), ("scaffold_full_gradient", {}), ("feddyn", {"alpha": 1.0})],
+    [("scaffold", {}), ("feddyn", {"alpha": 1.0})],
     ids=lambda x: str(x),
 )
 def test_drift_correction_reaches_the_optimum(name, arguments, absent):
@@ -125,7 +125,7 @@ def test_drift_correction_reaches_the_optimum(name, arguments, absent):
     assert distance(got) < 1e-12
 
 
-@pytest.mark.parametrize("name", ["scaffold", "scaffold_full_gradient", "feddyn"])
+@pytest.mark.parametrize("name", ["scaffold", "feddyn"])
 def test_unequal_hospitals_reach_the_optimum_of_all_their_examples(name):
     """Weights by examples: the optimum of sum n_i F_i, with somebody absent every round."""
     n = (30, 5, 12, 1, 7)
