@@ -1,15 +1,14 @@
 """What a rule sees: the updates of a cohort as one matrix, who is present, and what they reported.
 
 A link of a server chain is `update(updates, state, params, *, weights, ...) -> (updates or
-direction, state)`. Its author writes a function of a `Cohort`; the three constructors here make it
-a link for any pytree:
+direction, state)`. Its author writes a function of a `Cohort`; three constructors make it a link
+for any pytree:
 
-    linear(coefficients)      direction = sum_i alpha_i x_i        coefficients(cohort) -> alpha
-    [clients] reducing(rule, init)      direction = rule(cohort, state)[0]   anything, with a memory
-    keeping(link, init)       the clients axis stays               link(cohort, state) -> (cohort,
-    state)
+    linear(coefficients)     direction = sum_i a_i x_i, with a = coefficients(cohort)
+    reducing(rule, init)     (direction, state) = rule(cohort, state)
+    keeping(link, init)      (cohort, state) = link(cohort, state): the clients axis stays
 
-A rule that is not defined for the clients present (Krum needs 2f + 3) says NaN; the server then
+A rule that is not defined for the clients present (Krum needs 2f + 3) returns NaN; the server then
 keeps its model and records a skipped round.
 """
 
@@ -27,15 +26,12 @@ from fedbrain.types import Aggregator, Key, PyTree
 
 
 class Cohort(NamedTuple):
-    """The updates of a round. What an absent client (weight 0) holds is garbage and must not be
-    read.
-    """
+    """The updates of a round. An absent client (weight 0) holds garbage, which must not be read."""
 
     updates: Float[Array, "clients p"]  # pseudo-gradients: minus the deltas
     weights: Float[Array, " clients"]  # training examples; 0 = absent
-    metrics: Mapping[
-        str, Array
-    ]  # [clients] each: sums over the local steps (`loss`, `count`), `steps`, ...
+    # [clients] each: sums over the local steps (`loss`, `count`), `steps`, ...
+    metrics: Mapping[str, Array] = {}
 
     @property
     def present(self) -> Bool[Array, " clients"]:
@@ -44,9 +40,7 @@ class Cohort(NamedTuple):
 
     @property
     def one_each(self) -> Float[Array, " clients"]:
-        """Equal weights of those present, summing to 1: what robust rules use, because a size can
-        be a lie.
-        """
+        """1 / n for each of the n present: robust rules use it, because a size can be a lie."""
         return normalised(self.present.astype(jnp.result_type(float)))
 
     @property
@@ -65,15 +59,21 @@ class Cohort(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What a keeping link returns when more than the updates changed; `chain` unpacks it."""
+    """What a keeping link returns, because it may change more than the updates; see `chain`."""
 
     updates: PyTree
     changed: Mapping[str, Any]  # extra arguments for the links that follow: weights, metrics
 
 
+Rule = Callable[[Cohort, PyTree], tuple[Float[Array, " p"], PyTree]]
+Link = Callable[[Cohort, PyTree], tuple[Cohort, PyTree]]
+
+
 def in_float64(f: Callable) -> Callable:
-    """Lets a function use float64 inside a float32 program. Under `vmap` it is mapped one after the
-    other.
+    """Lets a function use float64 inside a float32 program. `vmap` maps it one after the other.
+
+    >>> in_float64(lambda x: x.astype(jnp.float64) / 3)(jnp.ones(())).dtype
+    dtype('float64')
     """
 
     def inside(*args):
@@ -84,28 +84,46 @@ def in_float64(f: Callable) -> Callable:
 
 
 def round_key(seed: int, round: Int[Array, ""]) -> Key:
-    """The key of a random rule in a round: nothing to carry, nothing to checkpoint."""
+    """The key of a random rule in a round, so that no key is carried or checkpointed.
+
+    >>> first, second = (round_key(0, jnp.asarray(k)) for k in (0, 1))
+    >>> bool(first == second)
+    False
+    """
     with jax.enable_x64(False):  # keys are 32-bit, also inside `in_float64`
         return jax.random.fold_in(jax.random.key(seed), round)
 
 
-Rule = Callable[[Cohort, PyTree], tuple[Float[Array, " p"], PyTree]]
-
-
 def normalised(weights: Float[Array, " clients"]) -> Float[Array, " clients"]:
-    """weights / sum of weights; all zero when nobody is present."""
+    """weights / sum of weights; all zero when nobody is present.
+
+    >>> normalised(jnp.array([1.0, 3.0, 0.0])).tolist()
+    [0.25, 0.75, 0.0]
+    """
     return weights / jnp.maximum(weights.sum(), jnp.finfo(weights.dtype).tiny)
 
 
 def nothing(params: PyTree) -> optax.EmptyState:
-    """The memory of a rule without one."""
+    """The memory of a rule without one.
+
+    >>> nothing(jnp.zeros(3))
+    EmptyState()
+    """
     del params
     return optax.EmptyState()
 
 
 def as_matrix(tree: PyTree) -> tuple[Float[Array, "clients p"], Callable[[Array], PyTree]]:
-    """A tree whose leaves lead with `clients`, as one matrix, and the way back from [..., p] to a
-    tree.
+    """A tree whose leaves lead with `clients` as one matrix, and the way back.
+
+    >>> matrix, back = as_matrix({"bias": jnp.ones((3, 2)), "kernel": jnp.ones((3, 4, 5))})
+    >>> matrix.shape
+    (3, 22)
+    >>> jax.tree.map(jnp.shape, back(matrix[0]))
+    {'bias': (2,), 'kernel': (4, 5)}
+
+    Returns:
+      The matrix, and a function from [..., p] to a tree.
     """
     leaves, outline = jax.tree.flatten(tree)
     if len(leaves) == 1 and leaves[0].ndim == 2:
@@ -124,12 +142,26 @@ def as_matrix(tree: PyTree) -> tuple[Float[Array, "clients p"], Callable[[Array]
 
 
 def as_vector(params: PyTree) -> Float[Array, " p"]:
-    """A tree without clients axis, as one vector: for the memory of a rule."""
+    """A tree without a clients axis as one vector, for the memory of a rule.
+
+    >>> as_vector({"bias": jnp.zeros(2), "kernel": jnp.ones((1, 2))}).tolist()
+    [0.0, 0.0, 1.0, 1.0]
+    """
     return as_matrix(jax.tree.map(lambda x: x[None], params))[0][0]
 
 
 def reducing(rule: Rule, init: Callable[[Any], Any] = nothing) -> Aggregator:
-    """A link that removes the clients axis."""
+    """A link that removes the clients axis.
+
+    >>> first = reducing(lambda cohort, state: (cohort.updates[0], state))
+    >>> x = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> first.update(x, first.init(x[0]), weights=jnp.ones(2))[0].tolist()
+    [1.0, 2.0]
+
+    Args:
+      rule: (cohort, state) -> (direction [p], state), in float64 where it asks for it.
+      init: params -> state.
+    """
 
     @in_float64
     def reduce(cohort: Cohort, state: PyTree):
@@ -139,52 +171,63 @@ def reducing(rule: Rule, init: Callable[[Any], Any] = nothing) -> Aggregator:
     def update(updates, state, params=None, **extra):
         del params  # the rules know only updates
         matrix, back = as_matrix(updates)
-        direction, state = reduce(
-            Cohort(matrix, extra["weights"], dict(extra.get("metrics", {}))), state
-        )
+        cohort = Cohort(matrix, extra["weights"], dict(extra.get("metrics", {})))
+        direction, state = reduce(cohort, state)
         return back(direction), state
 
     return optax.GradientTransformationExtraArgs(cast(Any, init), update)
 
 
 def linear(coefficients: Callable[[Cohort], Float[Array, " clients"]]) -> Aggregator:
-    """A reducing link that is a linear combination of the updates."""
+    """A reducing link that is a linear combination of the updates.
+
+    >>> mean = linear(lambda cohort: cohort.one_each)
+    >>> x = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> mean.update(x, mean.init(x[0]), weights=jnp.ones(2))[0].tolist()
+    [2.0, 3.0]
+    """
 
     def rule(cohort: Cohort, state: PyTree) -> tuple[Array, PyTree]:
-        return (
-            combine(cohort.updates, jnp.asarray(coefficients(cohort), jnp.result_type(float))),
-            state,
-        )
+        a = jnp.asarray(coefficients(cohort), jnp.result_type(float))
+        return combine(cohort.updates, a), state
 
     return reducing(rule)
 
 
-def keeping(
-    link: Callable[[Cohort, PyTree], tuple[Cohort, PyTree]], init: Callable[[Any], Any] = nothing
-) -> Aggregator:
-    """A link that keeps the clients axis, and may change updates, weights and metrics."""
+def keeping(link: Link, init: Callable[[Any], Any] = nothing) -> Aggregator:
+    """A link that keeps the clients axis, and may change updates, weights and metrics.
+
+    >>> halve = keeping(lambda cohort, state: (cohort._replace(updates=cohort.updates / 2), state))
+    >>> x = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> halve.update(x, halve.init(x[0]), weights=jnp.ones(2))[0].updates.tolist()
+    [[0.5, 1.0], [1.5, 2.0]]
+    """
 
     @in_float64
     def keep(cohort: Cohort, state: PyTree):
-        kept, state = link(cohort, state)
-        weights = kept.weights.astype(cohort.weights.dtype)
-        return (
-            kept._replace(updates=kept.updates.astype(cohort.updates.dtype), weights=weights),
-            state,
-        )
+        new, state = link(cohort, state)
+        updates = new.updates.astype(cohort.updates.dtype)
+        weights = new.weights.astype(cohort.weights.dtype)
+        return new._replace(updates=updates, weights=weights), state
 
     def update(updates, state, params=None, **extra):
-        del params
+        del params  # as in `reducing`
         matrix, back = as_matrix(updates)
-        kept, state = keep(Cohort(matrix, extra["weights"], dict(extra.get("metrics", {}))), state)
-        return Kept(back(kept.updates), {"weights": kept.weights, "metrics": kept.metrics}), state
+        cohort = Cohort(matrix, extra["weights"], dict(extra.get("metrics", {})))
+        new, state = keep(cohort, state)
+        return Kept(back(new.updates), {"weights": new.weights, "metrics": new.metrics}), state
 
     return optax.GradientTransformationExtraArgs(cast(Any, init), update)
 
 
 def chain(*links: Aggregator) -> Aggregator:
-    """Links after each other, as `optax.chain`, where a keeping link may also change weights and
-    metrics.
+    """Links one after the other, as `optax.chain`; a keeping link may change weights and metrics.
+
+    >>> halve = keeping(lambda cohort, state: (cohort._replace(updates=cohort.updates / 2), state))
+    >>> both = chain(halve, linear(lambda cohort: cohort.one_each))
+    >>> x = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> both.update(x, both.init(x[0]), weights=jnp.ones(2))[0].tolist()
+    [1.0, 1.5]
     """
 
     def init(params):
@@ -196,7 +239,8 @@ def chain(*links: Aggregator) -> Aggregator:
             updates, memory = link.update(updates, memory, params, **extra)
             states.append(memory)
             if isinstance(updates, Kept):
-                updates, extra = updates.updates, extra | dict(updates.changed)
+                extra = extra | dict(updates.changed)
+                updates = updates.updates
         return updates, tuple(states)
 
     return optax.GradientTransformationExtraArgs(cast(Any, init), update)

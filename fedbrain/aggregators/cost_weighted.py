@@ -12,19 +12,31 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fedbrain.aggregators.checks import expect_clients
 from fedbrain.aggregators.cohort import Cohort, linear, normalised, reducing
-from fedbrain.aggregators.fair import expect_clients
 from fedbrain.aggregators.linear_algebra import combine
 from fedbrain.types import Aggregator
 
 
 def cost(cohort: Cohort) -> Float[Array, " clients"]:
-    """c_i, the mean training loss of each client; 1 where absent."""
+    """c_i, the mean training loss of each client; 1 where absent.
+
+    >>> sums = {"loss": jnp.array([6.0, 8.0]), "count": jnp.array([3.0, 2.0])}
+    >>> cost(Cohort(jnp.zeros((2, 1)), jnp.ones(2), sums)).tolist()
+    [2.0, 4.0]
+    """
     return jnp.maximum(cohort.metric("loss") / jnp.maximum(cohort.metric("count"), 1), 1e-10)
 
 
 def inverse_loss() -> Aggregator:
-    """a_i = (1 / c_i) / sum (1 / c): FLightcase's weights, here on training losses."""
+    """a_i = (1 / c_i) / sum (1 / c): FLightcase's weights, here on training losses.
+
+    >>> x = jnp.array([[0.0], [1.0]])
+    >>> sums = {"loss": jnp.array([6.0, 2.0]), "count": jnp.array([2.0, 2.0])}
+    >>> rule = inverse_loss()
+    >>> rule.update(x, rule.init(x[0]), weights=jnp.ones(2), metrics=sums)[0].tolist()
+    [0.75]
+    """
     return linear(lambda cohort: normalised(jnp.where(cohort.present, 1 / cost(cohort), 0)))
 
 
@@ -38,6 +50,15 @@ def fedcostwavg(clients: int, alpha: float = 0.5) -> Aggregator:
     """a_i = alpha n_i / sum n + (1 - alpha) k_i / sum k, with k_i = previous cost / new cost.
 
     In a client's first round k_i = 1.
+
+    >>> x = jnp.array([[0.0], [1.0]])
+    >>> rule = fedcostwavg(clients=2, alpha=0.5)
+    >>> state = rule.init(x[0])
+    >>> for losses in ([4.0, 4.0], [4.0, 1.0]):  # the second client's cost falls to a quarter
+    ...     sums = {"loss": jnp.array(losses), "count": jnp.ones(2)}
+    ...     direction, state = rule.update(x, state, weights=jnp.ones(2), metrics=sums)
+    >>> round(float(direction[0]), 3)
+    0.65
 
     Args:
       clients: of the federation.

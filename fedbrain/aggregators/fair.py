@@ -14,14 +14,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fedbrain.aggregators.checks import expect_clients
 from fedbrain.aggregators.cohort import Cohort, linear, normalised, reducing
 from fedbrain.aggregators.linear_algebra import combine, squared_norms
 from fedbrain.types import Aggregator
 
 
 def q_fedavg(q: float, learning_rate: float) -> Aggregator:
-    """w <- w - sum_i F_i^q L x_i / sum_i (q F_i^(q-1) ||L x_i||^2 + L F_i^q), L = 1 /
-    learning_rate.
+    """sum_i F_i^q L x_i / sum_i (q F_i^(q-1) ||L x_i||^2 + L F_i^q), with L = 1 / learning_rate.
+
+    >>> x = jnp.array([[0.1, 0.0], [0.0, 0.1]])
+    >>> reports = {"weights": jnp.ones(2), "metrics": {"global_loss": jnp.array([1.0, 3.0])}}
+    >>> rule = q_fedavg(q=1.0, learning_rate=0.1)
+    >>> print(rule.update(x, rule.init(x[0]), **reports)[0].round(4))
+    [0.0238 0.0714]
 
     Args:
       q: 0 is the uniform mean; larger is fairer. The paper uses 0 to 5.
@@ -48,8 +54,13 @@ class AgnosticState(NamedTuple):
 
 
 def agnostic(clients: int, step: float = 0.01) -> Aggregator:
-    """direction = sum_i lambda_i x_i, lambda <- projection of lambda + step * F on the simplex: the
-    worst mixture.
+    """sum_i lambda_i x_i with lambda <- projection of lambda + step * F: the worst mixture.
+
+    >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> reports = {"weights": jnp.ones(2), "metrics": {"global_loss": jnp.array([1.0, 3.0])}}
+    >>> rule = agnostic(clients=2, step=0.1)
+    >>> print(rule.update(x, rule.init(x[0]), **reports)[0].round(3))
+    [0.4 0.6]
 
     Args:
       clients: of the federation; the memory has one number for each, so every client must be in
@@ -60,7 +71,7 @@ def agnostic(clients: int, step: float = 0.01) -> Aggregator:
         raise ValueError(f"Expected clients >= 1 and step > 0, got {(clients, step)}.")
 
     def init(params) -> AgnosticState:
-        del params
+        del params  # a number for each client, none for each coordinate
         return AgnosticState(jnp.full(clients, 1 / clients, jnp.float32))
 
     def reduce(cohort: Cohort, state: AgnosticState):
@@ -76,7 +87,11 @@ def agnostic(clients: int, step: float = 0.01) -> Aggregator:
 def project_on_simplex(
     x: Float[Array, " n"], upper: Float[Array, " n"], lower: Float[Array, " n"] | float = 0.0
 ) -> Float[Array, " n"]:
-    """The nearest point with sum 1 and lower <= . <= upper, by bisection of its shift."""
+    """The nearest point with sum 1 and lower <= . <= upper, by bisection of its shift.
+
+    >>> print(project_on_simplex(jnp.array([0.75, 0.75, -2.0]), jnp.ones(3)).round(3))
+    [0.5 0.5 0. ]
+    """
 
     def halve(_, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
@@ -84,16 +99,6 @@ def project_on_simplex(
         above = jnp.clip(x - middle, lower, upper).sum() > 1
         return jnp.where(above, middle, low), jnp.where(above, high, middle)
 
-    low, high = jax.lax.fori_loop(
-        0, 100, halve, (jnp.min(x - upper) - 1.0, jnp.max(x - lower) + 1.0)
-    )
+    widest = (jnp.min(x - upper) - 1.0, jnp.max(x - lower) + 1.0)
+    low, high = jax.lax.fori_loop(0, 100, halve, widest)
     return jnp.clip(x - 0.5 * (low + high), lower, upper)
-
-
-def expect_clients(cohort: Cohort, clients: int) -> None:
-    """Raises a ValueError when a cohort has not the clients that a memory was made for."""
-    if cohort.updates.shape[0] != clients:
-        raise ValueError(
-            f"Expected a cohort of clients={clients}, got {cohort.updates.shape[0]}: set it to the"
-            " federation's."
-        )

@@ -29,26 +29,35 @@ class FlameState(NamedTuple):
 def majority_cluster(
     distances: Float[Array, "clients clients"], present: Bool[Array, " clients"]
 ) -> Bool[Array, " clients"]:
-    """The tightest single-linkage component that holds more than half of those present."""
+    """The tightest single-linkage component that holds more than half of those present.
+
+    >>> at = jnp.array([0.0, 1.0, 1.5, 9.0])
+    >>> majority_cluster(jnp.abs(at[:, None] - at[None]), jnp.ones(4, bool)).tolist()
+    [True, True, True, False]
+    """
     both = present[:, None] & present[None]
-    bottleneck = jnp.where(
-        both, jnp.where(jnp.eye(len(present), dtype=bool), 0, distances), jnp.inf
-    )
+    itself = jnp.eye(len(present), dtype=bool)
+    bottleneck = jnp.where(both, jnp.where(itself, 0, distances), jnp.inf)
 
     def through(k: Array, b: Array) -> Array:  # Floyd-Warshall: the smallest largest step of a path
         return jnp.minimum(b, jnp.maximum(b[:, k][:, None], b[k][None]))
 
     bottleneck = jax.lax.fori_loop(0, len(present), through, bottleneck)
-    threshold = jnp.sort(bottleneck, axis=1)[
-        :, present.sum() // 2
-    ]  # where i's component becomes a majority
+    # where i's component becomes a majority
+    threshold = jnp.sort(bottleneck, axis=1)[:, present.sum() // 2]
     centre = jnp.argsort(threshold)[0]
     return present & (bottleneck[centre] <= threshold[centre])
 
 
 def flame(noise: float = 0.001, seed: int = 0) -> Aggregator:
-    """mean of min(1, S / ||x_i||) x_i over the majority cluster, plus N(0, (noise * S)^2), S the
-    median norm of all.
+    """Mean of min(1, S / ||x_i||) x_i over the majority cluster, plus N(0, (noise * S)^2).
+
+    S is the median norm of those present.
+
+    >>> x = jnp.array([[1.0, 0.0], [1.0, 0.0], [-5.0, 9.0]])
+    >>> rule = flame(noise=0.0)
+    >>> rule.update(x, rule.init(x[0]), weights=jnp.ones(3))[0].tolist()
+    [1.0, 0.0]
 
     Args:
       noise: the paper's lambda for images.
@@ -58,7 +67,7 @@ def flame(noise: float = 0.001, seed: int = 0) -> Aggregator:
         raise ValueError(f"Expected noise={noise} >= 0.")
 
     def init(params) -> FlameState:
-        del params
+        del params  # a counter, whatever the model
         return FlameState(jnp.zeros((), jnp.int32))
 
     def reduce(cohort: Cohort, state: FlameState):

@@ -21,6 +21,11 @@ def geometric_median(
 ) -> Aggregator:
     """argmin_z sum_i ||z - x_i||, each client one vote. Tolerates less than half of the clients.
 
+    >>> x = jnp.array([[1.0, 2.0], [1.0, 2.0], [500.0, -500.0]])
+    >>> rule = geometric_median()
+    >>> print(rule.update(x, rule.init(x[0]), weights=jnp.ones(3))[0].round(3))
+    [1. 2.]
+
     Args:
       iterations: the paper communicates 3 to 4; here they are free, and 32 is arbitrary.
       smoothing: nu, in units of the updates; the paper's 1e-6.

@@ -1,5 +1,4 @@
-"""Sums over clients and over coordinates: the only passes over a cohort's matrix that linear rules
-need.
+"""Sums over clients and over coordinates: all passes over a cohort that linear rules need.
 
 Products of two float32 numbers are exact in float64, so these sums round so rarely that their
 float32 value depends neither on the order of clients nor on how a compiler or a driver cuts the
@@ -13,11 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-BLOCK = (
-    1 << 14
-    # coordinates at a time: 8 to 32 clients in float64 fit into a core's cache (measured: 2^12 to
-    # 2^16)
-)
+# Coordinates at a time: 8 to 32 clients in float64 fit into a core's cache (of 2^12 to 2^16
+# measured).
+BLOCK = 1 << 14
 
 
 def combine(
@@ -25,8 +22,13 @@ def combine(
     coefficients: Float[Array, " clients"],
     divisor: Float[Array, ""] | float = 1.0,
 ) -> Float[Array, "*p"]:
-    """sum_i a_i x_i / divisor in client order, in float64. A client with a_i = 0 is not read, NaN
-    included.
+    """sum_i a_i x_i / divisor in client order, in float64.
+
+    A client with a_i = 0 is not read, NaN included.
+
+    >>> x = jnp.array([[1.0, 2.0], [3.0, 4.0], [jnp.nan, jnp.nan]])
+    >>> combine(x, jnp.array([1.0, 2.0, 0.0]), 2.0).tolist()
+    [3.5, 5.0]
     """
     with jax.enable_x64(True):
         a = coefficients.astype(jnp.float64)
@@ -40,11 +42,13 @@ def blockwise(
     f: Callable[[Float[Array, "clients block"]], Float[Array, "*rows block"]],
     updates: Float[Array, "clients p"],
 ) -> Float[Array, "*rows p"]:
-    """Applies a coordinate-wise function block by block, so that what it holds in between stays in
-    the cache.
+    """Applies a coordinate-wise function block by block, so that temporaries stay in the cache.
 
     The last block overlaps its neighbour: every block has one shape, and the function is compiled
-      once.
+    once.
+
+    >>> blockwise(lambda x: x.max(0), jnp.array([[1.0, 5.0], [3.0, 4.0]])).tolist()
+    [3.0, 5.0]
     """
     p = updates.shape[1]
     block = min(4 * BLOCK, p)
@@ -63,8 +67,16 @@ def over_blocks(
     updates: Float[Array, "clients p"],
     *rows: Float[Array, " p"],
 ) -> Array:
-    """sum over blocks of f(x, fresh): x float64 [clients + rows, block], fresh False for what the
-    block before had.
+    """The sum over blocks of f(x, fresh), in float64 where f asks for it.
+
+    >>> x = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> over_blocks(lambda x, fresh: jnp.where(fresh, x, 0).sum(1), x).tolist()
+    [3.0, 7.0]
+
+    Args:
+      f: of x [clients + rows, block] and fresh [block], False for what the block before had.
+      updates: of the clients.
+      *rows: further ones, below the clients'.
     """
     with jax.enable_x64(True):
         p = updates.shape[1]
@@ -72,11 +84,8 @@ def over_blocks(
 
         def part(start: Array) -> Array:
             x = jax.lax.dynamic_slice_in_dim(updates, start, block, axis=1)
-            more = [
-                jax.lax.dynamic_slice_in_dim(row, start, block)[None].astype(x.dtype)
-                for row in rows
-            ]
-            return jnp.concatenate([x, *more])
+            more = [jax.lax.dynamic_slice_in_dim(row, start, block)[None] for row in rows]
+            return jnp.concatenate([x, *(row.astype(x.dtype) for row in more)])
 
         def body(k: Array, total: Array) -> Array:
             start = jnp.minimum(k * block, p - block)  # the last block overlaps its neighbour
@@ -89,10 +98,15 @@ def over_blocks(
 def gram(
     updates: Float[Array, "clients p"], present: Bool[Array, " clients"], *rows: Float[Array, " p"]
 ) -> Float[Array, "n n"]:
-    """G = X X^T in float64, zero where a client is absent: every distance and every angle between
-    clients.
+    """G = X X^T in float64, zero where a client is absent: all distances and angles.
 
-    Further rows (a memory, a direction) stand below the clients'.
+    >>> gram(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([True, True])).tolist()
+    [[5.0, 11.0], [11.0, 25.0]]
+
+    Args:
+      updates: X.
+      present: who takes part.
+      *rows: further ones (a memory, a direction), below the clients'.
     """
     with jax.enable_x64(True):
         keep = jnp.concatenate([present, jnp.ones(len(rows), bool)])
@@ -101,9 +115,8 @@ def gram(
             x = jnp.where(keep[:, None] & fresh, x, 0).astype(jnp.float64)
             if not 6 <= len(x) <= 24:
                 return x @ x.T
-            columns = jax.lax.optimization_barrier(
-                x.T
-            )  # clients last: XLA multiplies 8 of them 1.5 times faster
+            # clients last: XLA multiplies 8 of them 1.5 times faster
+            columns = jax.lax.optimization_barrier(x.T)
             return columns.T @ columns
 
         g = over_blocks(square, updates, *rows)
@@ -113,19 +126,26 @@ def gram(
 def squared_norms(
     updates: Float[Array, "clients p"], present: Bool[Array, " clients"]
 ) -> Float[Array, " clients"]:
-    """||x_i||^2 in float64; 0 where absent."""
+    """||x_i||^2 in float64; 0 where absent.
+
+    >>> squared_norms(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([True, False])).tolist()
+    [5.0, 0.0]
+    """
 
     def square(x: Array, fresh: Array) -> Array:
-        return jnp.sum(
-            jnp.square(jnp.where(present[:, None] & fresh, x, 0).astype(jnp.float64)), axis=1
-        )
+        x = jnp.where(present[:, None] & fresh, x, 0).astype(jnp.float64)
+        return jnp.sum(jnp.square(x), axis=1)
 
     return over_blocks(square, updates)
 
 
 def squared_distances(g: Float[Array, "clients clients"]) -> Float[Array, "clients clients"]:
-    """||x_i - x_j||^2 = G_ii + G_jj - 2 G_ij. In float64 it needs no centring: the error is 1e-16
-    of a squared norm.
+    """||x_i - x_j||^2 = G_ii + G_jj - 2 G_ij.
+
+    In float64 it needs no centring: the error is 1e-16 of a squared norm.
+
+    >>> squared_distances(jnp.array([[5.0, 11.0], [11.0, 25.0]])).tolist()
+    [[0.0, 8.0], [8.0, 0.0]]
     """
     norms = jnp.diag(g)
     return jnp.maximum(norms[:, None] + norms[None] - 2 * g, 0.0)
@@ -134,7 +154,11 @@ def squared_distances(g: Float[Array, "clients clients"]) -> Float[Array, "clien
 def from_centre(
     g: Float[Array, "clients clients"], coefficients: Float[Array, " clients"]
 ) -> Float[Array, " clients"]:
-    """||x_i - sum_j a_j x_j||^2 = G_ii - 2 (G a)_i + a^T G a."""
+    """||x_i - sum_j a_j x_j||^2 = G_ii - 2 (G a)_i + a^T G a.
+
+    >>> from_centre(jnp.array([[5.0, 11.0], [11.0, 25.0]]), jnp.array([0.5, 0.5])).tolist()
+    [2.0, 2.0]
+    """
     along = g @ coefficients
     return jnp.maximum(jnp.diag(g) - 2 * along + coefficients @ along, 0.0)
 
@@ -142,8 +166,10 @@ def from_centre(
 def centred(
     g: Float[Array, "clients clients"], p: Float[Array, " clients"]
 ) -> Float[Array, "clients clients"]:
-    """The Gram matrix of x_i - sum_j p_j x_j: H G H^T with H = I - 1 p^T, zero for those with p_i =
-    0.
+    """The Gram matrix of x_i - sum_j p_j x_j: H G H^T with H = I - 1 p^T, zero where p_i = 0.
+
+    >>> centred(jnp.array([[5.0, 11.0], [11.0, 25.0]]), jnp.array([0.5, 0.5])).tolist()
+    [[2.0, -2.0], [-2.0, 2.0]]
     """
     h = jnp.eye(g.shape[0]) - p[None]
     here = (p > 0).astype(g.dtype)

@@ -1,6 +1,4 @@
-"""Means over clients with weights known before the round: FedAvg's reducing link and its two
-relatives.
-"""
+"""Means over clients with weights known before the round: FedAvg's rule and its two relatives."""
 
 from collections.abc import Callable
 
@@ -16,8 +14,13 @@ TINY = 1e-300
 
 
 def mean_over_clients(tree: PyTree, weights: Float[Array, " clients"]) -> PyTree:
-    """sum_i p_i x_i, leaf by leaf, in float64 and client order. An absent client's x_i is never
-    read, NaN included.
+    """sum_i p_i x_i, leaf by leaf, in float64 and client order.
+
+    An absent client's x_i is never read, NaN included.
+
+    >>> tree = {"mean": jnp.array([1.0, 4.0]), "var": jnp.array([2.0, 8.0])}
+    >>> jax.tree.map(float, mean_over_clients(tree, jnp.array([2.0, 1.0])))
+    {'mean': 2.0, 'var': 4.0}
     """
     with jax.enable_x64(True):
         total = jnp.maximum(weights.astype(jnp.float64).sum(), TINY)
@@ -27,11 +30,9 @@ def mean_over_clients(tree: PyTree, weights: Float[Array, " clients"]) -> PyTree
 def weighted_mean() -> Aggregator:
     """Mean weighted by the number of training examples: sum_i n_i x_i / sum_i n_i.
 
-    >>> import optax
-    >>> g = jnp.array([[1.0, 2.0], [4.0, 8.0], [jnp.nan, jnp.nan]])
-    >>> n = jnp.array([2.0, 1.0, 0.0])
-    >>> direction, _ = weighted_mean().update(g, optax.EmptyState(), weights=n)
-    >>> [float(x) for x in direction]
+    >>> x = jnp.array([[1.0, 2.0], [4.0, 8.0], [jnp.nan, jnp.nan]])  # the third one is absent
+    >>> rule = weighted_mean()
+    >>> rule.update(x, rule.init(x[0]), weights=jnp.array([2.0, 1.0, 0.0]))[0].tolist()
     [2.0, 4.0]
 
     References:
@@ -41,8 +42,14 @@ def weighted_mean() -> Aggregator:
 
 
 def uniform_mean() -> Aggregator:
-    """Every hospital counts the same: sum_i x_i / n. One round of it on fine-tuned models is a
-    uniform soup.
+    """Every hospital counts the same: sum_i x_i / n.
+
+    One round of it on fine-tuned models is a uniform soup.
+
+    >>> x = jnp.array([[1.0, 2.0], [4.0, 8.0]])
+    >>> rule = uniform_mean()
+    >>> rule.update(x, rule.init(x[0]), weights=jnp.array([2.0, 1.0]))[0].tolist()
+    [2.5, 5.0]
 
     References:
       Wortsman et al. (2022), model soups, https://arxiv.org/abs/2203.05482
@@ -51,7 +58,13 @@ def uniform_mean() -> Aggregator:
 
 
 def sqrt_mean() -> Aggregator:
-    """Weights sqrt(n_i): between `weighted_mean` and `uniform_mean`."""
+    """Weights sqrt(n_i): between `weighted_mean` and `uniform_mean`.
+
+    >>> x = jnp.array([[0.0], [1.0]])
+    >>> rule = sqrt_mean()
+    >>> rule.update(x, rule.init(x[0]), weights=jnp.array([9.0, 1.0]))[0].tolist()
+    [0.25]
+    """
     return _weighted_by(jnp.sqrt)
 
 

@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from fedbrain.aggregators.checks import expect_byzantine
 from fedbrain.aggregators.cohort import Cohort, keeping, round_key
-from fedbrain.aggregators.krum import check
 from fedbrain.aggregators.linear_algebra import blockwise, gram, squared_distances
 from fedbrain.types import Aggregator
 
 
-def mix(cohort: Cohort, matrix: Float[Array, "new clients"]) -> Float[Array, "new p"]:
+def _mix(cohort: Cohort, matrix: Float[Array, "new clients"]) -> Float[Array, "new p"]:
     """M X, where absent rows of X are not read."""
 
     def block(x: Array) -> Array:
@@ -28,20 +28,28 @@ def mix(cohort: Cohort, matrix: Float[Array, "new clients"]) -> Float[Array, "ne
 
 
 def nearest_neighbour_mixing(num_byzantine: int) -> Aggregator:
-    """x_i <- the mean of its n - f nearest, itself included."""
+    """x_i <- the mean of its n - f nearest, itself included.
+
+    >>> x = jnp.array([[1.0], [3.0], [100.0]])
+    >>> link = nearest_neighbour_mixing(num_byzantine=1)
+    >>> link.update(x, link.init(x[0]), weights=jnp.ones(3))[0].updates.tolist()
+    [[2.0], [2.0], [51.5]]
+
+    Args:
+      num_byzantine: f.
+    """
     f = num_byzantine
-    check(f)
+    expect_byzantine(f)
 
     def link(cohort: Cohort, state):
         distances = squared_distances(gram(cohort.updates, cohort.present))
         c = distances.shape[0]
         distances = jnp.where(jnp.eye(c, dtype=bool), -1.0, distances)  # itself first
-        rank = jnp.argsort(
-            jnp.argsort(jnp.where(cohort.present[None], distances, jnp.inf), axis=1), axis=1
-        )
+        distances = jnp.where(cohort.present[None], distances, jnp.inf)
+        rank = jnp.argsort(jnp.argsort(distances, axis=1), axis=1)
         count = jnp.maximum(cohort.present.sum() - f, 1)
         near = (rank < count) & cohort.present[None] & cohort.present[:, None]
-        return cohort._replace(updates=mix(cohort, near / count)), state
+        return cohort._replace(updates=_mix(cohort, near / count)), state
 
     return keeping(link)
 
@@ -53,11 +61,16 @@ class BucketingState(NamedTuple):
 
 
 def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
-    """Shuffles those present into buckets of `size` and passes on the buckets' means: fewer, more
-    alike clients.
+    """Passes on the means of random buckets of those present: fewer clients, more alike.
 
     A rule that tolerates f of n needs f of the n / size buckets. Weights and metrics of a bucket
     are sums.
+
+    >>> x = jnp.array([[1.0], [2.0], [3.0], [4.0]])
+    >>> link = bucketing(size=2)
+    >>> buckets, _ = link.update(x, link.init(x[0]), weights=jnp.ones(4))
+    >>> buckets.updates.shape, float(buckets.updates.mean()), buckets.changed["weights"].tolist()
+    ((2, 1), 2.5, [2.0, 2.0])
 
     Args:
       size: s, 2 in the paper.
@@ -67,15 +80,14 @@ def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
         raise ValueError(f"Expected size={size} >= 1.")
 
     def init(params) -> BucketingState:
-        del params
+        del params  # a counter, whatever the model
         return BucketingState(jnp.zeros((), jnp.int32))
 
     def link(cohort: Cohort, state: BucketingState):
         c = cohort.weights.size
         order = jax.random.uniform(round_key(seed, state.round), (c,), jnp.float32)
-        place = jnp.argsort(
-            jnp.argsort(jnp.where(cohort.present, order, jnp.inf))
-        )  # those present come first
+        order = jnp.where(cohort.present, order, jnp.inf)  # those present come first
+        place = jnp.argsort(jnp.argsort(order))
         member = (place[None] // size == jnp.arange(-(-c // size))[:, None]) & cohort.present[None]
         count = jnp.maximum(member.sum(1, keepdims=True), 1)
         total = member.astype(jnp.float64)
@@ -83,7 +95,7 @@ def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
             name: total @ jnp.where(cohort.present, m, 0) for name, m in cohort.metrics.items()
         }
         weights = total @ jnp.where(cohort.present, cohort.weights, 0)
-        mixed = mix(cohort, total / count)
+        mixed = _mix(cohort, total / count)
         return Cohort(mixed, weights, metrics), state._replace(round=state.round + 1)
 
     return keeping(link, init)

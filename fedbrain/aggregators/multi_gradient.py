@@ -17,7 +17,12 @@ from fedbrain.types import Aggregator
 
 
 def fedmgda_plus(epsilon: float = 0.1, iterations: int = 200) -> Aggregator:
-    """The direction is in units of a normalised update: the server's learning rate sets its length.
+    """FedMGDA+, in units of a normalised update: the server's learning rate sets the step.
+
+    >>> x = jnp.array([[9.0, 0.0], [0.0, 1.0]])
+    >>> rule = fedmgda_plus(epsilon=1.0)
+    >>> print(rule.update(x, rule.init(x[0]), weights=jnp.array([9.0, 1.0]))[0].round(3))
+    [0.5 0.5]
 
     Args:
       epsilon: how far a weight may leave p_i; 0 is the mean of normalised updates, 1 is MGDA.

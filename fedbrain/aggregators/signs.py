@@ -20,8 +20,14 @@ def _weighted_sum(x: Float[Array, "clients p"], p: Float[Array, " clients"]) -> 
 
 
 def gradient_masked_mean(threshold: float = 0.4) -> Aggregator:
-    """FedGMA: mean * (1 if A >= threshold else A) with the agreement A = |sum_i p_i sign x_i|,
-    coordinate by coordinate.
+    """FedGMA: where clients disagree on the sign of a coordinate, the mean counts less.
+
+    direction = mean * (1 if A >= threshold else A) with the agreement A = |sum_i p_i sign x_i|.
+
+    >>> x = jnp.array([[3.0, 3.0], [3.0, 3.0], [3.0, 3.0], [3.0, -3.0]])
+    >>> rule = gradient_masked_mean(threshold=0.8)
+    >>> print(rule.update(x, rule.init(x[0]), weights=jnp.ones(4))[0].round(3))  # A = 1 and .5
+    [3.   0.75]
 
     Args:
       threshold: tau in [0, 1]; the authors try .4 to .8.
@@ -32,9 +38,8 @@ def gradient_masked_mean(threshold: float = 0.4) -> Aggregator:
     def reduce(cohort: Cohort, state):
         def masked(x: Array) -> Array:
             agreement = jnp.abs(_weighted_sum(jnp.sign(x), cohort.by_examples))
-            return _weighted_sum(x, cohort.by_examples) * jnp.where(
-                agreement >= threshold, 1, agreement
-            )
+            mask = jnp.where(agreement >= threshold, 1, agreement)
+            return _weighted_sum(x, cohort.by_examples) * mask
 
         return blockwise(masked, cohort.updates), state
 

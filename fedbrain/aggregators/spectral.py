@@ -1,5 +1,6 @@
-"""Rules that look for the direction in which the clients spread most: attackers who push together
-lie along it.
+"""Rules that look for the direction in which the clients spread most.
+
+Attackers who push together lie along it.
 
 References:
   Allouah et al. (2025), covariance-bound agnostic filter (CAF), https://arxiv.org/abs/2505.01874
@@ -13,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from fedbrain.aggregators.checks import expect_byzantine
 from fedbrain.aggregators.cohort import Cohort, linear, normalised, reducing, round_key
-from fedbrain.aggregators.krum import check, ranks
+from fedbrain.aggregators.krum import ranks
 from fedbrain.aggregators.linear_algebra import centred, combine, gram
 from fedbrain.types import Aggregator
 
@@ -22,8 +24,21 @@ from fedbrain.types import Aggregator
 def principal(
     g: Float[Array, "clients clients"], p: Float[Array, " clients"]
 ) -> tuple[Float[Array, ""], Float[Array, " clients"]]:
-    """The largest eigenvalue of sum_i p_i d_i d_i^T, d_i = x_i - sum p x, and <d_i, v>^2 along its
-    eigenvector v.
+    """How far the clients spread along the direction in which they spread most.
+
+    >>> x = jnp.array([[1.0, 0.0], [-1.0, 0.0]])
+    >>> with jax.enable_x64(True):
+    ...     largest, along = principal(gram(x, jnp.ones(2, bool)), jnp.array([0.5, 0.5]))
+    >>> print(largest.round(3), along.round(3))
+    1.0 [1. 1.]
+
+    Args:
+      g: the Gram matrix.
+      p: weights, summing to 1.
+
+    Returns:
+      The largest eigenvalue of sum_i p_i d_i d_i^T, d_i = x_i - sum p x, and <d_i, v>^2 along its
+      eigenvector v.
     """
     around = centred(g, p)
     root = jnp.sqrt(p)
@@ -33,12 +48,21 @@ def principal(
 
 
 def spectral_filter(num_byzantine: int) -> Aggregator:
-    """CAF: weights of clients shrink by how far they lie along the direction of largest spread,
-    until 2f are gone; the mean with the smallest largest eigenvalue on the way. Exact eigenvectors
-    from the Gram matrix: deterministic. Needs n > 2f.
+    """CAF: clients weigh less the farther they lie along the direction of largest spread.
+
+    Their weights shrink until 2f of n are gone; of the means on the way the one with the smallest
+    largest eigenvalue. Eigenvectors are exact, from the Gram matrix. Needs n > 2f.
+
+    >>> x = jnp.array([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [900.0, -900.0]])
+    >>> rule = spectral_filter(num_byzantine=1)
+    >>> print(rule.update(x, rule.init(x[0]), weights=jnp.ones(4))[0].round(3))
+    [1. 1.]
+
+    Args:
+      num_byzantine: f.
     """
     f = num_byzantine
-    check(f)
+    expect_byzantine(f)
 
     def coefficients(cohort: Cohort) -> Array:
         g = gram(cohort.updates, cohort.present)
@@ -50,17 +74,15 @@ def spectral_filter(num_byzantine: int) -> Aggregator:
             p = normalised(c)
             value, spread = principal(g, p)
             better = going & (value < smallest)
-            factor = 1 - spread / jnp.maximum(jnp.max(jnp.where(c > 0, spread, 0)), 1e-300)
-            shrunk = jnp.where(
-                factor > 1e-12, c * factor, 0
-            )  # rounding must not keep the farthest client alive
+            farthest = jnp.max(jnp.where(c > 0, spread, 0))
+            factor = 1 - spread / jnp.maximum(farthest, 1e-300)
+            shrunk = jnp.where(factor > 1e-12, c * factor, 0)  # 0 for the farthest, rounding or not
             c = jnp.where(going, shrunk, c)
             return c, jnp.where(better, value, smallest), jnp.where(better, p, best)
 
         start = (cohort.present.astype(g.dtype), jnp.asarray(jnp.inf, g.dtype), cohort.one_each)
-        best = jax.lax.fori_loop(0, g.shape[0], shrink, start)[
-            2
-        ]  # a step removes at least one client
+        # a step removes at least one client
+        _, _, best = jax.lax.fori_loop(0, g.shape[0], shrink, start)
         return jnp.where(n > 2 * f, best, jnp.nan)
 
     return linear(coefficients)
@@ -79,8 +101,15 @@ def divide_and_conquer(
     removed: float = 1.0,
     seed: int = 0,
 ) -> Aggregator:
-    """DnC: on random coordinates, leaves out the removed * f clients farthest along the direction
-    of largest spread; the mean of those who are never left out. Needs n > 2f and somebody left.
+    """DnC: the mean of the clients that are never farthest along the direction of largest spread.
+
+    On random coordinates, `removed` * f clients are left out, several times anew. Needs n > 2f and
+    somebody left.
+
+    >>> x = jnp.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0], [900.0, -900.0]])
+    >>> rule = divide_and_conquer(num_byzantine=1, coordinates=8)
+    >>> print(rule.update(x, rule.init(x[0]), weights=jnp.ones(4))[0].round(3))
+    [1. 2.]
 
     Args:
       num_byzantine: f.
@@ -90,11 +119,11 @@ def divide_and_conquer(
       seed: of the coordinates.
     """
     f = num_byzantine
-    check(f)
+    expect_byzantine(f)
     out = round(removed * f)
 
     def init(params) -> DivideState:
-        del params
+        del params  # a counter, whatever the model
         return DivideState(jnp.zeros((), jnp.int32))
 
     def reduce(cohort: Cohort, state: DivideState):
@@ -103,7 +132,8 @@ def divide_and_conquer(
         for k in range(iterations):
             key = jax.random.fold_in(round_key(seed, state.round), k)
             some = jax.random.randint(key, (min(coordinates, p),), 0, p, jnp.int32)
-            spread = principal(gram(cohort.updates[:, some], cohort.present), cohort.one_each)[1]
+            g = gram(cohort.updates[:, some], cohort.present)
+            _, spread = principal(g, cohort.one_each)
             good = good & (ranks(jnp.where(cohort.present, spread, jnp.inf)) < n - out)
         direction = combine(cohort.updates, normalised(good.astype(jnp.float64)))
         defined = (n > 2 * f) & good.any()

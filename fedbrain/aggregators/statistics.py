@@ -1,9 +1,7 @@
-"""Rules for batch statistics: values, not differences, that no optimiser, clip or noise link ever
-touches.
+"""Rules for batch statistics, values that no optimiser, clip or noise link ever touches.
 
     mean:    mu = sum p_i mu_i,   var = sum p_i var_i
-    pooled:  mu = sum p_i mu_i,   var = sum p_i (var_i + mu_i^2) - mu^2          (law of total
-      variance)
+    pooled:  mu = sum p_i mu_i,   var = sum p_i (var_i + mu_i^2) - mu^2     (law of total variance)
 
 The third choice of a configuration, `local`, is no rule: the statistics are then private leaves
 that stay in the hospital (`algorithms.exchange`), as in SiloBN.
@@ -22,13 +20,23 @@ from fedbrain.types import ModelState
 
 
 def mean_statistics(model_state: ModelState, weights: Float[Array, " clients"]) -> ModelState:
-    """Weighted mean of every statistic: ignores how far the clients' means are apart."""
+    """Weighted mean of every statistic: ignores how far the clients' means are apart.
+
+    >>> state = {"norm": {"mean": jnp.array([-1.0, 1.0]), "var": jnp.array([2.0, 4.0])}}
+    >>> {name: float(x) for name, x in mean_statistics(state, jnp.ones(2))["norm"].items()}
+    {'mean': 0.0, 'var': 3.0}
+    """
     return mean_over_clients(model_state, weights)
 
 
 def pooled_statistics(model_state: ModelState, weights: Float[Array, " clients"]) -> ModelState:
-    """Statistics of the union of the clients' data, layer by layer: leaves named `mean` and `var`
-    with one parent.
+    """Statistics of the union of the clients' data, layer by layer.
+
+    A layer's statistics are leaves named `mean` and `var` with one parent.
+
+    >>> state = {"norm": {"mean": jnp.array([-1.0, 1.0]), "var": jnp.array([2.0, 4.0])}}
+    >>> {name: float(x) for name, x in pooled_statistics(state, jnp.ones(2))["norm"].items()}
+    {'mean': 0.0, 'var': 4.0}
     """
 
     def pool(tree):

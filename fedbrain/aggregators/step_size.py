@@ -1,5 +1,6 @@
-"""Rules that change the length of the mean step: FedExP extrapolates, FedNova normalises unequal
-local work.
+"""Rules that change the length of the mean step.
+
+FedExP extrapolates, FedNova normalises unequal local work.
 
 References:
   Jhunjhunwala et al. (2023), FedExP, https://arxiv.org/abs/2301.09604
@@ -15,8 +16,14 @@ from fedbrain.types import Aggregator
 
 
 def fedexp(eps: float = 1e-3) -> Aggregator:
-    """eta = max(1, sum_i p_i ||x_i||^2 / (2 (||mean||^2 + eps))) times the mean: a longer step when
-    clients disagree.
+    """A longer mean step when clients disagree.
+
+    direction = eta mean with eta = max(1, sum_i p_i ||x_i||^2 / (2 (||mean||^2 + eps))).
+
+    >>> x = jnp.array([[3.0, 1.0], [-3.0, 1.0]])
+    >>> rule = fedexp(eps=0.0)  # eta = 5
+    >>> print(rule.update(x, rule.init(x[0]), weights=jnp.ones(2))[0].round(3))
+    [0. 5.]
 
     Args:
       eps: in squared units of the updates; 1e-3 to .1 in the paper.
@@ -33,6 +40,12 @@ def fedexp(eps: float = 1e-3) -> Aggregator:
 
 def fednova(momentum: float = 0.0, proximal: float = 0.0) -> Aggregator:
     """(sum_i p_i a_i) sum_i p_i x_i / a_i, with a_i the effective number of local steps tau_i.
+
+    >>> x = jnp.array([[1.0, 0.0], [0.0, 9.0]])  # the second client took nine times the steps
+    >>> reports = {"weights": jnp.ones(2), "metrics": {"steps": jnp.array([1.0, 9.0])}}
+    >>> rule = fednova()
+    >>> print(rule.update(x, rule.init(x[0]), **reports)[0].round(3))
+    [2.5 2.5]
 
     Args:
       momentum: rho of the clients' SGD: a_i = (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho).

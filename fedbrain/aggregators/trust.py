@@ -1,5 +1,6 @@
-"""FLTrust: the server trains on a small data set of its own, and trusts a client as far as it
-points the same way.
+"""FLTrust: the server trains too, and trusts a client as far as it points the same way.
+
+x_0 is the update of the server's own small data set.
 
     TS_i = max(0, cos(x_i, x_0)),   direction = sum_i TS_i ||x_0|| / ||x_i|| x_i / sum_i TS_i
 
@@ -16,10 +17,16 @@ from fedbrain.types import Aggregator
 
 
 def fltrust() -> Aggregator:
-    """Needs one client that reports `trusted` = 1: the server's own. It is the yardstick and not
-    part of the mean.
+    """The mean of the clients that point the way of the server's own, each as long as that one.
 
-    Undefined when the trusted client is absent or nobody points its way.
+    Needs one client that reports `trusted` = 1: the server's own (`config.server.trusted`). It is
+    not part of the mean. Undefined when it is absent or nobody points its way.
+
+    >>> x = jnp.array([[1.0, 0.0], [4.0, 0.0], [-9.0, 0.0]])
+    >>> reports = {"weights": jnp.ones(3), "metrics": {"trusted": jnp.array([1.0, 0.0, 0.0])}}
+    >>> rule = fltrust()
+    >>> rule.update(x, rule.init(x[0]), **reports)[0].tolist()
+    [1.0, 0.0]
     """
 
     def coefficients(cohort: Cohort) -> Array:

@@ -1,8 +1,7 @@
 """Attacks and failures, as links that keep the clients axis and stand first in a server chain.
 
 The last `num_byzantine` of those present are the attacker; an omniscient one knows all honest
-updates. For research on
-rules: no entry point switches one on unless a configuration names it.
+updates. For research on rules: no entry point switches one on unless a configuration names it.
 """
 
 from fedbrain.aggregators.attacks.failures import drop_out, gaussian, not_a_number, scale, sign_flip
