@@ -19,15 +19,37 @@ from tests.aggregators.test_aggregators import apply
 
 ROOT = Path(__file__).parents[1]
 SHARED = {ROOT / "configs" / f"{name}.py" for name in ("__init__", "base", "grid", "study")}
-MODULES = [m.name for m in pkgutil.walk_packages(fedbrain.__path__, "fedbrain.") if not m.ispkg]
-WITH_EXAMPLES = [m for m in MODULES if ">>>" in (ROOT / (m.replace(".", "/") + ".py")).read_text()]
+MODULES = [m.name for m in pkgutil.walk_packages(fedbrain.__path__, "fedbrain.")]
+COMPLETE = "fedbrain.aggregators"  # packages in which every public function has an example
 
 
-@pytest.mark.parametrize("name", WITH_EXAMPLES)
-def test_examples_in_docstrings(name):
-    result = doctest.testmod(importlib.import_module(name))
+def source(module: str) -> str:
+    """The text of a module."""
+    path = ROOT / module.replace(".", "/")
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+
+
+def examples(module: str) -> list[doctest.DocTest]:
+    """The docstrings of a module that have examples."""
+    tests = doctest.DocTestFinder().find(importlib.import_module(module))
+    return [test for test in tests if test.examples]
+
+
+EXAMPLES = [test for module in MODULES if ">>>" in source(module) for test in examples(module)]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda test: test.name)
+def test_example_in_a_docstring(example):
+    result = doctest.DocTestRunner().run(example)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(COMPLETE)])
+def test_every_public_function_has_an_example(module):
+    functions = [x.name for x in ast.parse(source(module)).body if isinstance(x, ast.FunctionDef)]
+    public = {f"{module}.{name}" for name in functions if not name.startswith("_")}
+    assert public <= {test.name for test in EXAMPLES}
 
 
 def test_the_rule_of_contributing_passes_a_contract(monkeypatch):

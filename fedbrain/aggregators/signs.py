@@ -26,8 +26,8 @@ def gradient_masked_mean(threshold: float = 0.4) -> Aggregator:
 
     >>> x = jnp.array([[3.0, 3.0], [3.0, 3.0], [3.0, 3.0], [3.0, -3.0]])
     >>> rule = gradient_masked_mean(threshold=0.8)
-    >>> print(rule.update(x, rule.init(x[0]), weights=jnp.ones(4))[0].round(3))  # A = 1 and .5
-    [3.   0.75]
+    >>> rule.update(x, rule.init(x[0]), weights=jnp.ones(4))[0].tolist()  # A = 1 and .5
+    [3.0, 0.75]
 
     Args:
       threshold: tau in [0, 1]; the authors try .4 to .8.

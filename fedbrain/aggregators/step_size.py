@@ -22,8 +22,8 @@ def fedexp(eps: float = 1e-3) -> Aggregator:
 
     >>> x = jnp.array([[3.0, 1.0], [-3.0, 1.0]])
     >>> rule = fedexp(eps=0.0)  # eta = 5
-    >>> print(rule.update(x, rule.init(x[0]), weights=jnp.ones(2))[0].round(3))
-    [0. 5.]
+    >>> rule.update(x, rule.init(x[0]), weights=jnp.ones(2))[0].tolist()
+    [0.0, 5.0]
 
     Args:
       eps: in squared units of the updates; 1e-3 to .1 in the paper.
@@ -44,8 +44,8 @@ def fednova(momentum: float = 0.0, proximal: float = 0.0) -> Aggregator:
     >>> x = jnp.array([[1.0, 0.0], [0.0, 9.0]])  # the second client took nine times the steps
     >>> reports = {"weights": jnp.ones(2), "metrics": {"steps": jnp.array([1.0, 9.0])}}
     >>> rule = fednova()
-    >>> print(rule.update(x, rule.init(x[0]), **reports)[0].round(3))
-    [2.5 2.5]
+    >>> rule.update(x, rule.init(x[0]), **reports)[0].tolist()
+    [2.5, 2.5]
 
     Args:
       momentum: rho of the clients' SGD: a_i = (tau - rho (1 - rho^tau) / (1 - rho)) / (1 - rho).
