@@ -48,17 +48,19 @@ def specs(clients: int) -> dict[str, str]:
     }
 
 
-def compiled(spec: str, x: jax.Array, told: dict) -> tuple[Callable, float, float]:
+def compiled(spec: str, x: jax.Array, reports: dict) -> tuple[Callable, float, float]:
     """(call, seconds to compile, temporaries as a multiple of the cohort)."""
     link = call(spec, {n: r.make for n, r in (RULES | LINKS).items()})
     state = link.init(jnp.zeros(x.shape[1]))
-    run = jax.jit(lambda x, state, told: jax.tree.leaves(link.update(x, state, None, **told)[0]))
+    run = jax.jit(
+        lambda x, state, reports: jax.tree.leaves(link.update(x, state, None, **reports)[0])
+    )
     start = time.perf_counter()
-    program = run.lower(x, state, told).compile()
+    program = run.lower(x, state, reports).compile()
     took = time.perf_counter() - start
     memory = program.memory_analysis()
     out = memory.output_size_in_bytes + memory.temp_size_in_bytes if memory else float("nan")
-    return (lambda: program(x, state, told)), took, out / x.nbytes
+    return (lambda: program(x, state, reports)), took, out / x.nbytes
 
 
 def main(argv: list[str]) -> None:
@@ -72,7 +74,7 @@ def main(argv: list[str]) -> None:
         k: jnp.asarray(rng.uniform(1, 3, c), jnp.float32)
         for k in ("loss", "count", "global_loss", "steps")
     }
-    told = {"weights": jnp.asarray(rng.integers(10, 500, c), jnp.float32), "metrics": metrics}
+    reports = {"weights": jnp.asarray(rng.integers(10, 500, c), jnp.float32), "metrics": metrics}
     metrics["trusted"] = jnp.zeros(c).at[0].set(1.0)
     target = np.empty_like(data)
     copy, gram = (lambda: np.copyto(target, data)), (lambda: data @ data.T)
@@ -87,7 +89,7 @@ def main(argv: list[str]) -> None:
     )
     lines = []
     for name, spec in specs(c).items():
-        f, took, memory = compiled(spec, x, told)
+        f, took, memory = compiled(spec, x, reports)
         every = (f, copy, lambda: doubled(x), gram)
         for g in every:
             seconds(g)

@@ -14,8 +14,13 @@ import numpy as np
 import pytest
 
 import fedbrain
+from fedbrain.aggregators import RULES, Row
+from fedbrain.algorithms import VARIANTS
 from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.spec import call
+from tests.aggregators import test_aggregators as contract
 from tests.aggregators.test_aggregators import apply
+from tests.algorithms.test_quadratics import H, K, distance, fedavg_fixed_point, train
 
 ROOT = Path(__file__).parents[1]
 SHARED = {ROOT / "configs" / f"{name}.py" for name in ("__init__", "base", "grid", "study")}
@@ -52,41 +57,74 @@ def test_every_public_function_has_an_example(module):
     assert public <= {test.name for test in EXAMPLES}
 
 
-def test_the_rule_of_contributing_passes_a_contract(monkeypatch):
-    """The 20-line example, put into the table."""
-    code = re.search(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
-    assert code
-    namespace: dict = {}
-    exec(compile(code[1], "CONTRIBUTING.md", "exec"), namespace)
-    from fedbrain.aggregators import AGGREGATORS
+def recipe(section: str) -> list[str]:
+    """The Python blocks of a section of CONTRIBUTING.md."""
+    text = (ROOT / "CONTRIBUTING.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
-    monkeypatch.setitem(AGGREGATORS, "largest_client", namespace["largest_client"])
-    x = jax.random.normal(jax.random.key(0), (3, 4)).at[0].set(jnp.nan)
-    np.testing.assert_array_equal(
-        apply("largest_client()", x, [0.0, 2.0, 5.0], table=AGGREGATORS), x[2]
-    )
-    assert (
-        len(
-            [
-                line
-                for line in code[1].splitlines()
-                if line.strip() and not line.startswith(("import", "from", '"'))
-            ]
-        )
-        <= 20
-    )
+
+def run(code: str) -> dict:
+    """The names that a printed module defines."""
+    namespace: dict = {}
+    exec(compile(code, "recipe", "exec"), namespace)
+    return namespace
+
+
+def lines_of_code(code: str) -> int:
+    """Lines of a printed module without imports, docstrings and empty lines."""
+    tree = ast.parse(code)
+    no_code = [x for x in ast.walk(tree) if isinstance(x, (ast.Import, ast.ImportFrom))]
+    no_code += [x for x in ast.walk(tree) if isinstance(x, ast.Expr) and is_text(x.value)]
+    skipped = {k for x in no_code for k in range(x.lineno, (x.end_lineno or x.lineno) + 1)}
+    lines = enumerate(code.splitlines(), 1)
+    return sum(bool(line.strip()) and number not in skipped for number, line in lines)
+
+
+def is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+LARGEST = (  # the third of three clients has the most examples, the first one is absent
+    jax.random.normal(jax.random.key(0), (3, 4)).at[0].set(jnp.nan),
+    [0.0, 2.0, 5.0],
+)
+
+
+def test_the_rule_of_contributing_keeps_the_contract(monkeypatch):
+    """Module and row as printed, in the table of rules."""
+    module, row = recipe("Adding an aggregation rule")
+    assert lines_of_code(module) <= 20
+    rows = eval("{" + row + "}", {"Row": Row} | run(module))
+    monkeypatch.setitem(RULES, "largest_client", rows["largest_client"])
+    x, weights = LARGEST
+    np.testing.assert_array_equal(apply("largest_client()", x, weights), x[2])
+    deltas = jax.random.normal(jax.random.key(1), (contract.C, contract.P))
+    tests = [name for name in vars(contract.TestRules) if name.startswith("test_")]
+    assert len(tests) == 6
+    for name in tests:
+        garbage = (jnp.nan,) if "absent" in name else ()
+        test = getattr(contract.TestRules(), name)
+        test("largest_client()", contract.TREES["nested"], deltas, *garbage)
+
+
+def test_the_algorithm_of_contributing_reaches_its_fixed_point(monkeypatch):
+    """Module and row as printed, in the table of algorithms, on quadratic clients."""
+    module, row = recipe("Adding an algorithm")
+    assert lines_of_code(module) <= 20
+    monkeypatch.setitem(VARIANTS, "fedcm", eval("{" + row + "}", run(module))["fedcm"])
+    variant = call(f"fedcm(length={K * H}, alpha=0.5)", VARIANTS)
+    w, _ = train(variant=variant, rounds=300)
+    np.testing.assert_allclose(w, fedavg_fixed_point(0.5 * H), atol=1e-10)
+    assert distance(w) < distance(fedavg_fixed_point())
 
 
 def test_the_rule_of_the_page_is_the_rule_of_contributing():
     """The same rule with a cohort."""
-    code = re.search(r"```python\n(.*?)```", (ROOT / "docs/aggregation.md").read_text(), re.DOTALL)
-    assert code
-    assert len([line for line in code[1].splitlines() if line.strip()]) <= 20
-    namespace: dict = {}
-    exec(compile(code[1], "aggregation.md", "exec"), namespace)
-    x = jax.random.normal(jax.random.key(0), (3, 4)).at[0].set(jnp.nan)
-    table = {"largest_client": namespace["largest_client"]}
-    np.testing.assert_array_equal(apply("largest_client()", x, [0.0, 2.0, 5.0], table=table), x[2])
+    code = python_of("docs/aggregation.md")
+    assert lines_of_code(code) <= 10
+    x, weights = LARGEST
+    table = {"largest_client": run(code)["largest_client"]}
+    np.testing.assert_array_equal(apply("largest_client()", x, weights, table=table), x[2])
 
 
 def test_every_file_holds_one_idea():

@@ -1,5 +1,6 @@
-"""The tables of docs/aggregation.md, from the tables in code: python -m tools.aggregation_page
-rewrites them.
+"""The tables of docs/aggregation.md, made from the tables in code.
+
+    python -m tools.aggregation_page
 
 A test fails when page and code differ.
 """
@@ -28,9 +29,8 @@ EXAMPLES = {"ditto": (0.1,), "fedrep": (1,)}  # arguments that a variant must ha
 
 
 def summary(make: Callable) -> str:
-    """The first sentence of a docstring."""
-    text = " ".join((inspect.getdoc(make) or "").split("\n\n")[0].split())
-    return text
+    """The first paragraph of a docstring."""
+    return " ".join((inspect.getdoc(make) or "").split("\n\n")[0].split())
 
 
 def references(make: Callable) -> str:
@@ -47,10 +47,10 @@ def references(make: Callable) -> str:
 
 def arguments(make: Callable) -> str:
     """The signature without annotations."""
-    shown = []
-    for name, p in inspect.signature(make).parameters.items():
-        shown.append(name if p.default is p.empty else f"{name}={p.default!r}")
-    return ", ".join(shown)
+    parameters = inspect.signature(make).parameters.items()
+    return ", ".join(
+        name if p.default is p.empty else f"{name}={p.default!r}" for name, p in parameters
+    )
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
@@ -72,13 +72,12 @@ def rules(rows: Mapping[str, Row]) -> str:
         "checked against",
         "reference",
     ]
-    made = []
-    for name, row in rows.items():
-        made.append(
-            [f"`{name}({arguments(row.make)})`", row.formula, memory(row), row.needs or "-",
-             row.breakdown or "-", row.cost, row.check, references(row.make)]
-        )  # fmt: skip
-    return table(heads, made)
+    lines = [
+        [f"`{name}({arguments(row.make)})`", row.formula, memory(row), row.needs or "-",
+         row.breakdown or "-", row.cost, row.check, references(row.make)]
+        for name, row in rows.items()
+    ]  # fmt: skip
+    return table(heads, lines)
 
 
 def memory(row: Row) -> str:
@@ -91,17 +90,13 @@ def memory(row: Row) -> str:
 def size(tree) -> str:
     """Numbers of a tree, in models."""
     numbers = sum(x.size for x in jax.tree.leaves(tree))
-    return (
-        f"{numbers // P} model{'s' if numbers >= 2 * P else ''}"
-        if numbers >= P
-        else "-"
-        if not numbers
-        else "scalars"
-    )
+    if numbers >= P:
+        return f"{numbers // P} model{'s' if numbers >= 2 * P else ''}"
+    return "scalars" if numbers else "-"
 
 
 def variants() -> str:
-    """Algorithms, with what they keep and send, measured on a model of P numbers."""
+    """Algorithms: their memory and their messages, measured on a model of P numbers."""
 
     def loss(params, model_state, batch, key):
         value = jnp.sum((params["w"] - batch["image"][0]) ** 2)
@@ -127,29 +122,15 @@ def variants() -> str:
         update, _ = algorithm.local.finish(
             server, carry, {**metrics, "examples": jnp.ones(()), "steps": jnp.ones(())}
         )
-        more = sorted(set(update.metrics) - set(metrics) - {"examples", "steps"})
-        sends = size(update.extra) if not more else ", ".join(f"`{m}`" for m in more)
+        reports = sorted(set(update.metrics) - set(metrics) - {"examples", "steps"})
+        sends = ", ".join(f"`{name}`" for name in reports) or size(update.extra)
         rows.append(
-            [
-                f"`{name}({arguments(make)})`",
-                summary(make),
-                size(server.extra),
-                size(own),
-                sends,
-                references(make),
-            ]
-        )
-    return table(
-        [
-            "algorithm",
-            "what",
-            "server keeps",
-            "client keeps",
-            "sends besides the delta",
-            "reference",
-        ],
-        rows,
-    )
+            [f"`{name}({arguments(make)})`", summary(make), size(server.extra), size(own), sends,
+             references(make)]
+        )  # fmt: skip
+    heads = ["algorithm", "in one sentence", "server keeps", "client keeps",
+             "sends besides the delta", "reference"]  # fmt: skip
+    return table(heads, rows)
 
 
 def plain(makes: Mapping[str, Callable]) -> str:
@@ -158,7 +139,7 @@ def plain(makes: Mapping[str, Callable]) -> str:
         [f"`{name}({arguments(make)})`", summary(make), references(make)]
         for name, make in makes.items()
     ]
-    return table(["name", "what", "reference"], rows)
+    return table(["name", "in one sentence", "reference"], rows)
 
 
 def render() -> dict[str, str]:

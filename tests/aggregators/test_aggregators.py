@@ -39,11 +39,10 @@ ATTACK_SPECS = {
 def metrics(c=C):
     """Everything a rule may ask for."""
     rng = np.random.default_rng(5)
-    made = {
-        k: jnp.asarray(rng.uniform(1, 3, c), jnp.float32) for k in ("loss", "count", "global_loss")
-    }
+    sums = ("loss", "count", "global_loss")
+    reports = {name: jnp.asarray(rng.uniform(1, 3, c), jnp.float32) for name in sums}
     steps = jnp.asarray(rng.integers(1, 9, c), jnp.float32)
-    return made | {"steps": steps, "trusted": jnp.zeros(c).at[0].set(1.0)}
+    return reports | {"steps": steps, "trusted": jnp.zeros(c).at[0].set(1.0)}
 
 
 def jitted(link):
@@ -62,11 +61,11 @@ def known(spec):
     return jitted(call(spec, {n: r.make for n, r in (RULES | LINKS).items()} | ATTACKS))
 
 
-def apply(spec, tree, weights, given=None, table=None):
+def apply(spec, tree, weights, reports=None, table=None):
     """One update of a fresh link, of our tables or of another one."""
     run = known(spec) if table is None else jitted(call(spec, table))
     weights = jnp.asarray(weights, jnp.float32)
-    return run(tree, weights, given or metrics(len(weights)))
+    return run(tree, weights, reports or metrics(len(weights)))
 
 
 @pytest.fixture(scope="module")
@@ -100,32 +99,27 @@ class TestRules:
         out = apply(
             spec, tree(everyone), jnp.arange(1.0, C + 1), metrics() | {"steps": jnp.full(C, 4.0)}
         )
-        if (
-            name == "q_fedavg"
-            # with equal losses, q = 1 halves a step of unit length at L = 1 / h and changes its
-            # length
-        ):
+        if name == "q_fedavg":  # with equal losses, q = 1 still changes the length of the step
             return
         expected = deltas[0]
         if name == "fedmgda_plus":
             expected = expected / jnp.linalg.norm(expected)
         if name == "centred_clipping":
-            expected = expected / jnp.linalg.norm(
-                expected
-            )  # one step of the radius, from the origin
+            # one step of the radius, from the origin
+            expected = expected / jnp.linalg.norm(expected)
         same(out, jax.tree.map(lambda x: x[0], tree(expected[None])), rtol=2e-6)
 
     @pytest.mark.parametrize("garbage", [jnp.nan, jnp.inf, 1e30])
     def test_absent_clients_do_not_exist(self, spec, tree, deltas, garbage):
         here = jnp.asarray([0, 2, 3, 4, 5, 6, 8])
         weights = jnp.asarray([3.0, 0.0, 1.0, 4.0, 2.0, 2.0, 1.0, 0.0, 2.0])
-        dirty, told = deltas.at[jnp.asarray([1, 7])].set(garbage), metrics()
-        wrong = {name: m.at[jnp.asarray([1, 7])].set(garbage) for name, m in told.items()}
+        gone, reports = jnp.asarray([1, 7]), metrics()
+        dirty = deltas.at[gone].set(garbage)
+        wrong = {name: m.at[gone].set(garbage) for name, m in reports.items()}
         out = apply(spec, tree(dirty), weights, wrong)
         small = spec.replace("clients=9", "clients=7")
-        expected = apply(
-            small, tree(deltas[here]), weights[here], {n: m[here] for n, m in told.items()}
-        )
+        right = {name: m[here] for name, m in reports.items()}
+        expected = apply(small, tree(deltas[here]), weights[here], right)
         if "agnostic" in spec:  # lambda starts at 1 / clients; the absent keep theirs
             expected = out
         assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(out))
@@ -133,10 +127,9 @@ class TestRules:
 
     def test_does_not_depend_on_the_order_of_clients(self, spec, tree, deltas):
         order = jnp.asarray([4, 2, 0, 1, 3, 8, 6, 7, 5])
-        weights, told = jnp.arange(1.0, C + 1), metrics()
-        shuffled = apply(
-            spec, tree(deltas[order]), weights[order], {n: m[order] for n, m in told.items()}
-        )
+        weights = jnp.arange(1.0, C + 1)
+        reports = {name: m[order] for name, m in metrics().items()}
+        shuffled = apply(spec, tree(deltas[order]), weights[order], reports)
         same(apply(spec, tree(deltas), weights), shuffled, rtol=1e-6, atol=1e-7)
 
     def test_compiles_once_for_every_pattern_of_dropout(self, spec, tree, deltas):
@@ -182,10 +175,10 @@ LINK_SPECS = {f"{n}({r.example})": n for n, r in LINKS.items()} | {
 @pytest.mark.parametrize("spec", LINK_SPECS)
 class TestLinks:
     def test_keeps_the_clients_axis(self, spec, tree, deltas):
-        kept = apply(spec, tree(deltas), jnp.ones(C))
-        assert isinstance(kept, Kept)
-        left = -(-C // 2) if "bucketing" in spec else C
-        assert all(x.shape[0] == left for x in jax.tree.leaves(kept))
+        cohort = apply(spec, tree(deltas), jnp.ones(C))
+        assert isinstance(cohort, Kept)
+        clients = -(-C // 2) if "bucketing" in spec else C
+        assert all(x.shape[0] == clients for x in jax.tree.leaves(cohort))
 
     def test_absent_clients_stay_absent_and_are_not_read(self, spec, tree, deltas):
         if LINK_SPECS[spec] in RANDOM:
@@ -239,9 +232,8 @@ def test_pooled_statistics_are_those_of_the_union():
     np.testing.assert_allclose(pooled["mean"], union.mean(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(pooled["var"], union.var(0), rtol=1e-5)
     plain = BATCH_STATISTICS["mean"](state, weights)["batch_stats"]["norm1"]
-    assert (
-        plain["var"] < pooled["var"]
-    ).all()  # the mean of variances ignores the distance between sites
+    # the mean of variances ignores the distance between sites
+    assert (plain["var"] < pooled["var"]).all()
 
 
 def test_mean_and_gram_keep_their_bits():
@@ -250,10 +242,8 @@ def test_mean_and_gram_keep_their_bits():
     x = jax.random.normal(jax.random.key(0), (C, p)) * jnp.exp(
         3 * jax.random.normal(jax.random.key(1), (1, p))
     )
-    n, order = (
-        jnp.asarray([64, 3, 17, 9, 100, 5, 31, 8, 2], jnp.float32),
-        jnp.asarray([4, 2, 0, 1, 3, 8, 6, 7, 5]),
-    )
+    n = jnp.asarray([64, 3, 17, 9, 100, 5, 31, 8, 2], jnp.float32)
+    order = jnp.asarray([4, 2, 0, 1, 3, 8, 6, 7, 5])
     rule, present = weighted_mean(), jnp.ones(C, bool)
 
     def mean(x, n):

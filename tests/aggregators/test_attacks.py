@@ -17,10 +17,10 @@ HONEST, BAD = [0, 2, 3], [4, 5]
 
 def attack(spec, x=X, weights=WEIGHTS):
     link = call(spec, ATTACKS)
-    kept, state = link.update(
+    attacked, state = link.update(
         jnp.asarray(x), link.init(jnp.zeros(5)), None, weights=jnp.asarray(weights), metrics={}
     )
-    return np.asarray(kept.updates), np.asarray(kept.changed["weights"]), state
+    return np.asarray(attacked.updates), np.asarray(attacked.changed["weights"]), state
 
 
 @pytest.mark.parametrize(
@@ -36,39 +36,35 @@ def attack(spec, x=X, weights=WEIGHTS):
     ],
 )
 def test_attack_is_its_formula(spec, expected):
-    got, weights, _ = attack(spec)
-    np.testing.assert_allclose(got[BAD], np.broadcast_to(expected, (2, 5)), rtol=1e-6)
-    np.testing.assert_array_equal(got[HONEST], X[HONEST])
+    attacked, weights, _ = attack(spec)
+    np.testing.assert_allclose(attacked[BAD], np.broadcast_to(expected, (2, 5)), rtol=1e-6)
+    np.testing.assert_array_equal(attacked[HONEST], X[HONEST])
     np.testing.assert_array_equal(weights, WEIGHTS)
 
 
 def test_a_little_is_enough():
     z = NormalDist().inv_cdf((25 - 5 - (13 - 5)) / (25 - 5))
-    got, _, _ = attack(
-        "a_little_is_enough(2, clients=25)".replace("2,", "5,"),
-        np.tile(X, (5, 1))[:25],
-        np.ones(25, np.float32),
-    )
-    honest = np.tile(X, (5, 1))[:20].astype(np.float64)
-    np.testing.assert_allclose(
-        got[20:], np.tile(honest.mean(0) - z * honest.std(0, ddof=1), (5, 1)), rtol=1e-5
-    )
+    x = np.tile(X, (5, 1))[:25]
+    attacked, _, _ = attack("a_little_is_enough(5, clients=25)", x, np.ones(25, np.float32))
+    honest = x[:20].astype(np.float64)
+    expected = np.tile(honest.mean(0) - z * honest.std(0, ddof=1), (5, 1))
+    np.testing.assert_allclose(attacked[20:], expected, rtol=1e-5)
 
 
 def test_random_failures_are_drawn_anew_each_round_and_again_the_same():
     for spec in ("gaussian(2, deviation=3.0)", "drop_out(0.5)"):
         link = call(spec, ATTACKS)
-        told = {"weights": jnp.ones(40), "metrics": {}}
+        reports = {"weights": jnp.ones(40), "metrics": {}}
         x, first = jnp.ones((40, 3)), link.init(jnp.zeros(3))
-        a, second = link.update(x, first, None, **told)
-        b, _ = link.update(x, second, None, **told)
-        again, _ = link.update(x, first, None, **told)
+        a, second = link.update(x, first, None, **reports)
+        b, _ = link.update(x, second, None, **reports)
+        again, _ = link.update(x, first, None, **reports)
         np.testing.assert_array_equal(a.updates, again.updates)
         assert not (
             np.array_equal(a.updates, b.updates)
             and np.array_equal(a.changed["weights"], b.changed["weights"])
         )
-    assert 8 < float(link.update(x, first, None, **told)[0].changed["weights"].sum()) < 32
+    assert 8 < float(link.update(x, first, None, **reports)[0].changed["weights"].sum()) < 32
 
 
 @pytest.mark.parametrize(

@@ -38,16 +38,18 @@ def cohort(seed):
 def compiled(spec):
     link = call(spec, TABLE)
     return link.init, jax.jit(
-        lambda x, state, weights, told: link.update(x, state, None, weights=weights, metrics=told)
+        lambda x, state, weights, reports: link.update(
+            x, state, None, weights=weights, metrics=reports
+        )
     )
 
 
-def ours(spec, dirty, weights, told=None, state=None):
+def ours(spec, dirty, weights, reports=None, state=None):
     with jax.enable_x64(True):
         init, update = compiled(spec)
-        given = told or {k: v.astype(jnp.float64) for k, v in metrics(C).items()}
+        reports = reports or {k: v.astype(jnp.float64) for k, v in metrics(C).items()}
         state = init(jnp.zeros(P)) if state is None else state
-        return update(jnp.asarray(dirty), state, jnp.asarray(weights, jnp.float64), given)
+        return update(jnp.asarray(dirty), state, jnp.asarray(weights, jnp.float64), reports)
 
 
 def distances(x):
@@ -161,16 +163,16 @@ def test_gradient_masked_mean_is_its_formula():
 def test_rules_with_reports_are_their_formulas():
     for seed in COHORTS:
         dirty, weights, x, n, here = cohort(seed)
-        told = {k: np.asarray(v, float)[here] for k, v in metrics(C).items()}
-        p, cost = n / n.sum(), told["loss"] / told["count"]
+        reports = {k: np.asarray(v, float)[here] for k, v in metrics(C).items()}
+        p, cost = n / n.sum(), reports["loss"] / reports["count"]
         a = (1 / cost) / (1 / cost).sum()
         np.testing.assert_allclose(ours("inverse_loss()", dirty, weights)[0], a @ x, rtol=1e-9)
         np.testing.assert_allclose(
             ours("fednova()", dirty, weights)[0],
-            (p @ told["steps"]) * ((p / told["steps"]) @ x),
+            (p @ reports["steps"]) * ((p / reports["steps"]) @ x),
             rtol=1e-9,
         )
-        q, lip, loss = 2.0, 10.0, told["global_loss"]
+        q, lip, loss = 2.0, 10.0, reports["global_loss"]
         h = q * loss ** (q - 1) * ((lip * x) ** 2).sum(1) + lip * loss**q
         expected = (loss**q * lip) @ x / h.sum()
         np.testing.assert_allclose(
@@ -183,20 +185,20 @@ def test_rules_with_reports_are_their_formulas():
 def test_cost_weighted_rules_remember():
     dirty, weights, x, n, here = cohort(0)
     p = n / n.sum()
-    link_state = None
+    state = None
     costs = np.random.default_rng(1).uniform(0.5, 2, (3, C))
     for t in range(3):
-        told = {"loss": jnp.asarray(costs[t]), "count": jnp.ones(C)}
-        got, link_state = ours(f"fedcostwavg({C})", dirty, weights, told, link_state)
+        reports = {"loss": jnp.asarray(costs[t]), "count": jnp.ones(C)}
+        direction, state = ours(f"fedcostwavg({C})", dirty, weights, reports, state)
     k = (costs[1] / costs[2])[here]
-    np.testing.assert_allclose(got, (0.5 * p + 0.5 * k / k.sum()) @ x, rtol=1e-5)
+    np.testing.assert_allclose(direction, (0.5 * p + 0.5 * k / k.sum()) @ x, rtol=1e-5)
 
 
 def test_agnostic_climbs_towards_the_worst_client():
     dirty, weights, x, _, here = cohort(0)
     loss, mixture, state = np.random.default_rng(1).uniform(0, 3, C), np.full(C, 1 / C), None
     for _ in range(3):
-        got, state = ours(
+        direction, state = ours(
             f"agnostic({C}, 0.02)", dirty, weights, {"global_loss": jnp.asarray(loss)}, state
         )
         v = mixture.copy()
@@ -204,20 +206,20 @@ def test_agnostic_climbs_towards_the_worst_client():
         u = np.sort(v)[::-1]  # projection on the simplex by sorting (Held, Wolfe and Crowder 1974)
         rho = np.nonzero(u * np.arange(1, C + 1) > np.cumsum(u) - 1)[0][-1]
         mixture = np.maximum(v - (np.cumsum(u)[rho] - 1) / (rho + 1), 0)
-        np.testing.assert_allclose(got, mixture[here] / mixture[here].sum() @ x, rtol=1e-5)
+        np.testing.assert_allclose(direction, mixture[here] / mixture[here].sum() @ x, rtol=1e-5)
     np.testing.assert_allclose(state.mixture, mixture, atol=1e-6)
 
 
 def test_fltrust_is_its_formula():
     for seed in COHORTS:
         x = cohort(seed)[2]
-        told = {"trusted": jnp.zeros(len(x)).at[2].set(1.0)}
+        reports = {"trusted": jnp.zeros(len(x)).at[2].set(1.0)}
         norms, root = np.linalg.norm(x, axis=1), x[2]
         score = np.maximum(x @ root / norms / norms[2], 0)
         score[2] = 0
         expected = (score * norms[2] / norms) @ x / score.sum()
         np.testing.assert_allclose(
-            ours("fltrust()", x, np.ones(len(x)), told)[0], expected, rtol=1e-10
+            ours("fltrust()", x, np.ones(len(x)), reports)[0], expected, rtol=1e-10
         )
 
 
@@ -228,9 +230,9 @@ def test_fedmgda_plus_satisfies_the_optimality_conditions():
     for seed in COHORTS:
         dirty, weights, x, n, _ = cohort(seed)
         unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-        got = np.asarray(ours("fedmgda_plus(0.1, 2000)", dirty, weights)[0])
-        p, slope = n / n.sum(), unit @ got
-        mixture = np.linalg.lstsq(unit.T, got, rcond=None)[0]
+        direction = np.asarray(ours("fedmgda_plus(0.1, 2000)", dirty, weights)[0])
+        p, slope = n / n.sum(), unit @ direction
+        mixture = np.linalg.lstsq(unit.T, direction, rcond=None)[0]
         free = (mixture > np.maximum(p - 0.1, 0) + 1e-6) & (mixture < p + 0.1 - 1e-6)
         assert free.sum() < 2 or np.ptp(slope[free]) < 1e-5
         assert abs(mixture.sum() - 1) < 1e-8
@@ -240,11 +242,11 @@ def test_centred_clipping_remembers_its_centre():
     dirty, weights, x, _, _ = cohort(3)
     v, state = np.zeros(P), None
     for _ in range(4):
-        got, state = ours("centred_clipping(2.0, 2)", dirty, weights, None, state)
+        direction, state = ours("centred_clipping(2.0, 2)", dirty, weights, None, state)
         for _ in range(2):
             d = x - v
             v = v + (d * np.minimum(1, 2.0 / np.linalg.norm(d, axis=1))[:, None]).mean(0)
-        np.testing.assert_allclose(got, v, rtol=1e-9)
+        np.testing.assert_allclose(direction, v, rtol=1e-9)
 
 
 def test_divide_and_conquer_leaves_out_who_pushes_together():
@@ -289,24 +291,26 @@ def test_clipping_mixing_and_bucketing_are_their_formulas():
         dirty, weights, x, _, here = cohort(seed)
         norms = np.linalg.norm(x, axis=1)
 
-        def kept(spec, dirty=dirty, weights=weights, here=here):
+        def clipped(spec, dirty=dirty, weights=weights, here=here):
             return np.asarray(ours(spec, dirty, weights)[0].updates)[here]
 
         np.testing.assert_allclose(
-            kept("clip_by_client_norm(3.0)"), x * np.minimum(1, 3 / norms)[:, None], rtol=1e-10
+            clipped("clip_by_client_norm(3.0)"), x * np.minimum(1, 3 / norms)[:, None], rtol=1e-10
         )
         bound = np.median(norms)
         np.testing.assert_allclose(
-            kept("clip_by_median_norm()"), x * np.minimum(1, bound / norms)[:, None], rtol=1e-10
+            clipped("clip_by_median_norm()"), x * np.minimum(1, bound / norms)[:, None], rtol=1e-10
         )
         bound = np.sort(norms)[len(x) - (2 * 2 * (len(x) - 2)) // len(x) - 1]
         np.testing.assert_allclose(
-            kept("adaptive_robust_clipping(2)"),
+            clipped("adaptive_robust_clipping(2)"),
             x * np.minimum(1, bound / norms)[:, None],
             rtol=1e-10,
         )
         near = np.argsort(distances(x), axis=1)[:, : len(x) - 2]
-        np.testing.assert_allclose(kept("nearest_neighbour_mixing(2)"), x[near].mean(1), rtol=1e-10)
+        np.testing.assert_allclose(
+            clipped("nearest_neighbour_mixing(2)"), x[near].mean(1), rtol=1e-10
+        )
         buckets = ours("bucketing(2)", dirty, weights)[0]
         sizes = np.asarray(buckets.changed["weights"])
         np.testing.assert_allclose(sizes.sum(), weights.sum(), rtol=1e-6)

@@ -63,15 +63,12 @@ def train(
         more = {"aggregator": weighted_mean(), "variant": variant or Variant()} | more
         algorithm = tiny.algorithm(task(), optax.chain(*links, optax.sgd(h)), **more)
         a, b = (jnp.asarray(np.stack(x)) for x in zip(*(clients or quadratics())))
-        n = max(
-            examples
-        )  # a client with n_i examples has n_i real rows, which all hold its A and b
+        # a client with n_i examples has n_i real rows, which all hold its A and b
+        n = max(examples)
         image = jnp.broadcast_to(jnp.concatenate([a, b[:, None]], 1)[:, None], (N, n, D + 1, D))
         mask = (jnp.arange(n)[None] < jnp.asarray(examples)[:, None]).astype(jnp.float64)
-        data, plan = (
-            Clients(image, mask, mask),
-            Plan(rounds, n, np.asarray(steps), N - absent, 0.0, rounds),
-        )
+        data = Clients(image, mask, mask)
+        plan = Plan(rounds, n, np.asarray(steps), N - absent, 0.0, rounds)
         variables = {"params": {"w": jnp.zeros(D)}}
         run = jax.jit(
             lambda key: simulate(algorithm, variables, data, plan, key, evaluate=lambda *state: ())
@@ -94,9 +91,9 @@ def distance(w, clients=None, weights=None):
 
 def test_fedavg_reaches_its_fixed_point():
     """Not the optimum, and exactly this."""
-    got, _ = train()
-    np.testing.assert_allclose(got, fedavg_fixed_point(), atol=1e-12)
-    assert distance(got) > 0.1
+    w, _ = train()
+    np.testing.assert_allclose(w, fedavg_fixed_point(), atol=1e-12)
+    assert distance(w) > 0.1
 
 
 def test_fedprox_reaches_its_fixed_point():
@@ -121,16 +118,16 @@ def test_fedprox_reaches_its_fixed_point():
     ids=lambda x: str(x),
 )
 def test_drift_correction_reaches_the_optimum(name, arguments, absent):
-    got, _ = train(variant=VARIANTS[name](**arguments), absent=absent, rounds=800)
-    assert distance(got) < 1e-12
+    w, _ = train(variant=VARIANTS[name](**arguments), absent=absent, rounds=800)
+    assert distance(w) < 1e-12
 
 
 @pytest.mark.parametrize("name", ["scaffold", "feddyn"])
 def test_unequal_hospitals_reach_the_optimum_of_all_their_examples(name):
     """Weights by examples: the optimum of sum n_i F_i, with somebody absent every round."""
     n = (30, 5, 12, 1, 7)
-    got, _ = train(variant=VARIANTS[name](), examples=n, absent=1, rounds=1500)
-    assert distance(got, weights=n) < 1e-10
+    w, _ = train(variant=VARIANTS[name](), examples=n, absent=1, rounds=1500)
+    assert distance(w, weights=n) < 1e-10
 
 
 def test_mime_reaches_the_optimum_in_two_trips_a_round():
@@ -162,9 +159,8 @@ def test_ditto_reaches_its_fixed_point():
         np.testing.assert_allclose(
             v, np.linalg.solve(a + penalty * np.eye(D), a @ b + penalty * w), atol=1e-10
         )
-    np.testing.assert_allclose(
-        w, fedavg_fixed_point(), atol=1e-12
-    )  # the global model does not notice
+    # the global model is FedAvg's
+    np.testing.assert_allclose(w, fedavg_fixed_point(), atol=1e-12)
 
 
 def test_pfedme_reaches_its_fixed_point():
@@ -201,17 +197,18 @@ def test_fisher_of_equal_clients_is_the_mean():
 
 def test_report_of_the_global_loss_changes_nothing_else():
     plain, _ = train(rounds=3, aggregator=uniform_mean())
-    told, _ = train(rounds=3, aggregator=uniform_mean(), variant=VARIANTS["report_global_loss"]())
-    np.testing.assert_array_equal(plain, told)
+    variant = VARIANTS["report_global_loss"]()
+    reporting, _ = train(rounds=3, aggregator=uniform_mean(), variant=variant)
+    np.testing.assert_array_equal(plain, reporting)
 
 
 def test_q_fedavg_with_q_zero_is_the_uniform_mean():
     rule = RULES["q_fedavg"].make(0.0, H)
-    got, _ = train(
+    w, _ = train(
         rounds=5,
         aggregator=rule,
         variant=VARIANTS["report_global_loss"](),
         examples=(1, 2, 3, 4, 5),
     )
     expected, _ = train(rounds=5, aggregator=uniform_mean())
-    np.testing.assert_allclose(got, expected, atol=1e-12)
+    np.testing.assert_allclose(w, expected, atol=1e-12)
