@@ -155,10 +155,9 @@ class Checkpoints:
             expected = self._load(step)["sha256"]
         except (FileNotFoundError, json.JSONDecodeError, KeyError):
             return "it has no readable manifest (the run was killed while saving)"
-        found = _digests(self.steps / str(step))
-        changed = sorted(
-            name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
-        )
+        present = _digests(self.steps / str(step))
+        names = sorted(expected.keys() | present.keys())
+        changed = [name for name in names if expected.get(name) != present.get(name)]
         return f"{changed[0]} is not the file that was saved" if changed else ""
 
     def _require_schema(self, step: int, template: PyTree) -> None:

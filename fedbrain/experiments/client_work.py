@@ -25,17 +25,27 @@ def make_client(
     seed: int,
     volumes: Array | None = None,
 ) -> Client:
-    """A client with its batches and key, functions of (seed, round, name) alone."""
-    how = {
+    """A client with its batches and key, functions of (seed, round, name) alone.
+
+    Args:
+      name: of the client.
+      scans: that it trains on.
+      state: private, from the round before.
+      experiment: says how scans are presented.
+      round: the number of the round, from 1.
+      seed: of the run.
+      volumes: training volumes on the device [scans d h w c]; batches then refer to them.
+    """
+    options = {
         "batch_size": experiment.batch_size,
         "epochs": experiment.epochs,
         "inputs": experiment.inputs,
+        "seed": pipeline_seed(seed, round, name),
     }
-    how["seed"] = pipeline_seed(seed, round, name)
     batches = (
-        train_batches(scans, **how)
+        train_batches(scans, **options)
         if volumes is None
-        else train_references(scans, volumes.shape[1:], **how)
+        else train_references(scans, volumes.shape[1:], **options)
     )
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), round), pipeline_seed(name))
     return Client(name, len(scans), state, key, interrupt.watched(batches), volumes)

@@ -18,11 +18,11 @@ def preparation_of(experiment: Experiment) -> Preparation:
 def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]]:
     """Reads and prepares every site and cuts them into clients."""
     preparation = preparation_of(experiment)
-    strange = sorted(set(experiment.norms) - set(experiment.sites))
-    if strange:
+    unknown = sorted(set(experiment.norms) - set(experiment.sites))
+    if unknown:
         raise ValueError(
             f"config.norms: expected names of sites, {', '.join(experiment.sites)}, got"
-            f" {strange[0]!r}."
+            f" {unknown[0]!r}."
         )
     loaded, reports = {}, []
     for name, site in experiment.sites.items():

@@ -1,5 +1,5 @@
-"""Conducts an experiment: reads the data, trains every regime on every split, writes and prints
-what came out.
+"""Runs an experiment: reads the data, trains every regime on every split, writes and prints the
+results.
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,12 @@ from fedbrain.experiments.workdir import MetricsLog, claim, write_json
 
 
 def write_predictions(workdir: Path, repeats: list[Repeat]) -> None:
-    """One table per client, in the client's own folder: it names subjects and never leaves the
-    hospital.
+    """Writes one table of predictions per client, in the client's own folder: it names subjects and
+    never leaves the hospital.
+
+    Args:
+      workdir: of the experiment.
+      repeats: with the evaluations of their runs.
     """
     rows: dict[str, list[tuple[object, ...]]] = {}
     for repeat in repeats:
@@ -49,20 +53,28 @@ def write_predictions(workdir: Path, repeats: list[Repeat]) -> None:
 def draw_figures(
     workdir: Path,
     repeats: list[Repeat],
-    judged: list[RegimePredictions],
+    predictions: list[RegimePredictions],
     *,
     unit: str,
     synthetic: bool,
 ) -> None:
-    """Losses of every federation, predictions of every regime."""
+    """Draws the losses of every federation and the predictions of every regime.
+
+    Args:
+      workdir: of the experiment.
+      repeats: with the folders of their runs.
+      predictions: of every regime, one element per repeat.
+      unit: of the target.
+      synthetic: whether figures say so.
+    """
     for run in [run for repeat in repeats for run in repeat.runs]:
         history = MetricsLog.read(run.folder / "metrics.jsonl")
         title = f"{run.folder.parent.name}, {run.folder.name}"
         figures.losses(run.folder / "losses.png", history, title=title, synthetic=synthetic)
-    for regime in judged[0]:
+    for regime in predictions[0]:
         tests = {
-            site: concatenate([r[regime][site]["test"] for r in judged])
-            for site in judged[0][regime]
+            site: concatenate([r[regime][site]["test"] for r in predictions])
+            for site in predictions[0][regime]
         }
         path = workdir / "figures" / f"predictions_{regime}.png"
         figures.predictions(path, tests, title=regime, unit=unit, synthetic=synthetic)
@@ -76,8 +88,18 @@ def train_and_report(
     synthetic: bool,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Trains every regime on every split, and writes what came out; `results.json` last, as the
-    sign of the end.
+    """Trains every regime on every split, and writes the results; `results.json` last, since it
+    marks a finished experiment.
+
+    Args:
+      experiment: with residence and driver chosen.
+      clients: name -> scans.
+      workdir: of the experiment.
+      synthetic: whether images of no real person are among the scans.
+      more: further entries of `results.json`.
+
+    Returns:
+      What `results.json` holds.
     """
     compiled = compile_experiment(experiment)
     repeats = [
@@ -115,7 +137,7 @@ def train_and_report(
 
 
 def run(config: Any, workdir: Path) -> None:
-    """The story of an experiment.
+    """Runs an experiment: reads the data, trains, writes the results and prints them.
 
     Args:
       config: an `ml_collections.ConfigDict` with the fields of `configs/base.py`.
@@ -141,7 +163,9 @@ def run(config: Any, workdir: Path) -> None:
         for report in reports:  # it names subjects: it stays with the site
             write_json(workdir / "clients" / report.site / "data_report.json", report.as_dict())
         synthetic = any(report.synthetic for report in reports)
-        told = {"footprint": footprint._asdict(), "data": data}
-        results = train_and_report(experiment, clients, workdir, synthetic=synthetic, more=told)
+        measured = {"footprint": footprint._asdict(), "data": data}
+        results = train_and_report(experiment, clients, workdir, synthetic=synthetic, more=measured)
     print(render_table(results))
-    print(f"Local steps in all: {results['local_steps']}. Results, figures and models: {workdir}")
+    steps = ", ".join(f"{regime} {n:,}" for regime, n in results["local_steps"].items())
+    print(f"Local optimisation steps: {steps}")
+    print(f"Results, figures and models: {workdir}")

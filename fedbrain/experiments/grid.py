@@ -26,11 +26,11 @@ WAIT_S = 5.0  # between two looks at what other processes have finished
 class Cell(NamedTuple):
     """One experiment of the grid."""
 
-    row: str
+    row: str  # name of the row, or "first"
     seed: int
-    config: Any
-    folder: Path
-    needs: Path | None  # the experiment that it starts from
+    config: Any  # an `ml_collections.ConfigDict` of an experiment
+    folder: Path  # its work directory
+    needs: Path | None  # work directory of the experiment that it starts from
 
     @property
     def done(self) -> bool:
@@ -65,10 +65,10 @@ def cells(config: Any, workdir: Path) -> Iterator[Cell]:
 
 
 def _reseeded(config: Any, seed: int) -> Any:
-    made: Any = ConfigDict(config.to_dict())
-    made.seed += seed
-    made.splits.first += seed * made.splits.repeats
-    return made
+    reseeded: Any = ConfigDict(config.to_dict())
+    reseeded.seed += seed
+    reseeded.splits.first += seed * reseeded.splits.repeats
+    return reseeded
 
 
 def _filled(value: Any, first: str) -> Any:
@@ -102,10 +102,18 @@ def attempt(cell: Cell) -> bool:
 
 
 def run(config: Any, workdir: Path) -> None:
-    """The story of a grid."""
+    """Runs a grid: every experiment that is not finished, and not at work in another process.
+
+    Args:
+      config: an `ml_collections.ConfigDict` with the fields of a grid, such as
+        `configs/paper_synthetic.py`.
+      workdir: where results go; the same call goes on where it stopped.
+
+    Raises:
+      ValueError: one sentence that names the row or the field.
+    """
     todo = list(cells(config, workdir))
-    clash = {FIRST} & set(config.rows)
-    if clash:
+    if FIRST in config.rows:
         raise ValueError(f"config.rows: expected names other than {FIRST!r}, got it.")
     with (
         claim(workdir, {"config": config.to_dict()}, shared=True),
@@ -118,7 +126,7 @@ def run(config: Any, workdir: Path) -> None:
                 if not cell.done and attempt(cell):
                     break
             else:
-                time.sleep(WAIT_S)  # for the others
+                time.sleep(WAIT_S)  # other processes are at work on what is left
         bar.update(len(todo) - bar.n)
     print(
         f"{len(todo)} experiments are finished. Tables: python -m fedbrain.tables"

@@ -20,7 +20,7 @@ from fedbrain.experiments.workdir import write_json
 
 
 class Row(NamedTuple):
-    """The finished seeds of one experiment."""
+    """One experiment of a grid: its finished seeds."""
 
     name: str
     seeds: list[str]
@@ -28,55 +28,70 @@ class Row(NamedTuple):
     tests: Mapping[str, Seeds]  # regime, model or baseline -> seeds -> site -> predictions
 
 
+class Comparison(NamedTuple):
+    """Paired differences between two regimes, baselines or experiments."""
+
+    unit: str  # of the differences
+    first: str
+    second: str
+    differences: dict[str, Paired]  # site, or all sites -> MAE of the first - MAE of the second
+
+
 def read_row(workdir: Path, name: str, seeds: int) -> Row | None:
-    """None when no seed is finished."""
+    """Reads the finished seeds of an experiment; None when no seed is finished.
+
+    Args:
+      workdir: of the grid.
+      name: of the experiment.
+      seeds: how many are planned.
+    """
     folders = [workdir / name / f"seed{k}" for k in range(seeds)]
     done = [folder for folder in folders if (folder / "results.json").is_file()]
     if not done:
         return None
     results = json.loads((done[0] / "results.json").read_text())
-    told = [read_tests(folder) for folder in done]
+    of_seeds = [read_tests(folder) for folder in done]
     sites = list(results["images"])
-    tests = {key: [{s: t[key][s] for s in sites if s in t[key]} for t in told] for key in told[0]}
+    tests = {
+        name: [{s: seed[name][s] for s in sites if s in seed[name]} for seed in of_seeds]
+        for name in of_seeds[0]
+    }
     return Row(name, [folder.name for folder in done], results, tests)
 
 
-def comparisons(rows: list[Row]) -> Iterator[tuple[str, str, str, dict[str, Paired]]]:
-    """(unit, name, name, differences): regimes and baselines within a row, and rows within a
-    regime.
-    """
+def comparisons(rows: list[Row]) -> Iterator[Comparison]:
+    """Compares regimes and baselines within a row, and rows within a regime."""
     for row in rows:
         regimes, baselines = (list(row.results[k]) for k in ("regimes", "baselines"))
         for a, b in [*combinations(regimes, 2), *((r, f) for r in regimes for f in baselines)]:
-            yield row.results["unit"], f"{row.name}, {a}", b, paired(row.tests[a], row.tests[b])
+            differences = paired(row.tests[a], row.tests[b])
+            yield Comparison(row.results["unit"], f"{row.name}, {a}", b, differences)
     for first, second in combinations([row for row in rows if row.name != "first"], 2):
+        unit = first.results["unit"]
+        comparable = unit == second.results["unit"] and first.seeds == second.seeds
         for regime in first.results["regimes"]:
-            same = first.results["unit"] == second.results["unit"] and first.seeds == second.seeds
-            if same and regime in second.tests:
-                told = paired(first.tests[regime], second.tests[regime])
-                yield first.results["unit"], f"{regime}, {first.name}", second.name, told
+            if comparable and regime in second.tests:
+                differences = paired(first.tests[regime], second.tests[regime])
+                yield Comparison(unit, f"{regime}, {first.name}", second.name, differences)
 
 
-def render_comparisons(told: list[tuple[str, str, str, dict[str, Paired]]]) -> list[str]:
+def render_comparisons(compared: list[Comparison]) -> list[str]:
     """A table of differences per site, then what may be claimed over all test scans."""
-    if not told:
+    if not compared:
         return []
-    rows = [["MAE of the first - MAE of the second", *told[0][3]]]
-    for _, a, b, found in told:
-        rows.append(
-            [
-                f"  {a} - {b}",
-                *(
-                    f"{_cell(d)} {d.better}/{d.seeds}{'*' if d.holds else ' '}"
-                    for d in found.values()
-                ),
-            ]
-        )
-    claims = [sentence(a, b, found[ALL], unit) for unit, a, b, found in told if found[ALL].holds]
-    silent = [
-        sentence(a, b, found[ALL], unit) for unit, a, b, found in told if not found[ALL].holds
-    ]
-    count = sum(len(found) for *_, found in told)
+    rows = [["MAE of the first - MAE of the second", *compared[0].differences]]
+    for c in compared:
+        cells = [
+            f"{_cell(d)} {d.better}/{d.seeds}{'*' if d.holds else ' '}"
+            for d in c.differences.values()
+        ]
+        rows.append([f"  {c.first} - {c.second}", *cells])
+    claims, no_claims = [], []
+    for c in compared:
+        over_all = c.differences[ALL]
+        line = sentence(c.first, c.second, over_all, c.unit)
+        (claims if over_all.holds else no_claims).append(line)
+    count = sum(len(c.differences) for c in compared)
     return [
         "Paired differences: 95 % over subjects; seeds in which the first has the smaller error.",
         f"* may be claimed: {SEEDS} seeds at least, an interval without 0, all seeds on one side.",
@@ -85,7 +100,7 @@ def render_comparisons(told: list[tuple[str, str, str, dict[str, Paired]]]) -> l
         f"\nWhat may be claimed over {ALL}:",
         *(claims or ["nothing"]),
         "\nWhat may not be claimed:",
-        *(silent or ["nothing"]),
+        *(no_claims or ["nothing"]),
     ]
 
 
@@ -114,16 +129,26 @@ def read_grid(workdir: Path) -> dict[str, Any]:
 def render_row(
     row: Row, planned: int, published: Mapping[str, Any]
 ) -> tuple[list[str], dict[str, Any]]:
-    """(text, numbers) of one experiment."""
-    images, f = row.results["images"], row.results["footprint"]
+    """One experiment as text and as numbers.
+
+    Args:
+      row: the experiment.
+      planned: number of seeds that the grid has.
+      published: numbers of others to print beside ours.
+
+    Returns:
+      (lines of text, what `tables.json` holds).
+    """
+    images = row.results["images"]
+    footprint = row.results["footprint"]
     left = f" ({planned - len(row.seeds)} to come)" if len(row.seeds) < planned else ""
     measured = {key: grid_table.measure(seeds, images) for key, seeds in row.tests.items()}
     crossed = {key: measured.pop(key) for key in row.results["crossed"]}
     text = [
         (
-            f"\n{row.name}: {row.results['unit']}, seeds: {len(row.seeds)}{left}; trains "
-            f"{f['trained']:,} of {f['parameters']:,} "
-            f"numbers, a client sends {f['sent_bytes']:,} bytes a round"
+            f"\n{row.name}: {row.results['unit']}, seeds: {len(row.seeds)}{left}; trainable"
+            f" parameters: {footprint['trained']:,} of {footprint['parameters']:,}; each client"
+            f" sends {footprint['sent_bytes']:,} bytes per round (uncompressed)"
         ),
         grid_table.render(measured, published),
         *([grid_table.render_crossed(crossed)] if crossed else []),
@@ -132,10 +157,18 @@ def render_row(
 
 
 def run(workdir: Path) -> None:
-    """The story of the tables."""
+    """Prints and writes the tables of a grid.
+
+    Args:
+      workdir: of the grid.
+
+    Raises:
+      ValueError: when nothing is finished there, or it is no grid's.
+    """
     config = read_grid(workdir)
-    found = [read_row(workdir, name, config["seeds"]) for name in ("first", *config["rows"])]
-    rows = [row for row in found if row is not None]
+    names = ("first", *config["rows"])
+    started = [read_row(workdir, name, config["seeds"]) for name in names]
+    rows = [row for row in started if row is not None]
     if not rows:
         raise ValueError(
             f"{workdir}: no experiment is finished. Run python -m fedbrain.grid first."
@@ -156,11 +189,12 @@ def run(workdir: Path) -> None:
             row, config["seeds"], config["published"].get(row.name, {})
         )
         text += lines
-    told = list(comparisons(rows))
-    text += ["", *render_comparisons(told)]
+    compared = list(comparisons(rows))
+    text += ["", *render_comparisons(compared)]
     print("\n".join(text))
     differences = {
-        f"{a} - {b}": {where: d._asdict() for where, d in found.items()} for _, a, b, found in told
+        f"{c.first} - {c.second}": {site: d._asdict() for site, d in c.differences.items()}
+        for c in compared
     }
     write_json(workdir / "tables.json", {"rows": record, "differences": differences})
     write_atomically(workdir / "tables.txt", "\n".join(text) + "\n")

@@ -21,8 +21,10 @@ def predict_scans(
       scans: labelled or not.
       experiment: says how scans are presented: batches, covariates, views.
     """
-    how = {"batch_size": experiment.batch_size, "inputs": experiment.inputs}
-    views = [
-        evaluate(variables, eval_batches(scans, view=view, **how))[0] for view in experiment.views
-    ]
-    return np.asarray(np.mean(views, axis=0, dtype=np.float64), np.float32)
+    predictions = []
+    for view in experiment.views:
+        batches = eval_batches(
+            scans, batch_size=experiment.batch_size, inputs=experiment.inputs, view=view
+        )
+        predictions.append(evaluate(variables, batches)[0])
+    return np.asarray(np.mean(predictions, axis=0, dtype=np.float64), np.float32)

@@ -101,7 +101,7 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
     experiment, _ = read_identity(workdir)
     split_id = SplitId(experiment.repeats[0])
     sites, synthetic = scans_to_explain(experiment, split_id)
-    found = {}
+    maps_of_sites = {}
     for site, scans in tqdm(sites.items(), unit="site"):
         client = site if federation.startswith("federated") else ""
         [(_, variables)] = load_models(
@@ -119,10 +119,10 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
         sd = np.sqrt(max(float(maps.variance.sum()), 0))
         missed = f"attributions miss {maps.missed:.2f} {experiment.unit}"
         tqdm.write(f"{site}: {len(some)} test scans; {missed}, SD of predictions {sd:.2f}")
-        found[site] = maps
-    brains = {site: m.brain for site, m in found.items()}
+        maps_of_sites[site] = maps
+    brains = {site: m.brain for site, m in maps_of_sites.items()}
     for name in Means._fields[1:-1]:
-        maps = {site: getattr(m, name) for site, m in found.items()}
+        maps = {site: getattr(m, name) for site, m in maps_of_sites.items()}
         title = f"{federation}: {name.replace('_', ' ')}, upper tenth"
         montage(output / f"{name}.png", brains, maps, title=title, synthetic=synthetic)
     print(f"Maps and montages: {output}")

@@ -112,8 +112,8 @@ class MetricsLog:
     def __init__(self, path: Path, *, rounds: int):
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in self.read(path) if line["round"] <= rounds]
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
+        restored = [line for line in self.read(path) if line["round"] <= rounds]
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in restored))
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:

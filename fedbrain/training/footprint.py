@@ -22,8 +22,8 @@ class Footprint(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"Trains {self.trained:,} of {self.parameters:,} numbers; "
-            f"each client sends {self.sent_bytes:,} bytes a round (before compression)."
+            f"Trainable parameters: {self.trained:,} of {self.parameters:,}; each client sends"
+            f" {self.sent_bytes:,} bytes per round (uncompressed)"
         )
 
 

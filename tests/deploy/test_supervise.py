@@ -94,7 +94,7 @@ def test_a_process_that_says_nothing_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "STALE_S", -1.0)
 
     def speak():
-        Progress(tmp_path).tell(round=4)
+        Progress(tmp_path).update(round=4)
         return "RUNNING"
 
     engine = Fake(tmp_path, [[speak], ["FINISHED:COMPLETED"]])
@@ -123,7 +123,7 @@ def test_a_job_that_goes_on_is_adopted_by_the_next_supervisor(tmp_path):
 def test_a_site_whose_process_is_gone_is_given_up_after_two_looks_and_called_back(tmp_path):
     def speak(**news):
         def state():
-            Progress(tmp_path).tell(waiting=["birch"], **news)
+            Progress(tmp_path).update(waiting=["birch"], **news)
             return "RUNNING"
 
         return state

@@ -29,18 +29,17 @@ from nvflare.lighter.provisioner import Provisioner
 from fedbrain.experiments.workdir import write_json
 
 KEYS = {"name": str, "server": dict, "lead": str, "sites": dict}
-ROOT_DAYS = (
-    3650  # the authority's certificate; those of sites and server last 360 days and are renewed
-)
-PATIENCE = {
-    "NVFLARE_NP_STREAMING_PER_REQUEST_TIMEOUT": "45"
-}  # seconds for a piece, tried four times
+# the authority's certificate; those of sites and server last 360 days and are renewed
+ROOT_DAYS = 3650
+# seconds for a piece of a large message, tried four times
+PATIENCE = {"NVFLARE_NP_STREAMING_PER_REQUEST_TIMEOUT": "45"}
+# memory that is freed goes back to the system
 LEAN = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": "131072",
     "MALLOC_TRIM_THRESHOLD_": "131072",
-}  # what is freed goes
-NOTHING = ("clone_job", "download_job", "shell_commands", "byoc", "server-predeployed-flwr")
+}
+DENIED = ("clone_job", "download_job", "shell_commands", "byoc", "server-predeployed-flwr")
 BUILDERS = {
     "workspace.WorkspaceBuilder": {"template_file": ["master_template.yml"]},
     "static_file.StaticFileBuilder": {"config_folder": "config"},
@@ -56,27 +55,28 @@ def read_consortium(path: Path) -> dict[str, Any]:
       ValueError: naming the file and the key, for what is missing, unknown or of another type.
     """
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        consortium = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: expected a YAML file, got: {error}") from None
-    if not isinstance(told, dict) or set(told) != set(KEYS):
+    if not isinstance(consortium, dict) or set(consortium) != set(KEYS):
         raise ValueError(
             f"{path}: expected the keys {', '.join(KEYS)}, got"
-            f" {sorted(told) if isinstance(told, dict) else told!r}."
+            f" {sorted(consortium) if isinstance(consortium, dict) else consortium!r}."
         )
     for key, kind in KEYS.items():
-        if not isinstance(told[key], kind):
-            raise ValueError(f"{path}: {key}: expected {kind.__name__}, got {told[key]!r}.")
-    if set(told["server"]) != {"host", "port", "organisation"}:
+        if not isinstance(consortium[key], kind):
+            raise ValueError(f"{path}: {key}: expected {kind.__name__}, got {consortium[key]!r}.")
+    if set(consortium["server"]) != {"host", "port", "organisation"}:
         raise ValueError(
-            f"{path}: server: expected host, port and organisation, got {sorted(told['server'])}."
+            f"{path}: server: expected host, port and organisation, got"
+            f" {sorted(consortium['server'])}."
         )
-    for name in [told["name"], *told["sites"]]:
+    for name in [consortium["name"], *consortium["sites"]]:
         if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", str(name)):
             raise ValueError(
                 f"{path}: expected names of small letters, digits, - and _, got {name!r}."
             )
-    return told
+    return consortium
 
 
 def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
@@ -87,22 +87,21 @@ def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
       The kits' folders: `output/kits/NAME`. Those that there were are in `output/kits.N` then.
     """
     server = consortium["server"]
-    plain = lambda text: re.sub(r"[^A-Za-z0-9]+", "_", str(text))  # noqa: E731
-    people = [
+    participants = [
         {
             "name": server["host"],
             "type": "server",
-            "org": plain(server["organisation"]),
+            "org": _organisation_name(server["organisation"]),
             "fed_learn_port": server["port"],
         },
         *(
-            {"name": name, "type": "client", "org": plain(org)}
+            {"name": name, "type": "client", "org": _organisation_name(org)}
             for name, org in consortium["sites"].items()
         ),
         {
             "name": consortium["lead"],
             "type": "admin",
-            "org": plain(server["organisation"]),
+            "org": _organisation_name(server["organisation"]),
             "role": "project_admin",
         },
     ]
@@ -115,7 +114,7 @@ def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
         "name": consortium["name"],
         "description": "fedbrain",
         "gen_scripts": False,
-        "participants": people,
+        "participants": participants,
         "builders": builders,
     }
     work = output / "authority"
@@ -138,6 +137,11 @@ def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
     return [kits / name for name in names.values()]
 
 
+def _organisation_name(text: object) -> str:
+    """As the engine accepts it: letters, digits and underscores."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", str(text))
+
+
 def harden(kit: Path, role: str) -> None:
     """Narrows the settings in a kit's `local`.
 
@@ -145,22 +149,19 @@ def harden(kit: Path, role: str) -> None:
       kit: folder.
       role: "server" or "site".
     """
-    local, at_site = kit / "local", role == "site"
-    told = json.loads((local / "resources.json.default").read_text(encoding="utf-8"))
+    local = kit / "local"
+    at_site = role == "site"
+    resources = json.loads((local / "resources.json.default").read_text(encoding="utf-8"))
     name = "site.Hospital" if at_site else "server.Conductor"
-    told.update(
-        {
-            "class_list_enforcement_mode": "enforce",
-            "class_allow_list": [f"fedbrain.deploy.nvflare.{name}"],
-        }
-    )
-    told["allow_log_streaming"] = False  # logs name files: they stay
-    told["components"] = [c for c in told["components"] if "log" not in c["id"]]
-    for server in told.get("servers", []):
+    resources["class_list_enforcement_mode"] = "enforce"
+    resources["class_allow_list"] = [f"fedbrain.deploy.nvflare.{name}"]
+    resources["allow_log_streaming"] = False  # logs name files: they stay
+    resources["components"] = [c for c in resources["components"] if "log" not in c["id"]]
+    for server in resources.get("servers", []):
         server["heart_beat_timeout"] = 30
-    write_json(local / "resources.json", told)
-    rights = {what: "any" for what in ("submit_job", "manage_job", "view")}
-    rights.update({"operate": "none" if at_site else "any", **dict.fromkeys(NOTHING, "none")})
+    write_json(local / "resources.json", resources)
+    rights = {right: "any" for right in ("submit_job", "manage_job", "view")}
+    rights.update({"operate": "none" if at_site else "any", **dict.fromkeys(DENIED, "none")})
     nobody = dict.fromkeys(rights, "none")
     permissions = {
         "project_admin": rights,
@@ -176,12 +177,10 @@ def command(kit: Path) -> list[str]:
         _place(kit)
     (kit / "transfer").mkdir(exist_ok=True)
     module = f"nvflare.private.fed.app.{side}.{side}_train"
-    told = ["secure_train=true", "config_folder=config", f"org={organisation(kit)}"]
-    told += (
-        []
-        if side == "server"
-        else [f"uid={json.loads((kit / 'startup/fed_client.json').read_text())['client']['fqsn']}"]
-    )
+    settings = ["secure_train=true", "config_folder=config", f"org={organisation(kit)}"]
+    if side == "client":
+        engine = json.loads((kit / "startup/fed_client.json").read_text())
+        settings.append(f"uid={engine['client']['fqsn']}")
     return [
         sys.executable,
         "-u",
@@ -192,15 +191,16 @@ def command(kit: Path) -> list[str]:
         "-s",
         f"fed_{side}.json",
         "--set",
-        *told,
+        *settings,
     ]
 
 
 def start(kit: Path) -> None:
-    """Becomes the engine's process for a kit."""
+    """Replaces this process by the engine's, for a kit."""
     line = command(kit.absolute())
-    told = PATIENCE if line[3].endswith("client_train") else {**PATIENCE, **LEAN}
-    os.environ.update({name: value for name, value in told.items() if name not in os.environ})
+    variables = PATIENCE if line[3].endswith("client_train") else {**PATIENCE, **LEAN}
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
     os.chdir(kit)
     os.execv(line[0], line)
 
@@ -217,9 +217,9 @@ def organisation(kit: Path) -> str:
 def _place(kit: Path) -> None:
     """Jobs are kept in the server's kit, wherever that lies now."""
     path = kit / "local/resources.json"
-    told = json.loads(path.read_text(encoding="utf-8"))
-    told["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"] = str(kit / "snapshots")
-    for component in told["components"]:
+    resources = json.loads(path.read_text(encoding="utf-8"))
+    resources["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"] = str(kit / "snapshots")
+    for component in resources["components"]:
         if component["id"] == "job_manager":
             component["args"]["uri_root"] = str(kit / "jobs")
-    write_json(path, told)
+    write_json(path, resources)

@@ -61,7 +61,7 @@ class Conductor(Controller):
             try:
                 self._conduct(abort_signal, fl_ctx, workdir, progress)
             except ValueError as error:
-                progress.tell(problem=str(error))
+                progress.update(problem=str(error))
                 raise
 
     def _conduct(
@@ -74,7 +74,7 @@ class Conductor(Controller):
         refused = progress.status.get("refused", {})
         sites = register(workdir, joined, expected=self.job["sites"], refused=refused)
         side = Side(
-            agreement, transport, sites, self.rules, Pace(deadline_s), progress, transport.tell
+            agreement, transport, sites, self.rules, Pace(deadline_s), progress, transport.notify
         )
         snapshot = conduct(side, workdir=workdir)
         if is_over(agreement.experiment, snapshot):

@@ -46,7 +46,7 @@ class Lead:
             state = str(self._do(lambda session: session.get_job_meta(job))["status"])
             if state == "RUNNING":
                 info = self._do(lambda session: session.get_system_info())
-                return state if job in {told.job_id for told in info.job_info} else "LOST"
+                return state if job in {running.job_id for running in info.job_info} else "LOST"
             return state
         except LookupError:
             return "GONE"
@@ -70,12 +70,11 @@ class Lead:
     def idle(self, job: str) -> set[str]:
         """Connected sites that do not run a job."""
         try:
-            told = self._do(lambda session: session.get_client_job_status()) or []
+            statuses = self._do(lambda session: session.get_client_job_status()) or []
         except LookupError:
             return set()
-        return {line["client_name"] for line in told} - {
-            line["client_name"] for line in told if line.get("job_id") == job
-        }
+        at_work = {s["client_name"] for s in statuses if s.get("job_id") == job}
+        return {s["client_name"] for s in statuses} - at_work
 
     def withdraw(self, site: str) -> None:
         """The server refuses this site from now on, whatever its certificate says."""
@@ -92,13 +91,13 @@ class Lead:
                 self.session.close()
         self.session = None
 
-    def _do(self, what: Callable[[Session], Any]) -> Any:
+    def _do(self, request: Callable[[Session], Any]) -> Any:
         try:
             if self.session is None:
                 logging.getLogger().setLevel(logging.ERROR)  # the engine tells of every connection
                 with contextlib.redirect_stdout(io.StringIO()):
                     self.session = new_secure_session(self.kit.name, str(self.kit), timeout=UNTIL_S)
-            return what(self.session)
+            return request(self.session)
         except (JobNotFound, NoClientsAvailable) as error:
             raise LookupError(str(error)) from None
         except (AuthenticationError, AuthorizationError) as error:

@@ -19,15 +19,15 @@ from nvflare.apis.signal import Signal
 
 from fedbrain import cli
 from fedbrain.deploy.nvflare.parcels import pieces, whole
-from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE, REFUSED, TOLD
+from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE, NOTICE, REFUSED
 from fedbrain.deploy.protocol.job import folder_of
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.audit import Audit
 from fedbrain.deploy.site_side.join import Joined, join
 from fedbrain.deploy.site_side.policy import read_policy
 
-# what may name files and people stays at the site
-SILENT = "the site cannot take part; its own log says why"
+# what may name files and people stays at the site: the server receives this sentence in its place
+PRIVATE_REASON = "the site cannot take part; its own log says why"
 
 
 class Hospital(Executor):
@@ -46,7 +46,7 @@ class Hospital(Executor):
         engine: Any = fl_ctx.get_engine()
         kit = Path(engine.get_workspace().get_root_dir())
         audit = Audit(kit / "fedbrain/audit.jsonl")
-        if task_name == TOLD:
+        if task_name == NOTICE:
             self.log_warning(
                 fl_ctx, f"fedbrain: the server refused this site's answer: {shareable[REFUSED]}"
             )
@@ -64,13 +64,13 @@ class Hospital(Executor):
             audit.record("out", answer)
             return Shareable({MESSAGE: pieces(answer)})
         except Refused as error:
-            told = str(error)
+            reason = str(error)
         except (ValueError, OSError) as error:
             self.log_exception(fl_ctx, f"fedbrain: {error}")
-            told = SILENT
-        self.log_warning(fl_ctx, f"fedbrain: refused: {told}")
-        audit.record("out", told.encode())
-        return Shareable({REFUSED: told})
+            reason = PRIVATE_REASON
+        self.log_warning(fl_ctx, f"fedbrain: refused: {reason}")
+        audit.record("out", reason.encode())
+        return Shareable({REFUSED: reason})
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """A job that is stopped in order did not die."""

@@ -21,8 +21,9 @@ from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.server_side.status import Progress, lost_sites
 
-JOIN, MESSAGE, TOLD = "join", "message", "told"  # tasks
-REFUSED = "refused"  # why: in an answer, or in what a site is told of its own
+# names of tasks; the last one tells a site why its answer was refused
+JOIN, MESSAGE, NOTICE = "join", "message", "told"
+REFUSED = "refused"  # why: in a site's answer, or in a notice
 TICK_S = 0.05
 SWEEP = 10  # ticks
 
@@ -34,7 +35,7 @@ class Transport:
       controller: whose tasks these are.
       context: of the engine.
       workdir: of the run.
-      progress: told who was asked and who answered.
+      progress: records who was asked and who answered.
       abort: raised when the job is to stop.
     """
 
@@ -54,7 +55,7 @@ class Transport:
     def __call__(
         self, messages: Mapping[str, bytes], deadline_s: int
     ) -> Iterator[tuple[str, Data]]:
-        """See `conductor.Transport`; all messages of a question are the same."""
+        """See `Transport` of `fedbrain.deploy.server_side.exchange`; a question has one message."""
         (message,) = set(messages.values())
         return self.ask(MESSAGE, messages, message, deadline_s)
 
@@ -107,10 +108,10 @@ class Transport:
             if not over and set(self.progress.status["waiting"]) <= lost_sites(self.workdir):
                 self.controller.cancel_task(task)
 
-    def tell(self, site: str, why: str) -> None:
-        """Tells a site why its answer was refused; nothing is expected back."""
+    def notify(self, site: str, reason: str) -> None:
+        """Sends a site the reason why its answer was refused; nothing is expected back."""
         self.controller.broadcast(
-            Task(TOLD, Shareable({REFUSED: why}), timeout=60), self.context, [site]
+            Task(NOTICE, Shareable({REFUSED: reason}), timeout=60), self.context, [site]
         )
 
 

@@ -80,10 +80,10 @@ def _encode_int8(x: Vector) -> bytes | None:
 def _decode_int8(data: Data, n: int) -> Vector:
     blocks = -(-n // BLOCK)
     _require(data, 4 * blocks + n)
-    found = np.zeros((blocks, BLOCK), np.float32)
-    found.reshape(-1)[:n] = np.frombuffer(data, np.int8, n, 4 * blocks)
-    found *= np.frombuffer(data, "<f4", blocks)[:, None]  # in place: a cohort may be on its way
-    return found.reshape(-1)[:n]
+    numbers = np.zeros((blocks, BLOCK), np.float32)
+    numbers.reshape(-1)[:n] = np.frombuffer(data, np.int8, n, 4 * blocks)
+    numbers *= np.frombuffer(data, "<f4", blocks)[:, None]  # in place: a cohort may be on its way
+    return numbers.reshape(-1)[:n]
 
 
 def _decode_float32(data: Data, n: int) -> Vector:

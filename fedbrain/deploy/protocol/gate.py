@@ -16,17 +16,16 @@ from fedbrain.deploy.protocol.wire import Message, Refused, unpack
 
 
 class Question(NamedTuple):
-    """What the server asked of one site in this round."""
+    """What the server asked of one site in this round: what its answer must be."""
 
-    kind: str  # of the answer: "update" or "validated"
+    kind: str  # of the answer: "update", "validated" or "reported"
     round: int
-    nonce: str
+    nonce: str  # random text of this question, which the answer repeats
     config: str  # hash of the experiment
-    schema: str  # of the answer
-    at_most: Mapping[
-        str, float
-    ]  # counts that must be there, positive and no more than the site declared when it joined
-    limit: int  # bytes
+    schema: str  # hash of the names, shapes and types of the answer's arrays
+    # counts that must be there, positive and no more than the site declared when it joined
+    at_most: Mapping[str, float]
+    limit: int  # the most bytes of the answer
 
 
 def admit(
@@ -47,23 +46,25 @@ def admit(
         raise Refused(
             f"expected an answer of {', '.join(sorted(questions)) or 'nobody'}, got one of {sender}"
         )
-    asked = questions[sender]
-    message = unpack(data, limit=asked.limit)
+    question = questions[sender]
+    message = unpack(data, limit=question.limit)
     envelope = message.envelope
-    told = {
+    expected_fields = {
         "sender": sender,
-        **{k: getattr(asked, k) for k in ("kind", "round", "nonce", "config", "schema")},
+        **{k: getattr(question, k) for k in ("kind", "round", "nonce", "config", "schema")},
     }
-    for field, expected in told.items():
+    for field, expected in expected_fields.items():
         if getattr(envelope, field) != expected:
-            late = " It is late." if field == "round" and envelope.round < asked.round else ""
+            late = " It is late." if field == "round" and envelope.round < question.round else ""
             raise Refused(
                 f"{field}: expected {expected!r}, got {getattr(envelope, field)!r}.{late}"
             )
     if sender in answered:
-        raise Refused(f"expected one answer of {sender} in round {asked.round}, got a second one")
+        raise Refused(
+            f"expected one answer of {sender} in round {question.round}, got a second one"
+        )
     _require_numbers(message)
-    for name, most in asked.at_most.items():
+    for name, most in question.at_most.items():
         count = envelope.scalars.get(name, math.nan)
         if not 0 < count <= most:
             raise Refused(
@@ -92,29 +93,31 @@ def norms(message: Message) -> dict[str, float]:
     }
 
 
-def too_large(found: Mapping[str, Mapping[str, float]], *, medians: float | int) -> dict[str, str]:
+def too_large(
+    norms_of: Mapping[str, Mapping[str, float]], *, medians: float | int
+) -> dict[str, str]:
     """Sites whose update is refused: in some collection its norm is above so many times the median
     of the round's norms.
 
     With fewer than three sites there is no majority to compare with, and nobody is refused.
 
     Args:
-      found: site -> collection -> norm.
+      norms_of: site -> collection -> norm.
       medians: how many.
 
     Returns:
       Site -> why.
     """
-    if len(found) < 3:
+    if len(norms_of) < 3:
         return {}
-    giants = {}
-    for collection in sorted({name for of in found.values() for name in of}):
-        median = float(np.median([of[collection] for of in found.values()]))
-        for site, of in found.items():
-            if of[collection] > medians * median:
-                told = (
-                    f"at most {medians:g} times the median {median:.3g} of this round, got"
-                    f" {of[collection]:.3g}"
+    reasons = {}
+    for collection in sorted({name for of_site in norms_of.values() for name in of_site}):
+        median = float(np.median([of_site[collection] for of_site in norms_of.values()]))
+        for site, of_site in norms_of.items():
+            if of_site[collection] > medians * median:
+                reason = (
+                    f"norm of {collection}: expected at most {medians:g} times the median"
+                    f" {median:.3g} of this round, got {of_site[collection]:.3g}"
                 )
-                giants.setdefault(site, f"norm of {collection}: expected {told}")
-    return giants
+                reasons.setdefault(site, reason)
+    return reasons

@@ -11,19 +11,19 @@ from fedbrain.experiments.workdir import write_json
 
 
 class Registration(NamedTuple):
-    """What a site declares. Counts are of scans; an answer may not claim more."""
+    """What a site declares when it joins. No answer of it may claim more scans."""
 
-    train: int
-    valid: int
-    test: int
-    synthetic: bool  # images of no real person
+    train: int  # training scans
+    valid: int  # validation scans
+    test: int  # test scans
+    synthetic: bool  # whether the images are of no real person
 
 
 def recall(workdir: Path) -> dict[str, Registration]:
     """The sites of this run; empty before the first of them joined."""
     path = workdir / "sites.json"
-    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: Registration(**site) for name, site in told.items()}
+    sites = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: Registration(**site) for name, site in sites.items()}
 
 
 def register(

@@ -37,10 +37,10 @@ class Refused(ValueError):
 class Envelope(NamedTuple):
     """What is known of a message before its numbers are looked at."""
 
-    kind: str  # "model" and "train" from the server, "validated" and "update" from a site
-    sender: str
-    round: int
-    nonce: str  # of the server's question; an update repeats it
+    kind: str  # from the server: model, train, report; from a site: validated, update, reported
+    sender: str  # "server", or the site's name in the consortium
+    round: int  # rounds completed when the question was asked
+    nonce: str  # random text of the server's question, which the answer repeats
     config: str  # hash of the experiment
     schema: str  # hash of names, shapes and types
     scalars: Mapping[str, float]  # weight and additive metrics
@@ -50,7 +50,7 @@ class Message(NamedTuple):
     """An envelope and its vectors."""
 
     envelope: Envelope
-    vectors: dict[str, Float[np.ndarray, " n"]]
+    vectors: dict[str, Float[np.ndarray, " n"]]  # collection -> all its numbers
 
 
 def schema(tree: PyTree) -> str:
@@ -72,15 +72,15 @@ def flatten(tree: Mapping[str, PyTree]) -> dict[str, np.ndarray]:
     vectors = {}
     for name, part in tree.items():
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(part)]
-        strange = {leaf.dtype.name for leaf in leaves} - {"float32", "bfloat16", "int32"}
+        unsupported = {leaf.dtype.name for leaf in leaves} - {"float32", "bfloat16", "int32"}
         large = any(
             leaf.dtype == np.int32 and np.abs(leaf.astype(np.int64)).max(initial=0) >= 1 << 24
             for leaf in leaves
         )
-        if strange or large:
+        if unsupported or large:
             raise ValueError(
                 f"{name}: expected float32, bfloat16 or small int32 leaves, got"
-                f" {sorted(strange) or 'large int32'}."
+                f" {sorted(unsupported) or 'large int32'}."
             )
         parts = [
             np.zeros(0, np.float32),
@@ -98,7 +98,7 @@ def unflatten(vectors: Vectors, outline: Mapping[str, PyTree]) -> dict[str, PyTr
     """
     if set(vectors) != set(outline):
         raise Refused(f"expected the collections {sorted(outline)}, got {sorted(vectors)}")
-    found = {}
+    trees = {}
     for name, part in outline.items():
         leaves, structure = jax.tree.flatten(part)
         sizes = [int(np.prod(leaf.shape)) for leaf in leaves]
@@ -109,18 +109,18 @@ def unflatten(vectors: Vectors, outline: Mapping[str, PyTree]) -> dict[str, PyTr
             piece.reshape(leaf.shape).astype(leaf.dtype, copy=False)
             for piece, leaf in zip(pieces, leaves)
         ]
-        found[name] = jax.tree.unflatten(structure, shaped)
-    return found
+        trees[name] = jax.tree.unflatten(structure, shaped)
+    return trees
 
 
 def pack(envelope: Envelope, vectors: Vectors) -> bytes:
     """The bytes of a message; vectors come out of `unpack` with the same bits."""
-    told, parts = [], []
+    sizes, parts = [], []
     for name, vector in vectors.items():
         coding, data = encode(vector)
-        told.append([name, coding, int(vector.size), len(data)])
+        sizes.append([name, coding, int(vector.size), len(data)])
         parts.append(data)
-    header = {**envelope._asdict(), "vectors": told}
+    header = {**envelope._asdict(), "vectors": sizes}
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-(START + len(text)) % ALIGNED)
     digest = hashlib.sha256(text)
@@ -153,14 +153,13 @@ def unpack(data: Data, *, limit: int) -> Message:
         )
     if hashlib.sha256(memoryview(data)[START:]).digest() != digest:
         raise Refused("expected the bytes that the sender hashed, got others: damaged on the way")
-    envelope, told = _header(bytes(data[START : START + length]))
+    envelope, sizes = _header(bytes(data[START : START + length]))
     body = memoryview(data)[START + length :]
-    if sum(size for *_, size in told) != len(body):
-        raise Refused(
-            f"expected {sum(size for *_, size in told):,} bytes after the header, got {len(body):,}"
-        )
+    expected = sum(size for *_, size in sizes)
+    if expected != len(body):
+        raise Refused(f"expected {expected:,} bytes after the header, got {len(body):,}")
     vectors, start = {}, 0
-    for name, coding, n, size in told:
+    for name, coding, n, size in sizes:
         try:
             vectors[name] = decode(coding, body[start : start + size], n)
         except ValueError as error:
@@ -173,14 +172,14 @@ def _header(text: bytes) -> tuple[Envelope, list[tuple[str, str, int, int]]]:
     """Exactly the fields that there are, each of its type."""
     try:
         header: Any = json.loads(text)
-        told = header.pop("vectors")
+        listed = header.pop("vectors")
         envelope = Envelope(**header)
         kinds = [(f, str) for f in ("kind", "sender", "nonce", "config", "schema")] + [
             ("round", int)
         ]
         whole = all(type(getattr(envelope, name)) is kind for name, kind in kinds)
         scalars = {str(k): v for k, v in envelope.scalars.items()}
-        sizes = [(name, coding, n, size) for name, coding, n, size in told]
+        sizes = [(name, coding, n, size) for name, coding, n, size in listed]
         whole &= all(type(v) in (int, float) for v in scalars.values())
         whole &= all(
             type(a) is str

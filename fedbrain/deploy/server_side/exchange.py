@@ -108,7 +108,7 @@ def collect_answers(side: Side, names: Iterable[str], snapshot: Snapshot, kind: 
     nonce = secrets.token_hex(16)
     round, message = _write_question(side, snapshot, kind, nonce)
     questions = _expected_answers(side, names, kind, round, nonce)
-    side.progress.tell(doing=kind)
+    side.progress.update(doing=kind)
     answers = Answers({}, dict.fromkeys(questions, "no answer before the deadline"), [])
     arriving = side.transport(dict.fromkeys(questions, message), side.pace.deadline_s(kind))
     for sender, data in arriving:

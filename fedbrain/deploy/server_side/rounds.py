@@ -29,11 +29,9 @@ SHOWN = ("round", "best_round", "valid_loss", "left_out", "seconds")
 
 
 def exclude_large(side: Side, updates: Answers) -> None:
-    """Takes updates with a norm far above the round's median out of the admitted ones, and tells
-    their sites why.
-    """
-    found = {name: norms(message) for name, message in updates.admitted.items()}
-    for name, reason in too_large(found, medians=side.rules.medians).items():
+    """Refuses updates with a norm far above the round's median, and notifies their sites."""
+    norms_of = {name: norms(message) for name, message in updates.admitted.items()}
+    for name, reason in too_large(norms_of, medians=side.rules.medians).items():
         del updates.admitted[name]
         updates.left_out[name] = reason
         updates.refused.append(f"{name}: {reason}")
@@ -75,7 +73,7 @@ def one_round(
     )
     names = sorted(updates.admitted)
     vectors, update = read_answers(side.agreement.terms, updates.admitted)
-    side.progress.tell(doing="aggregating")
+    side.progress.update(doing="aggregating")
     server, info = aggregate(snapshot.server, vectors, update, names)
     validation = collect_answers(side, side.sites, snapshot._replace(server=server), "validated")
     require_enough(
@@ -115,14 +113,14 @@ def conduct(side: Side, *, workdir: Path) -> Snapshot:
     experiment = side.agreement.experiment
     aggregate = make_aggregate(experiment.algorithm, experiment.trusted)
     with Rounds(workdir, experiment, untrained(side)) as rounds:
-        side.progress.tell(round=rounds.done, rounds=experiment.rounds)
+        side.progress.update(round=rounds.done, rounds=experiment.rounds)
         if not rounds.over:  # sites need the model; what it scores is known already
             answers = collect_answers(side, side.sites, rounds.snapshot, "validated")
             occasion = f"round {rounds.done}, start"
             require_enough(answers.admitted, answers.left_out, side.rules.fewest, occasion)
         stop = (workdir / "stop").exists
         for line in rounds.run(partial(one_round, side, aggregate), stop=stop):
-            side.progress.tell(doing="saving")
+            side.progress.update(doing="saving")
             rounds.checkpoints.flush()
-            side.progress.tell(**{key: line[key] for key in SHOWN})
+            side.progress.update(**{key: line[key] for key in SHOWN})
         return rounds.snapshot

@@ -1,6 +1,4 @@
-"""What the server's side of a job is doing, in `status.json`: for the terminal, and for the
-supervisor that watches it.
-"""
+"""What the server's side of a job is doing: `status.json`, for the supervisor that watches it."""
 
 import json
 import threading
@@ -15,8 +13,11 @@ BEAT_S = 2.0  # seconds
 
 
 class Progress:
-    """A context: while it lasts the file is written anew every two seconds, so that an old file
-    means a dead process.
+    """A context manager: inside, the file is written every two seconds, so that an old file means a
+    dead process.
+
+    Args:
+      workdir: of the run.
     """
 
     def __init__(self, workdir: Path):
@@ -37,28 +38,28 @@ class Progress:
         self.over.set()
         self.thread.join()
 
-    def tell(self, **news: Any) -> None:
-        """Changes what the file says."""
+    def update(self, **fields: Any) -> None:
+        """Changes fields of the file."""
         with self.lock:
-            self.status = {**self.status, **news}
+            self.status = {**self.status, **fields}
             write_json(self.path, {**self.status, "time": time.time()})
 
     def asked(self, sites: Iterable[str], deadline_s: int) -> None:
-        """A question went out."""
-        self.tell(waiting=sorted(sites), refused={}, until=time.time() + deadline_s)
+        """Records that a question went out, and until when answers are awaited."""
+        self.update(waiting=sorted(sites), refused={}, until=time.time() + deadline_s)
 
     def answered(self, site: str) -> None:
-        """One answer came."""
-        self.tell(waiting=[name for name in self.status.get("waiting", []) if name != site])
+        """Records that a site's answer came."""
+        self.update(waiting=[name for name in self.status.get("waiting", []) if name != site])
 
     def refused(self, site: str, why: str) -> None:
-        """A site said no."""
+        """Records that a site refused, and why."""
         self.answered(site)
-        self.tell(refused={**self.status.get("refused", {}), site: why})
+        self.update(refused={**self.status.get("refused", {}), site: why})
 
     def _beat(self) -> None:
         while not self.over.wait(BEAT_S):
-            self.tell()
+            self.update()
 
 
 def read_status(workdir: Path) -> dict[str, Any]:
@@ -68,11 +69,11 @@ def read_status(workdir: Path) -> dict[str, Any]:
 
 
 def lose_sites(workdir: Path, names: Iterable[str]) -> None:
-    """Says that sites will not answer in this job any more: their processes for it are gone."""
+    """Records that sites will not answer in this job any more: their processes for it are gone."""
     write_json(workdir / "lost.json", sorted(names))
 
 
 def lost_sites(workdir: Path) -> set[str]:
-    """What `lose_sites` said."""
+    """The sites that `lose_sites` recorded."""
     path = workdir / "lost.json"
     return set(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else set()

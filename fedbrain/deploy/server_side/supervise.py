@@ -1,5 +1,5 @@
-"""Sees a run through: submits a job, watches it, and submits it again from the last round that is
-done, after any loss.
+"""Supervises a run: submits a job, watches it, and submits it again after any loss, from the last
+round that is done.
 
 A job lasts as long as nothing breaks: processes that live on stay compiled. What breaks one (a
 site's or the server's process, the network) ends it, and the next one goes on from the server's
@@ -33,21 +33,21 @@ class Engine(Protocol):
 
 
 class Run(NamedTuple):
-    """What is to be seen through."""
+    """A run of an experiment over a consortium."""
 
     job: Path  # folder to submit
     workdir: Path  # of the server's side
-    sites: list[str]
-    fewest: int
+    sites: list[str]  # names, as in their certificates
+    fewest: int  # sites without which no round counts
 
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]  # takes a sentence about an event
 
 
 def supervise(
     engine: Engine,
     run: Run,
-    tell: Tell,
+    notify: Notify,
     *,
     show: Callable[[Mapping[str, Any]], None] = lambda status: None,
 ) -> None:
@@ -55,18 +55,18 @@ def supervise(
 
     Args:
       engine: a session with the server.
-      run: what to see through.
-      tell: takes a sentence about what happened.
+      run: what to supervise.
+      notify: takes a sentence about what happened.
       show: takes the status, a second apart.
     """
     wait, done = BACKOFF_S[0], -1  # seconds, rounds
     while not (run.workdir / "results.json").is_file():
-        job = _adopt(engine, run) or _submit(engine, run, tell)
+        job = _adopt(engine, run) or _submit(engine, run, notify)
         if job is not None:
-            why = _watch(engine, run, job, tell, show)
+            why = _watch(engine, run, job, notify, show)
             if (run.workdir / "results.json").is_file():
                 break
-            tell(f"Job {job} ended after round {read_status(run.workdir).get('round', 0)}: {why}")
+            notify(f"Job {job} ended after round {read_status(run.workdir).get('round', 0)}: {why}")
         reached = int(read_status(run.workdir).get("round", 0))
         wait = BACKOFF_S[0] if reached > done else min(2 * wait, BACKOFF_S[1])
         done = max(done, reached)
@@ -86,12 +86,12 @@ def _adopt(engine: Engine, run: Run) -> str | None:
     return None
 
 
-def _submit(engine: Engine, run: Run, tell: Tell) -> str | None:
+def _submit(engine: Engine, run: Run, notify: Notify) -> str | None:
     try:
         here = set(engine.sites()) & set(run.sites)
         if len(here) < run.fewest:
             missing = ", ".join(sorted(set(run.sites) - here))
-            tell(
+            notify(
                 f"Waiting: {len(here)} sites are connected, {run.fewest} are needed. Missing:"
                 f" {missing}."
             )
@@ -100,18 +100,21 @@ def _submit(engine: Engine, run: Run, tell: Tell) -> str | None:
             (run.workdir / name).unlink(missing_ok=True)
         job = engine.submit(run.job)
         write_json(run.workdir / "job.json", {"job": job, "time": time.time()})
-        tell(f"Job {job} submitted, with {', '.join(sorted(here))}.")
+        notify(f"Job {job} submitted, with {', '.join(sorted(here))}.")
         return job
     except (ConnectionError, LookupError) as error:
-        tell(f"Waiting: the server does not answer: {error}")
+        notify(f"Waiting: the server does not answer: {error}")
         return None
 
 
 def _watch(
-    engine: Engine, run: Run, job: str, tell: Tell, show: Callable[[Mapping[str, Any]], None]
+    engine: Engine, run: Run, job: str, notify: Notify, show: Callable[[Mapping[str, Any]], None]
 ) -> str:
     """Looks until the job is over, or stops it when its process is dead; why it ended."""
-    began, silent, dead, idle = time.time(), False, 0, set()
+    began = time.time()
+    server_answers = True
+    looks_without_process = 0
+    idle: set[str] = set()
     here: Mapping[str, float] = {}
     for look in itertools.count():
         time.sleep(POLL_S)
@@ -120,12 +123,13 @@ def _watch(
         show({**status, "contact_s": here})
         try:
             state = engine.state(job)
-            if silent:
-                tell("The server answers again.")
-            silent, dead = False, dead + 1 if state == "LOST" else 0
+            if not server_answers:
+                notify("The server answers again.")
+            server_answers = True
+            looks_without_process = looks_without_process + 1 if state == "LOST" else 0
             if _over(state):
                 return (fresh and status.get("problem")) or state
-            if dead >= 3 or (
+            if looks_without_process >= 3 or (
                 fresh and state == "RUNNING" and time.time() - status["time"] > STALE_S
             ):
                 engine.abort(job)
@@ -136,16 +140,16 @@ def _watch(
             if look % 3 == 0 and fresh:
                 here = {name: round(s, 1) for name, s in engine.sites().items()}
                 _call_back(run, status, here)
-                idle = _give_up(engine, run, job, idle, set(status.get("waiting", [])), tell)
+                idle = _give_up(engine, run, job, idle, set(status.get("waiting", [])), notify)
         except (ConnectionError, LookupError) as error:
-            if not silent:
-                tell(f"The server does not answer: {error}")
-            silent = True
+            if server_answers:
+                notify(f"The server does not answer: {error}")
+            server_answers = False
     raise AssertionError("counting does not end")
 
 
 def _give_up(
-    engine: Engine, run: Run, job: str, before: set[str], waiting: set[str], tell: Tell
+    engine: Engine, run: Run, job: str, before: set[str], waiting: set[str], notify: Notify
 ) -> set[str]:
     """Tells the server's side of sites that are connected but do not run the job: seen twice, since
     one may just start.
@@ -154,7 +158,7 @@ def _give_up(
     gone = before & idle
     if gone:
         lose_sites(run.workdir, gone | lost_sites(run.workdir))
-        tell(
+        notify(
             f"Without {', '.join(sorted(gone))} until the next job: the process for this one is"
             " gone."
         )

@@ -26,16 +26,17 @@ class Attempts:
         Raises:
           Refused: when the process died in this round three times; after that it tries again.
         """
-        told = {"round": round, "begun": 0}
+        attempts = {"round": round, "begun": 0}
         with contextlib.suppress(OSError, json.JSONDecodeError):
             before = json.loads(self.path.read_text(encoding="utf-8"))
-            told = before if before["round"] == round else told
-        if told["begun"] >= DEATHS:
+            attempts = before if before["round"] == round else attempts
+        if attempts["begun"] >= DEATHS:
             self.over()
             raise Refused(
-                f"this site's process died {told['begun']} times in round {round}: it sits out once"
+                f"this site's process died {attempts['begun']} times in round {round}: it sits out"
+                " once"
             )
-        write_json(self.path, {**told, "begun": told["begun"] + 1})
+        write_json(self.path, {**attempts, "begun": attempts["begun"] + 1})
 
     def over(self) -> None:
         """Training came to an end, or was stopped in order."""

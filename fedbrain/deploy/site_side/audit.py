@@ -50,12 +50,12 @@ def describe(data: Data) -> dict[str, Any]:
         message = unpack(data, limit=len(data))
     except Refused:
         return {"kind": "text", "text": bytes(data).decode("utf-8", "replace")[:500]}
-    told = message.envelope
+    envelope = message.envelope
     numbers = {name: int(vector.size) for name, vector in message.vectors.items()}
     return {
-        "kind": told.kind,
-        "round": told.round,
-        "scalars": dict(told.scalars),
+        "kind": envelope.kind,
+        "round": envelope.round,
+        "scalars": dict(envelope.scalars),
         "numbers": numbers,
     }
 
@@ -70,10 +70,10 @@ def check(path: Path) -> int:
     lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, 1):
         try:
-            told = json.loads(line)["before"]
+            hash_before = json.loads(line)["before"]
         except (json.JSONDecodeError, KeyError, TypeError):
-            told = None
-        if told != hashlib.sha256(before).hexdigest():
+            hash_before = None
+        if hash_before != hashlib.sha256(before).hexdigest():
             raise ValueError(
                 f"{path}: line {number}: expected one that follows line {number - 1}, got one"
                 " changed or cut."

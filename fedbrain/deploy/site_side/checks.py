@@ -31,21 +31,17 @@ def settings(kit: Path) -> str:
         raise ValueError(
             f"{kit / 'local/site.toml'}: [data] root: expected a folder, got {policy.root}"
         )
-    told = json.loads((kit / "local/resources.json").read_text(encoding="utf-8"))
-    ours = ["fedbrain.deploy.nvflare.site.Hospital"]
-    rights = json.loads((kit / "local/authorization.json").read_text(encoding="utf-8"))[
-        "permissions"
-    ]
-    open_doors = [
-        r
-        for role in rights.values()
-        for r in ("byoc", "shell_commands")
-        if role == "any" or role.get(r) != "none"
-    ]
+    resources = json.loads((kit / "local/resources.json").read_text(encoding="utf-8"))
+    authorization = json.loads((kit / "local/authorization.json").read_text(encoding="utf-8"))
+    may_run_code = any(
+        role == "any" or role.get(right) != "none"
+        for role in authorization["permissions"].values()
+        for right in ("byoc", "shell_commands")
+    )
     if (
-        told["class_allow_list"] != ours
-        or told["class_list_enforcement_mode"] != "enforce"
-        or open_doors
+        resources["class_allow_list"] != ["fedbrain.deploy.nvflare.site.Hospital"]
+        or resources["class_list_enforcement_mode"] != "enforce"
+        or may_run_code
     ):
         raise ValueError(
             f"{kit / 'local'}: expected the settings of a site's kit, got wider ones. Take those of"
@@ -85,7 +81,7 @@ def certificate(kit: Path) -> str:
 
 
 def disk(kit: Path) -> str:
-    """There is room, and it can be written to."""
+    """There is free space, and the folder can be written to."""
     with tempfile.TemporaryFile(dir=kit):
         pass
     free = shutil.disk_usage(kit).free
@@ -95,17 +91,17 @@ def disk(kit: Path) -> str:
 
 
 def server(kit: Path) -> str:
-    """The server answers on its port, and each believes the other's certificate."""
+    """The server answers on its port, and each accepts the other's certificate."""
     startup = kit / "startup"
-    told = json.loads((startup / "fed_client.json").read_text(encoding="utf-8"))
-    host, port = told["servers"][0]["service"]["target"].rsplit(":", 1)
+    engine = json.loads((startup / "fed_client.json").read_text(encoding="utf-8"))
+    host, port = engine["servers"][0]["service"]["target"].rsplit(":", 1)
     context = ssl.create_default_context(cafile=str(startup / "rootCA.pem"))
     context.load_cert_chain(startup / "client.crt", startup / "client.key")
     with (
-        socket.create_connection((host, int(port)), timeout=10) as plain,
-        context.wrap_socket(plain, server_hostname=host) as s,
+        socket.create_connection((host, int(port)), timeout=10) as connection,
+        context.wrap_socket(connection, server_hostname=host) as encrypted,
     ):
-        return f"{host}:{port} answers, {s.version()}"
+        return f"{host}:{port} answers, {encrypted.version()}"
 
 
 CHECKS: Mapping[str, Callable[[Path], str]] = {
@@ -135,35 +131,43 @@ def run_checks(kit: Path) -> None:
 
 
 def account(kit: Path) -> str:
-    """What came and went, and when last; that the record is whole."""
+    """What was received and sent, and when last, by the site's own record.
+
+    Raises:
+      ValueError: when the record was changed.
+    """
     path = kit / "fedbrain/audit.jsonl"
     if not path.is_file():
         return "No message yet."
-    count, lines = (
-        check_audit(path),
-        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()],
-    )
+    count = check_audit(path)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     totals = {
-        way: sum(line["bytes"] for line in lines if line["direction"] == way)
-        for way in ("in", "out")
+        direction: sum(line["bytes"] for line in lines if line["direction"] == direction)
+        for direction in ("in", "out")
     }
     last = lines[-1]
-    what = (
+    message = (
         f"{last['kind']} of round {last['round']}"
         if "round" in last
         else f"{last['kind']}: {last.get('text', '')}"
     )
     return (
-        f"{count} messages, {totals['in'] / 1e6:.1f} MB in, {totals['out'] / 1e6:.1f} MB out; "
-        f"the last {last['direction']} at {last['time']}, {what}. The record is whole."
+        f"{count} messages, {totals['in'] / 1e6:.1f} MB received, {totals['out'] / 1e6:.1f} MB"
+        f" sent; the last one {'received' if last['direction'] == 'in' else 'sent'} at"
+        f" {last['time']}, {message}. The record is complete and unchanged."
     )
 
 
 def dry_run(kit: Path, job: Path, output: Path) -> str:
-    """Plays the first round of a job with nobody, and writes what this site would send.
+    """Runs the first round of a job without a server, and writes what this site would send.
+
+    Args:
+      kit: of the site.
+      job: folder of the job.
+      output: file for the bytes.
 
     Returns:
-      What the bytes say, for people.
+      What the bytes say, as text.
     """
     client = json.loads((job / "app/config/config_fed_client.json").read_text(encoding="utf-8"))
     fields = client["executors"][0]["executor"]["args"]["job"]

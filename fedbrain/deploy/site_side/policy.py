@@ -1,9 +1,9 @@
-"""What a hospital will run: its own `site.toml`, which the server never sees, against the
-configuration that a job brings.
+"""What a hospital agrees to run: its own `site.toml`, which the server never sees, is checked
+against the configuration of a job.
 
 name = "brussels"
 minimum_subjects = 20            # with fewer training subjects the site takes no part
-minimum_test_subjects = 10       # with fewer, nothing is told of its test scans at the end
+minimum_test_subjects = 10       # with fewer, no test metrics are sent at the end
 
 [data]
 root = "/data/brussels"          # a BIDS tree
@@ -16,8 +16,8 @@ column = "age"
 [columns]                        # covariates that may be used, and what they are called here
 sex = "gender"
 
-[allow]                          # names of calls, by field; a field that is not here may say
-anything known model = ["densenet121", "adapted_sfcn"]
+[allow]                          # names of calls, by field; other fields may hold any known call
+model = ["densenet121", "adapted_sfcn"]
 loss = ["l1"]
 
 [at_most]
@@ -38,16 +38,16 @@ from fedbrain.deploy.protocol.wire import Refused
 class Policy(NamedTuple):
     """A `site.toml`."""
 
-    name: str
-    root: Path
-    pattern: str
-    pipeline: str
-    minimum_subjects: int
-    minimum_test_subjects: int
+    name: str  # of the site in the consortium
+    root: Path  # of the BIDS tree
+    pattern: str  # suffix, or entities and suffix, of the images
+    pipeline: str  # folder in derivatives/; empty: the raw tree
+    minimum_subjects: int  # training subjects without which the site takes no part
+    minimum_test_subjects: int  # test subjects without which no test metrics are sent
     targets: Mapping[str, str]  # target -> column
-    columns: Mapping[str, str]
-    allow: Mapping[str, list[str]]
-    at_most: Mapping[str, float]
+    columns: Mapping[str, str]  # covariate -> its column here
+    allow: Mapping[str, list[str]]  # field of a configuration -> names of calls that it may hold
+    at_most: Mapping[str, float]  # field of a configuration -> its largest value
 
 
 KEYS = {
@@ -72,11 +72,11 @@ def read_policy(path: Path) -> Policy:
       ValueError: naming the file and the key, for what is missing, misspelt or of another type.
     """
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: expected a TOML file, got: {error}.") from None
     for table, keys in KEYS.items():
-        part = told.get(table, {}) if table else told
+        part = content.get(table, {}) if table else content
         for key, value in part.items():
             if key not in keys or type(value) is not keys[key]:
                 where = f"[{table}] {key}" if table else key
@@ -84,21 +84,27 @@ def read_policy(path: Path) -> Policy:
                 expected = keys[key].__name__ if known else f"one of {', '.join(keys)}"
                 came = type(value).__name__ if known else repr(key)
                 raise ValueError(f"{path}: {where}: expected {expected}, got {came}.")
-    missing = [k for k in ("name", "minimum_subjects", "data", "targets") if k not in told]
-    missing += [] if "root" in told.get("data", {}) else ["[data] root"]
+    missing = [k for k in ("name", "minimum_subjects", "data", "targets") if k not in content]
+    missing += [] if "root" in content.get("data", {}) else ["[data] root"]
     missing += [
         f"[targets.{name}] column"
-        for name, target in told.get("targets", {}).items()
+        for name, target in content.get("targets", {}).items()
         if "column" not in target
     ]
     if missing:
         raise ValueError(f"{path}: expected {missing[0]}, got none.")
-    data = {"pattern": "T1w", "pipeline": "", **told["data"]}
-    targets = {name: target["column"] for name, target in told["targets"].items()}
-    rest = (told.get(k, {}) for k in ("columns", "allow", "at_most"))
-    fewest = told["minimum_subjects"], told.get("minimum_test_subjects", 10)
+    data = {"pattern": "T1w", "pipeline": "", **content["data"]}
     return Policy(
-        told["name"], Path(data["root"]), data["pattern"], data["pipeline"], *fewest, targets, *rest
+        name=content["name"],
+        root=Path(data["root"]),
+        pattern=data["pattern"],
+        pipeline=data["pipeline"],
+        minimum_subjects=content["minimum_subjects"],
+        minimum_test_subjects=content.get("minimum_test_subjects", 10),
+        targets={name: target["column"] for name, target in content["targets"].items()},
+        columns=content.get("columns", {}),
+        allow=content.get("allow", {}),
+        at_most=content.get("at_most", {}),
     )
 
 
@@ -149,11 +155,11 @@ def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
             f" got {target!r}"
         )
     for field, names in policy.allow.items():
-        strange = _called(_value(config, field)) - set(names)
-        if strange:
+        refused = _called(_value(config, field)) - set(names)
+        if refused:
             raise Refused(
                 f"config.{field}: expected one that this site allows, {', '.join(names)}, got"
-                f" {sorted(strange)[0]!r}"
+                f" {sorted(refused)[0]!r}"
             )
     for field, most in policy.at_most.items():
         value = _value(config, field)
@@ -186,7 +192,7 @@ def _columns_of(spec: Any) -> set[str]:
 
 
 def require_subjects(policy: Policy, subjects: int) -> None:
-    """Raises Refused below the site's minimum: with few people, an update tells of each of them."""
+    """Raises Refused below the site's minimum: an update of few people reveals more of each."""
     if subjects < policy.minimum_subjects:
         raise Refused(
             f"expected at least {policy.minimum_subjects} training subjects at {policy.name}, got"

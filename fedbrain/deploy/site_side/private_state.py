@@ -25,7 +25,7 @@ class Memory:
     """
 
     def __init__(self, folder: Path, first: ClientState, *, keep: int):
-        self.first, self.template = first, self._kept(first)
+        self.first, self.template = first, self._to_save(first)
         self.last = Checkpoints(folder / "state", keep=keep + 1)  # one more: the round under way
         self.best = Checkpoints(folder / "best", keep=keep + 1)
         self.journal = (
@@ -38,9 +38,9 @@ class Memory:
 
         Nothing else deletes: a question of an earlier round, come late, costs nothing.
         """
-        for kept in (self.last, self.best):
-            kept.drop_from(round)
-        self.last.save(round, self._kept(state))
+        for checkpoints in (self.last, self.best):
+            checkpoints.drop_from(round)
+        self.last.save(round, self._to_save(state))
         self.last.flush()
         write_json(self.journal, [*(r for r in self._rounds() if r < round), round])
 
@@ -51,18 +51,18 @@ class Memory:
           Refused: when that state is gone, pushed out by later ones or damaged on the disk.
         """
         expected = max((r for r in self._rounds() if r <= round), default=None)
-        found = self.last.restore_latest(self.template, at_most=round)
-        if jax.tree.leaves(self.first) and expected != (found and found[0]):
+        restored = self.last.restore_latest(self.template, at_most=round)
+        if jax.tree.leaves(self.first) and expected != (restored and restored[0]):
             raise Refused(
                 f"the private state of round {expected}, which round {round} needs, is gone from"
                 " this site's disk"
             )
-        return self.first if found is None else jax.tree.map(jnp.asarray, found[1]["own"])
+        return self.first if restored is None else jax.tree.map(jnp.asarray, restored[1]["own"])
 
     def put_aside(self, round: int) -> None:
         """Keeps the state of the best round so far, before later rounds push it out."""
         if round > max(self.best.steps_saved(), default=0):
-            self.best.save(round, self._kept(self.of(round)))
+            self.best.save(round, self._to_save(self.of(round)))
             self.best.flush()
 
     def of_best(self, round: int) -> ClientState:
@@ -71,12 +71,12 @@ class Memory:
         Raises:
           Refused: when it is gone.
         """
-        found = self.best.restore_latest(self.template, at_most=round)
-        if round > 0 and jax.tree.leaves(self.first) and (found is None or found[0] != round):
+        restored = self.best.restore_latest(self.template, at_most=round)
+        if round > 0 and jax.tree.leaves(self.first) and (restored is None or restored[0] != round):
             raise Refused(
                 f"the private state of the best round {round} is gone from this site's disk"
             )
-        return self.first if found is None else jax.tree.map(jnp.asarray, found[1]["own"])
+        return self.first if restored is None else jax.tree.map(jnp.asarray, restored[1]["own"])
 
     def close(self) -> None:
         """Waits until everything is safe."""
@@ -89,7 +89,7 @@ class Memory:
         )
 
     @staticmethod
-    def _kept(state: ClientState) -> dict[str, ClientState | np.ndarray]:
+    def _to_save(state: ClientState) -> dict[str, ClientState | np.ndarray]:
         return {
             "own": state,
             "mark": np.zeros(1),

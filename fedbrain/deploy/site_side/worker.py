@@ -68,15 +68,16 @@ class Worker:
           workdir: of this site and run.
           seed: of shuffling, augmentation and dropout.
           limit: the most bytes of a message.
-          fewest_tested: test subjects below which nothing is told of them.
+          fewest_tested: fewest test subjects of which metrics are reported.
         """
-        self.name, self.experiment, self.terms, self.split = name, experiment, terms, split
-        self.seed, self.limit, self.fewest_tested, self.workdir = (
-            seed,
-            limit,
-            fewest_tested,
-            workdir,
-        )
+        self.name = name
+        self.experiment = experiment
+        self.terms = terms
+        self.split = split
+        self.workdir = workdir
+        self.seed = seed
+        self.limit = limit
+        self.fewest_tested = fewest_tested
         self.model = workdir / "model.bin"
         self.train = loop()(
             experiment.algorithm.local, partial(fetch, turns=experiment.inputs.augment.turns)
@@ -119,16 +120,15 @@ class Worker:
         return validated(self.terms, message.envelope, self.name, loss=loss, count=count)
 
     def _report(self, message: Message, data: Data) -> bytes:
-        """The last question: tests the best model, and leaves it here, with the predictions that
-        name people.
-        """
+        """The last question: tests the best model. Model and predictions stay at the site."""
         del data
-        state, number = read_model(self.terms, message), message.envelope.round
-        self.memory.put_aside(number)
-        variables, test = (
-            self.experiment.algorithm.client_variables(state, self.memory.of_best(number)),
-            self.split.test,
+        state = read_model(self.terms, message)
+        best_round = message.envelope.round
+        self.memory.put_aside(best_round)
+        variables = self.experiment.algorithm.client_variables(
+            state, self.memory.of_best(best_round)
         )
+        test = self.split.test
         save(variables, str(self.workdir / "model.safetensors"), torch=False)
         values = predict_scans(self.evaluate, variables, test, self.experiment)
         rows = zip(test.ids, test.target.tolist(), values.tolist())
@@ -142,10 +142,10 @@ class Worker:
                 f" {people}"
             )
         floor = np.full(len(test), np.median(self.split.train.target), np.float32)
-        told = accuracy(
+        metrics = accuracy(
             Predictions(test.subjects, test.target, np.asarray(values, np.float32), floor)
         )
-        return reported(self.terms, message.envelope, self.name, told)
+        return reported(self.terms, message.envelope, self.name, metrics)
 
     def _train(self, message: Message, data: Data) -> bytes:
         del data
@@ -157,9 +157,15 @@ class Worker:
         broadcast = self._model(order.round)._replace(
             learning_rate_scale=jnp.asarray(scale, jnp.float32)
         )
-        how = {"experiment": self.experiment, "round": order.round + 1, "seed": self.seed}
         self.attempts.begin(order.round + 1)
-        client = make_client(self.name, self.split.train, self.memory.of(order.round), **how)
+        client = make_client(
+            self.name,
+            self.split.train,
+            self.memory.of(order.round),
+            self.experiment,
+            round=order.round + 1,
+            seed=self.seed,
+        )
         scans = shape_of([self.split.train])
         example = example_batch(scans, self.experiment.batch_size, self.experiment.inputs)
         update, [state] = self.train(broadcast, [client], example)
