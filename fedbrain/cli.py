@@ -22,9 +22,9 @@ from fedbrain.experiments import interrupt
 # jaxlib -> the flag with which its 2-D convolutions use every core. An unknown flag would abort the
 # process, so each version that was measured has its row.
 CPU_FLAGS = {
-    # Without it the larger convolutions run on one core.
+    # Without it large convolutions run on one core.
     "0.10.2": "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution",
-    # None: with that flag they take up to twice as long.
+    # None: they use every core, and that flag would make them up to 2.5 times slower.
     "0.12.0.1": "",
 }
 
