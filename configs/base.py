@@ -62,7 +62,7 @@ def get_config() -> Any:
         {
             "aggregator": "weighted_mean()",
             "optimizer": "sgd(1.0)",
-            "exchange": "everything()",
+            "sharing": "everything()",
             "statistics": "mean()",  # batch statistics: mean(), pooled() or local()
             "links": (),  # before the aggregator: clipping, mixing, attacks
             # of each round's cohort: everyone(), uniform(count=8), cyclic()

@@ -37,7 +37,7 @@ def get_config() -> Any:
             "links": (),
             "aggregator": "weighted_mean()",
             "optimizer": "sgd(1.0)",
-            "exchange": "everything()",
+            "sharing": "everything()",
             "statistics": "mean()",
         }
     )

@@ -29,7 +29,8 @@ class Update(NamedTuple):
     cohort's updates.
     """
 
-    delta: Params  # params_after - params_before
+    # after - before of the shared parameters, as one vector in the order of their paths
+    delta: Float[Array, "*clients p"]
     model_state: ModelState  # shared non-trained collections, values not differences
     weight: Float[Array, "*clients"]  # number of training examples; 0 = absent
     metrics: Metrics  # additive statistics, summed over clients
@@ -56,7 +57,7 @@ class Reduced(NamedTuple):
     links: optax.OptState  # of the aggregator, after the round
     extra: PyTree
     model_state: ModelState
-    anybody: Bool[Array, ""]  # False: the round is skipped
+    some_present: Bool[Array, ""]  # False: nobody took part, the round is skipped
     info: Metrics
 
 
@@ -73,8 +74,10 @@ class LocalTrainer(NamedTuple):
 
 
 class Algorithm(NamedTuple):
-    """A federated algorithm, cut at the network: between `local` and `server_update` stands a map
-    or a hospital.
+    """A federated algorithm, cut at the network: between `local` and `reduce` stands a map or a
+    hospital.
+
+    A round is `apply(state, reduce(state, map(local)))`. After `reduce` nobody needs the cohort.
     """
 
     init: Callable[
@@ -82,15 +85,12 @@ class Algorithm(NamedTuple):
     ]  # (variables, training examples [registered clients])
     init_client: Callable[[Variables], ClientState]
     local: LocalTrainer
-    server_update: Callable[[ServerState, Update], tuple[ServerState, Metrics]]
-    # the same in two steps, for a server that lets go of a cohort in between; updates come as
-    # vectors: (state, pseudo-gradients [clients, coordinates], rest of the update) -> reduced;
-    # (state, reduced) -> (state, metrics)
-    server_reduce: Callable[[ServerState, Array, Update], Reduced]
-    server_apply: Callable[[ServerState, Reduced], tuple[ServerState, Metrics]]
+    reduce: Callable[[ServerState, Update], Reduced]  # (state, updates [clients, ...])
+    apply: Callable[[ServerState, Reduced], tuple[ServerState, Metrics]]
     client_variables: Callable[
         [ServerState, ClientState], Variables
     ]  # the model a client evaluates and uses
+    shared: Callable[[Variables], Variables]  # the leaves that leave a hospital, None elsewhere
 
 
 class Loss(NamedTuple):

@@ -168,7 +168,7 @@ def test_early_stopping_sampling_and_private_leaves_survive_a_restart(finished, 
     """
     c = config(finished[1], rounds=6)
     c.regimes = ("federated",)
-    c.server.exchange = "without_batch_norm()"
+    c.server.sharing = "without_batch_norm()"
     c.server.optimizer = "adam(1e-2)"
     c.server.sampling = "uniform(2)"
     c.patience.stop, c.patience.plateau = 3, 1

@@ -10,7 +10,7 @@ import optax
 
 from fedbrain.aggregators.mean import weighted_mean
 from fedbrain.aggregators.statistics import mean_statistics
-from fedbrain.algorithms import federated
+from fedbrain.algorithms import ClientChain, ServerChain, federated
 from fedbrain.models import MODELS
 from fedbrain.models.losses import l1
 from fedbrain.models.task import make_task
@@ -33,10 +33,30 @@ def variables(task, shape=SHAPE):
     return task.init(jax.random.key(0), jnp.zeros((1, *shape, 1)))
 
 
-def algorithm(task, client=None, **more):
-    more = {"statistics": mean_statistics} | more
-    more = {"aggregator": weighted_mean(), "server_optimizer": optax.sgd(1.0)} | more
-    return federated(task, optax.sgd(1e-2, momentum=0.9) if client is None else client, **more)
+def algorithm(
+    task,
+    optimizer=None,
+    *,
+    upload=None,
+    microbatches=1,
+    aggregator=None,
+    server_optimizer=None,
+    statistics=mean_statistics,
+    **more,
+):
+    """FedAvg with momentum at the client, unless told otherwise."""
+    client = ClientChain(
+        task,
+        optax.sgd(1e-2, momentum=0.9) if optimizer is None else optimizer,
+        optax.identity() if upload is None else upload,
+        microbatches,
+    )
+    server = ServerChain(
+        weighted_mean() if aggregator is None else aggregator,
+        optax.sgd(1.0) if server_optimizer is None else server_optimizer,
+        statistics,
+    )
+    return federated(client, server, **more)
 
 
 def batches(steps, *, seed, size=4, short=0, shape=SHAPE):

@@ -18,7 +18,7 @@ import optax
 from fedbrain.aggregators import LINKS, RULES, Row, weighted_mean
 from fedbrain.aggregators.attacks import ATTACKS
 from fedbrain.aggregators.statistics import mean_statistics
-from fedbrain.algorithms import VARIANTS, federated
+from fedbrain.algorithms import VARIANTS, ClientChain, ServerChain, federated
 from fedbrain.algorithms.optimizers import SERVER_OPTIMIZERS, UPLOADS
 from fedbrain.experiments.spec import call
 from fedbrain.types import Task
@@ -107,12 +107,9 @@ def variants() -> str:
     for name, make in VARIANTS.items():
         variant = make(*EXAMPLES.get(name, ()))
         algorithm = federated(
-            task,
-            optax.sgd(0.1),
-            weighted_mean(),
-            optax.sgd(1.0),
+            ClientChain(task, optax.sgd(0.1)),
+            ServerChain(weighted_mean(), optax.sgd(1.0), mean_statistics),
             variant=variant,
-            statistics=mean_statistics,
         )
         variables = {"params": {"w": jnp.zeros(P)}}
         server, own = algorithm.init(variables, jnp.ones(3)), algorithm.init_client(variables)

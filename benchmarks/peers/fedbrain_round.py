@@ -15,7 +15,7 @@ import optax
 from benchmarks.paired import serve
 from fedbrain import cli
 from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS
-from fedbrain.algorithms import federated
+from fedbrain.algorithms import ClientChain, ServerChain, federated
 from fedbrain.models import MODELS
 from fedbrain.models.convolution import conv3d
 from fedbrain.models.losses import LOSSES
@@ -56,11 +56,8 @@ def pictures(clients: int):
 
 def _federation(work, optimizer, clients: int, shape: tuple[int, ...], targets: int):
     algorithm = federated(
-        work,
-        optimizer,
-        AGGREGATORS["weighted_mean"](),
-        optax.sgd(1.0),
-        statistics=BATCH_STATISTICS["mean"],
+        ClientChain(work, optimizer),
+        ServerChain(AGGREGATORS["weighted_mean"](), optax.sgd(1.0), BATCH_STATISTICS["mean"]),
     )
     rng = np.random.default_rng(0)
     mask = np.ones(shape[0], np.float32)

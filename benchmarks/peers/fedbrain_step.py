@@ -9,7 +9,7 @@ import optax
 from benchmarks.paired import serve
 from fedbrain import cli
 from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS
-from fedbrain.algorithms import federated
+from fedbrain.algorithms import ClientChain, ServerChain, federated
 from fedbrain.models import MODELS
 from fedbrain.models.losses import LOSSES
 from fedbrain.models.task import make_task
@@ -24,11 +24,8 @@ def set_up(task: dict):
     arguments = {} if task["model"] == "densenet121" else {"dropout": 0.2}
     work = make_task(MODELS[task["model"]](**arguments), LOSSES["l1"]())
     algorithm = federated(
-        work,
-        optax.adam(1e-3),
-        AGGREGATORS["weighted_mean"](),
-        optax.sgd(1.0),
-        statistics=BATCH_STATISTICS["mean"],
+        ClientChain(work, optax.adam(1e-3)),
+        ServerChain(AGGREGATORS["weighted_mean"](), optax.sgd(1.0), BATCH_STATISTICS["mean"]),
     )
     rng = np.random.default_rng(0)
     image = rng.standard_normal((b, size, size, size, 1), dtype=np.float32)

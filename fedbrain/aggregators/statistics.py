@@ -4,7 +4,7 @@
     pooled:  mu = sum p_i mu_i,   var = sum p_i (var_i + mu_i^2) - mu^2     (law of total variance)
 
 The third choice of a configuration, `local`, is no rule: the statistics are then private leaves
-that stay in the hospital (`algorithms.exchange`), as in SiloBN.
+that stay in the hospital (`algorithms.sharing`), as in SiloBN.
 
 References:
   Andreux et al. (2020), SiloBN, https://arxiv.org/abs/2008.07424

@@ -1,16 +1,24 @@
 """Federated algorithms: client and server maths, cut at the network."""
 
-from fedbrain.algorithms.exchange import everything, only_head, without_batch_norm, without_head
+from fedbrain.algorithms.client import ClientChain
 from fedbrain.algorithms.feddyn import feddyn
 from fedbrain.algorithms.federated import federated
 from fedbrain.algorithms.mime import mime, mimelite
 from fedbrain.algorithms.personal import apfl, ditto, pfedme
 from fedbrain.algorithms.reports import fisher, report_global_loss
 from fedbrain.algorithms.scaffold import scaffold
+from fedbrain.algorithms.server import ServerChain
+from fedbrain.algorithms.sharing import (
+    Sharing,
+    everything,
+    only_head,
+    without_batch_norm,
+    without_head,
+)
 from fedbrain.algorithms.tuned import fedrep, fine_tuned, worker_momentum
 from fedbrain.algorithms.variant import Variant, fedavg
 
-EXCHANGES = {
+SHARING = {
     "everything": everything,
     "without_batch_norm": without_batch_norm,  # FedBN
     "without_head": without_head,  # FedPer
@@ -33,4 +41,4 @@ VARIANTS = {
     "fisher": fisher,
 }
 
-__all__ = ["EXCHANGES", "VARIANTS", "Variant", "federated"]
+__all__ = ["SHARING", "VARIANTS", "ClientChain", "ServerChain", "Sharing", "Variant", "federated"]

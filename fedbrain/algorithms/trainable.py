@@ -2,13 +2,13 @@
 norm stands still.
 
 A network names its stages in the order of computation, `("conv0", "norm0", "block1", ..., "head")`;
-a grade is a predicate over leaves, like an exchange. Frozen layers keep the values that the
+a grade is a filter over leaves, like what is shared. Frozen layers keep the values that the
 experiment starts from.
 """
 
 from collections.abc import Sequence
 
-from fedbrain.algorithms.exchange import Exchange, is_head
+from fedbrain.algorithms.leaves import LeafFilter, is_head
 
 
 def stage_of(path: str, stages: Sequence[str]) -> str | None:
@@ -19,19 +19,19 @@ def stage_of(path: str, stages: Sequence[str]) -> str | None:
     return next((s for s in stages if layer == s or layer.startswith(f"{s}_")), None)
 
 
-def everything(stages: Sequence[str]) -> Exchange:
+def everything(stages: Sequence[str]) -> LeafFilter:
     """All layers train: deep transfer, or training from scratch."""
     del stages
     return lambda collection, path: True
 
 
-def only_head(stages: Sequence[str]) -> Exchange:
+def only_head(stages: Sequence[str]) -> LeafFilter:
     """The last layer trains: shallow transfer."""
     del stages
     return lambda collection, path: is_head(path)
 
 
-def after(stage: str, stages: Sequence[str]) -> Exchange:
+def after(stage: str, stages: Sequence[str]) -> LeafFilter:
     """Layers after a stage train.
 
     Args:

@@ -9,7 +9,7 @@ References:
 import jax
 import jax.numpy as jnp
 
-from fedbrain.algorithms.exchange import is_head, path_name
+from fedbrain.algorithms.leaves import is_head, path_name
 from fedbrain.algorithms.personal import own_model, use_own
 from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant
 

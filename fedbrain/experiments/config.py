@@ -8,10 +8,11 @@ import optax
 
 from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS, KEEPING, chain
 from fedbrain.aggregators.attacks import ATTACKS
-from fedbrain.algorithms import EXCHANGES, VARIANTS, federated
-from fedbrain.algorithms.exchange import Exchange, everything, without_statistics
+from fedbrain.algorithms import SHARING, VARIANTS, ClientChain, ServerChain, Sharing, federated
+from fedbrain.algorithms.leaves import LeafFilter
 from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
 from fedbrain.algorithms.schedules import SCHEDULES, Schedule
+from fedbrain.algorithms.sharing import everything, without_statistics
 from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.data.augment import AUGMENTS, Change
 from fedbrain.data.conform import RECIPES, Recipe
@@ -77,35 +78,36 @@ def read_algorithm(
     task: Task,
     *,
     microbatches: int = 1,
-    trainable: Exchange = everything(),  # noqa: B008
+    trainable: LeafFilter = everything(),  # noqa: B008
 ) -> Algorithm:
     """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm."""
     client, server = config.client, config.server
-    exchange = choose("server.exchange", server.exchange, EXCHANGES)
+    shared = choose("server.sharing", server.sharing, SHARING)
     statistics = server.statistics
     if statistics == "local()":
-        exchange, statistics = without_statistics(exchange), "mean()"
+        shared, statistics = without_statistics(shared), "mean()"
+    transforms = [choose("client.transforms", spec, TRANSFORMS) for spec in client.transforms]
+    optimizer = choose("client.optimizer", client.optimizer, OPTIMIZERS)
+    links = [choose("server.links", spec, KEEPING | ATTACKS) for spec in server.links]
+    aggregator = choose("server.aggregator", server.aggregator, AGGREGATORS)
     return federated(
-        task,
-        optax.chain(
-            *(choose("client.transforms", t, TRANSFORMS) for t in client.transforms),
-            choose("client.optimizer", client.optimizer, OPTIMIZERS),
+        ClientChain(
+            task,
+            optimizer=optax.chain(*transforms, optimizer),
+            upload=choose("client.upload", client.upload, UPLOADS),
+            microbatches=microbatches,
         ),
-        chain(
-            *(choose("server.links", link, KEEPING | ATTACKS) for link in server.links),
-            choose("server.aggregator", server.aggregator, AGGREGATORS),
+        ServerChain(
+            aggregator=chain(*links, aggregator),
+            optimizer=choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
+            statistics=choose("server.statistics", statistics, factories(BATCH_STATISTICS)),
         ),
-        choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
         variant=choose("algorithm", config.algorithm, VARIANTS),
-        exchange=exchange,
-        statistics=choose("server.statistics", statistics, factories(BATCH_STATISTICS)),
-        upload=choose("client.upload", client.upload, UPLOADS),
-        microbatches=microbatches,
-        trainable=trainable,
+        sharing=Sharing(shared, trainable),
     )
 
 
-def read_task(config: Any, inputs: Inputs) -> tuple[Task, Exchange]:
+def read_task(config: Any, inputs: Inputs) -> tuple[Task, LeafFilter]:
     """The fields `model`, `loss` and `trainable`: the task, and which of its leaves train."""
     loss = choose("loss", config.loss, LOSSES)
     network = choose("model", config.model, MODELS, outputs=loss.outputs)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fedbrain.training.in_memory import Clients, Outcome, Plan, make_client
+from fedbrain.training.round import server_step
 from fedbrain.types import Algorithm, ClientState, Key, PyTree, ServerState, Variables
 
 
@@ -77,7 +78,7 @@ def buffered(size: int, slowest: float = 4.0) -> Callable:
 
         def step(carry, numbers: Array):
             (server, own, waiting), updates = jax.lax.scan(event, carry, numbers)
-            server, info = algorithm.server_update(server, updates)
+            server, info = server_step(algorithm, server, updates)
             return (server, own, waiting), {"skipped": info["skipped"]}
 
         def stretch(carry, numbers: Array):

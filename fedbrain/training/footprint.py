@@ -3,12 +3,11 @@ anything is computed.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
-from fedbrain.training import local_steps
+from fedbrain.training.outline import outline
 from fedbrain.types import Algorithm, Batch, PyTree, Variables
 
 
@@ -38,11 +37,6 @@ def _bytes(tree: PyTree) -> int:
 def footprint(algorithm: Algorithm, variables: Variables, batch: Batch) -> Footprint:
     """Counts, from the shapes of one batch."""
 
-    def one_round(variables: Variables, batch: Batch):
-        server, own = algorithm.init(variables, jnp.ones(1)), algorithm.init_client(variables)
-        progress: Any = local_steps.begin(algorithm.local, server, own, jax.random.key(0), batch)
-        update, _ = local_steps.end(algorithm.local, server, own, progress, jnp.ones(()))
-        return update, progress.carry.params
-
-    update, trained = jax.eval_shape(one_round, dict(variables), dict(batch))
-    return Footprint(_count(trained), _count(variables["params"]), _bytes(update))
+    client = outline(algorithm, variables, batch)
+    trained = client.start.carry.params
+    return Footprint(_count(trained), _count(variables["params"]), _bytes(client.update))

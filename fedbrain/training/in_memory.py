@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fedbrain.training import local_steps
+from fedbrain.training.round import server_step
 from fedbrain.types import (
     Algorithm,
     Batch,
@@ -141,7 +142,7 @@ def simulate(
             server, some[0], some[1], some[2] * here, keys
         )
         own = jax.tree.map(lambda all, mine: all.at[drawn].set(mine), own, new)
-        server, info = algorithm.server_update(server, update)
+        server, info = server_step(algorithm, server, update)
         return (server, own), info
 
     def stretch(carry, numbers: Array):

@@ -6,9 +6,9 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from fedbrain.training import local_steps
+from fedbrain.training.outline import outline
 from fedbrain.types import Algorithm, Batch, Variables
 
 SHARE = 0.8  # of a device's memory that may be planned with: arbitrary
@@ -75,17 +75,9 @@ def measure(algorithm: Algorithm, variables: Variables, batch: Batch, clients: i
     devices = jax.local_devices()
     if devices[0].platform == "cpu":
         return Sizes("cpu", len(devices), clients, 0, 0)
-    server = algorithm.init(variables, jnp.ones(clients))
-    key = jax.random.key(0)
-    progress: Any = local_steps.begin(
-        algorithm.local, server, algorithm.init_client(variables), key, batch
-    )
-    memory: Any = (
-        jax.jit(local_steps.guard(algorithm.local.step))
-        .lower(progress, batch)
-        .compile()
-        .memory_analysis()
-    )
+    start = outline(algorithm, variables, batch, clients=clients).start
+    step = jax.jit(local_steps.guard(algorithm.local.step))
+    memory: Any = step.lower(start, batch).compile().memory_analysis()
     used = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
     limit = (devices[0].memory_stats() or {}).get("bytes_limit", 0)
     return Sizes(devices[0].platform, len(devices), clients, used, limit)

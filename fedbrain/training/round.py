@@ -1,4 +1,4 @@
-"""One round of federated learning: `server_update ∘ map(client_update)`.
+"""One round of federated learning: `apply(state, reduce(state, map(client_update)))`.
 
 A driver maps the local trainer over a cohort: one client after the other (`loop`), k side by side
 (`chunk`), all at once (`vmap`), or spread over devices (`shard`). All run the same guarded step
@@ -167,6 +167,13 @@ def _side_by_side(batches: Sequence[Iterable[Batch]], padding: Batch) -> Iterato
         yield _stack(group)
 
 
+def server_step(
+    algorithm: Algorithm, state: ServerState, updates: Update
+) -> tuple[ServerState, Metrics]:
+    """The server's part of a round: (the next state, metrics)."""
+    return algorithm.apply(state, algorithm.reduce(state, updates))
+
+
 def make_round(
     algorithm: Algorithm, driver: Driver, trusted: Sequence[str] = (), *, turns: bool = False
 ):
@@ -184,7 +191,7 @@ def make_round(
       is any batch of the right shapes.
     """
     map_clients = driver(algorithm.local, partial(fetch, turns=turns))
-    server_update = jax.jit(algorithm.server_update)
+    step = jax.jit(partial(server_step, algorithm))
 
     def run_round(
         state: ServerState, cohort: Sequence[Client], example: Batch
@@ -193,7 +200,7 @@ def make_round(
         update, states = map_clients(state, [cohort[i] for i in order], example)
         marks = jnp.array([cohort[i].name in trusted for i in order], jnp.float32)
         update = update._replace(metrics={**update.metrics, "trusted": marks})
-        state, info = server_update(state, update)
+        state, info = step(state, update)
         rank = np.argsort(order)
         info = {**update.metrics, **info}
         info = {name: value[rank] if value.ndim else value for name, value in info.items()}

@@ -1,4 +1,4 @@
-"""What the exchange shares, and rounds in which nobody is there."""
+"""Which leaves are shared, and rounds in which nobody is there."""
 
 import jax
 import jax.numpy as jnp
@@ -6,18 +6,19 @@ import numpy as np
 import optax
 import pytest
 
-from fedbrain.algorithms import EXCHANGES
-from fedbrain.algorithms.exchange import path_name, without_statistics
+from fedbrain.algorithms import SHARING, Sharing
+from fedbrain.algorithms.leaves import path_name
+from fedbrain.algorithms.sharing import without_statistics
 from fedbrain.training.round import loop, make_round
 from tests import tiny
 
 
-@pytest.mark.parametrize("name", EXCHANGES)
-def test_only_the_exchanged_leaves_leave_and_the_rest_stays_with_the_client(name):
-    exchange = EXCHANGES[name]()
+@pytest.mark.parametrize("name", SHARING)
+def test_only_the_shared_leaves_leave_and_the_rest_stays_with_the_client(name):
+    shared = SHARING[name]()
     task = tiny.task()
     variables = tiny.variables(task)
-    algorithm = tiny.algorithm(task, exchange=exchange)
+    algorithm = tiny.algorithm(task, sharing=Sharing(shared))
     run_round = make_round(algorithm, loop())
     state, clients, _ = run_round(
         algorithm.init(variables, jnp.ones(3)), tiny.cohort(algorithm, variables), tiny.example()
@@ -27,7 +28,7 @@ def test_only_the_exchanged_leaves_leave_and_the_rest_stays_with_the_client(name
             (path_name(p), x) for p, x in jax.tree_util.tree_leaves_with_path(state.params)
         )[path_name(path)]
         moved = not np.array_equal(before, after)
-        if not exchange("params", path_name(path)):
+        if not shared("params", path_name(path)):
             assert not moved, path_name(path)
             private = [c.params for c in clients]
             values = [
@@ -48,7 +49,7 @@ def test_only_the_exchanged_leaves_leave_and_the_rest_stays_with_the_client(name
 def test_local_statistics_stay():
     task = tiny.task()
     variables = tiny.variables(task)
-    algorithm = tiny.algorithm(task, exchange=without_statistics(EXCHANGES["everything"]()))
+    algorithm = tiny.algorithm(task, sharing=Sharing(without_statistics(SHARING["everything"]())))
     state, clients, _ = make_round(algorithm, loop())(
         algorithm.init(variables, jnp.ones(3)), tiny.cohort(algorithm, variables), tiny.example()
     )

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fedbrain.algorithms import VARIANTS
-from fedbrain.algorithms.exchange import path_name
+from fedbrain.algorithms import VARIANTS, Sharing
+from fedbrain.algorithms.leaves import path_name
 from fedbrain.algorithms.trainable import TRAINABLE, after, stage_of
 from fedbrain.experiments.spec import call
 from fedbrain.models import MODELS, Frozen, WithCovariates
@@ -29,7 +29,7 @@ def _trained(grade, network=NETWORK, rounds=2, **more):
     trainable = call(grade, TRAINABLE, stages=network.stages)
     task = make_task(Frozen(network, trainable), l1(centre=50.0, scale=15.0))
     variables = tiny.variables(task)
-    algorithm = tiny.algorithm(task, trainable=trainable, **more)
+    algorithm = tiny.algorithm(task, sharing=Sharing(trainable=trainable), **more)
     run_round, state = make_round(algorithm, loop()), algorithm.init(variables, jnp.ones(3))
     for r in range(rounds):
         state, clients, _ = run_round(

@@ -9,24 +9,25 @@ import numpy as np
 import optax
 import pytest
 
+from fedbrain.aggregators.mean import weighted_mean
 from fedbrain.aggregators.order_statistics import median
 from fedbrain.algorithms.compression import int8_with_feedback
-from fedbrain.algorithms.exchange import without_batch_norm
 from fedbrain.algorithms.scaffold import scaffold
 from fedbrain.algorithms.server_optimizers import fedadam
+from fedbrain.algorithms.sharing import Sharing, without_batch_norm
 from fedbrain.deploy.protocol.gate import Question, admit
 from fedbrain.deploy.protocol.messages import (
     answer,
-    make_aggregate,
     make_terms,
     order_training,
-    read_answers,
     read_model,
     send_model,
 )
 from fedbrain.deploy.protocol.wire import Refused, schema, unpack
+from fedbrain.deploy.server_side.cohort import make_aggregate, read_answers, reduce_rows
 from fedbrain.training.device_volumes import fetch
 from fedbrain.training.round import loop, make_round
+from fedbrain.types import Task, Update
 from tests import tiny
 
 NAMES = ("amber", "birch", "cedar")
@@ -34,7 +35,7 @@ ALGORITHMS = {
     "FedAvg": {},
     "median, FedAdam": {"aggregator": median(), "server_optimizer": fedadam(0.03)},
     "SCAFFOLD": {"variant": scaffold()},
-    "FedBN": {"exchange": without_batch_norm()},
+    "FedBN": {"sharing": Sharing(without_batch_norm())},
     "int8 with feedback": {"upload": int8_with_feedback()},
 }
 LIMIT = 10_000_000
@@ -84,6 +85,24 @@ def test_a_round_over_bytes_is_the_simulated_round(name):
         remote, _ = aggregate(remote, *read_answers(terms, taken), NAMES)
         assert _equal(remote, simulated)
         assert _equal([own[n] for n in NAMES], states)
+
+
+@pytest.mark.parametrize("rule", [weighted_mean(), median()], ids=["mean", "median"])
+def test_a_cohort_is_in_memory_once(rule):
+    """The server's program needs no second matrix of eight models."""
+    sites, numbers = 8, 500_000
+    params = {"w": jax.numpy.zeros(numbers)}
+    algorithm = tiny.algorithm(Task(lambda *a: params, None, None), aggregator=rule)
+    state = algorithm.init({"params": params}, jax.numpy.ones(sites))
+    rows = jax.ShapeDtypeStruct((sites, numbers), np.float32)
+    each = jax.ShapeDtypeStruct((sites,), np.float32)
+    names = ("loss", "count", "examples", "steps", "trusted")
+    rest = Update(
+        jax.ShapeDtypeStruct((sites, 0), np.float32), {}, each, dict.fromkeys(names, each), ()
+    )
+    program = jax.jit(partial(reduce_rows, algorithm)).lower(state, rows, rest).compile()
+    memory = program.memory_analysis()
+    assert memory.temp_size_in_bytes < 2 * 4 * numbers
 
 
 def test_another_experiment_is_refused_by_the_site():

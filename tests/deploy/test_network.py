@@ -36,7 +36,7 @@ RULES = {
         "server__optimizer": "fedadam(0.01)",
     },
     "SCAFFOLD": {"algorithm": "scaffold()"},
-    "FedBN": {"server__exchange": "without_batch_norm()"},
+    "FedBN": {"server__sharing": "without_batch_norm()"},
 }
 
 

@@ -12,7 +12,7 @@ from tests.faults.in_memory import LIMIT, RULES, Consortium
 
 KINDS = {
     "FedAvg": {},
-    "SCAFFOLD with FedBN": {"algorithm": "scaffold()", "exchange": "without_batch_norm()"},
+    "SCAFFOLD with FedBN": {"algorithm": "scaffold()", "sharing": "without_batch_norm()"},
 }
 
 

@@ -14,8 +14,9 @@ from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.what_leaves import COLLECTIONS, ENVELOPE, JOINED, SCALARS
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
+from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.report import report
-from fedbrain.deploy.server_side.rounds import Rules, Side, conduct
+from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.site_side.audit import describe
 from fedbrain.deploy.site_side.join import join

@@ -27,7 +27,7 @@ CHOICES = {
     },
     "cyclic": {"server": {"sampling": "cyclic()"}},
     "FLTrust": {"server": {"aggregator": "fltrust()", "trusted": ("amber",)}},
-    "APFL, FedBN": {"algorithm": "apfl()", "server": {"exchange": "without_batch_norm()"}},
+    "APFL, FedBN": {"algorithm": "apfl()", "server": {"sharing": "without_batch_norm()"}},
 }
 
 

@@ -21,7 +21,7 @@ from tests.faults.in_memory import LIMIT, Consortium
 
 STATEFUL = {
     "algorithm": "scaffold()",
-    "exchange": "without_batch_norm()",
+    "sharing": "without_batch_norm()",
 }  # private leaves and control variates
 TRAINING = {
     "a site dies in mid-epoch",

@@ -29,13 +29,13 @@ RULES = Rules(fewest=3, medians=100, limit=LIMIT, deadline_s=60)
 class Consortium:
     """An experiment, its sites, and a transport in memory that can be told to fail."""
 
-    def __init__(self, cache, folder, algorithm="fedavg()", exchange="everything()", rounds=3):
+    def __init__(self, cache, folder, algorithm="fedavg()", sharing="everything()", rounds=3):
         c = config(cache, rounds=rounds, regimes=("federated",))
-        c.driver, c.residence, c.algorithm, c.server.exchange = (
+        c.driver, c.residence, c.algorithm, c.server.sharing = (
             "loop()",
             "streamed()",
             algorithm,
-            exchange,
+            sharing,
         )
         c.patience = {"stop": 0, "plateau": 1, "factor": 0.5}
         self.experiment, self.folder = read_experiment(c), folder

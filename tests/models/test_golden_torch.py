@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fedbrain.algorithms.exchange import path_name
+from fedbrain.algorithms.leaves import path_name
 from fedbrain.models import MODELS
 from tests.golden.torch_weights import draw, inputs, projections
 

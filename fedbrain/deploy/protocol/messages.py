@@ -1,18 +1,17 @@
 """A round between hospitals over any transport that carries bytes: ask, train, answer, aggregate.
 
 The pieces are those of `fedbrain.training.round`: a site runs the same driver over a cohort of one,
-the server the same `server_update` over what came, in the order of names. So a round over a network
-has the bits of a simulated one under the `loop` driver.
+the server the same `reduce` and `apply` over what came, in the order of names. So a round over a
+network has the bits of a simulated one under the `loop` driver.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from fedbrain.deploy.protocol.wire import (
     Envelope,
@@ -23,10 +22,8 @@ from fedbrain.deploy.protocol.wire import (
     schema,
     unflatten,
 )
-from fedbrain.training import local_steps
-from fedbrain.types import Algorithm, Batch, Metrics, PyTree, ServerState, Update, Variables
-
-CACHE_LINE = 64  # bytes
+from fedbrain.training.outline import outline
+from fedbrain.types import Algorithm, Batch, PyTree, ServerState, Update, Variables
 
 
 class Terms(NamedTuple):
@@ -52,15 +49,10 @@ def make_terms(
       config: hash of the experiment.
     """
 
-    def one_round(variables: Variables, batch: Batch) -> tuple[ServerState, Update]:
-        server, own = algorithm.init(variables, jnp.ones(sites)), algorithm.init_client(variables)
-        progress = local_steps.begin(algorithm.local, server, own, jax.random.key(0), batch)
-        return server, local_steps.end(algorithm.local, server, own, progress, jnp.ones(()))[0]
-
-    server, update = jax.eval_shape(one_round, dict(variables), dict(example))
-    return Terms(
-        algorithm, config, _question(server), _answer(update), tuple(sorted(update.metrics))
-    )
+    server, _, update = outline(algorithm, variables, example, clients=sites)
+    shared = jax.eval_shape(algorithm.shared, dict(variables))["params"]  # names the delta's leaves
+    answer = {**_answer(update), "delta": shared}
+    return Terms(algorithm, config, _question(server), answer, tuple(sorted(update.metrics)))
 
 
 def _question(state: Any) -> dict[str, PyTree]:
@@ -208,70 +200,3 @@ def require_answer(terms: Terms, message: Message) -> None:
     if scalars - set(DEFINED if kind == "reported" else ()) != names:
         raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")
     unflatten(message.vectors, terms.answer if kind == "update" else {})
-
-
-def read_answers(terms: Terms, messages: dict[str, Message]) -> tuple[list[np.ndarray], Update]:
-    """Answers that passed `require_answer`, as `server_reduce` takes them: pseudo-gradients, and
-    the rest of the update.
-
-    Args:
-      terms: of the experiment.
-      messages: taken out one after the other, so that a cohort is in memory once and not twice.
-
-    Returns:
-      Pseudo-gradients [sites, coordinates], the sites in the order of their names, in a list from
-      which whoever uses them takes them; and an update without delta.
-    """
-    names, rows = sorted(messages), len(messages)
-    outline = {name: part for name, part in terms.answer.items() if name != "delta"}
-    leaves, structure = jax.tree.flatten(outline)
-    coordinates = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(terms.answer["delta"]))
-    gradients, stacked = (
-        aligned(rows, coordinates),
-        [np.empty((rows, *leaf.shape), leaf.dtype) for leaf in leaves],
-    )
-    scalars = {name: np.zeros(rows, np.float32) for name in ("weight", *terms.metrics)}
-    for row, name in enumerate(names):
-        envelope, vectors = messages.pop(name)
-        np.negative(vectors.pop("delta"), out=gradients[row])
-        for array, value in zip(stacked, jax.tree.leaves(unflatten(vectors, outline))):
-            array[row] = value
-        for scalar, array in scalars.items():
-            array[row] = envelope.scalars[scalar]
-    rest = jax.tree.unflatten(structure, [jnp.asarray(stacked.pop(0)) for _ in leaves])
-    weight, *metrics = (jnp.asarray(array) for array in scalars.values())
-    return [gradients], Update(
-        (), rest["model_state"], weight, dict(zip(terms.metrics, metrics)), rest["extra"]
-    )
-
-
-def aligned(rows: int, columns: int) -> Float[np.ndarray, "rows columns"]:
-    """Memory that jax takes as it is, without a copy; a row is in memory when it is written to."""
-    whole = np.empty(4 * rows * columns + CACHE_LINE, np.uint8)
-    start = -whole.ctypes.data % CACHE_LINE
-    return whole[start : start + 4 * rows * columns].view(np.float32).reshape(rows, columns)
-
-
-def make_aggregate(
-    algorithm: Algorithm, trusted: Sequence[str] = ()
-) -> Callable[[ServerState, list[np.ndarray], Update, Sequence[str]], tuple[ServerState, Metrics]]:
-    """The server's side of a round, compiled.
-
-    Args:
-      algorithm: of the experiment.
-      trusted: names of sites that are the server's own, for rules that need one (`fltrust`).
-
-    Returns:
-      `aggregate(state, cohort, update, names)` -> (state, metrics): what `read_answers` returned,
-      and the names in the order of its rows. The cohort is let go before the new model is made.
-    """
-    reduce, apply = jax.jit(algorithm.server_reduce), jax.jit(algorithm.server_apply)
-
-    def aggregate(
-        state: ServerState, cohort: list[np.ndarray], update: Update, names: Sequence[str]
-    ):
-        marks = jnp.asarray([name in trusted for name in names], jnp.float32)
-        rest = update._replace(metrics={**update.metrics, "trusted": marks})
-        return apply(state, jax.block_until_ready(reduce(state, cohort.pop(), rest)))
-
-    return aggregate

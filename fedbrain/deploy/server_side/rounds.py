@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from fedbrain.deploy.protocol.gate import norms, too_large
-from fedbrain.deploy.protocol.messages import make_aggregate, read_answers
+from fedbrain.deploy.server_side.cohort import make_aggregate, read_answers
 from fedbrain.deploy.server_side.exchange import Answers, Side, collect_answers, require_enough
 from fedbrain.experiments.round_end import (
     Snapshot,

@@ -1,0 +1,180 @@
+"""The client's side of an algorithm: local steps from the global model w to the delta D = y - w.
+
+    y <- y + s u,    u, opt_state = chain(g(y), opt_state, y)      s: the learning-rate scale
+
+g is the gradient of the batch as the variant has it. What is private (leaves that are not shared,
+the memories of variant and upload) stays in the client's state.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int
+
+from fedbrain.algorithms.accumulation import gradient_of
+from fedbrain.algorithms.leaves import combine
+from fedbrain.algorithms.sharing import Sharing, split
+from fedbrain.algorithms.variant import Finish, Start, Step, Variant
+from fedbrain.types import (
+    Batch,
+    Key,
+    LocalTrainer,
+    Metrics,
+    ModelState,
+    Params,
+    PyTree,
+    ServerState,
+    Task,
+    Update,
+    Variables,
+)  # fmt: skip
+
+
+class ClientChain(NamedTuple):
+    """What a client runs in a round."""
+
+    task: Task  # the network and its loss
+    optimizer: optax.GradientTransformation  # links of a local step; their state starts every round
+    upload: optax.GradientTransformation = optax.identity()  # of the delta [p], before it leaves
+    microbatches: int = 1  # parts in which the gradient of a batch is computed
+
+
+class Private(NamedTuple):
+    """Client state: what stays in the hospital between rounds."""
+
+    params: Params  # those that train and are not shared, None elsewhere
+    model_state: ModelState  # likewise
+    control: PyTree  # the variant's memory
+    upload: optax.OptState  # the upload's memory: its error feedback
+
+
+class Carry(NamedTuple):
+    """A local model in training."""
+
+    params: Params  # those that train, None elsewhere
+    frozen: Params  # the others
+    model_state: ModelState
+    opt_state: optax.OptState  # of the client's optimiser
+    step: Int[Array, ""]  # steps taken, padded ones not counted
+    key: Key
+    learning_rate_scale: Float[Array, ""]  # factor on every step
+    context: PyTree  # the variant's, from step to step
+    control: PyTree  # the variant's memory before the round
+    upload: optax.OptState
+
+
+def make_local(client: ClientChain, variant: Variant, sharing: Sharing) -> LocalTrainer:
+    """What a hospital computes in a round."""
+    return LocalTrainer(
+        init=partial(_begin, client, variant, sharing),
+        step=partial(_step, client, variant),
+        finish=partial(_finish, client, variant, sharing),
+    )
+
+
+def init_client(
+    client: ClientChain, variant: Variant, sharing: Sharing, variables: Variables
+) -> Private:
+    """A client's state before its first round."""
+    trained, _ = sharing.trained(variables["params"])
+    upload = client.upload.init(ravel_pytree(sharing.sent_params(variables["params"]))[0])
+    control = variant.client_init({**variables, "params": trained})
+    return Private(*split(sharing.private(variables)), control, upload)
+
+
+def client_variables(
+    variant: Variant, sharing: Sharing, state: ServerState, own: Private
+) -> Variables:
+    """The model that a client evaluates and uses: the server's, with its own leaves."""
+    params, model_state = _received(state, own)
+    trained, _ = sharing.trained(params)
+    used = variant.personal(own.control, {"params": trained, **model_state})
+    return {**used, "params": combine(used["params"], params)}
+
+
+def _received(state: ServerState, own: Private) -> tuple[Params, ModelState]:
+    return combine(own.params, state.params), combine(own.model_state, state.model_state)
+
+
+def _begin(
+    client: ClientChain,
+    variant: Variant,
+    sharing: Sharing,
+    broadcast: ServerState,
+    own: Private,
+    key: Key,
+) -> Carry:
+    received, model_state = _received(broadcast, own)
+    params, frozen = sharing.trained(received)
+    start = Start(
+        broadcast.round, broadcast.extra, own.control, params, model_state, client.optimizer
+    )
+    return Carry(
+        params=params,
+        frozen=frozen,
+        model_state=model_state,
+        opt_state=client.optimizer.init(params),
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        learning_rate_scale=broadcast.learning_rate_scale,
+        context=variant.begin(start),
+        control=own.control,
+        upload=own.upload,
+    )
+
+
+def _step(
+    client: ClientChain, variant: Variant, carry: Carry, batch: Batch
+) -> tuple[Carry, Metrics]:
+    def loss(params: Params, *rest: Any):
+        return client.task.loss(combine(params, carry.frozen), *rest)
+
+    key = jax.random.fold_in(carry.key, carry.step)
+    gradient_at = gradient_of(loss, batch, key, parts=client.microbatches)
+    scale = carry.learning_rate_scale
+    step = Step(
+        carry.context, carry.params, carry.model_state, gradient_at, client.optimizer, scale
+    )
+    grads, (model_state, metrics), context = variant.gradient(step)
+    updates, opt_state = client.optimizer.update(grads, carry.opt_state, carry.params)
+    params = optax.apply_updates(carry.params, jax.tree.map(lambda u: u * scale, updates))
+    after = carry._replace(
+        params=params,
+        model_state=model_state,
+        opt_state=opt_state,
+        step=carry.step + 1,
+        context=context,
+    )
+    return after, metrics
+
+
+def _finish(
+    client: ClientChain,
+    variant: Variant,
+    sharing: Sharing,
+    broadcast: ServerState,
+    carry: Carry,
+    metrics: Metrics,
+) -> tuple[Update, Private]:
+    before, after = sharing.sent_params(broadcast.params), sharing.sent_params(carry.params)
+    delta = jax.tree.map(jnp.subtract, after, before)
+    sent = variant.finish(
+        Finish(
+            broadcast.extra, carry.control, carry.context, carry.params, carry.model_state, delta
+        )
+    )
+    vector, upload = client.upload.update(ravel_pytree(delta)[0], carry.upload)
+    metrics = {**metrics, **sent.metrics}
+    update = Update(
+        delta=cast(Array, vector),
+        model_state=sharing.sent(carry.model_state),
+        weight=metrics["examples"],
+        metrics=metrics,
+        extra=sent.upload,
+    )
+    private = sharing.private({"params": carry.params, **carry.model_state})
+    return update, Private(*split(private), sent.control, upload)

@@ -1,0 +1,122 @@
+"""The server's side of an algorithm, in two steps: a cohort's updates become a direction, and the
+direction becomes the next model.
+
+    reduce   d = aggregator(-D_1, ..., -D_n)        the sign flips here and nowhere else
+    apply    w <- w + optimizer(d)
+
+Between the two nobody needs the cohort any more: a server of large models lets go of it.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from fedbrain.aggregators.rejection import finite, finite_clients
+from fedbrain.algorithms.diagnostics import diagnose
+from fedbrain.algorithms.leaves import combine
+from fedbrain.algorithms.sharing import Sharing, split
+from fedbrain.algorithms.variant import Variant
+from fedbrain.types import (
+    Aggregator,
+    Metrics,
+    ModelState,
+    Reduced,
+    ServerState,
+    Update,
+    Variables,
+)  # fmt: skip
+
+
+class ServerChain(NamedTuple):
+    """What the server runs in a round."""
+
+    # links that end in one without clients axis: from pseudo-gradients [clients, p], with `weights`
+    # [clients] and `metrics` {name: [clients]}, to a direction [p]
+    aggregator: Aggregator
+    optimizer: optax.GradientTransformation  # from the direction [p] to a step [p]
+    # how the shared batch statistics of a cohort become one
+    statistics: Callable[[ModelState, Float[Array, " clients"]], ModelState]
+
+
+def init_server(
+    server: ServerChain,
+    variant: Variant,
+    sharing: Sharing,
+    variables: Variables,
+    examples: Float[Array, " clients"],
+) -> ServerState:
+    """The server's state before the first round.
+
+    Raises:
+      ValueError: when nothing that trains is shared.
+    """
+    params, model_state = split(variables)
+    shared = sharing.sent_params(params)
+    vector, _ = ravel_pytree(shared)
+    if not vector.size:
+        raise ValueError(
+            "Expected an exchange that shares something that trains, got nothing to send."
+        )
+    return ServerState(
+        round=jnp.zeros((), jnp.int32),
+        params=params,
+        model_state=model_state,
+        opt_state=(server.aggregator.init(vector), server.optimizer.init(vector)),
+        learning_rate_scale=jnp.ones((), jnp.float32),
+        extra=variant.server_init(shared, examples),
+    )
+
+
+def reduce(
+    server: ServerChain, variant: Variant, sharing: Sharing, state: ServerState, updates: Update
+) -> Reduced:
+    """What the server makes of a cohort's updates [clients, ...]; absent clients are not read."""
+    vector, unravel = ravel_pytree(sharing.sent_params(state.params))
+    pseudo_gradients = -updates.delta
+    usable = finite_clients((pseudo_gradients, updates.model_state, updates.extra), updates.weight)
+    weights = jnp.where(usable, updates.weight, 0)
+    links, _ = cast(tuple, state.opt_state)
+    aggregate, links = server.aggregator.update(
+        pseudo_gradients, links, vector, weights=weights, metrics=updates.metrics
+    )
+    direction = cast(Array, aggregate)
+    trees = updates._replace(delta=jax.vmap(unravel)(updates.delta), weight=weights)
+    adjusted, extra = variant.server(state.extra, trees, unravel(direction))
+    rejected = (weights != updates.weight).astype(jnp.float32)
+    return Reduced(
+        direction=ravel_pytree(adjusted)[0],
+        links=links,
+        extra=extra,
+        model_state=server.statistics(updates.model_state, weights),
+        some_present=weights.sum() > 0,
+        info={**diagnose(pseudo_gradients, weights, direction), "rejected": rejected},
+    )
+
+
+def apply(
+    server: ServerChain, sharing: Sharing, state: ServerState, cohort: Reduced
+) -> tuple[ServerState, Metrics]:
+    """The server's step along the direction.
+
+    The round is skipped when nobody is there, or when the rule is not defined for those who are.
+    """
+    shared = sharing.sent_params(state.params)
+    vector, unravel = ravel_pytree(shared)
+    _, optimizer = cast(tuple, state.opt_state)
+    step, optimizer = server.optimizer.update(cohort.direction, optimizer, vector)
+    moved: Any = optax.apply_updates(shared, unravel(cast(Array, step)))
+    stepped = state._replace(
+        params=combine(moved, state.params),
+        model_state=combine(cohort.model_state, state.model_state),
+        opt_state=(cohort.links, optimizer),
+        extra=cohort.extra,
+    )
+    defined = cohort.some_present & finite(moved)
+    after = jax.tree.map(lambda new, old: jnp.where(defined, new, old), stepped, state)
+    skipped = (~defined).astype(jnp.float32)
+    return after._replace(round=state.round + 1), {**cohort.info, "skipped": skipped}
