@@ -8,7 +8,8 @@ import numpy as np
 from benchmarks.paired import serve
 from fedbrain import cli
 from fedbrain.models.convolution import FORMULATIONS, conv3d
-from fedbrain.models.layers import avg_pool, max_pool, standardise
+from fedbrain.models.normalisation import standardise
+from fedbrain.models.pooling import avg_pool, max_pool
 
 
 def layer_of(task: dict):

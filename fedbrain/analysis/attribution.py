@@ -1,8 +1,7 @@
-"""Where in an image a prediction comes from: integrated gradients and occlusion, as pure functions
-of a task.
+"""Attribution of a prediction to voxels: integrated gradients and occlusion.
 
-Both compare an image with a baseline. The mean image of a site's people is a good one: what is left
-is where a person differs from the others. Against an image of zeros, attributions follow the grey
+Both compare an image with a baseline. The mean image of a site's people is a good one: attributions
+then show where a person differs from the others. Against an image of zeros, they follow the grey
 values themselves.
 """
 
@@ -20,6 +19,7 @@ Image = Float[Array, "1 d h w c"]
 
 
 def _predict(task: Task, variables: Variables, batch: Batch) -> Callable[[Image], Float[Array, ""]]:
+    """The prediction in target units, as a function of the image."""
     state = {name: tree for name, tree in variables.items() if name != "params"}
     return lambda image: task.evaluate(variables["params"], state, {**batch, "image": image})[0][0]
 
@@ -27,48 +27,52 @@ def _predict(task: Task, variables: Variables, batch: Batch) -> Callable[[Image]
 def integrated_gradients(
     task: Task, variables: Variables, batch: Batch, baseline: Float[Array, "d h w c"], *, steps: int
 ) -> tuple[Float[Array, "d h w c"], Float[Array, ""]]:
-    """(x - baseline) times the mean gradient along the way from one to the other, by the midpoint
-    rule.
+    """(x - baseline) times the mean gradient on the line between them, by the midpoint rule.
 
     Args:
       task: a network and its loss.
       variables: of the network.
-      batch: of one example.
-      baseline: where the way begins.
-      steps: on the way.
+      batch: of one example x.
+      baseline: where the line begins.
+      steps: points on the line.
 
     Returns:
-      (attribution of every voxel in target units, what the sum of attributions misses of f(x) -
-      f(baseline)).
+      (attribution of every voxel, f(x) - f(baseline) minus the sum of attributions), both in target
+      units. The second is the error of the midpoint rule.
 
     References:
       Sundararajan et al. (2017), https://arxiv.org/abs/1703.01365
     """
-    predict, image = _predict(task, variables, batch), jnp.asarray(batch["image"])
-    start, points = baseline[None], (jnp.arange(steps) + 0.5) / steps
+    predict = _predict(task, variables, batch)
+    image = jnp.asarray(batch["image"])
+    start = baseline[None]
+    points = (jnp.arange(steps) + 0.5) / steps
     gradients = jax.lax.map(lambda t: jax.grad(predict)(start + t * (image - start)), points)
-    found = (image - start) * gradients.mean(0)
-    return found[0], predict(image) - predict(start) - found.sum()
+    attribution = (image - start) * gradients.mean(0)
+    return attribution[0], predict(image) - predict(start) - attribution.sum()
 
 
 def occlusion(
     task: Task, variables: Variables, batch: Batch, baseline: Float[Array, "d h w c"], *, size: int
 ) -> Float[Array, "d h w"]:
-    """f(x) - f(x with a cube of the baseline), for cubes that tile the image; every voxel of a cube
-    has its number.
+    """f(x) - f(x with a cube of the baseline), for cubes that tile the image.
 
     Args:
       task: a network and its loss.
       variables: of the network.
-      batch: of one example.
-      baseline: what is put in.
-      size: of the cubes in voxels; at the upper borders they overlap with their neighbours, who
-        come later and win.
+      batch: of one example x.
+      baseline: whose voxels replace those of a cube.
+      size: edge of the cubes in voxels. At the upper borders cubes overlap, and the last one's
+        number stands.
+
+    Returns:
+      The number of each voxel's cube, in target units.
 
     References:
       Zeiler and Fergus (2014), https://arxiv.org/abs/1311.2901
     """
-    predict, image = _predict(task, variables, batch), jnp.asarray(batch["image"])
+    predict = _predict(task, variables, batch)
+    image = jnp.asarray(batch["image"])
     shape = image.shape[1:4]
     edges = [min(size, n) for n in shape]
     starts = [np.minimum(np.arange(math.ceil(n / e)) * e, n - e) for n, e in zip(shape, edges)]

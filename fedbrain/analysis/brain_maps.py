@@ -32,33 +32,28 @@ def montage(
     synthetic: bool,
     slices: int = 8,
 ) -> None:
-    """Axial slices of each site's mean brain, its map laid over it: strong where it is in the upper
-    tenth.
+    """Axial slices of each site's mean brain, with the upper tenth of its map in colour.
 
     Args:
       path: of the PNG file.
       brains: site -> mean image.
       maps: site -> map of the same shape, >= 0.
       title: of the figure.
-      synthetic: whether to say so.
+      synthetic: adds "(synthetic)" to the title.
       slices: per site, from below to above.
     """
     figure = Figure(figsize=(1.5 * slices, 1.9 * len(brains) + 0.5), layout="constrained")
-    for row, (site, brain) in zip(
-        figure.subplots(len(brains), slices, squeeze=False), brains.items()
-    ):
-        found, levels = maps[site], np.linspace(0.15, 0.85, slices) * (brain.shape[2] - 1)
-        strong, top = np.quantile(found, 0.9), max(float(found.max()), 1e-12)
+    rows = figure.subplots(len(brains), slices, squeeze=False)
+    for row, (site, brain) in zip(rows, brains.items()):
+        values = maps[site]
+        threshold = max(float(np.quantile(values, 0.9)), 1e-12)
+        grey = {"cmap": "gray", "vmin": brain.min(), "vmax": np.quantile(brain, 0.995)}
+        hot = {"cmap": "hot", "vmin": 0, "vmax": max(float(values.max()), 1e-12), "alpha": 0.6}
+        levels = np.linspace(0.15, 0.85, slices) * (brain.shape[2] - 1)
         for axis, z in zip(row, levels.round().astype(int)):
-            axis.imshow(
-                brain[:, :, z].T,
-                origin="lower",
-                cmap="gray",
-                vmin=brain.min(),
-                vmax=np.quantile(brain, 0.995),
-            )
-            shown = np.ma.masked_less(found[:, :, z].T, max(float(strong), 1e-12))
-            axis.imshow(shown, origin="lower", cmap="hot", alpha=0.6, vmin=0, vmax=top)
+            axis.imshow(brain[:, :, z].T, origin="lower", **grey)
+            strong = np.ma.masked_less(values[:, :, z].T, threshold)
+            axis.imshow(strong, origin="lower", **hot)
             axis.set(xticks=[], yticks=[])
         row[0].set_ylabel(site)
     figure.suptitle(titled(title, synthetic))

@@ -1,15 +1,14 @@
-"""What may be claimed of two methods that predicted the same scans, under several seeds."""
+"""Claims about two methods that predicted the same scans, under several seeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fedbrain.analysis.statistics import Predictions, concatenate, difference
 
-SEEDS = 3  # with fewer, chance in training cannot be told from a difference
+SEEDS = 3  # with fewer, a difference may be chance of training
 ALL = "all test scans"
 
-# of each seed: site -> predictions
-Seeds = Sequence[Mapping[str, Predictions]]
+Seeds = Sequence[Mapping[str, Predictions]]  # of each seed: site -> predictions
 
 
 class Paired(NamedTuple):
@@ -24,50 +23,59 @@ class Paired(NamedTuple):
     def holds(self) -> bool:
         """Enough seeds, an interval without 0, and all seeds on the same side."""
         low, high = self.interval
-        return self.seeds >= SEEDS and (
-            (high < 0 and self.better == self.seeds) or (low > 0 and self.better == 0)
-        )
+        smaller = high < 0 and self.better == self.seeds
+        larger = low > 0 and self.better == 0
+        return self.seeds >= SEEDS and (smaller or larger)
 
 
 def paired(first: Seeds, second: Seeds) -> dict[str, Paired]:
-    """Site, and `ALL` for all sites together -> difference.
+    """Differences between two methods.
+
+    Args:
+      first: predictions of the first method.
+      second: predictions of the second method, with the same seeds and sites.
+
+    Returns:
+      Site, and `ALL` for all sites together -> difference.
 
     Raises:
       ValueError: when the two do not predict the same scans.
     """
     sites = list(first[0])
-    both = [
-        (site, [seed[site] for seed in first], [seed[site] for seed in second]) for site in sites
-    ]
-    pooled = (
-        [concatenate(list(seed.values())) for seed in first],
-        [concatenate([s[n] for n in sites]) for s in second],
-    )
-    found = {}
-    for name, a, b in [*both, (ALL, *pooled)]:
-        each = [difference(x, y)["mae_difference"] for x, y in zip(a, b)]
-        told = difference(concatenate(a), concatenate(b))
-        low, high = told["mae_difference_95"]
-        found[name] = Paired(
-            told["mae_difference"], (low, high), sum(d < 0 for d in each), len(each)
-        )
-    return found
+
+    def pooled(seed: Mapping[str, Predictions]) -> Predictions:
+        return concatenate([seed[site] for site in sites])
+
+    pairs = {site: ([s[site] for s in first], [s[site] for s in second]) for site in sites}
+    pairs[ALL] = ([pooled(s) for s in first], [pooled(s) for s in second])
+    return {name: _paired(a, b) for name, (a, b) in pairs.items()}
+
+
+def _paired(first: list[Predictions], second: list[Predictions]) -> Paired:
+    """Of the predictions of each seed."""
+    per_seed = [difference(a, b)["mae_difference"] for a, b in zip(first, second)]
+    together = difference(concatenate(first), concatenate(second))
+    low, high = together["mae_difference_95"]
+    better = sum(d < 0 for d in per_seed)
+    return Paired(together["mae_difference"], (low, high), better, len(per_seed))
 
 
 def sentence(first: str, second: str, d: Paired, unit: str) -> str:
-    """A difference in words: what may be claimed, or why nothing may."""
+    """A difference in words: what may be claimed, or why nothing may.
+
+    >>> sentence("A", "B", Paired(-0.9, (-1.5, -0.2), 3, 3), "years")
+    'A has a smaller error than B: -0.90 years (95 % -1.50 to -0.20; 3 of 3 seeds below 0).'
+    """
     low, high = d.interval
-    numbers = (
-        f"{d.mean:+.2f} {unit} (95 % {low:+.2f} to {high:+.2f}; {d.better} of {d.seeds} seeds"
-        " below 0)"
-    )
+    interval = f"95 % {low:+.2f} to {high:+.2f}"
+    numbers = f"{d.mean:+.2f} {unit} ({interval}; {d.better} of {d.seeds} seeds below 0)"
     if d.holds:
-        verdict = "has a smaller error than" if d.mean < 0 else "has a larger error than"
-        return f"{first} {verdict} {second}: {numbers}."
+        claim = "has a smaller error than" if d.mean < 0 else "has a larger error than"
+        return f"{first} {claim} {second}: {numbers}."
     if d.seeds < SEEDS:
-        why = f"{d.seeds} of {SEEDS} seeds are there"
+        reason = f"{d.seeds} of {SEEDS} seeds are there"
     elif low <= 0 <= high:
-        why = "the interval holds 0"
+        reason = "the interval holds 0"
     else:
-        why = "seeds disagree"
-    return f"{first} and {second}: {why}: {numbers}."
+        reason = "seeds disagree"
+    return f"{first} and {second}: {reason}: {numbers}."

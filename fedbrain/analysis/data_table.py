@@ -1,4 +1,4 @@
-"""What the sites hold, as a table and as numbers for the record: made from their sums."""
+"""Tables that describe the data of all sites, made from the statistics that leave them."""
 
 import math
 from collections.abc import Mapping
@@ -13,65 +13,58 @@ Described = Mapping[str, Mapping[str, Sums]]  # site -> column -> sums
 
 
 def compare_sites(described: Described) -> dict[str, Any]:
-    """Per column: moments of every site and of all, tests of whether sites differ, distances
-    between them, histograms.
-    """
+    """Column -> moments, tests of whether sites differ, distances between sites, histograms."""
     columns: dict[str, Any] = {}
     for column in next(iter(described.values())):
-        parts = {site: of[column] for site, of in described.items()}
-        test = anova(list(parts.values()))
+        sums = {site: of_site[column] for site, of_site in described.items()}
+        every = list(sums.values())
+        pairs = combinations(sums, 2)
         columns[column] = {
-            "sites": {site: moments([part])._asdict() for site, part in parts.items()},
-            "all": moments(list(parts.values()))._asdict(),
-            "anova": test._asdict(),
-            "chi_squared": (
-                chi_squared(np.asarray([part.counts for part in parts.values()]))._asdict()
-            ),
-            "distances": {
-                f"{a} - {b}": distances(parts[a], parts[b]) for a, b in combinations(parts, 2)
-            },
-            "histograms": {
-                site: {"edges": p.edges, "counts": p.counts} for site, p in parts.items()
-            },
-            "suppressed_bins": sum(p.suppressed for p in parts.values()),
+            "sites": {site: moments([s])._asdict() for site, s in sums.items()},
+            "all": moments(every)._asdict(),
+            "anova": anova(every)._asdict(),
+            "chi_squared": chi_squared(np.asarray([s.counts for s in every]))._asdict(),
+            "distances": {f"{a} - {b}": distances(sums[a], sums[b]) for a, b in pairs},
+            "histograms": {s: {"edges": p.edges, "counts": p.counts} for s, p in sums.items()},
+            "suppressed_bins": sum(s.suppressed for s in every),
         }
     return columns
 
 
+def _moments_row(name: str, m: Mapping[str, Any]) -> str:
+    numbers = f"{m['mean']:8.2f} {m['sd']:7.2f} {m['skewness']:6.2f}"
+    bins = f"{m['low']:g} to {m['high']:g}"
+    row = f"  {name:14s} {m['n']:6d} {m['people']:7d} {m['missing']:8d} {numbers} {bins:>12s}"
+    return row.replace("nan", "n/a")
+
+
+def _test_row(question: str, name: str, degrees: str, test: Mapping[str, Any]) -> list[str]:
+    """A line, or nothing where the test is not defined."""
+    if math.isnan(test["p"]):
+        return []
+    return [f"  {question} {name}({degrees}) = {test['statistic']:.2f}, p = {test['p']:.2g}"]
+
+
 def render_data(columns: Mapping[str, Any]) -> str:
-    """A block per column."""
+    """A block of text per column, from `compare_sites`."""
+    head = f"{'scans':>6s} {'people':>7s} {'missing':>8s} {'mean':>8s} {'SD':>7s} {'skew':>6s}"
     lines = []
-    for column, told in columns.items():
-        heads = (
-            f"{'scans':>6s} {'people':>7s} {'missing':>8s} {'mean':>8s} {'SD':>7s} {'skew':>6s}"
-            f" {'bins':>12s}"
-        )
-        lines.append(f"{column:16s} {heads}")
-        for site, m in [*told["sites"].items(), ("all", told["all"])]:
-            numbers = (
-                f"{m['n']:6d} {m['people']:7d} {m['missing']:8d} {m['mean']:8.2f} {m['sd']:7.2f}"
-                f" {m['skewness']:6.2f}"
-            )
-            numbers += f" {m['low']:g} to {m['high']:g}".rjust(13)
-            lines.append(f"  {site:14s} {numbers}".replace("nan", "n/a"))
-        test = told["anova"]
-        if not math.isnan(test["p"]):
-            f = f"F({test['degrees'][0]}, {test['degrees'][1]}) = {test['statistic']:.2f}"
-            lines.append(f"  do means differ? {f}, p = {test['p']:.2g}")
-        test = told["chi_squared"]
-        if not math.isnan(test["p"]):
-            text = (
-                f"chi-squared({test['degrees'][0]}) = {test['statistic']:.2f}, p = {test['p']:.2g}"
-            )
-            lines.append(f"  do their bins differ? {text}")
-        for pair, d in told["distances"].items():
+    for column, of_column in columns.items():
+        lines.append(f"{column:16s} {head} {'bins':>12s}")
+        lines += [_moments_row(site, m) for site, m in of_column["sites"].items()]
+        lines.append(_moments_row("all", of_column["all"]))
+        f_test, chi = of_column["anova"], of_column["chi_squared"]
+        degrees = "{}, {}".format(*f_test["degrees"])
+        lines += _test_row("do means differ?", "F", degrees, f_test)
+        lines += _test_row("do their bins differ?", "chi-squared", str(chi["degrees"][0]), chi)
+        for pair, d in of_column["distances"].items():
             lines.append(
-                f"  {pair}: earth mover's distance {d['earth_mover']:.2f}, Jensen-Shannon distance"
-                f" {d['jensen_shannon']:.2f}"
+                f"  {pair}: earth mover's distance {d['earth_mover']:.2f},"
+                f" Jensen-Shannon distance {d['jensen_shannon']:.2f}"
             )
-        if told["suppressed_bins"]:
+        if of_column["suppressed_bins"]:
             lines.append(
-                f"  counts of 1 to {FEWEST - 1} are told as 0, and others beside them, in"
-                f" {told['suppressed_bins']} bins"
+                f"  counts of 1 to {FEWEST - 1} are sent as 0, and others beside them,"
+                f" in {of_column['suppressed_bins']} bins"
             )
     return "\n".join(lines)

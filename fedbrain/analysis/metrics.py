@@ -1,5 +1,4 @@
-"""Accuracy from sums: what a hospital may send so that the server can tell MAE, RMSE, R2 and r, but
-no person.
+"""Accuracy from sums that a hospital may send: MAE, RMSE, R2 and r, but nothing about a person.
 
     sums = sum_i [1, |e|, e^2, x, y, x^2, y^2, x y],   x = target, y = prediction, e = y - x
 
@@ -15,8 +14,13 @@ Sums = dict[str, float]
 
 
 def regression_sums(target: Float[np.ndarray, " n"], prediction: Float[np.ndarray, " n"]) -> Sums:
-    """Additive statistics of one group, in target units; float64."""
-    x, y = np.asarray(target, np.float64), np.asarray(prediction, np.float64)
+    """Additive statistics of one group, in target units; float64.
+
+    >>> regression_sums(np.array([20.0, 30.0]), np.array([22.0, 29.0]))["abs"]
+    3.0
+    """
+    x = np.asarray(target, np.float64)
+    y = np.asarray(prediction, np.float64)
     e = y - x
     return {
         "n": float(x.size),
@@ -31,7 +35,11 @@ def regression_sums(target: Float[np.ndarray, " n"], prediction: Float[np.ndarra
 
 
 def add(*sums: Mapping[str, float]) -> Sums:
-    """Sums of the union of disjoint groups."""
+    """Sums of the union of disjoint groups.
+
+    >>> add({"n": 2.0}, {"n": 3.0})
+    {'n': 5.0}
+    """
     return {name: float(sum(s[name] for s in sums)) for name in sums[0]}
 
 

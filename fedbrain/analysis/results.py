@@ -1,8 +1,7 @@
-"""From predictions to `results.json`: per client, pooled and macro, per regime, and regimes against
-each other.
+"""The numbers of `results.json`, from predictions.
 
-`federated`, `centralised` and `local` are judged on the same test scans. Nothing here depends on
-time or machine, so the same seed gives the same file.
+Accuracy per client, pooled and averaged, of every regime, and paired differences of regimes on the
+same test scans. Nothing here depends on time or machine, so the same seed gives the same file.
 """
 
 from collections.abc import Mapping
@@ -18,14 +17,22 @@ from fedbrain.analysis.stored_predictions import RegimePredictions
 
 
 def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Unweighted mean over the sites where a number is defined: every hospital counts the same."""
+    """Unweighted mean over the sites where a number is defined: every hospital counts the same.
+
+    Args:
+      per_site: site -> `accuracy`.
+    """
     names = ("mae", "rmse", "r2", "r", "floor_mae")
     defined = {k: [s[k] for s in per_site.values() if np.isfinite(s[k])] for k in names}
     return {k: float(np.mean(values)) if values else float("nan") for k, values in defined.items()}
 
 
 def regime_results(sites: Mapping[str, Mapping[str, Predictions]]) -> dict[str, Any]:
-    """All numbers of one regime."""
+    """All numbers of one regime.
+
+    Args:
+      sites: site -> {"valid": predictions, "test": predictions}.
+    """
     valid = {
         name: regression_sums(parts["valid"].target, parts["valid"].prediction)
         for name, parts in sites.items()
@@ -52,50 +59,52 @@ def spread(values: list[float]) -> dict[str, Any]:
     }
 
 
-def together(judged: list[RegimePredictions]) -> dict[str, dict[str, dict[str, Predictions]]]:
-    """All repeats' predictions as one."""
+def together(repeats: list[RegimePredictions]) -> dict[str, dict[str, dict[str, Predictions]]]:
+    """The predictions of all repeats as one."""
     return {
         name: {
-            site: {part: concatenate([r[name][site][part] for r in judged]) for part in parts}
+            site: {part: concatenate([r[name][site][part] for r in repeats]) for part in parts}
             for site, parts in sites.items()
         }
-        for name, sites in judged[0].items()
+        for name, sites in repeats[0].items()
     }
 
 
 def summarise(
-    judged: list[RegimePredictions],
+    predictions: list[RegimePredictions],
     baselines: list[RegimePredictions],
     crossed: list[RegimePredictions],
 ) -> dict[str, Any]:
     """Results over all repeats.
 
     Args:
-      judged: of every regime; one element per repeat, each with its own test subjects.
+      predictions: of every regime; one element per repeat, each with its own test subjects.
       baselines: likewise, of linear regressions.
       crossed: likewise, of single models on every site's test scans.
 
     Returns:
-      `regimes`: per regime the accuracy on all repeats' test scans together, and `over_repeats`,
-        mean and range of the
-      pooled MAE; `baselines`: likewise; `crossed`: model -> site -> accuracy; `comparisons`: paired
-      differences of regimes, and of regimes and baselines, on the pooled test scans.
+      `regimes`: regime -> accuracy on all repeats' test scans together, and `over_repeats`, mean
+        and range of the pooled MAE.
+      `baselines`: likewise.
+      `crossed`: model -> site -> accuracy.
+      `comparisons`: paired differences of regimes, and of regimes and baselines, on the pooled test
+        scans.
     """
-    every, floors = together(judged), together(baselines)
+    of_regimes = together(predictions)
+    of_baselines = together(baselines)
+
+    def pooled_tests(sites: Mapping[str, Mapping[str, Predictions]]) -> Predictions:
+        return concatenate([parts["test"] for parts in sites.values()])
+
     regimes = {}
-    for regime, sites in every.items():
-        per_repeat = [
-            accuracy(concatenate([s["test"] for s in r[regime].values()]))["mae"] for r in judged
-        ]
-        regimes[regime] = regime_results(sites) | {"over_repeats": spread(per_repeat)}
-    tests = {
-        name: concatenate([s["test"] for s in sites.values()])
-        for name, sites in (every | floors).items()
-    }
-    pairs = [*combinations(every, 2), *product(every, floors)]
+    for regime, sites in of_regimes.items():
+        maes = [accuracy(pooled_tests(repeat[regime]))["mae"] for repeat in predictions]
+        regimes[regime] = regime_results(sites) | {"over_repeats": spread(maes)}
+    tests = {name: pooled_tests(sites) for name, sites in (of_regimes | of_baselines).items()}
+    pairs = [*combinations(of_regimes, 2), *product(of_regimes, of_baselines)]
     return {
         "regimes": regimes,
-        "baselines": {name: regime_results(sites) for name, sites in floors.items()},
+        "baselines": {name: regime_results(sites) for name, sites in of_baselines.items()},
         "crossed": {
             model: {site: accuracy(parts["test"]) for site, parts in sites.items()}
             for model, sites in together(crossed).items()

@@ -8,23 +8,30 @@ HEADER = ("", "n", "MAE", "95 %", "RMSE", "R2", "r", "p", "floor", "gap slope", 
 
 
 def number(value: float, form: str = ".2f") -> str:
-    """A number, or n/a where it is not defined."""
+    """A number, or n/a where it is not defined.
+
+    >>> number(7.126), number(math.nan)
+    ('7.13', 'n/a')
+    """
     return format(value, form) if math.isfinite(value) else "n/a"
 
 
 def p_value(p: float | None) -> str:
-    """Three digits, or <.001."""
+    """Three digits, or <.001; nothing for None.
+
+    >>> p_value(0.0312), p_value(1e-6), p_value(None)
+    ('0.031', '<.001', '')
+    """
     return "" if p is None else "<.001" if p < 0.001 else number(p, ".3f")
 
 
 def _row(name: str, m: dict[str, Any]) -> list[str]:
-    low, high = m.get("mae_95", (None, None))
     gap = m.get("age_gap")
     return [
         name,
         str(m.get("n", "")),
         number(m["mae"]),
-        "" if low is None else f"{low:.2f}-{high:.2f}",
+        "{:.2f}-{:.2f}".format(*m["mae_95"]) if "mae_95" in m else "",
         *(number(m[k]) for k in ("rmse", "r2", "r")),
         p_value(m.get("p")),
         number(m["floor_mae"]),
@@ -33,14 +40,18 @@ def _row(name: str, m: dict[str, Any]) -> list[str]:
 
 
 def align(rows: list[list[str]]) -> list[str]:
-    """Lines of text: the first column to the left, the others to the right."""
-    widths = [max(len(r[k]) for r in rows) for k in range(len(rows[0]))]
-    return [
-        "  ".join(
-            c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(r, widths))
-        ).rstrip()
-        for r in rows
-    ]
+    """Lines of text: the first column to the left, the others to the right.
+
+    >>> align([["site", "MAE"], ["a", "7.1"]])
+    ['site  MAE', 'a     7.1']
+    """
+    first, *others = [max(map(len, column)) for column in zip(*rows)]
+
+    def line(row: list[str]) -> str:
+        cells = [row[0].ljust(first), *(c.rjust(w) for c, w in zip(row[1:], others))]
+        return "  ".join(cells).rstrip()
+
+    return [line(row) for row in rows]
 
 
 def accuracy_rows(named: Mapping[str, dict[str, Any]]) -> list[list[str]]:
@@ -49,13 +60,10 @@ def accuracy_rows(named: Mapping[str, dict[str, Any]]) -> list[list[str]]:
 
 
 def render_accuracy(name: str, m: dict[str, Any], unit: str) -> str:
-    """One line: MAE with its interval, r and the floor."""
-    low, high = m["mae_95"]
-    interval = f"(95 % {low:.2f}-{high:.2f})"
-    return (
-        f"{name}: MAE {m['mae']:.2f} {unit} {interval}, r {m['r']:.2f}; median predictor"
-        f" {m['floor_mae']:.2f}"
-    )
+    """One line: MAE with its interval, r and the MAE of the median predictor."""
+    interval = "(95 % {:.2f}-{:.2f})".format(*m["mae_95"])
+    floor = f"median predictor {m['floor_mae']:.2f}"
+    return f"{name}: MAE {m['mae']:.2f} {unit} {interval}, r {m['r']:.2f}; {floor}"
 
 
 def _crossed(crossed: dict[str, Any]) -> list[str]:
@@ -64,46 +72,38 @@ def _crossed(crossed: dict[str, Any]) -> list[str]:
         return []
     sites = list(next(iter(crossed.values())))
     rows = [["MAE of the model", *(f"on {site}" for site in sites)]]
-    return align(
-        rows
-        + [
-            [f"  {model}", *(number(m[site]["mae"]) for site in sites)]
-            for model, m in crossed.items()
-        ]
-    )
+    for model, m in crossed.items():
+        rows.append([f"  {model}", *(number(m[site]["mae"]) for site in sites)])
+    return align(rows)
+
+
+def _comparison(name: str, c: dict[str, Any], unit: str) -> str:
+    low, high = c["mae_difference_95"]
+    verdict = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
+    interval = f"95 % {low:+.2f} to {high:+.2f}"
+    return f"MAE {name}: {c['mae_difference']:+.2f} {unit} ({interval}): {verdict}"
 
 
 def render_table(results: dict[str, Any]) -> str:
-    """Text for people: every regime, per client, pooled by test scans and macro."""
-    unit, kind = (
-        results["unit"],
-        "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else "",
-    )
+    """The table as text: every regime per client, pooled by test scans and macro.
+
+    Args:
+      results: `fedbrain.analysis.results.summarise`, with `unit` and `synthetic`.
+    """
+    unit = results["unit"]
+    warning = "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
     rows: list[list[str]] = [list(HEADER)]
     for regime, r in [*results["regimes"].items(), *results["baselines"].items()]:
         rows.append([regime] + [""] * (len(HEADER) - 1))
         rows += [_row(f"  {client}", m) for client, m in r["clients"].items()]
         rows += [_row("  pooled", r["pooled"]), _row("  macro", r["macro"])]
-    lines = [
-        (
-            f"{kind}Test sets, errors in {unit}; 95 %: bootstrap over subjects; floor: the median"
-            " predictor."
-        ),
-        *align(rows),
-    ]
+    legend = "95 %: bootstrap over subjects; floor: the median predictor."
+    lines = [f"{warning}Test sets, errors in {unit}; {legend}", *align(rows)]
     lines += _crossed(results["crossed"])
-    for name, c in results["comparisons"].items():
-        low, high = c["mae_difference_95"]
-        verdict = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
-        lines.append(
-            f"MAE {name}: {c['mae_difference']:+.2f} {unit} (95 % {low:+.2f} to {high:+.2f}):"
-            f" {verdict}"
-        )
+    lines += [_comparison(name, c, unit) for name, c in results["comparisons"].items()]
     for regime, r in results["regimes"].items():
         over = r["over_repeats"]
         if over["repeats"] > 1:
-            lines.append(
-                f"{regime}: MAE over {over['repeats']} splits {over['mean']:.2f} (range"
-                f" {over['min']:.2f}-{over['max']:.2f})"
-            )
+            span = f"range {over['min']:.2f}-{over['max']:.2f}"
+            lines.append(f"{regime}: MAE over {over['repeats']} splits {over['mean']:.2f} ({span})")
     return "\n".join(lines)

@@ -1,14 +1,15 @@
-"""What a hospital is worth to a federation: values of clients from values of coalitions.
+"""Contribution of each client to a federation, from the values of coalitions.
 
     leave one out   phi_i = V(N) - V(N without i)
     Shapley         phi_i = mean over orders of V(those before i, and i) - V(those before i)
     GTG-Shapley     the same over sampled orders, each of which ends as soon as V is nearly V(N)
 
-V is a function of a set of clients, for instance an accuracy or minus an error of the model they
-train together.
+V is a function of a set of clients: the accuracy, or minus the error, of the model that they train
+together.
 
 References:
-  Shapley (1953); Liu et al. (2022), GTG-Shapley, https://arxiv.org/abs/2109.02053
+  Shapley (1953), https://doi.org/10.1515/9781400881970-018
+  Liu et al. (2022), GTG-Shapley, https://arxiv.org/abs/2109.02053
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +24,16 @@ MOST_EXACT = 6  # clients: 64 coalitions
 
 
 def leave_one_out(value: Value, clients: Sequence[str]) -> dict[str, np.ndarray]:
-    """What is lost without each client: one coalition more than there are clients."""
+    """The loss of value without each client: one coalition more than there are clients.
+
+    Args:
+      value: V.
+      clients: names.
+
+    >>> game = {"": 0, "a": 1, "b": 2, "ab": 5}
+    >>> {k: int(v) for k, v in leave_one_out(lambda s: game["".join(sorted(s))], "ab").items()}
+    {'a': 3, 'b': 4}
+    """
     everyone = frozenset(clients)
     whole = np.asarray(value(everyone))
     return {name: np.asarray(whole - value(everyone - {name})) for name in clients}
@@ -31,6 +41,10 @@ def leave_one_out(value: Value, clients: Sequence[str]) -> dict[str, np.ndarray]
 
 def shapley(value: Value, clients: Sequence[str]) -> dict[str, np.ndarray]:
     """Exact Shapley values: 2^n coalitions, for at most `MOST_EXACT` clients.
+
+    Args:
+      value: V.
+      clients: names.
 
     >>> game = {"": 0, "a": 1, "b": 2, "ab": 5}
     >>> {k: float(v) for k, v in shapley(lambda s: game["".join(sorted(s))], "ab").items()}
@@ -42,18 +56,17 @@ def shapley(value: Value, clients: Sequence[str]) -> dict[str, np.ndarray]:
             f"Expected at most {MOST_EXACT} clients for exact values, got {n}: use gtg_shapley."
         )
     value = cache(value)
-    found = {}
+    values = {}
     for name in clients:
         others = [c for c in clients if c != name]
         total = np.zeros(())
         for size in range(n):
             share = factorial(size) * factorial(n - size - 1) / factorial(n)
-            for some in combinations(others, size):
-                total = total + share * (
-                    np.asarray(value(frozenset({*some, name}))) - value(frozenset(some))
-                )
-        found[name] = np.asarray(total)
-    return found
+            for before in combinations(others, size):
+                with_client = np.asarray(value(frozenset({*before, name})))
+                total = total + share * (with_client - value(frozenset(before)))
+        values[name] = np.asarray(total)
+    return values
 
 
 def gtg_shapley(
@@ -73,25 +86,29 @@ def gtg_shapley(
       tolerance: an order ends when |V(N) - V(so far)| is below it, in units of V.
       seed: of the orders.
       orders: at most.
-      settled: stops when the values of the last ten orders moved by less than this share.
+      settled: stops when values changed by less than this share over the last ten orders.
     """
-    rng, value, n = np.random.default_rng(seed), cache(value), len(clients)
-    whole, sums, history = float(value(frozenset(clients))), np.zeros(n), []
+    rng = np.random.default_rng(seed)
+    value = cache(value)
+    n = len(clients)
+    whole = float(value(frozenset(clients)))
+    sums = np.zeros(n)
+    means = []  # of every number of orders
     for k in range(orders):
         lead = k % n
         order = [lead, *rng.permutation([i for i in range(n) if i != lead]).tolist()]
-        before, so_far = float(value(frozenset())), frozenset()
+        coalition: frozenset[str] = frozenset()
+        before = float(value(coalition))
         for i in order:
             if abs(whole - before) < tolerance:
-                break  # the rest adds nothing
-            so_far = so_far | {clients[i]}
-            after = float(value(so_far))
+                break  # the others add nothing
+            coalition = coalition | {clients[i]}
+            after = float(value(coalition))
             sums[i] += after - before
             before = after
-        history.append(sums / (k + 1))
-        if (
-            k >= max(10, 2 * n)
-            and np.abs(history[-1] - history[-11]).max() < settled * np.abs(history[-1]).max()
-        ):
-            break
-    return {name: np.asarray(v) for name, v in zip(clients, history[-1])}
+        means.append(sums / (k + 1))
+        if k >= max(10, 2 * n):
+            change = np.abs(means[-1] - means[-11]).max()
+            if change < settled * np.abs(means[-1]).max():
+                break
+    return {name: np.asarray(v) for name, v in zip(clients, means[-1])}

@@ -1,6 +1,4 @@
-"""Test predictions in a site's own folder, written by an experiment and read by the tables of a
-grid.
-"""
+"""Test predictions in a site's own folder: written by an experiment, read by tables of a grid."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,35 +19,38 @@ def _path(workdir: Path, site: str) -> Path:
 
 
 def write_tests(workdir: Path, repeats: Mapping[int, RegimePredictions]) -> None:
-    """One table a site: it names subjects and never leaves the hospital."""
+    """Writes one table a site; it names subjects and never leaves the hospital.
+
+    Args:
+      workdir: of the experiment.
+      repeats: number of the repeat -> predictions.
+    """
     rows: dict[str, list[tuple[object, ...]]] = {}
-    for repeat, judged in repeats.items():
-        for regime, sites in judged.items():
+    for repeat, regimes in repeats.items():
+        for regime, sites in regimes.items():
             for site, parts in sites.items():
                 p = parts["test"]
-                numbers = (
-                    [f"{v:.9g}" for v in column] for column in (p.target, p.prediction, p.floor)
-                )
-                told = zip(p.subjects, *numbers)
-                rows.setdefault(site, []).extend(
-                    (repeat, regime, s.removeprefix(f"{site}/"), *n) for s, *n in told
-                )
-    for site, lines in rows.items():
-        write_table(_path(workdir, site), COLUMNS, lines)
+                for subject, *numbers in zip(p.subjects, p.target, p.prediction, p.floor):
+                    name = subject.removeprefix(f"{site}/")
+                    row = (repeat, regime, name, *(f"{v:.9g}" for v in numbers))
+                    rows.setdefault(site, []).append(row)
+    for site, site_rows in rows.items():
+        write_table(_path(workdir, site), COLUMNS, site_rows)
 
 
 def read_tests(workdir: Path) -> dict[str, dict[str, Predictions]]:
-    """regime, model or baseline -> site -> predictions of all repeats."""
-    found: dict[str, dict[str, Predictions]] = {}
+    """Regime, model or baseline -> site -> predictions of all repeats."""
+    predictions: dict[str, dict[str, Predictions]] = {}
     for path in sorted((workdir / "clients").glob("*/test.tsv")):
-        site, rows = path.parent.name, read_table(path)
-        for regime in dict.fromkeys(row["regime"] for row in rows):
-            mine = [row for row in rows if row["regime"] == regime]
-            numbers = (
-                np.asarray([row[c] for row in mine], np.float32)
-                for c in ("target", "prediction", "floor")
-            )
-            found.setdefault(regime, {})[site] = Predictions(
-                [f"{site}/{row['subject']}" for row in mine], *numbers
-            )
-    return found
+        site = path.parent.name
+        by_regime: dict[str, list[dict[str, str]]] = {}
+        for row in read_table(path):
+            by_regime.setdefault(row["regime"], []).append(row)
+        for regime, rows in by_regime.items():
+            subjects = [f"{site}/{row['subject']}" for row in rows]
+            numbers = [
+                np.asarray([row[column] for row in rows], np.float32)
+                for column in ("target", "prediction", "floor")
+            ]
+            predictions.setdefault(regime, {})[site] = Predictions(subjects, *numbers)
+    return predictions

@@ -1,4 +1,4 @@
-"""Tables and figures of a study: mean, range and interval over seeds, and rank per method."""
+"""Tables and figures of a study: mean, range and interval over seeds, and rank of each method."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,32 +9,38 @@ from matplotlib.figure import Figure
 
 from fedbrain.analysis.figures import save, titled
 
-# (method, attack) -> (scores [seeds, clients], test examples [seeds, clients], skipped rounds
-# [seeds])
+# (method, attack) -> (scores, test examples [seeds, clients] both, skipped rounds [seeds])
 Cells = Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray, np.ndarray]]
+HEADER = ("attack", "method", "95 % of mean", "range over seeds", "rank", "worst client")
+MOST_CLIENTS = 6  # a study of more clients has no column for each of them
 
 
 class Line(NamedTuple):
-    """One method under one attack."""
+    """The score of one method under one attack."""
 
     method: str
     attack: str
-    mean: float
-    interval: tuple[float, float]  # bootstrap 95 % of the mean over seeds
-    low: float  # over seeds
-    high: float
+    mean: float  # over seeds
+    interval: tuple[float, float]  # bootstrap 95 % of the mean
+    low: float  # smallest over seeds
+    high: float  # largest over seeds
     rank: float  # mean over seeds, 1 = best under this attack
-    clients: dict[str, float]  # mean over seeds of every client
-    worst: float  # mean over seeds of the worst client
-    skipped: float  # rounds
+    clients: dict[str, float]  # of every client, mean over seeds
+    worst: float  # of the worst client, mean over seeds
+    skipped: float  # rounds, mean over seeds
 
 
 def reduce_history(scores: np.ndarray, score: str, better: int) -> np.ndarray:
-    """[seeds, evaluations, clients] -> [seeds, clients]: the last evaluation, the mean of the last
-    five, or the best one.
+    """[seeds, evaluations, clients] -> [seeds, clients].
 
-    `best` is the evaluation with the best mean over clients: chosen on test data, as some published
-    tables are.
+    Args:
+      scores: of every evaluation.
+      score: `last`; `last_five`, their mean; or `best`, the evaluation with the best mean over
+        clients, which is chosen on test data, as in some published tables.
+      better: 1 when large scores are good, else -1.
+
+    >>> reduce_history(np.array([[[1.0], [3.0], [2.0]]]), "best", better=1)
+    array([[3.]])
     """
     if score == "last":
         return scores[:, -1]
@@ -57,61 +63,60 @@ def bootstrap_mean(x: np.ndarray, *, draws: int = 2000) -> tuple[float, float]:
 def summarise(cells: Cells, names: list[str], better: int) -> list[Line]:
     """The lines of the table, best first under each attack.
 
-    The score of a federation is the mean over its test examples. `better` is 1 when large scores
-    are good, else -1.
+    The score of a federation is the mean over its test examples.
+
+    Args:
+      cells: of all methods and attacks.
+      names: of the clients.
+      better: 1 when large scores are good, else -1.
     """
+    # [seeds] of every cell; a run that diverged ranks last
     overall = {key: (s * n).sum(1) / n.sum(1) for key, (s, n, _) in cells.items()}
-    lines, attacks = [], list(dict.fromkeys(attack for _, attack in cells))
+    ranked = {k: better * np.nan_to_num(x, nan=-better * np.inf) for k, x in overall.items()}
+    lines = []
     for (method, attack), (scores, _, skipped) in cells.items():
-        rivals = np.stack([overall[key] for key in cells if key[1] == attack])
-        mine = overall[method, attack]
-        finite = np.nan_to_num(rivals, nan=-better * np.inf)
-        rank = 1 + (better * finite > better * np.nan_to_num(mine, nan=-better * np.inf)).sum(0)
-        each = dict(zip(names, scores.mean(0).tolist()))
-        worst = (scores.min(1) if better > 0 else scores.max(1)).mean()
-        lines.append(
-            Line(
-                method,
-                attack,
-                float(mine.mean()),
-                bootstrap_mean(mine),
-                float(mine.min()),
-                float(mine.max()),
-                float(rank.mean()),
-                each,
-                float(worst),
-                float(skipped.mean()),
-            )
+        score = overall[method, attack]
+        rivals = np.stack([ranked[key] for key in cells if key[1] == attack])
+        rank = 1 + (rivals > ranked[method, attack]).sum(0)
+        worst = scores.min(1) if better > 0 else scores.max(1)
+        line = Line(
+            method=method,
+            attack=attack,
+            mean=float(score.mean()),
+            interval=bootstrap_mean(score),
+            low=float(score.min()),
+            high=float(score.max()),
+            rank=float(rank.mean()),
+            clients=dict(zip(names, scores.mean(0).tolist())),
+            worst=float(worst.mean()),
+            skipped=float(skipped.mean()),
         )
+        lines.append(line)
+    attacks = list(dict.fromkeys(attack for _, attack in cells))
     return sorted(lines, key=lambda line: (attacks.index(line.attack), line.rank))
 
 
 def render(lines: list[Line], *, unit: str, seeds: int, synthetic: bool) -> str:
-    """The table as text."""
-    what = "accuracy, %" if unit == "accuracy" else f"MAE, {unit}"
-    few = len(lines[0].clients) <= 6
-    heads = ["attack", "method", what, "95 % of mean", "range over seeds", "rank", "worst client"]
-    heads += list(lines[0].clients) if few else []
-    rows = []
+    """The table as text.
+
+    Args:
+      lines: of the table.
+      unit: years, ..., or accuracy.
+      seeds: how many.
+      synthetic: whether the data are synthetic.
+    """
+    with_clients = len(lines[0].clients) <= MOST_CLIENTS
+    rows = [[*HEADER[:2], score_label(unit), *HEADER[2:]]]
+    rows[0] += list(lines[0].clients) if with_clients else []
     for x in lines:
-        interval, spread = (
-            f"{x.interval[0]:.2f} to {x.interval[1]:.2f}",
-            f"{x.low:.2f} to {x.high:.2f}",
-        )
-        row = [
-            x.attack,
-            x.method,
-            f"{x.mean:.2f}",
-            interval,
-            spread,
-            f"{x.rank:.1f}",
-            f"{x.worst:.2f}",
-        ]
-        rows.append(row + ([f"{v:.2f}" for v in x.clients.values()] if few else []))
-    widths = [max(len(row[k]) for row in [heads, *rows]) for k in range(len(heads))]
-    text = [
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in [heads, *rows]
-    ]
+        interval = "{:.2f} to {:.2f}".format(*x.interval)
+        spread = f"{x.low:.2f} to {x.high:.2f}"
+        row = [x.attack, x.method, f"{x.mean:.2f}", interval, spread]
+        row += [f"{x.rank:.1f}", f"{x.worst:.2f}"]
+        row += [f"{v:.2f}" for v in x.clients.values()] if with_clients else []
+        rows.append(row)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    text = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
     skipped = [
         f"{x.method} under {x.attack}: {x.skipped:.1f} rounds skipped a seed."
         for x in lines
@@ -121,9 +126,21 @@ def render(lines: list[Line], *, unit: str, seeds: int, synthetic: bool) -> str:
     return "\n".join([title, *text, *skipped])
 
 
+def score_label(unit: str) -> str:
+    """Label of a score's axis or column."""
+    return "accuracy, %" if unit == "accuracy" else f"MAE, {unit}"
+
+
 def render_differences(cells: Cells, names: list[str], against: tuple[str, ...]) -> str:
-    """Per client, each method minus a reference method on the same seeds: mean and bootstrap 95 %
-    interval.
+    """Per client, each method minus a reference method on the same seeds, as text.
+
+    Args:
+      cells: of all methods and attacks.
+      names: of the clients.
+      against: names of the reference methods.
+
+    Returns:
+      Means with bootstrap 95 % intervals over seeds.
     """
     text = []
     for (method, attack), (scores, _, _) in cells.items():
@@ -142,22 +159,16 @@ def render_differences(cells: Cells, names: list[str], against: tuple[str, ...])
 def draw(path: Path, lines: list[Line], *, unit: str, synthetic: bool) -> None:
     """Mean and range over seeds, a panel per attack."""
     attacks = list(dict.fromkeys(x.attack for x in lines))
-    figure = Figure(
-        figsize=(3.2 * len(attacks) + 1, 0.35 * len(lines) / len(attacks) + 1.5),
-        layout="constrained",
-    )
-    for axis, attack in zip(
-        figure.subplots(1, len(attacks), sharey=True, squeeze=False)[0], attacks
-    ):
-        mine = [x for x in lines if x.attack == attack][::-1]
-        means = [x.mean for x in mine]
-        spread = [
-            [m - x.low for m, x in zip(means, mine)],
-            [x.high - m for m, x in zip(means, mine)],
-        ]
-        axis.errorbar(means, range(len(mine)), xerr=spread, fmt="o", capsize=3)
-        axis.set_yticks(range(len(mine)), [x.method for x in mine])
+    size = (3.2 * len(attacks) + 1, 0.35 * len(lines) / len(attacks) + 1.5)
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(attacks), sharey=True, squeeze=False)[0]
+    for axis, attack in zip(panels, attacks):
+        shown = [x for x in lines if x.attack == attack][::-1]
+        spread = [[x.mean - x.low for x in shown], [x.high - x.mean for x in shown]]
+        places = range(len(shown))
+        axis.errorbar([x.mean for x in shown], places, xerr=spread, fmt="o", capsize=3)
+        axis.set_yticks(places, [x.method for x in shown])
         axis.set_title(attack)
-        axis.set_xlabel("accuracy, %" if unit == "accuracy" else f"MAE, {unit}")
+        axis.set_xlabel(score_label(unit))
     figure.suptitle(titled("mean and range over seeds", synthetic))
     save(figure, path)

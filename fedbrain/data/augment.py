@@ -1,9 +1,10 @@
-"""Random changes of a training image that leave its label true: drawn here, applied here or on the
-device.
+"""Random changes of a training image that leave its label true.
+
+They are drawn on the host, and applied on the host or on the device
+(`fedbrain.training.device_volumes`).
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,37 +13,31 @@ from scipy import ndimage
 
 from fedbrain.data.geometry import rotation
 
-Image = Float[
-    np.ndarray, "d h w c"
-]  # modalities move together, their grey values change one by one
+Image = Float[np.ndarray, "d h w c"]
 
 
 class Change(NamedTuple):
-    """What happens to one image: a modality lost, mirrored, read at `matrix` x + `offset` or
-    shifted, gain * grey + lift.
+    """The changes of one image, in this order.
 
-    A modality that is 0 everywhere is missing, and stays so.
+    Modalities move together; their grey values change one by one. A modality that is 0 everywhere
+    is missing, and stays so.
     """
 
-    drop: (
-        np.ndarray
-    )  # [] bool: of several modalities that are there, the one of highest `rank` is lost
-    rank: np.ndarray  # [c] float32
+    drop: np.ndarray  # [] bool: one modality is set to 0, where there are several
+    rank: np.ndarray  # [c] float32: the modality of highest rank is dropped
     flip: np.ndarray  # [] bool: along axis 0, left and right in RAS
-    move: np.ndarray  # [3] int32, voxels; beyond the edge the edge goes on
-    matrix: np.ndarray  # [3, 3] float32
-    offset: np.ndarray  # [3] float32, voxels; `move` and the centre of the turn
-    gain: np.ndarray  # [c] float32
+    move: np.ndarray  # [3] int32, voxels; beyond the edge, edge voxels are repeated
+    matrix: np.ndarray  # [3, 3] float32: voxel x is read at matrix x + offset
+    offset: np.ndarray  # [3] float32, voxels; includes `move` and the centre of rotation
+    gain: np.ndarray  # [c] float32: grey values become gain * grey + lift
     lift: np.ndarray  # [c] float32
 
 
 class Augment(NamedTuple):
     """How changes are drawn."""
 
-    draw: Callable[[tuple[int, ...], np.random.Generator], Change]  # shape of the image
-    turns: (
-        bool  # whether images are read between voxels; otherwise `matrix` and `offset` mean nothing
-    )
+    draw: Callable[[tuple[int, ...], np.random.Generator], Change]  # of the image's shape
+    turns: bool  # images are interpolated; otherwise `matrix` and `offset` are not used
 
 
 def none() -> Augment:
@@ -62,75 +57,85 @@ def augment(
 
     Args:
       flip: mirrors left and right (axis 0 in RAS) in half of the cases.
-      shift: up to so many voxels along each axis; beyond the edge the edge goes on. Peng et al.
-        (2021) use 2.
+      shift: up to so many voxels along each axis; beyond the edge, edge voxels are repeated. Peng
+        et al. (2021) use 2.
       rotate_deg: up to so many degrees about each axis.
       scale: relative size up to 1 +- scale.
       intensity: grey values times 1 +- intensity, plus +- intensity (images are z-scored).
-      modality_dropout: chance that an image of several modalities loses one, so that the network
-        can do without.
+      modality_dropout: probability that an image of several modalities loses one, so that the
+        network learns to do without it.
     """
     if not 0 <= modality_dropout <= 1:
         raise ValueError(f"Expected 0 <= modality_dropout={modality_dropout} <= 1.")
     if shift < 0 or rotate_deg < 0 or not 0 <= scale < 1 or not 0 <= intensity < 1:
         raise ValueError(
-            "Expected shift, rotate_deg >= 0 and 0 <= scale, intensity < 1, got"
-            f" {shift, rotate_deg, scale, intensity}."
+            "Expected shift, rotate_deg >= 0 and 0 <= scale, intensity < 1, got "
+            f"{shift, rotate_deg, scale, intensity}."
         )
     turns = bool(rotate_deg or scale)
 
     def draw(shape: tuple[int, ...], rng: np.random.Generator) -> Change:
         mirrored = flip and rng.random() < 0.5
         move = rng.integers(-shift, shift, 3, endpoint=True)
-        matrix, offset = np.eye(3), np.zeros(3)
+        matrix = np.eye(3)
+        offset = np.zeros(3)
         if turns:
-            matrix = rotation(np.deg2rad(rng.uniform(-rotate_deg, rotate_deg, 3))) * (
-                1 + rng.uniform(-scale, scale)
-            )
+            angles = np.deg2rad(rng.uniform(-rotate_deg, rotate_deg, 3))
+            matrix = rotation(angles) * (1 + rng.uniform(-scale, scale))
             centre = (np.asarray(shape[:3]) - 1) / 2
             offset = centre - matrix @ centre + move
-        gain, lift = (
-            rng.uniform(-intensity, intensity, (2, shape[3]))
-            if intensity
-            else np.zeros((2, shape[3]))
-        )
+        gain = lift = np.zeros(shape[3])
+        if intensity:
+            gain, lift = rng.uniform(-intensity, intensity, (2, shape[3]))
+        drop = rng.random() < modality_dropout
+        rank = rng.random(shape[3], np.float32)
         floats = (np.asarray(x, np.float32) for x in (matrix, offset, 1 + gain, lift))
-        drop, rank = rng.random() < modality_dropout, rng.random(shape[3], np.float32)
         return Change(np.asarray(drop), rank, np.asarray(mirrored), move.astype(np.int32), *floats)
 
     return Augment(draw, turns)
 
 
 def present(image: Image) -> Float[np.ndarray, " c"]:
-    """1 for every modality that is there: a prepared image is nowhere 0 everywhere."""
+    """1 for every modality that is there, 0 for one that is 0 everywhere.
+
+    >>> present(np.stack([np.ones((4, 4, 4)), np.zeros((4, 4, 4))], axis=-1))
+    array([1., 0.], dtype=float32)
+    """
     return np.asarray(image.any((0, 1, 2)), np.float32)
 
 
 def apply(image: Image, change: Change, *, turns: bool) -> Image:
-    """The changed image, on the host; `fedbrain.training.device_volumes.changed` is the same on the
-    device.
+    """The changed image; `fedbrain.training.device_volumes.changed` is the same on the device.
+
+    Args:
+      image: prepared.
+      change: to make.
+      turns: of the `Augment` that has drawn the change.
     """
-    there = present(image) if image.shape[3] > 1 else np.ones(1, np.float32)
-    if change.drop and there.sum() > 1:
-        there[np.argmax(np.where(there > 0, change.rank, -1))] = 0
+    kept = present(image) if image.shape[3] > 1 else np.ones(1, np.float32)
+    if change.drop and kept.sum() > 1:
+        kept[np.argmax(np.where(kept > 0, change.rank, -1))] = 0
     if change.flip:
         image = image[::-1]
     if turns:
-        offset: Any = change.offset
-        turn = partial(
-            ndimage.affine_transform,
-            matrix=change.matrix,
-            offset=offset,
-            order=1,
-            mode="nearest",
-            prefilter=False,
-        )
-        image = np.stack([turn(channel) for channel in np.moveaxis(image, -1, 0)], axis=-1)
+        image = _rotate(image, change)
     elif change.move.any():
         image = _shift(image, change.move)
-    if (change.gain != 1).any() or change.lift.any() or not there.all():
-        image = (image * change.gain + change.lift) * there
+    if (change.gain != 1).any() or change.lift.any() or not kept.all():
+        image = (image * change.gain + change.lift) * kept
     return np.ascontiguousarray(image, np.float32)
+
+
+def _rotate(image: Image, change: Change) -> Image:
+    """Every modality at matrix x + offset, by linear interpolation."""
+    offset: Any = change.offset
+    channels = [
+        ndimage.affine_transform(
+            channel, change.matrix, offset, order=1, mode="nearest", prefilter=False
+        )
+        for channel in np.moveaxis(image, -1, 0)
+    ]
+    return np.stack(channels, axis=-1)
 
 
 def _shift(image: Image, move: np.ndarray) -> Image:

@@ -21,83 +21,83 @@ class Scans:
     ids: tuple[str, ...]  # sub-012_ses-1
     subjects: tuple[str, ...]  # sub-012
     target: Float[np.ndarray, " n"]  # float32, in target units; NaN where unknown
-    volumes: Sequence[
-        np.ndarray
-    ]  # [d h w c] float32 each, a channel a modality; 0 everywhere where it is missing
-    columns: Mapping[str, np.ndarray] = field(
-        default_factory=dict
-    )  # age, sex, ... [n] float32 each; NaN where unknown
+    # [d h w c] float32 each, a channel a modality; a missing modality is 0 everywhere
+    volumes: Sequence[np.ndarray]
+    # age, sex, ...: [n] float32 each; NaN where unknown
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 class Volumes(Sequence[np.ndarray]):
-    """Prepared volumes on disk, one raw float32 file a modality (None: missing), read when asked
-    for.
+    """Prepared volumes on disk, read at every access.
 
-    Raw, because the header of a `.npy` file is parsed by `ast`, which fails now and then in threads
-    (CPython 3.11).
+    Files are raw float32: the header of a `.npy` file is parsed by `ast`, which fails now and then
+    in threads (CPython 3.11).
+
+    Args:
+      paths: of every scan, one file a modality; None where it is missing.
+      shape: of a file, in voxels.
     """
 
     def __init__(self, paths: Sequence[Sequence[Path | None]], shape: tuple[int, int, int]):
-        self.paths, self.shape = tuple(paths), shape
+        self.paths = tuple(paths)
+        self.shape = shape
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index):
-        channels = [
-            (
-                np.zeros(self.shape, np.float32)
-                if path is None
-                else np.fromfile(path, np.float32).reshape(self.shape)
-            )
-            for path in self.paths[index]
-        ]
-        return np.stack(channels, axis=-1)
+        return np.stack([self._read(path) for path in self.paths[index]], axis=-1)
+
+    def _read(self, path: Path | None) -> np.ndarray:
+        if path is None:
+            return np.zeros(self.shape, np.float32)
+        return np.fromfile(path, np.float32).reshape(self.shape)
 
 
 class _View(Sequence[np.ndarray]):
-    """Some members of other sequences, nothing copied."""
+    """Volumes of other sequences, nothing copied."""
 
-    def __init__(self, members: Sequence[tuple[Sequence[np.ndarray], int]]):
-        self.members = members
+    def __init__(self, places: Sequence[tuple[Sequence[np.ndarray], int]]):
+        self.places = places
 
     def __len__(self) -> int:
-        return len(self.members)
+        return len(self.places)
 
     def __getitem__(self, index):
-        volumes, i = self.members[index]
+        volumes, i = self.places[index]
         return volumes[i]
 
 
 def take(scans: Scans, index: Sequence[int]) -> Scans:
     """The scans at `index`, in that order."""
+    rows = np.asarray(index, int)
     return Scans(
         tuple(scans.ids[i] for i in index),
         tuple(scans.subjects[i] for i in index),
-        scans.target[np.asarray(index, int)],
+        scans.target[rows],
         _View([(scans.volumes, i) for i in index]),
-        {name: values[np.asarray(index, int)] for name, values in scans.columns.items()},
+        {name: values[rows] for name, values in scans.columns.items()},
     )
 
 
 def concatenate(parts: Sequence[Scans]) -> Scans:
-    """All scans of several sets, one set after the other; a column that a set does not have is
-    unknown there.
-    """
-    names = list(dict.fromkeys(name for p in parts for name in p.columns))
-    unknown = [np.full(len(p), np.nan, np.float32) for p in parts]
+    """All scans of several sets, in their order; a column is NaN in a set that does not have it."""
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate(
+            [p.columns.get(name, np.full(len(p), np.nan, np.float32)) for p in parts]
+        )
+
+    names = dict.fromkeys(name for p in parts for name in p.columns)
     return Scans(
         tuple(i for p in parts for i in p.ids),
         tuple(s for p in parts for s in p.subjects),
         np.concatenate([p.target for p in parts]).astype(np.float32),
         _View([(p.volumes, i) for p in parts for i in range(len(p))]),
-        {
-            name: np.concatenate([p.columns.get(name, u) for p, u in zip(parts, unknown)])
-            for name in names
-        },
+        {name: column(name) for name in names},
     )
 
 
@@ -109,8 +109,8 @@ def shape_of(parts: Sequence[Scans]) -> tuple[int, int, int, int]:
     """
     if any(len(p) == 0 for p in parts):
         raise ValueError(
-            "Expected at least one usable scan with a label at every site, got none at one. See the"
-            " data report."
+            "Expected at least one usable scan with a label at every site, got none at one. "
+            "See the data report."
         )
     shapes = {tuple(p.volumes[0].shape) for p in parts}
     if len(shapes) > 1:
@@ -120,20 +120,18 @@ def shape_of(parts: Sequence[Scans]) -> tuple[int, int, int, int]:
 
 
 def volumes_fingerprint(scans: Scans) -> str:
-    """Changes when a voxel of a prepared volume changes. Reads them all."""
+    """A digest that changes when a voxel of a prepared volume changes. Reads every volume."""
     checks = [zlib.crc32(np.ascontiguousarray(volume).data) for volume in scans.volumes]
     return hashlib.sha256(repr(checks).encode()).hexdigest()[:16]
 
 
 def data_fingerprint(scans: Scans) -> str:
-    """Changes when a scan is added or removed, or a label or another column changes. Ids do not
-    leave: this is a digest.
-    """
+    """A digest that changes when a scan is added or removed, or a label or column changes."""
+    columns = [scans.target, *(scans.columns[name] for name in sorted(scans.columns))]
+    rows = zip(scans.ids, *columns)
+    lines = sorted("\t".join([i, *(f"{v:.6g}" for v in values)]) for i, *values in rows)
     digest = hashlib.sha256()
-    known = [scans.target, *(scans.columns[name] for name in sorted(scans.columns))]
-    for line in sorted(
-        "\t".join([i, *(f"{v:.6g}" for v in values)]) for i, *values in zip(scans.ids, *known)
-    ):
+    for line in lines:
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()[:16]
 

@@ -10,15 +10,20 @@ RIGHT_ANGLE_DEGREES = 1.0  # arbitrary: rounding in headers makes less, a tilted
 
 
 def rotation(angles: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    """Rotations by three angles, in radians, in the planes (0, 1), (0, 2) and (1, 2), one after the
-    other.
+    """Rotation by three angles, in radians, in the planes (0, 1), (0, 2) and (1, 2) in turn.
+
+    >>> rotation(np.array([np.pi / 2, 0, 0])).round()
+    array([[ 0., -1.,  0.],
+           [ 1.,  0.,  0.],
+           [ 0.,  0.,  1.]])
     """
     matrix = np.eye(3)
     for (i, j), angle in zip(((0, 1), (0, 2), (1, 2)), angles):
-        turn = np.eye(3)
-        turn[[i, j], [i, j]] = np.cos(angle)
-        turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
-        matrix = matrix @ turn
+        plane = np.eye(3)
+        plane[[i, j], [i, j]] = np.cos(angle)
+        plane[i, j] = -np.sin(angle)
+        plane[j, i] = np.sin(angle)
+        matrix = matrix @ plane
     return matrix
 
 

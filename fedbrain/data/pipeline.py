@@ -1,5 +1,6 @@
-"""Batches by grain: shuffled, augmented, padded to one shape, a function of (seed, round, client,
-step) alone.
+"""Batches by grain: shuffled, augmented and padded to one shape.
+
+A batch is a function of (seed, round, client, step) alone.
 """
 
 import os
@@ -19,10 +20,11 @@ HostBatch = dict[str, np.ndarray]
 
 
 class _Source:
-    """What grain reads from: one scan at a time."""
+    """Grain's view of scans: one at a time."""
 
     def __init__(self, scans: Scans, inputs: Inputs):
-        self.scans, self.covariates = scans, design(scans, inputs.covariates)
+        self.scans = scans
+        self.covariates = design(scans, inputs.covariates)
 
     def __len__(self) -> int:
         return len(self.scans)
@@ -37,7 +39,11 @@ class _Source:
 
 
 def pipeline_seed(*parts: int | str) -> int:
-    """One 31-bit seed from integers and names."""
+    """One 31-bit seed from integers and names.
+
+    >>> pipeline_seed(0, 1, "amber") == pipeline_seed(0, 1, "amber") != pipeline_seed(0, 2, "amber")
+    True
+    """
     numbers = [p if isinstance(p, int) else zlib.crc32(p.encode()) for p in parts]
     return int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1)
 
@@ -48,32 +54,40 @@ def _read_options() -> grain.ReadOptions:
 
 
 def _collate(scans: list[HostBatch], size: int, inputs: Inputs) -> HostBatch:
+    """One batch, filled up with zeros to `size`."""
     batch = {name: np.stack([s[name] for s in scans]) for name in scans[0]}
     if inputs.modalities > 1 and "image" in batch:
-        there = np.stack([present(image) for image in batch["image"]])
-        batch["covariates"] = np.concatenate([batch["covariates"], there], axis=1)
+        modalities = np.stack([present(image) for image in batch["image"]])
+        batch["covariates"] = np.concatenate([batch["covariates"], modalities], axis=1)
     if not inputs.width:
         del batch["covariates"]
-    short = size - len(scans)
-    if short:
-        batch = {
-            n: np.concatenate([x, np.zeros((short, *x.shape[1:]), x.dtype)])
-            for n, x in batch.items()
-        }
+    missing = size - len(scans)
+    if missing:
+        for name, x in batch.items():
+            zeros = np.zeros((missing, *x.shape[1:]), x.dtype)
+            batch[name] = np.concatenate([x, zeros])
     return batch
 
 
 def _batches(dataset: grain.MapDataset, size: int, inputs: Inputs) -> Iterator[HostBatch]:
-    batched = dataset.to_iter_dataset(_read_options()).batch(
-        size, drop_remainder=False, batch_fn=lambda scans: _collate(list(scans), size, inputs)
-    )
-    return iter(batched)
+    def collate(scans: Any) -> HostBatch:
+        return _collate(list(scans), size, inputs)
+
+    scans = dataset.to_iter_dataset(_read_options())
+    return iter(scans.batch(size, drop_remainder=False, batch_fn=collate))
 
 
 def train_batches(
     scans: Scans, *, batch_size: int, epochs: int, seed: int, inputs: Inputs
 ) -> Iterator[HostBatch]:
     """Every scan `epochs` times, each time in a new order and newly augmented.
+
+    Args:
+      scans: of one client.
+      batch_size: examples of a batch.
+      epochs: passes over the scans.
+      seed: of order and augmentation.
+      inputs: how scans become inputs.
 
     Yields:
       image [b d h w c], target [b], mask [b], and covariates [b k] where there are some; the last
@@ -85,16 +99,16 @@ def train_batches(
         return {**scan, "image": apply(image, augment.draw(image.shape, rng), turns=augment.turns)}
 
     source = grain.MapDataset.source(_Source(scans, inputs))
-    return _batches(
-        source.seed(seed).shuffle().repeat(epochs).random_map(change), batch_size, inputs
-    )
+    changed = source.seed(seed).shuffle().repeat(epochs).random_map(change)
+    return _batches(changed, batch_size, inputs)
 
 
 def train_references(
     scans: Scans, shape: tuple[int, ...], *, batch_size: int, epochs: int, seed: int, inputs: Inputs
 ) -> list[HostBatch]:
-    """The batches of `train_batches`, as places among the scans and changes to make: for volumes on
-    the device.
+    """The batches of `train_batches` without images: indices of scans, and changes to make.
+
+    For volumes on the device. Arguments as `train_batches`, and the `shape` of an image.
 
     Returns:
       index [b], target [b], mask [b], covariates [b k] but for the presence of modalities, and the
@@ -103,28 +117,29 @@ def train_references(
     covariates = design(scans, inputs.covariates)
 
     def refer(index: int, rng: np.random.Generator) -> HostBatch:
-        known = {
+        return {
             "index": np.asarray(index, np.int32),
             "target": np.asarray(scans.target[index], np.float32),
+            "mask": np.ones((), np.float32),
+            "covariates": covariates[index],
+            **inputs.augment.draw(shape, rng)._asdict(),
         }
-        known |= {"mask": np.ones((), np.float32), "covariates": covariates[index]}
-        return {**known, **inputs.augment.draw(shape, rng)._asdict()}
 
-    everyone: Any = (
-        grain.MapDataset.range(len(scans)).seed(seed).shuffle().repeat(epochs).random_map(refer)
-    )
-    drawn = [everyone[i] for i in range(len(everyone))]
+    indices = grain.MapDataset.range(len(scans)).seed(seed).shuffle().repeat(epochs)
+    dataset: Any = indices.random_map(refer)
+    examples = [dataset[i] for i in range(len(dataset))]
     return [
-        _collate(drawn[i : i + batch_size], batch_size, inputs)
-        for i in range(0, len(drawn), batch_size)
+        _collate(examples[i : i + batch_size], batch_size, inputs)
+        for i in range(0, len(examples), batch_size)
     ]
 
 
 def eval_batches(
     scans: Scans, *, batch_size: int, inputs: Inputs, view: Change | None = None
 ) -> Iterator[HostBatch]:
-    """Every scan once, in order, unchanged or all in one view; shapes as `train_batches`. Unknown
-    targets become 0.
+    """Every scan once, in order, unchanged or all in one view; shapes as `train_batches`.
+
+    Unknown targets become 0.
     """
     known = replace(scans, target=np.nan_to_num(scans.target))
     source = grain.MapDataset.source(_Source(known, inputs))
@@ -140,6 +155,6 @@ def example_batch(shape: tuple[int, ...], batch_size: int, inputs: Inputs) -> Ho
         "target": np.zeros(batch_size, np.float32),
         "mask": np.zeros(batch_size, np.float32),
     }
-    return batch | (
-        {"covariates": np.zeros((batch_size, inputs.width), np.float32)} if inputs.width else {}
-    )
+    if inputs.width:
+        batch["covariates"] = np.zeros((batch_size, inputs.width), np.float32)
+    return batch

@@ -24,9 +24,7 @@ from fedbrain.data.scan_report import Report
 
 
 def fingerprint(paths: list[Path], recipe: Recipe) -> str:
-    """Changes with a file's place, size or time of change, with the recipe, and with the version of
-    its maths.
-    """
+    """A digest of each file's path, size and time of change, of the recipe, and of its version."""
     files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     text = json.dumps([VERSION, recipe._asdict(), files])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -35,7 +33,7 @@ def fingerprint(paths: list[Path], recipe: Recipe) -> str:
 def prepare_scan(
     scan: Scan, mask: Path | None, *, recipe: Recipe, cache: Path, follower: Path | None = None
 ) -> tuple[Path, dict[str, str]]:
-    """Returns (prepared file, notes by reason); makes the file when it is not there yet.
+    """(prepared file, notes by reason); the file is written when it does not exist yet.
 
     Args:
       scan: that is prepared, or whose field of view and mask the follower gets.
@@ -47,32 +45,30 @@ def prepare_scan(
     Raises:
       ImageError: when the scan, its mask or the follower cannot be used.
     """
-    shown = follower or scan.path
-    require_file(shown)
+    image = follower or scan.path
+    require_file(image)
     require_file(scan.path)
-    target = (
-        cache
-        / f"{scan.id}_{fingerprint([p for p in (scan.path, mask, follower) if p], recipe)}.f32"
-    )
-    told = target.with_suffix(".json")
-    if target.exists():
-        return target, json.loads(told.read_text()) if told.exists() else {}
+    sources = [path for path in (scan.path, mask, follower) if path]
+    prepared = cache / f"{scan.id}_{fingerprint(sources, recipe)}.f32"
+    notes_file = prepared.with_suffix(".json")
+    if prepared.exists():
+        return prepared, json.loads(notes_file.read_text()) if notes_file.exists() else {}
     volume = read_volume(scan.path)
     brain = None if mask is None else _read_mask(mask, volume)
     second = None if follower is None else read_volume(follower)
     try:
         data = conform(volume, recipe, brain, second)
     except ImageError as error:
-        raise ImageError(f"{shown}: {error}.") from None
-    notes = _notes(shown, second or volume)
+        raise ImageError(f"{image}: {error}.") from None
+    notes = _notes(image, second or volume)
     if notes:
-        told.write_text(json.dumps(notes))
-    save_prepared(target, data)
-    return target, notes
+        notes_file.write_text(json.dumps(notes))
+    save_prepared(prepared, data)
+    return prepared, notes
 
 
 def save_prepared(path: Path, data: np.ndarray) -> None:
-    """Writes a prepared volume in one piece or not at all."""
+    """Writes a prepared volume to a temporary name, then renames it."""
     temporary = path.with_suffix(f".{os.getpid()}.{id(data)}.tmp")
     np.ascontiguousarray(data, np.float32).tofile(temporary)
     temporary.replace(path)
@@ -92,10 +88,10 @@ def _notes(path: Path, volume: Volume) -> dict[str, str]:
 
 
 def _read_mask(path: Path, volume: Volume) -> np.ndarray:
+    """Where a mask or label map on the grid of a volume is above 0."""
     labels = read_volume(path)
-    if labels.data.shape != volume.data.shape or not np.allclose(
-        labels.affine, volume.affine, atol=1e-2
-    ):
+    same_shape = labels.data.shape == volume.data.shape
+    if not same_shape or not np.allclose(labels.affine, volume.affine, atol=1e-2):
         raise ImageError(
             f"{path}: expected the grid of its scan {volume.data.shape}, got {labels.data.shape} or"
             " another affine."
@@ -104,9 +100,7 @@ def _read_mask(path: Path, volume: Volume) -> np.ndarray:
 
 
 def find_masks(root: Path, recipe: Recipe) -> dict[str, Path]:
-    """Brain masks or label maps (brain = label > 0) of the derivative that a recipe names, by scan
-    id.
-    """
+    """Scan id -> brain mask or label map (brain = label > 0), of the derivative in a recipe."""
     if recipe.mask in ("foreground", "nonzero"):
         return {}
     pipeline, _, pattern = recipe.mask.partition("/")
@@ -116,8 +110,10 @@ def find_masks(root: Path, recipe: Recipe) -> dict[str, Path]:
 def prepare(
     scans: list[Scan], root: Path, *, recipe: Recipe, cache: Path, report: Report
 ) -> dict[Scan, Path]:
-    """Prepares all scans on all cores, with a progress bar; what cannot be used goes into the
-    report.
+    """Prepares all scans on all cores, with a progress bar.
+
+    Returns:
+      Scan -> prepared file. Images that cannot be used are left out and reported.
     """
     prepared = {}
     for scan, outcome in _on_all_cores(scans, {}, root, recipe, cache, f"{report.site}: prepare"):
@@ -139,8 +135,18 @@ def prepare_followers(
     cache: Path,
     report: Report,
 ) -> dict[Scan, Path]:
-    """Prepares another modality of prepared scans; one that cannot be used counts as missing, with
-    a note.
+    """Prepares another modality of prepared scans.
+
+    Args:
+      followers: scan -> image of the other modality.
+      modality: its suffix, for messages.
+      root: of the BIDS tree.
+      recipe: see `Recipe`.
+      cache: folder of prepared files.
+      report: where unusable images are noted; they count as missing.
+
+    Returns:
+      Scan -> prepared file.
     """
     prepared = {}
     title = f"{report.site}: prepare {modality}"
@@ -171,13 +177,11 @@ def _on_all_cores(
                 raise ImageError(
                     f"{scan.path}: expected a mask in derivatives/{recipe.mask}, got none."
                 )
-            return prepare_scan(
-                scan, masks.get(scan.id), recipe=recipe, cache=cache, follower=followers.get(scan)
-            )
+            mask, follower = masks.get(scan.id), followers.get(scan)
+            return prepare_scan(scan, mask, recipe=recipe, cache=cache, follower=follower)
         except ImageError as error:
             return error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from zip(
-            scans, tqdm(pool.map(attempt, scans), title, len(scans), unit="scan", leave=False)
-        )
+        outcomes = pool.map(attempt, scans)
+        yield from zip(scans, tqdm(outcomes, title, len(scans), unit="scan", leave=False))

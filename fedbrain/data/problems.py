@@ -1,9 +1,8 @@
-"""Federations that train in seconds, for studies of algorithms: real tables, and one published
-synthetic problem.
+"""Small problems for studies of algorithms, which train in seconds.
 
-A problem is a function of a seed, which draws the split into training and test examples, that
-returns features and targets of every client. Features are float32, standardised where noted by sums
-over all training examples, as a federation can.
+A problem is a function of a seed; the seed draws the split into training and test examples. It
+returns features and targets of every client. Features of real data are standardised by sums over
+all training examples, as a federation can.
 """
 
 import csv
@@ -18,14 +17,14 @@ Examples = tuple[np.ndarray, np.ndarray]  # (features [n, p] float32, targets [n
 
 
 class ClientData(NamedTuple):
-    """One client's examples."""
+    """The examples of one client."""
 
     train: Examples
     test: Examples
 
 
 class Problem(NamedTuple):
-    """A federation."""
+    """The clients of a small federation."""
 
     clients: dict[str, ClientData]
     unit: str  # of the error: years, or accuracy for classes
@@ -47,9 +46,11 @@ def _sklearn(name: str):
 
 
 def _split(x: np.ndarray, y: np.ndarray, share: float, rng: np.random.Generator) -> ClientData:
+    """A share of the examples, at least one, becomes the test set."""
     order = rng.permutation(len(y))
-    test = max(1, round(share * len(y)))
-    return ClientData((x[order[test:]], y[order[test:]]), (x[order[:test]], y[order[:test]]))
+    tests = max(1, round(share * len(y)))
+    test, train = order[:tests], order[tests:]
+    return ClientData((x[train], y[train]), (x[test], y[test]))
 
 
 def _standardise(clients: dict[str, ClientData]) -> dict[str, ClientData]:
@@ -66,8 +67,9 @@ def _standardise(clients: dict[str, ClientData]) -> dict[str, ClientData]:
 
 
 def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
-    """Age from region volumes of three real hospitals (IXI: Guys, HH, IOP), volumes as shares of
-    the first column.
+    """Age from region volumes of three real hospitals (IXI: Guys, HH, IOP).
+
+    Volumes are divided by the first one, the whole.
 
     Args:
       volumes: a CSV file, column `ID` (`IXI013-HH-1212-T1`), then volumes in mm^3, the first one
@@ -80,33 +82,34 @@ def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
         for path in (volumes, demographics):
             if not Path(path).is_file():
                 raise ValueError(
-                    f"{path!r}: expected a CSV file of region volumes or ages, got no file. Set"
-                    " config.problem."
+                    f"{path!r}: expected a CSV file of region volumes or ages, got no file. "
+                    "Set config.problem."
                 )
         with open(demographics, newline="") as file:
             age = {row["ID"]: float(row["Age"]) for row in csv.DictReader(file)}
         with open(volumes, newline="") as file:
-            rows = [row for row in csv.reader(file)][1:]
+            rows = list(csv.reader(file))[1:]
         missing = [row[0] for row in rows if row[0] not in age]
         if missing:
             raise ValueError(
                 f"{demographics}: expected an age of everybody in {volumes}, got none of"
                 f" {missing[:3]}."
             )
-        site = [re.search(r"-(\w+)-\d+", row[0]) for row in rows]
-        if not all(site):
+        matches = [re.search(r"-(\w+)-\d+", row[0]) for row in rows]
+        if not all(matches):
             raise ValueError(
                 f"{volumes}: expected ids like 'IXI013-HH-1212-T1', got"
-                f" {rows[site.index(None)][0]!r}."
+                f" {rows[matches.index(None)][0]!r}."
             )
         x = np.asarray([row[1:] for row in rows], np.float64)
         x[:, 1:] /= x[:, :1]
         y = np.asarray([age[row[0]] for row in rows], np.float32)
-        sites = np.asarray([m[1] for m in site if m])
+        site_of_row = np.asarray([match[1] for match in matches if match])
         rng = np.random.default_rng([seed, 0x51])
-        clients = {
-            str(s): _split(x[sites == s], y[sites == s], test, rng) for s in np.unique(sites)
-        }
+        clients = {}
+        for site in np.unique(site_of_row):
+            here = site_of_row == site
+            clients[str(site)] = _split(x[here], y[here], test, rng)
         return Problem(_standardise(clients), "years", synthetic=False)
 
     return draw
@@ -115,15 +118,14 @@ def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
 def digits(
     clients: int = 25, attackers: int = 0, similarity: float = 0.0, test: float = 0.2
 ) -> Draw:
-    """Hand-written digits (1,797 of 8 x 8), sorted by class and dealt out: almost every client
-    knows one or two digits.
+    """Hand-written digits (1,797 of 8 x 8), sorted by class and dealt out to clients.
 
-    Everybody is tested on the same test set.
+    So almost every client has one or two digits. All clients share one test set.
 
     Args:
-      clients: of the federation.
-      attackers: the last of them, who get a random sample instead of a part: what they know nobody
-        misses.
+      clients: number of clients.
+      attackers: how many of them attack, the last ones; they get copies of random examples, so that
+        no example is lost with them.
       similarity: share of examples that is dealt out at random before the rest is sorted.
       test: share of all examples.
     """
@@ -131,25 +133,26 @@ def digits(
     def draw(seed: int) -> Problem:
         x, y = _sklearn("digits")
         rng = np.random.default_rng([seed, 0xD1])
-        whole = _split(x, y, test, rng)
-        x, y = whole.train
-        same = round(similarity * len(y))
-        order = np.argsort(y[same:], kind="stable") + same
+        (x, y), test_set = _split(x, y, test, rng)
+        mixed = round(similarity * len(y))
+        by_class = np.argsort(y[mixed:], kind="stable") + mixed
         honest = clients - attackers
-        mine = [
-            np.concatenate(p)
-            for p in zip(np.array_split(np.arange(same), honest), np.array_split(order, honest))
-        ]
-        mine += [rng.choice(len(y), len(y) // honest, replace=False) for _ in range(attackers)]
-        made = {f"c{i:03d}": ClientData((x[k], y[k]), whole.test) for i, k in enumerate(mine)}
-        return Problem(_standardise(made), "accuracy", synthetic=False)
+        mixed_parts = np.array_split(np.arange(mixed), honest)
+        class_parts = np.array_split(by_class, honest)
+        parts = [np.concatenate(pair) for pair in zip(mixed_parts, class_parts)]
+        parts += [rng.choice(len(y), len(y) // honest, replace=False) for _ in range(attackers)]
+        data = {f"c{i:03d}": ClientData((x[k], y[k]), test_set) for i, k in enumerate(parts)}
+        return Problem(_standardise(data), "accuracy", synthetic=False)
 
     return draw
 
 
 def breast_cancer(clients: int = 4, test: float = 0.2) -> Draw:
-    """Malignant or benign from 30 features (569 women), hospitals of unequal size that see tumours
-    of unequal radius.
+    """Malignant or benign from 30 features (569 women), at hospitals of unequal size and tumours.
+
+    Args:
+      clients: number of hospitals; their sizes are 1, 2, 3, ... parts, tumour radius grows.
+      test: share of each hospital's women that are tested.
     """
 
     def draw(seed: int) -> Problem:
@@ -158,8 +161,8 @@ def breast_cancer(clients: int = 4, test: float = 0.2) -> Draw:
         order = np.argsort(x[:, 0] + rng.normal(0, x[:, 0].std(), len(y)))
         ends = np.cumsum(np.arange(clients, 0, -1)) * len(y) // (clients * (clients + 1) // 2)
         parts = np.split(order, ends[:-1])
-        made = {f"c{i}": _split(x[k], y[k], test, rng) for i, k in enumerate(parts)}
-        return Problem(_standardise(made), "accuracy", synthetic=False)
+        data = {f"c{i}": _split(x[k], y[k], test, rng) for i, k in enumerate(parts)}
+        return Problem(_standardise(data), "accuracy", synthetic=False)
 
     return draw
 
@@ -167,13 +170,14 @@ def breast_cancer(clients: int = 4, test: float = 0.2) -> Draw:
 def synthetic(
     alpha: float = 0.5, beta: float = 0.5, clients: int = 100, generator: int = 0
 ) -> Draw:
-    """Synthetic(alpha, beta) of pFedMe: 60 features, 10 classes, own labelling and own inputs per
-    client, 90 % for training.
+    """Synthetic(alpha, beta) of pFedMe: 60 features, 10 classes, 90 % for training.
+
+    Every client has a labelling model and a distribution of inputs of its own.
 
     Args:
       alpha: spread of the clients' labelling models.
       beta: spread of the clients' inputs.
-      clients: of the federation.
+      clients: number of clients.
       generator: seed of the data; 0 gives the 205,795 examples of the paper. The split has the seed
         of the run.
 
@@ -184,20 +188,21 @@ def synthetic(
     def draw(seed: int) -> Problem:
         rng = np.random.RandomState(generator)
         sizes = (rng.lognormal(4, 2, clients).astype(int) + 50) * 5
-        labelling, centre = rng.normal(0, alpha, clients), rng.normal(0, beta, clients)
-        means = [rng.normal(b, 1, 60) for b in centre]
+        labelling = rng.normal(0, alpha, clients)
+        centres = rng.normal(0, beta, clients)
+        means = [rng.normal(centre, 1, 60) for centre in centres]
         covariance = np.diag(np.arange(1, 61) ** -1.2)
-        split = np.random.default_rng([seed, 0x5E])
-        made = {}
+        split_rng = np.random.default_rng([seed, 0x5E])
+        data = {}
         for i, (n, u, mean) in enumerate(zip(sizes, labelling, means)):
-            w, b = rng.normal(u, 1, (60, 10)), rng.normal(u, 1, 10)
+            w = rng.normal(u, 1, (60, 10))
+            b = rng.normal(u, 1, 10)
             x = rng.multivariate_normal(mean, covariance, n)
-            y = np.argmax(x @ w + b, axis=1)
-            order = split.permutation(n)
-            a, z = order[: int(0.9 * n)], order[int(0.9 * n) :]
-            x, y = x.astype(np.float32), y.astype(np.float32)
-            made[f"c{i:03d}"] = ClientData((x[a], y[a]), (x[z], y[z]))
-        return Problem(made, "accuracy", synthetic=True)
+            y = np.argmax(x @ w + b, axis=1).astype(np.float32)
+            x = x.astype(np.float32)
+            train, test = np.split(split_rng.permutation(n), [int(0.9 * n)])
+            data[f"c{i:03d}"] = ClientData((x[train], y[train]), (x[test], y[test]))
+        return Problem(data, "accuracy", synthetic=True)
 
     return draw
 

@@ -1,19 +1,19 @@
-"""What was found, what was kept, and why the rest was left out. Nothing is dropped in silence."""
+"""Counts of the scans that were found, kept and left out at a site, with reasons."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
 @dataclass
 class Report:
-    """The account of one site's data. `found == kept + sum of left out`, always."""
+    """The scans of one site: `found == kept + sum of left out`, always."""
 
     site: str
+    synthetic: bool = False
     found: int = 0
     kept: int = 0
-    synthetic: bool = False  # images of no real person
-    left_out: dict[str, list[str]] = field(default_factory=dict)  # reason -> one sentence each
-    notes: dict[str, list[str]] = field(default_factory=dict)  # what was kept, but worth knowing
+    left_out: dict[str, list[str]] = field(default_factory=dict)  # reason -> a sentence a scan
+    notes: dict[str, list[str]] = field(default_factory=dict)  # likewise, of scans that were kept
 
     def leave_out(self, reason: str, sentence: str) -> None:
         """Records one scan that is not used."""
@@ -25,20 +25,14 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "site": self.site, "synthetic": self.synthetic, "found": self.found, "kept": self.kept,
-            "left_out": dict(self.left_out), "notes": dict(self.notes),
-        }  # fmt: skip
+        return asdict(self)
 
     def __str__(self) -> str:
         kind = "synthetic scans" if self.synthetic else "scans"
-        lines = [
-            f"{self.site}: {self.found} {kind} found, {self.kept} kept, {self.found - self.kept}"
-            " left out"
-        ]
+        left_out = self.found - self.kept
+        lines = [f"{self.site}: {self.found} {kind} found, {self.kept} kept, {left_out} left out"]
         for title, group in (("left out", self.left_out), ("note", self.notes)):
             for reason, sentences in group.items():
-                lines.append(
-                    f"  {title}: {len(sentences)} x {reason}, for instance: {sentences[0]}"
-                )
+                example = sentences[0]
+                lines.append(f"  {title}: {len(sentences)} x {reason}, for instance: {example}")
         return "\n".join(lines)

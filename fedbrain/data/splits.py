@@ -33,8 +33,8 @@ class Fractions(NamedTuple):
 def unit_hash(text: str) -> float:
     """A number in [0, 1) that only depends on the text.
 
-    >>> round(unit_hash("sub-01"), 6) == round(unit_hash("sub-01"), 6)
-    True
+    >>> round(unit_hash("sub-01"), 6)
+    0.256863
     """
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
@@ -49,19 +49,30 @@ def pick(
 ) -> Bool[np.ndarray, " n"]:
     """Picks a share of subjects, stratified by target.
 
-    Subjects sorted by target are cut into blocks of 1 / fraction; from each block the ones whose
-    hash ranks in the turn's window are picked. Turns 0 .. 1 / fraction - 1 pick every subject once:
-    a cross-validation.
+    Subjects sorted by target are cut into blocks of 1 / fraction; within a block they are ranked by
+    the hash of their ids, and those whose rank is in the turn's window are picked. Turns 0, 1, ...
+    1 / fraction - 1 pick every subject once: a cross-validation.
+
+    Args:
+      subjects: ids, each once.
+      target: of each subject.
+      fraction: of the subjects that are picked.
+      seed: part of every hashed text.
+      turn: number of the window.
+
+    >>> subjects = [f"sub-{i}" for i in range(10)]
+    >>> turns = [pick(subjects, np.arange(10.0), 0.2, seed="0", turn=t) for t in range(5)]
+    >>> np.sum(turns, axis=0).tolist()
+    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
     """
     picked = np.zeros(len(subjects), bool)
     if fraction == 0:
         return picked
     block = max(2, round(1 / fraction)) if fraction <= 0.5 else 10
     order = sorted(range(len(subjects)), key=lambda i: (target[i], subjects[i]))
+    hashes = [unit_hash(f"{seed}/{subject}") for subject in subjects]
     for first in range(0, len(order), block):
-        members = sorted(
-            order[first : first + block], key=lambda i: unit_hash(f"{seed}/{subjects[i]}")
-        )
+        members = sorted(order[first : first + block], key=lambda i: hashes[i])
         offset = unit_hash(f"{seed}/{first}") if len(members) < block else 0.5
         for rank, i in enumerate(members):
             position = ((rank + offset) / len(members) - turn * fraction) % 1.0
@@ -101,33 +112,33 @@ def split_scans(
             f"config.splits.stratify: expected a column {stratify!r} with a value for every scan,"
             " got n/a."
         )
-    per_subject: dict[str, list[float]] = {}
+    values_of: dict[str, list[float]] = {}
     for subject, value in zip(scans.subjects, values):
-        per_subject.setdefault(subject, []).append(float(value))
-    target = np.asarray([np.mean(per_subject[s]) for s in subjects])
+        values_of.setdefault(subject, []).append(float(value))
+    target = np.asarray([np.mean(values_of[subject]) for subject in subjects])
     turns = max(1, round(1 / fractions.test)) if fractions.test else 1
-    test = pick(
-        subjects, target, fractions.test, seed=f"test/{seed + repeat // turns}", turn=repeat % turns
-    )
-    rest = np.flatnonzero(~test)
+    test_seed = f"test/{seed + repeat // turns}"
+    test = pick(subjects, target, fractions.test, seed=test_seed, turn=repeat % turns)
+    others = np.flatnonzero(~test)
     share = fractions.valid / (1 - fractions.test)
     valid = np.zeros(len(subjects), bool)
-    valid[rest] = pick(
-        [subjects[i] for i in rest], target[rest], share, seed=f"valid/{seed}/{repeat}", turn=inner
+    valid[others] = pick(
+        [subjects[i] for i in others],
+        target[others],
+        share,
+        seed=f"valid/{seed}/{repeat}",
+        turn=inner,
     )
-    side = {s: "test" if t else "valid" if v else "train" for s, t, v in zip(subjects, test, valid)}
-    parts = {
-        name: [i for i, s in enumerate(scans.subjects) if side[s] == name]
-        for name in ("train", "valid", "test")
-    }
-    empty = [
-        n
-        for n, f in (("train", 1), ("valid", fractions.valid), ("test", fractions.test))
-        if f and not parts[n]
-    ]
-    if empty:
-        raise ValueError(
-            f"Expected enough subjects for train, valid and test, got {len(subjects)}: {empty[0]}"
-            " is empty."
-        )
-    return Split(*(take(scans, parts[name]) for name in ("train", "valid", "test")))
+    part_of = dict.fromkeys(subjects, "train")
+    part_of |= {subjects[i]: "valid" for i in np.flatnonzero(valid)}
+    part_of |= {subjects[i]: "test" for i in np.flatnonzero(test)}
+    index: dict[str, list[int]] = {"train": [], "valid": [], "test": []}
+    for i, subject in enumerate(scans.subjects):
+        index[part_of[subject]].append(i)
+    for part, fraction in (("train", 1.0), ("valid", fractions.valid), ("test", fractions.test)):
+        if fraction and not index[part]:
+            raise ValueError(
+                f"Expected enough subjects for train, valid and test, got {len(subjects)}: {part}"
+                " is empty."
+            )
+    return Split(*(take(scans, rows) for rows in index.values()))

@@ -1,6 +1,4 @@
-"""What a network learns to predict: the column as it is, standardised at each site, or relative to
-a country's norm.
-"""
+"""Targets of a network: the column itself, standardised at a site, or relative to a norm."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,23 +19,24 @@ def raw() -> Target:
 
 
 def z_score() -> Target:
-    """(y - mean) / SD, both of the site's own training scans: the unit becomes the site's SD, and
-    nothing of it is sent.
+    """(y - mean) / SD of the site's own training scans.
+
+    The unit becomes the site's SD; mean and SD are not sent.
     """
 
     def standardise(split: Split) -> Split:
-        mean, sd = (
-            split.train.target.mean(dtype=np.float64),
-            split.train.target.std(dtype=np.float64),
-        )
+        mean = split.train.target.mean(dtype=np.float64)
+        sd = split.train.target.std(dtype=np.float64)
         if not sd > 0:
             raise ValueError(
                 f"config.target: expected targets that differ, got {mean:g} for every training scan"
                 " of a site."
             )
-        return Split(
-            *(replace(p, target=((p.target - mean) / sd).astype(np.float32)) for p in split)
-        )
+
+        def scale(scans: Scans) -> Scans:
+            return replace(scans, target=((scans.target - mean) / sd).astype(np.float32))
+
+        return Split(*map(scale, split))
 
     return standardise
 
@@ -54,37 +53,39 @@ def regression_norm(
 ) -> tuple[str, Norm]:
     """z = (y - norm) / SD, positive for people above the norm of their age and education.
 
-        norm = intercept + sum_column sum_k powers[column][k - 1] column^k + sum_column gain [column
-        >= threshold]
+        norm = intercept + sum_column sum_k powers[column][k - 1] column^k
+                         + sum_column gain [column >= threshold]
+
+    Scans without one of the columns are left out and reported.
 
     Args:
-      site: whose targets.
-      sd: residual standard deviation of the norm, in target units, > 0: with a negative one good
-        performers look impaired.
+      site: name of the site.
+      sd: residual standard deviation of the norm, in target units, > 0: a negative one would turn
+        good performance into impairment.
       intercept: in target units.
       powers: column -> coefficients of its first, second, ... power.
       at_least: column -> (threshold, gain).
 
-    Scans without one of the columns are left out, with a sentence.
+    Returns:
+      (site, norm).
     """
     if not sd > 0:
         raise ValueError(
             f"Expected sd={sd} > 0: a negative one turns good performance into impairment."
         )
-    powers, at_least = dict(powers or {}), dict(at_least or {})
+    powers = dict(powers or {})
+    at_least = dict(at_least or {})
+    needed = [*powers, *at_least]
 
     def apply(scans: Scans, report: Report) -> Scans:
-        needed = [*powers, *at_least]
         absent = [name for name in needed if name not in scans.columns]
         if absent:
             raise ValueError(
                 f"config.norms: expected a column {absent[0]!r}, got {sorted(scans.columns)}."
             )
-        known = (
-            np.isfinite([scans.columns[name] for name in needed]).all(0)
-            if needed
-            else np.ones(len(scans), bool)
-        )
+        known = np.ones(len(scans), bool)
+        for name in needed:
+            known &= np.isfinite(scans.columns[name])
         for i in np.flatnonzero(~known):
             report.leave_out(
                 "no norm",

@@ -1,4 +1,7 @@
-"""Networks: the only package that imports flax. A network maps [b d h w c] to [b outputs]."""
+"""Networks, losses and files of weights: the only package that imports flax.
+
+A network maps images [b d h w c] to outputs [b outputs].
+"""
 
 from fedbrain.models.densenet import densenet121
 from fedbrain.models.sfcn import adapted_sfcn, sfcn

@@ -37,13 +37,24 @@ def l1(centre: float = 0.0, scale: float = 1.0) -> Loss:
 
 
 def l2(centre: float = 0.0, scale: float = 1.0) -> Loss:
-    """(prediction - target)^2 / 2, in squared target units."""
+    """(prediction - target)^2 / 2, in squared target units.
+
+    >>> float(l2().per_example(jnp.array([[40.0]]), jnp.array([43.0]))[0])
+    4.5
+    """
     return _regression(lambda e: 0.5 * e**2, centre, scale)
 
 
 def huber(threshold: float = 5.0, centre: float = 0.0, scale: float = 1.0) -> Loss:
-    """e^2 / 2 up to `threshold` (target units, default arbitrary), threshold * (|e| - threshold /
-    2) beyond.
+    """e^2 / 2 for |e| up to a threshold, threshold * (|e| - threshold / 2) beyond.
+
+    Args:
+      threshold: in target units; the default is arbitrary.
+      centre: of the targets.
+      scale: of the targets.
+
+    >>> float(huber(5.0).per_example(jnp.array([[40.0]]), jnp.array([50.0]))[0])
+    37.5
 
     References:
       Huber (1964), https://doi.org/10.1214/aoms/1177703732
@@ -61,11 +72,14 @@ def huber(threshold: float = 5.0, centre: float = 0.0, scale: float = 1.0) -> Lo
 def soft_bins(
     low: float = 42.0, high: float = 82.0, width: float = 1.0, sigma: float = 1.0
 ) -> Loss:
-    """Kullback-Leibler divergence from a Gaussian over bins; the prediction is the expected bin
-    centre.
+    """Kullback-Leibler divergence from a Gaussian over bins.
 
     The target N(t, sigma^2) is integrated over bins of `width` between `low` and `high` (all in
-    target units); defaults are those of the UK Biobank experiments in the reference.
+    target units); defaults are those of the UK Biobank experiments in the reference. The prediction
+    is the expected bin centre.
+
+    >>> soft_bins(20.0, 80.0, width=2.0).outputs
+    30
 
     Returns:
       A loss with (high - low) / width outputs: the logits of the bins.
@@ -99,8 +113,9 @@ def soft_bins(
 
 
 def cross_entropy(classes: int = 2) -> Loss:
-    """-log softmax(output)[target], for targets 0 .. classes - 1; the prediction is the likeliest
-    class.
+    """-log softmax(output)[target], for targets 0 .. classes - 1.
+
+    The prediction is the likeliest class.
 
     Returns:
       A loss with as many outputs as classes.

@@ -1,5 +1,4 @@
-"""Simple fully convolutional networks for brain age: Peng's, and the small one of FLightcase's
-simulation.
+"""Simple fully convolutional networks for brain age: Peng's, and the small one of FLightcase.
 
 References:
   Peng et al. (2021), https://doi.org/10.1016/j.media.2020.101871
@@ -11,12 +10,16 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Inexact
 
-from fedbrain.models.layers import NORMS, Conv, Volume, max_pool, require_size
+from fedbrain.models.layers import Conv, Volume, require_size
+from fedbrain.models.normalisation import NORMS
+from fedbrain.models.pooling import max_pool
 
 
 class SFCN(nn.Module):
-    """3^3 convolution, norm, 2^3 max pooling, ReLU, for all channels but the last; then 1^3, norm,
-    ReLU, mean, linear.
+    """Simple fully convolutional network.
+
+    For all channels but the last: convolution 3^3, norm, max pooling 2^3, ReLU. For the last one:
+    convolution 1^3, norm, ReLU. Then the mean over voxels, dropout and a linear layer.
     """
 
     channels: Sequence[int]
@@ -28,10 +31,8 @@ class SFCN(nn.Module):
     @property
     def stages(self) -> tuple[str, ...]:
         """Names of layers in the order of computation."""
-        return (
-            *(f"{kind}{i + 1}" for i in range(len(self.channels)) for kind in ("conv", "norm")),
-            "head",
-        )
+        numbers = range(1, len(self.channels) + 1)
+        return (*(f"{kind}{i}" for i in numbers for kind in ("conv", "norm")), "head")
 
     @nn.compact
     def __call__(
@@ -45,21 +46,24 @@ class SFCN(nn.Module):
             x = NORMS[self.norm](name=f"norm{i}")(x, train=train, mask=mask)
             x = nn.relu(max_pool(x))
         n = len(self.channels)
-        x = nn.Dense(
-            last, kernel_init=nn.initializers.he_normal(), dtype=self.dtype, name=f"conv{n}"
-        )(x)
+        init = nn.initializers.he_normal()
+        x = nn.Dense(last, kernel_init=init, dtype=self.dtype, name=f"conv{n}")(x)
         x = nn.relu(NORMS[self.norm](name=f"norm{n}")(x, train=train, mask=mask))
         x = nn.Dropout(self.dropout, deterministic=not train)(x.mean((1, 2, 3)))
-        return nn.Dense(self.outputs, dtype=self.dtype, name="head")(x).astype(
-            jnp.promote_types(self.dtype, jnp.float32)
-        )
+        y = nn.Dense(self.outputs, dtype=self.dtype, name="head")(x)
+        return y.astype(jnp.promote_types(self.dtype, jnp.float32))
 
 
 def sfcn(
     norm: str = "batch", dropout: float = 0.5, dtype: str = "float32", outputs: int = 1
 ) -> SFCN:
-    """Peng's SFCN, channels 32-64-128-256-256-64. Images of at least 32 voxels an axis. Arguments
-    as `densenet121`.
+    """Peng's SFCN for images of at least 32 voxels an axis: channels 32-64-128-256-256-64.
+
+    Args:
+      norm: "batch" or "group".
+      dropout: rate before the last layer.
+      dtype: of the computation, "float32" or "bfloat16"; parameters are float32.
+      outputs: width of the last layer; set by the loss.
     """
     return SFCN((32, 64, 128, 256, 256, 64), outputs, norm, dropout, jnp.dtype(dtype))
 
@@ -71,7 +75,13 @@ def adapted_sfcn(
     dtype: str = "float32",
     outputs: int = 1,
 ) -> SFCN:
-    """The network of FLightcase's simulation (32-64-128, made for 26^3 images); any width and depth
-    by `channels`.
+    """The network of FLightcase's simulation, made for images of 26^3 voxels.
+
+    Args:
+      channels: of the convolutions; any width and depth.
+      norm: as `sfcn`.
+      dropout: as `sfcn`.
+      dtype: as `sfcn`.
+      outputs: as `sfcn`.
     """
     return SFCN(tuple(channels), outputs, norm, dropout, jnp.dtype(dtype))

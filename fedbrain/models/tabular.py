@@ -1,6 +1,4 @@
-"""Networks for flat features: regression on region volumes, and what studies of algorithms are run
-on.
-"""
+"""Networks for flat features: region volumes, and the problems of studies of algorithms."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -26,12 +24,16 @@ class Perceptron(nn.Module):
 
 
 def linear(outputs: int = 1) -> nn.Module:
-    """A linear model."""
+    """A linear model that starts at 0.
+
+    Args:
+      outputs: width of the last layer.
+    """
     return Perceptron((), outputs)
 
 
 def mlp(widths: tuple[int, ...] = (32,), outputs: int = 1) -> nn.Module:
-    """A multi-layer perceptron.
+    """A multi-layer perceptron with ReLU.
 
     Args:
       widths: of the hidden layers.

@@ -16,18 +16,20 @@ def make_task(module: Any, loss: Loss) -> Task:
     The training loss is the mean over the real examples of the batch: sum_i mask_i l_i / sum_i
     mask_i. Its metrics are sums, `loss` (in the loss's unit) and `count`, so that they add up over
     steps and clients. A batch may have `covariates`.
-    """
 
-    def beside(batch: Batch) -> dict[str, Array]:
+    Args:
+      module: whose `apply` takes image [b d h w c], `train`, `mask` [b] and perhaps covariates
+        [b k], and returns [b outputs].
+      loss: of `module`'s outputs.
+    """
+    compiled_init = jax.jit(partial(module.init, train=False))  # XLA drops the forward pass
+
+    def covariates_of(batch: Batch) -> dict[str, Array]:
         return {"covariates": jnp.asarray(batch["covariates"])} if "covariates" in batch else {}
 
-    fresh = jax.jit(
-        partial(module.init, train=False)
-    )  # compiled: the images are not computed with, only their shapes count
-
     def init(key: Key, image: Array, covariates: Array | None = None) -> Variables:
-        more = {} if covariates is None else {"covariates": covariates}
-        return fresh(key, image, **more)
+        keywords = {} if covariates is None else {"covariates": covariates}
+        return compiled_init(key, image, **keywords)
 
     def train_loss(params: Params, model_state: ModelState, batch: Batch, key: Key):
         mask = batch["mask"]
@@ -36,18 +38,19 @@ def make_task(module: Any, loss: Loss) -> Task:
             batch["image"],
             train=True,
             mask=mask,
-            **beside(batch),
+            **covariates_of(batch),
             rngs={"dropout": key},
             mutable=list(model_state),
         )
         per_example = loss.per_example(output, jnp.asarray(batch["target"]))
-        total, count = jnp.sum(per_example * mask), jnp.sum(mask)
+        total = jnp.sum(per_example * mask)
+        count = jnp.sum(mask)
         metrics: Metrics = {"loss": jax.lax.stop_gradient(total), "count": count}
         return total / jnp.maximum(count, 1.0), (model_state, metrics)
 
     def evaluate(params: Params, model_state: ModelState, batch: Batch) -> tuple[Array, Array]:
         output = module.apply(
-            {"params": params, **model_state}, batch["image"], train=False, **beside(batch)
+            {"params": params, **model_state}, batch["image"], train=False, **covariates_of(batch)
         )
         return loss.predict(output), loss.per_example(output, jnp.asarray(batch["target"]))
 

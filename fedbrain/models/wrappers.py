@@ -1,6 +1,4 @@
-"""Networks around networks: layers that stand still, covariates beside the image. Neither renames a
-parameter.
-"""
+"""Networks around networks: frozen layers, covariates. Parameters keep their names."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,16 +7,23 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Inexact
 
-from fedbrain.models.layers import BatchNorm, Volume
+from fedbrain.models.layers import Volume
+from fedbrain.models.normalisation import BatchNorm
 
 
 class Frozen:
-    """A network whose frozen batch norms use their running statistics in training too, and leave
-    them as they are.
+    """A network whose frozen batch norms use their running statistics in training too.
+
+    Those running statistics do not change.
+
+    Args:
+      network: a Flax module.
+      trainable: (collection, path of a leaf) -> whether it is trained.
     """
 
     def __init__(self, network: nn.Module, trainable: Callable[[str, str], bool]):
-        self.network, self.trainable = network, trainable
+        self.network = network
+        self.trainable = trainable
         self.init = network.init
 
     def apply(self, *args: Any, **keywords: Any) -> Any:
@@ -36,8 +41,9 @@ class Frozen:
 
 
 class WithCovariates(nn.Module):
-    """network(image) + W covariates: as if the covariates were features of the last layer. W starts
-    at zero.
+    """network(image) + W covariates, as if covariates were features of the last layer.
+
+    W starts at zero.
     """
 
     network: nn.Module
@@ -55,15 +61,12 @@ class WithCovariates(nn.Module):
         covariates: Float[Array, "b k"],
     ) -> Inexact[Array, "b outputs"]:
         output = self.network(image, train=train, mask=mask)
-        joined = nn.Dense(
-            output.shape[-1],
-            use_bias=False,
-            kernel_init=nn.initializers.zeros,
-            name="head_covariates",
-        )
-        return output + joined(covariates.astype(jnp.float32))
+        init = nn.initializers.zeros
+        outputs = output.shape[-1]
+        linear = nn.Dense(outputs, use_bias=False, kernel_init=init, name="head_covariates")
+        return output + linear(covariates.astype(jnp.float32))
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Of the network."""
+        """Names of the network's layers in the order of computation."""
         return self.network.stages  # pyright: ignore[reportReturnType]

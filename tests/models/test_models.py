@@ -9,7 +9,8 @@ import pytest
 
 from fedbrain.models import MODELS
 from fedbrain.models.densenet import DenseNet
-from fedbrain.models.layers import avg_pool, max_pool, standardise
+from fedbrain.models.normalisation import standardise
+from fedbrain.models.pooling import avg_pool, max_pool
 
 SMALL = {"densenet121": ({}, 32), "sfcn": ({}, 32), "adapted_sfcn": ({}, 12)}
 

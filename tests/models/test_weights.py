@@ -52,7 +52,7 @@ def test_a_densenet_of_pytorch_is_read_without_torch(network, tmp_path, prefix):
     torch_pickle.write(tmp_path / "model.pt", state)
     found, told = load(fresh, str(tmp_path / "model.pt"), head=True)
     assert _equal(found, trained)
-    assert (len(told.found), len(told.renamed), told.missing) == (
+    assert (len(told.loaded), len(told.renamed), told.missing) == (
         len(jax.tree.leaves(trained)),
     ) * 2 + ([],)
     assert told.left_over == ["features.norm0.num_batches_tracked"]

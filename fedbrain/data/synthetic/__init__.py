@@ -1,3 +1,4 @@
-"""A synthetic cohort for trying and testing the software. Every number made from it is labelled
-synthetic.
+"""A synthetic cohort for trying and testing the software.
+
+Every number made from it is labelled synthetic.
 """

@@ -34,26 +34,27 @@ class Atlas(NamedTuple):
     brain: Grid  # 1 inside
     ventricle_mm: Grid  # distance to the ventricle's surface, negative inside
     exposed: Grid  # how much a voxel borders on fluid
-    growth_mm: Float[np.ndarray, " k"]  # a shift of the ventricle's surface ...
-    ventricle_volume: Float[np.ndarray, " k"]  # ... and the volume, in voxels, that it encloses
+    growth_mm: Float[np.ndarray, " k"]  # shifts of the ventricle's surface
+    ventricle_volume: Float[np.ndarray, " k"]  # voxels inside the surface, for every shift
 
 
 @cache
 def atlas() -> Atlas:
     """Loads the template (see NOTICE.template)."""
+    names = ("gm", "wm", "csf", "ventricles")
     with np.load(TEMPLATE) as maps:
-        gm, wm, csf, ventricles = (
-            maps[k].astype(np.float32) / 15 for k in ("gm", "wm", "csf", "ventricles")
-        )
+        gm, wm, csf, ventricles = (maps[name].astype(np.float32) / 15 for name in names)
     total = gm + wm + csf + ventricles
     brain = (total > 0.5).astype(np.float32)
-    gm, wm = (
-        np.where(brain > 0, x / np.maximum(total, 1e-3), 0).astype(np.float32) for x in (gm, wm)
-    )
+
+    def fraction(tissue: Grid) -> Grid:
+        return np.where(brain > 0, tissue / np.maximum(total, 1e-3), 0).astype(np.float32)
+
+    gm, wm = fraction(gm), fraction(wm)
     inside = ventricles > 0.4
-    outward, inward = (np.asarray(ndimage.distance_transform_edt(x)) for x in (~inside, inside))
-    distance = outward - inward
-    distance = (ndimage.gaussian_filter(distance, 0.5) * VOXEL_MM).astype(np.float32)
+    outward = np.asarray(ndimage.distance_transform_edt(~inside))
+    inward = np.asarray(ndimage.distance_transform_edt(inside))
+    distance = (ndimage.gaussian_filter(outward - inward, 0.5) * VOXEL_MM).astype(np.float32)
     fluid = np.where(brain > 0, csf, 1.0).astype(np.float32)
     exposed = np.clip(2 * ndimage.gaussian_filter(fluid, 1.0), 0, 1)
     growth = np.linspace(-4, 14, 37)
@@ -62,20 +63,24 @@ def atlas() -> Atlas:
 
 
 def _enlarged(distance_mm: Grid, growth_mm: float) -> Grid:
-    return 1 / (
-        1 + np.exp(np.clip((distance_mm - np.float32(growth_mm)) / np.float32(0.8), -30, 30))
-    )
+    """The fraction of each voxel within `growth_mm` of the ventricles."""
+    depth = (distance_mm - np.float32(growth_mm)) / np.float32(0.8)
+    return 1 / (1 + np.exp(np.clip(depth, -30, 30)))
 
 
 def expected_volumes(age_years: float) -> tuple[float, float]:
     """Mean (grey matter, ventricle) fraction of ICV in healthy adults.
 
-    Grey matter 51.9 % at 32 years, -1.30 points a decade before 50 and -2.47 after; ventricles 1.10
-    % at 40, log slope
-    .11 a decade before 50 and .39 after: measured on 181 adults of the IXI Hammersmith data (region
-      volumes by DLMUSE).
+    Grey matter is 51.9 % at 32 years and loses 1.30 points a decade before 50, 2.47 after; the
+    ventricles are 1.10 % at 40, with a log slope of .11 a decade before 50 and .39 after. Measured
+    on 181 adults of the IXI Hammersmith data (region volumes by DLMUSE).
+
+    >>> gm, ventricles = expected_volumes(32.0)
+    >>> round(gm, 3), round(float(ventricles), 4)
+    (0.519, 0.0101)
     """
-    young, old = min(age_years, 50.0), max(age_years - 50.0, 0.0)
+    young = min(age_years, 50.0)
+    old = max(age_years - 50.0, 0.0)
     gm = 0.519 - 0.00130 * (young - 32) - 0.00247 * old
     ventricles = 0.0110 * np.exp(0.011 * (young - 40) + 0.039 * old)
     return gm, ventricles

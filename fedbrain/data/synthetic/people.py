@@ -1,6 +1,6 @@
-"""Who is scanned: three hospitals with their own ages, sexes and scanners, and the people they see.
+"""Three hospitals with their own ages, sexes and scanners, and the people who are scanned there.
 
-All numbers are drawn from one generator per person, seeded by (seed, hospital, index): a cohort of
+All numbers of a person are drawn from one generator, seeded by (seed, hospital, index): a cohort of
 50 is the beginning of a cohort of 500.
 """
 
@@ -37,19 +37,19 @@ class Hospital(NamedTuple):
 # Age laws after IXI (two humps), SALD (a young peak) and Cam-CAN (uniform); scanners are invented.
 HOSPITALS = {
     "amber": Hospital(
-        ((0.5, 20, 45), (0.5, 45, 86)),
-        0.45,
-        Scanner(30, 85, 120, 80, 1.5, 0.10, (3.0, 3.0, 3.0), "LAS", "int16"),
+        ages=((0.5, 20, 45), (0.5, 45, 86)),
+        male=0.45,
+        scanner=Scanner(30, 85, 120, 80, 1.5, 0.10, (3.0, 3.0, 3.0), "LAS", "int16"),
     ),
     "birch": Hospital(
-        ((0.6, 19, 40), (0.4, 40, 80)),
-        0.38,
-        Scanner(200, 520, 800, 62, 2.0, 0.20, (2.5, 3.0, 3.0), "PSR", "uint16"),
+        ages=((0.6, 19, 40), (0.4, 40, 80)),
+        male=0.38,
+        scanner=Scanner(200, 520, 800, 62, 2.0, 0.20, (2.5, 3.0, 3.0), "PSR", "uint16"),
     ),
     "cedar": Hospital(
-        ((1.0, 18, 88),),
-        0.50,
-        Scanner(0.15, 0.55, 0.85, 90, 1.2, 0.05, (3.0, 3.0, 3.5), "RAS", "float32"),
+        ages=((1.0, 18, 88),),
+        male=0.50,
+        scanner=Scanner(0.15, 0.55, 0.85, 90, 1.2, 0.05, (3.0, 3.0, 3.5), "RAS", "float32"),
     ),
 }
 
@@ -62,7 +62,7 @@ class Person(NamedTuple):
     male: bool
     education_years: int
     icv_ml: float
-    reserve: float  # standard normal: a younger-looking brain; the truth behind the age gap
+    reserve: float  # standard normal: a younger-looking brain, the cause of the age gap
     gm: float
     ventricles: float
     ms: bool
@@ -73,37 +73,42 @@ class Person(NamedTuple):
 
 
 def sdmt_norm(age_years: float, education_years: int) -> tuple[float, float]:
-    """Mean and SD of the Symbol Digit Modalities Test in healthy Czech adults, correct answers in
-    90 s.
+    """Mean and SD of the Symbol Digit Modalities Test in healthy Czech adults.
 
-    References:
-      The Czech regression norm used by FLightcase: 67.18 - 2.0145e-4 age^3 + 2.3585e-6 age^4 +
-      3.865 [education >= 16].
+        mean = 67.18 - 2.0145e-4 age^3 + 2.3585e-6 age^4 + 3.865 [education >= 16 years]
+
+    Both in correct answers in 90 s; the norm is the one that FLightcase uses.
+
+    >>> round(sdmt_norm(40.0, 12)[0], 1)
+    60.3
     """
-    mean = (
-        67.18
-        - 2.0145e-4 * age_years**3
-        + 2.3585e-6 * age_years**4
-        + 3.865 * (education_years >= 16)
-    )
-    return mean, 8.34
+    by_age = 67.18 - 2.0145e-4 * age_years**3 + 2.3585e-6 * age_years**4
+    return by_age + 3.865 * (education_years >= 16), 8.34
 
 
 def draw_person(hospital: str, index: int, *, seed: int, ms: bool = False) -> Person:
     """The index-th subject of a hospital.
 
-    Residuals: grey matter 1.4 points and ventricles .30 (log), half shared through `reserve`.
-      Lesion load is log-normal with
-    median 13.9 mL and log-SD 1.48 capped at 52 mL, as in 30 patients of Lesjak et al. (2017),
-    https://doi.org/10.1007/s12021-017-9348-7.
+    Residual SDs are 1.4 points for grey matter and .30 (log) for ventricles, half of the variance
+    shared through `reserve`. Lesion load is log-normal with median 13.9 mL and log-SD 1.48, at most
+    52 mL, as in the 30 patients of the reference.
+
+    Args:
+      hospital: amber, birch or cedar.
+      index: of the subject, from 0.
+      seed: of the cohort.
+      ms: whether the subject has multiple sclerosis.
+
+    References:
+      Lesjak et al. (2017), https://doi.org/10.1007/s12021-017-9348-7
     """
     key = np.random.SeedSequence([seed, zlib.crc32(hospital.encode()), index, int(ms)])
     rng = np.random.default_rng(key)
-    law = HOSPITALS[hospital]
-    shares = [share for share, _, _ in law.ages]
-    _, low, high = law.ages[rng.choice(len(shares), p=shares)]
+    ages, male_share, _ = HOSPITALS[hospital]
+    shares = [share for share, _, _ in ages]
+    _, low, high = ages[rng.choice(len(shares), p=shares)]
     age = rng.uniform(max(low, 18), min(high, 65 if ms else 99))
-    male = bool(rng.random() < (0.3 if ms else law.male))
+    male = bool(rng.random() < (0.3 if ms else male_share))
     education = int(np.clip(rng.normal(14, 3), 8, 22))
     icv = rng.normal(1530 if male else 1349, 115)
     reserve = rng.normal()
@@ -115,17 +120,17 @@ def draw_person(hospital: str, index: int, *, seed: int, ms: bool = False) -> Pe
     mean, sd = sdmt_norm(age, education)
     sdmt = mean + sd * (0.4 * reserve + 0.6 * rng.normal()) - 0.35 * lesions - 0.25 * duration
     return Person(
-        f"sub-{hospital}{'MS' if ms else ''}{index:04d}",
-        round(float(age), 2),
-        male,
-        education,
-        float(icv),
-        float(reserve),
-        float(np.clip(gm, 0.38, 0.56)),
-        float(np.clip(ventricles, 0.004, 0.06)),
-        ms,
-        round(duration, 1),
-        lesions,
-        round(float(np.clip(sdmt, 0, 110))),
-        int(key.generate_state(1)[0]),
+        id=f"sub-{hospital}{'MS' if ms else ''}{index:04d}",
+        age_years=round(float(age), 2),
+        male=male,
+        education_years=education,
+        icv_ml=float(icv),
+        reserve=float(reserve),
+        gm=float(np.clip(gm, 0.38, 0.56)),
+        ventricles=float(np.clip(ventricles, 0.004, 0.06)),
+        ms=ms,
+        disease_duration_years=round(duration, 1),
+        lesion_ml=lesions,
+        sdmt=round(float(np.clip(sdmt, 0, 110))),
+        seed=int(key.generate_state(1)[0]),
     )

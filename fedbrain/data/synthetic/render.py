@@ -33,8 +33,7 @@ class Scanned(NamedTuple):
 
 
 def _t1w(scanner: Scanner, age_years: float) -> Grey:
-    # White matter darkens with age, so that the contrast to grey matter falls by a sixth from 20 to
-    # 80 years.
+    # White matter darkens: its contrast to grey matter falls by a sixth from 20 to 80 years.
     wm = scanner.wm - (scanner.wm - scanner.gm) * 0.17 * (age_years - 20) / 60
     return Grey(scanner.csf, scanner.gm, wm, 0.8 * scanner.gm)
 
@@ -48,8 +47,14 @@ MODALITIES: dict[str, Callable[[Scanner, float], Grey]] = {"T1w": _t1w, "FLAIR":
 
 
 def render(person: Person, scanner: Scanner, modality: str = "T1w") -> Scanned:
-    """Scans a person. Deterministic in `person.seed`; all modalities show the same head in the same
-    place.
+    """A scan of a person, determined by `person.seed`.
+
+    All modalities show the same head in the same place.
+
+    Args:
+      person: see `Person`.
+      scanner: see `Scanner`.
+      modality: T1w or FLAIR.
     """
     rng = np.random.default_rng(person.seed)
     tissues = grow_old(person.gm, person.ventricles)
@@ -62,9 +67,8 @@ def render(person: Person, scanner: Scanner, modality: str = "T1w") -> Scanned:
     shape = tuple(round(f / v) for f, v in zip(FIELD_MM, scanner.voxel_size_mm))
     coordinates = _pose(person, rng, shape, scanner.voxel_size_mm)
     blur = scanner.blur_mm / VOXEL_MM
-    image = ndimage.map_coordinates(
-        ndimage.gaussian_filter(image, blur), coordinates, order=1, output=np.float32
-    )
+    blurred = ndimage.gaussian_filter(image, blur)
+    image = ndimage.map_coordinates(blurred, coordinates, order=1, output=np.float32)
     brain = ndimage.map_coordinates(atlas().brain, coordinates, order=1, output=np.float32) > 0.5
     rng = rng if modality == "T1w" else np.random.default_rng([person.seed, 1])
     image *= _shading(rng, shape, scanner.bias)
@@ -77,8 +81,9 @@ def render(person: Person, scanner: Scanner, modality: str = "T1w") -> Scanned:
 def _pose(
     person: Person, rng: np.random.Generator, shape: tuple[int, ...], voxel_mm: tuple[float, ...]
 ) -> np.ndarray:
-    """Atlas coordinates [3, *shape] of each voxel: head size, a small rotation and shift, a smooth
-    warp of about 2 mm.
+    """Atlas coordinates [3, *shape] of each voxel.
+
+    They hold the person's head size, a small rotation and shift, and a smooth warp of about 2 mm.
     """
     a = atlas()
     size = (person.icv_ml * 1000 / (a.brain.sum() * VOXEL_MM**3)) ** (1 / 3)
@@ -94,10 +99,10 @@ def _pose(
         linear = [np.float32(matrix[k, m]) * grid[m] for m in range(3)]
         waves = []
         for m in range(3):
-            frequency, phase = rng.uniform(0.5, 1.5), rng.uniform(0, 2 * np.pi)
-            waves.append(
-                np.sin(2 * np.pi * frequency * grid[m] / shape[m] + phase).astype(np.float32)
-            )
+            frequency = rng.uniform(0.5, 1.5)
+            phase = rng.uniform(0, 2 * np.pi)
+            wave = np.sin(2 * np.pi * frequency * grid[m] / shape[m] + phase)
+            waves.append(wave.astype(np.float32))
         warp = np.float32(0.7) * waves[0] * waves[1] * waves[2]
         out[k] = linear[0] + linear[1] + linear[2] + np.float32(centre[k]) + warp
     return out
@@ -114,9 +119,7 @@ def _shading(rng: np.random.Generator, shape: tuple[int, ...], amplitude: float)
 
 
 def _lesions(person: Person, tissues: Tissues, rng: np.random.Generator) -> Grid:
-    """Blobs in white matter, mostly around the ventricles, of `person.lesion_ml` in the person's
-    head.
-    """
+    """Blobs in white matter, mostly around the ventricles, of `person.lesion_ml` in all."""
     a = atlas()
     prior = (tissues.wm * np.exp(-np.clip(a.ventricle_mm, 0, None) / 10)).astype(np.float64)
     voxels = person.lesion_ml / person.icv_ml * a.brain.sum()

@@ -1,4 +1,4 @@
-"""A synthetic hospital as a site: people are drawn, scanned, prepared, and kept in the cache."""
+"""Loader of a synthetic hospital: people are drawn, scanned and prepared; volumes are cached."""
 
 import hashlib
 import os
@@ -17,18 +17,19 @@ from fedbrain.data.splits import unit_hash
 from fedbrain.data.synthetic.people import HOSPITALS, Person, draw_person
 from fedbrain.data.synthetic.render import MODALITIES, render
 
-# part of every cached file's name: raise it when the maths of people, anatomy or render changes
-MODEL = 2
+MODEL = 2  # part of every cached file's name: raise it when people, anatomy or render changes
 COLUMNS = ("age", "sex", "education_years", "disease_duration_years", "lesion_ml", "sdmt")
 
 
 def columns_of(people: list[Person]) -> dict[str, np.ndarray]:
-    """What the tables of a synthetic hospital say, [n] each; sex is 1 for male."""
-    read = {"age": "age_years", "sex": "male"}
-    return {
-        c: np.asarray([float(getattr(p, read.get(c, c))) for p in people], np.float32)
-        for c in COLUMNS
-    }
+    """The columns of a synthetic hospital's tables, [n] each; sex is 1 for male."""
+    fields = {"age": "age_years", "sex": "male"}
+
+    def column(name: str) -> np.ndarray:
+        values = [float(getattr(person, fields.get(name, name))) for person in people]
+        return np.asarray(values, np.float32)
+
+    return {name: column(name) for name in COLUMNS}
 
 
 def synthetic(
@@ -49,7 +50,7 @@ def synthetic(
       ms: they have multiple sclerosis.
       label: age, sex, education_years, disease_duration_years, lesion_ml or sdmt.
       flair: the hospital also acquires FLAIR, for experiments that use it.
-      permuted: everybody gets somebody else's label: a control that has nothing to learn.
+      permuted: labels are permuted between people: a control in which nothing can be learnt.
     """
     if hospital not in HOSPITALS:
         raise ValueError(f"Expected a hospital among {', '.join(HOSPITALS)}, got {hospital!r}.")
@@ -58,18 +59,19 @@ def synthetic(
 
     def load(name: str, preparation: Preparation) -> tuple[Scans, Report]:
         people = [draw_person(hospital, i, seed=seed, ms=ms) for i in range(subjects)]
-        has = [m == "T1w" or (flair and m == "FLAIR") for m in preparation.modalities]
+        acquired = {"T1w", "FLAIR"} if flair else {"T1w"}
 
         def files(person: Person) -> list[Path | None]:
             return [
-                prepared(person, hospital, m, preparation) if h else None
-                for m, h in zip(preparation.modalities, has)
+                prepared(person, hospital, modality, preparation) if modality in acquired else None
+                for modality in preparation.modalities
             ]
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             title = f"{name}: synthesise"
             paths = list(tqdm(pool.map(files, people), title, subjects, unit="scan", leave=False))
-        ids, columns = tuple(p.id for p in people), columns_of(people)
+        ids = tuple(person.id for person in people)
+        columns = columns_of(people)
         target = columns[label]
         if permuted:
             target = target[np.argsort([unit_hash(f"{seed}/{i}") for i in ids])]
@@ -80,7 +82,7 @@ def synthetic(
 
 
 def prepared(person: Person, hospital: str, modality: str, preparation: Preparation) -> Path:
-    """The prepared file of a person's scan; made when it is not there yet."""
+    """The prepared file of a person's scan, which is made when it does not exist yet."""
     if modality not in MODALITIES:
         raise ValueError(
             f"config.modalities: a synthetic hospital has {', '.join(MODALITIES)}, got"

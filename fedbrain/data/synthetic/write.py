@@ -13,14 +13,16 @@ from fedbrain.data.synthetic.people import HOSPITALS, Person, Scanner, draw_pers
 from fedbrain.data.synthetic.render import render
 from fedbrain.data.tables import write_table
 
+MEASURES = ("sdmt_total", "education_years", "disease_duration_years", "lesion_ml")
+
 
 def save_nifti(path: Path, data: np.ndarray, scanner: Scanner) -> None:
     """Stores a RAS volume in the scanner's order and type (integers with slope 1)."""
     affine = np.diag([*scanner.voxel_size_mm, 1.0])
     affine[:3, 3] = -affine[:3, :3] @ (np.asarray(data.shape) - 1) / 2
-    transform = nib.orientations.ornt_transform(
-        nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(scanner.axcodes)
-    )
+    ras = nib.orientations.axcodes2ornt("RAS")
+    order = nib.orientations.axcodes2ornt(scanner.axcodes)
+    transform = nib.orientations.ornt_transform(ras, order)
     stored = nib.orientations.apply_orientation(data, transform)
     affine = affine @ nib.orientations.inv_ornt_aff(transform, data.shape)
     if scanner.dtype != "float32":
@@ -30,44 +32,40 @@ def save_nifti(path: Path, data: np.ndarray, scanner: Scanner) -> None:
 
 
 def write_hospital(root: Path, hospital: str, people: list[Person]) -> None:
-    """One BIDS tree: T1w, participants.tsv; FLAIR and phenotype/sdmt.tsv too for people with
-    multiple sclerosis.
+    """One BIDS tree: T1w and participants.tsv.
+
+    For people with multiple sclerosis, FLAIR and phenotype/sdmt.tsv too.
     """
     scanner = HOSPITALS[hospital].scanner
 
     def write(person: Person) -> None:
         for modality in ("T1w", "FLAIR") if person.ms else ("T1w",):
-            image = render(person, scanner, modality).data
-            save_nifti(root / person.id / "anat" / f"{person.id}_{modality}.nii.gz", image, scanner)
+            path = root / person.id / "anat" / f"{person.id}_{modality}.nii.gz"
+            save_nifti(path, render(person, scanner, modality).data, scanner)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(tqdm(pool.map(write, people), f"{hospital}: write", len(people), unit="scan"))
+    generator = {
+        "Name": "fedbrain.synthesise",
+        "Description": "Synthetic: no real person is shown.",
+    }
     description = {
         "Name": f"Synthetic hospital {hospital}",
         "BIDSVersion": "1.10.0",
         "DatasetType": "raw",
         "License": "CC0",
-        "GeneratedBy": [
-            {"Name": "fedbrain.synthesise", "Description": "Synthetic: no real person is shown."}
-        ],
+        "GeneratedBy": [generator],
     }
     (root / "dataset_description.json").write_text(json.dumps(description, indent=2) + "\n")
     rows = [(p.id, p.age_years, "M" if p.male else "F") for p in people]
     write_table(root / "participants.tsv", ["participant_id", "age", "sex"], rows)
     patients = [p for p in people if p.ms]
     if patients:
-        columns = [
-            "participant_id",
-            "sdmt_total",
-            "education_years",
-            "disease_duration_years",
-            "lesion_ml",
-        ]
-        lines = [
+        rows = [
             (p.id, p.sdmt, p.education_years, p.disease_duration_years, round(p.lesion_ml, 2))
             for p in patients
         ]
-        write_table(root / "phenotype" / "sdmt.tsv", columns, lines)
+        write_table(root / "phenotype" / "sdmt.tsv", ["participant_id", *MEASURES], rows)
 
 
 def write_cohort(root: Path, *, healthy: int, ms: int, seed: int) -> list[Path]:

@@ -1,11 +1,10 @@
-"""Functions of a C library as operations of XLA on a CPU, through XLA's stable foreign-function
-interface.
+"""Functions of a C library as operations of XLA on a CPU, without a compiler.
 
-The interface is a C header (jaxlib/include/xla/ffi/api/c_api.h); the structures below are its own,
-version 0.3, so that no compiler is needed. Arrays are not copied. A failure of the function becomes
+XLA's stable foreign-function interface is a C header (jaxlib/include/xla/ffi/api/c_api.h); the
+structures below are its own, version 0.3. Arrays are not copied. A failure of the function becomes
 an error of the computation.
 
-The functions are Python's, so no computation may be under way when the interpreter ends: it would
+The functions are Python's, so no computation may be running when the interpreter ends: it would
 wait for ever. Arrays that are still being computed are waited for then; programs that can be
 interrupted switch asynchronous dispatch off as well (`fedbrain.cli`).
 """
@@ -30,13 +29,11 @@ class Operand(NamedTuple):
     dtype: int  # XLA_FFI_DataType: 11 is float32, 16 is bfloat16
 
 
+HEADER = (("struct_size", c_size_t), ("extension", c_void_p))  # of most structures
+
+
 class _Version(Structure):
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("extension", c_void_p),
-        ("major", c_int),
-        ("minor", c_int),
-    )
+    _fields_ = (*HEADER, ("major", c_int), ("minor", c_int))
 
 
 class _Metadata(Structure):
@@ -52,65 +49,57 @@ class _Extension(Structure):
     )
 
 
-class _Complaint(Structure):
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("extension", c_void_p),
-        ("message", c_char_p),
-        ("code", c_int),
-    )
+class _Error(Structure):
+    _fields_ = (*HEADER, ("message", c_char_p), ("code", c_int))
 
 
 class _Api(Structure):
     _fields_ = (
-        *(
-            ("struct_size", c_size_t),
-            ("extension", c_void_p),
-            ("version", _Version),
-            ("internal", c_void_p),
-        ),
-        ("error_create", ctypes.CFUNCTYPE(c_void_p, POINTER(_Complaint))),
+        *HEADER,
+        ("version", _Version),
+        ("internal", c_void_p),
+        ("error_create", ctypes.CFUNCTYPE(c_void_p, POINTER(_Error))),
     )
 
 
 class _Buffer(Structure):
     _fields_ = (
-        *(("struct_size", c_size_t), ("extension", c_void_p), ("dtype", c_int), ("data", c_void_p)),
-        *(("rank", c_int64), ("dims", POINTER(c_int64))),
+        *HEADER,
+        ("dtype", c_int),
+        ("data", c_void_p),
+        ("rank", c_int64),
+        ("dims", POINTER(c_int64)),
     )
 
 
 class _Buffers(Structure):
     _fields_ = (
-        *(
-            ("struct_size", c_size_t),
-            ("extension", c_void_p),
-            ("size", c_int64),
-            ("types", c_void_p),
-        ),
+        *HEADER,
+        ("size", c_int64),
+        ("types", c_void_p),
         ("items", POINTER(POINTER(_Buffer))),
     )
 
 
 class _Frame(Structure):
     _fields_ = (
-        *(
-            ("struct_size", c_size_t),
-            ("extension", POINTER(_Extension)),
-            ("api", POINTER(_Api)),
-            ("context", c_void_p),
-        ),
-        *(("stage", c_int), ("arguments", _Buffers), ("results", _Buffers)),
+        ("struct_size", c_size_t),
+        ("extension", POINTER(_Extension)),
+        ("api", POINTER(_Api)),
+        ("context", c_void_p),
+        ("stage", c_int),
+        ("arguments", _Buffers),
+        ("results", _Buffers),
     )
 
 
 Handler = ctypes.CFUNCTYPE(c_void_p, POINTER(_Frame))
-_registered: dict[str, object] = {}  # XLA calls them for as long as the process lives
+_registered: dict[str, object] = {}  # kept alive: XLA calls them until the process ends
 
 
 def _operands(buffers: _Buffers) -> list[Operand]:
-    found = [buffers.items[i].contents for i in range(buffers.size)]
-    return [Operand(b.data, tuple(b.dims[: b.rank]), b.dtype) for b in found]
+    contents = [buffers.items[i].contents for i in range(buffers.size)]
+    return [Operand(b.data, tuple(b.dims[: b.rank]), b.dtype) for b in contents]
 
 
 def register(name: str, function: Callable[[Sequence[Operand], Sequence[Operand]], None]) -> None:
@@ -129,8 +118,8 @@ def register(name: str, function: Callable[[Sequence[Operand], Sequence[Operand]
             function(_operands(frame.arguments), _operands(frame.results))
         except Exception as error:
             message = f"{name}: {type(error).__name__}: {error}".encode()
-            complaint = _Complaint(ctypes.sizeof(_Complaint), None, message, INTERNAL)
-            return frame.api.contents.error_create(complaint)
+            failure = _Error(ctypes.sizeof(_Error), None, message, INTERNAL)
+            return frame.api.contents.error_create(failure)
         return None
 
     if not _registered:

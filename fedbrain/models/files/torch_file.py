@@ -23,17 +23,12 @@ STORAGES = {
     "torch ByteStorage": "<u1",
     "torch BoolStorage": "<u1",
 }
-TENSOR, PARAMETER, DICTIONARY = (
-    "torch._utils _rebuild_tensor_v2",
-    "torch._utils _rebuild_parameter",
-    "collections OrderedDict",
-)
-WRAPPERS = (
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "net",
-)  # keys under which training scripts put a state dictionary
+TENSOR = "torch._utils _rebuild_tensor_v2"
+PARAMETER = "torch._utils _rebuild_parameter"
+DICTIONARY = "collections OrderedDict"
+# keys under which training scripts put a state dictionary
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+LITERALS = {"BINUNICODE", "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
 
 
 class _Name(NamedTuple):
@@ -43,7 +38,7 @@ class _Name(NamedTuple):
 
 
 class _Storage(NamedTuple):
-    """Part of the archive."""
+    """A file of the archive: the numbers of one or more tensors."""
 
     dtype: str
     key: str
@@ -58,7 +53,7 @@ class Unreadable(ValueError):
 
 
 def _reduce(function: Any, arguments: tuple, archive: zipfile.ZipFile, folder: str) -> Any:
-    """What a call would make, for the three calls that are understood."""
+    """The value of a call, for the three calls that are understood."""
     name = function.text if isinstance(function, _Name) else repr(function)
     if name == DICTIONARY and not arguments:
         return {}
@@ -67,16 +62,14 @@ def _reduce(function: Any, arguments: tuple, archive: zipfile.ZipFile, folder: s
     if name == TENSOR:
         storage, offset, size, stride = arguments[:4]
         flat = np.frombuffer(archive.read(f"{folder}/data/{storage.key}"), storage.dtype)
-        step = flat.itemsize
         last = offset + sum((n - 1) * s for n, s in zip(size, stride)) if all(size) else offset
         if min((offset, *size, *stride)) < 0 or last >= max(flat.size, 1):
             raise Unreadable(
                 f"expected a tensor inside its storage of {flat.size} numbers, got {size} from"
                 f" {offset}"
             )
-        return np.lib.stride_tricks.as_strided(
-            flat[offset:], size, [s * step for s in stride]
-        ).copy()
+        steps = [s * flat.itemsize for s in stride]
+        return np.lib.stride_tricks.as_strided(flat[offset:], size, steps).copy()
     raise Unreadable(f"expected a dictionary of tensors, got a call of {name!r}, which is refused")
 
 
@@ -86,10 +79,10 @@ def _run(code: bytes, archive: zipfile.ZipFile, folder: str) -> Any:
     memory: dict[int, Any] = {}
 
     def pop_to_mark() -> list[Any]:
-        place = max(i for i, x in enumerate(stack) if isinstance(x, _Mark))
-        taken = stack[place + 1 :]
-        del stack[place:]
-        return taken
+        mark = max(i for i, x in enumerate(stack) if isinstance(x, _Mark))
+        values = stack[mark + 1 :]
+        del stack[mark:]
+        return values
 
     for opcode, argument, _ in pickletools.genops(code):
         match opcode.name:
@@ -111,15 +104,7 @@ def _run(code: bytes, archive: zipfile.ZipFile, folder: str) -> Any:
                 stack.append(None)
             case "NEWTRUE" | "NEWFALSE":
                 stack.append(opcode.name == "NEWTRUE")
-            case (
-                "BINUNICODE"
-                | "SHORT_BINUNICODE"
-                | "BININT"
-                | "BININT1"
-                | "BININT2"
-                | "LONG1"
-                | "BINFLOAT"
-            ):
+            case name if name in LITERALS:
                 stack.append(argument)
             case "BINPUT" | "LONG_BINPUT":
                 memory[int(argument or 0)] = stack[-1]
@@ -141,7 +126,8 @@ def _run(code: bytes, archive: zipfile.ZipFile, folder: str) -> Any:
                 arguments = stack.pop()
                 stack.append(_reduce(stack.pop(), arguments, archive, folder))
             case "SETITEM":
-                value, key = stack.pop(), stack.pop()
+                value = stack.pop()
+                key = stack.pop()
                 stack[-1][key] = value
             case "SETITEMS":
                 pairs = pop_to_mark()
@@ -163,18 +149,21 @@ def _run(code: bytes, archive: zipfile.ZipFile, folder: str) -> Any:
 
 
 def _tensors(value: Any) -> dict[str, np.ndarray]:
+    """The tensors of a state dictionary, or of the one that a training script has wrapped."""
     if isinstance(value, Mapping):
         for key in WRAPPERS:
             if isinstance(value.get(key), Mapping):
                 return _tensors(value[key])
-        found = {str(k): v for k, v in value.items() if isinstance(v, np.ndarray)}
-        if found:
-            return found
+        tensors = {str(k): v for k, v in value.items() if isinstance(v, np.ndarray)}
+        if tensors:
+            return tensors
     raise Unreadable(f"expected a dictionary of tensors, got {type(value).__name__} without any")
 
 
 def read_torch(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a state dictionary by name, without the prefix `module.` of parallel training.
+    """The tensors of a state dictionary by name.
+
+    The prefix `module.` of parallel training is left out.
 
     Raises:
       ValueError: naming the file and what in it is not understood.

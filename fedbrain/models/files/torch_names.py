@@ -8,7 +8,7 @@ LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": 
 
 
 def torch_name(name: str) -> str:
-    """The name of a leaf of ours in MONAI's DenseNet121: `block1_layer2_conv1/kernel`, `head/bias`.
+    """The name in MONAI's DenseNet121 of a leaf of ours, such as `block1_layer2_conv1/kernel`.
 
     >>> torch_name("block1_layer2_norm1/mean")
     'features.denseblock1.denselayer2.layers.norm1.running_mean'
@@ -23,7 +23,11 @@ def torch_name(name: str) -> str:
 
 
 def to_torch(name: str, value: np.ndarray) -> np.ndarray:
-    """Our layout to PyTorch's: kernels [d h w i o] or [i o] to [o i d h w] or [o i]."""
+    """Our layout to PyTorch's: kernels [d h w i o] or [i o] to [o i d h w] or [o i].
+
+    >>> to_torch("conv0/kernel", np.zeros((7, 7, 7, 1, 64))).shape
+    (64, 1, 7, 7, 7)
+    """
     if not name.endswith("/kernel"):
         return value
     if value.ndim == 5:
