@@ -96,7 +96,8 @@ def gtg_shapley(
     means = []  # of every number of orders
     for k in range(orders):
         lead = k % n
-        order = [lead, *rng.permutation([i for i in range(n) if i != lead]).tolist()]
+        others = [i for i in range(n) if i != lead]
+        order: list[int] = [lead, *rng.permutation(others).tolist()]
         coalition: frozenset[str] = frozenset()
         before = float(value(coalition))
         for i in order:
