@@ -1,5 +1,6 @@
-"""A study to start from: rules and algorithms, with and without attackers, on digits dealt out by
-class to 15 clients.
+"""A study to start from: rules and algorithms, with and without attackers, on 15 clients.
+
+The data are scikit-learn's digits, dealt out by class.
 
 Command:
     python -m fedbrain.compare --config=configs/aggregation_study.py
@@ -39,18 +40,17 @@ def get_config():
         "FLAME": "flame()",
         "FedExP": "fedexp()",
     }
+    mixed_and_trimmed = {
+        "links": ("nearest_neighbour_mixing(num_byzantine=3)",),
+        "aggregator": rules["trimmed mean"],
+    }
     config.methods.update({name: {"server": {"aggregator": rule}} for name, rule in rules.items()})
     config.methods.update(
         {
             "SCAFFOLD": {"algorithm": "scaffold()"},
             "FedDyn": {"algorithm": "feddyn(alpha=0.1)"},
             "FedAdam": {"server": {"optimizer": "fedadam(0.03)"}},
-            "NNM, trimmed mean": {
-                "server": {
-                    "links": ("nearest_neighbour_mixing(num_byzantine=3)",),
-                    "aggregator": rules["trimmed mean"],
-                }
-            },
+            "NNM, trimmed mean": {"server": mixed_and_trimmed},
         }
     )
     return config

@@ -6,29 +6,34 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> Any:
-    """The fields, in the order of the story."""
+    """The fields in the order of an experiment: data, model, training."""
     config: Any = ConfigDict()
     config.seed = 0  # of initial weights, shuffling, augmentation, dropout
     config.unit = "years"  # of the target
 
-    # Data: site name -> where its scans come from; recipe; who is a client; which subjects train,
-    # validate and test.
-    config.sites = ConfigDict()
-    config.modalities = (
-        "T1w",
-    )  # BIDS suffixes, a channel each; the first must be there, another may be missing
+    # Data: where scans come from, how they are prepared, who is a client, who trains and who tests.
+    config.sites = ConfigDict()  # name -> bids('FOLDER'), arrays('FILE.npz'), synthetic('amber')
+    # BIDS suffixes, a channel each; the first must be there, another may be missing
+    config.modalities = ("T1w",)
     # "scaled('age', centre=50.0, scale=15.0)", ...: joined to the last layer
     config.covariates = ()
     config.target = "raw()"  # or z_score(), by each site's own training scans
     config.norms = ()  # "regression_norm('site', ...)", ...: targets relative to a country's norm
-    # "histogram('target', 0, 100, 10)", ...: columns that each site summarises by sums and coarse
-    # counts
+    # "histogram('target', 0, 100, 10)", ...: columns that sites summarise by sums and coarse counts
     config.describe = ()
     config.prepare = "conform(voxel_size_mm=3.0, shape=(64, 72, 64), mask='foreground')"
     config.cache = "~/.cache/fedbrain/volumes"  # prepared volumes
     config.partition = "by_site()"
     config.splits = ConfigDict(
-        {"valid": 0.2, "test": 0.2, "seed": 0, "first": 0, "repeats": 1, "inner": 1, "stratify": ""}
+        {
+            "valid": 0.2,  # share of subjects
+            "test": 0.2,  # share of subjects
+            "seed": 0,
+            "first": 0,  # number of the first repeat
+            "repeats": 1,  # choices of test subjects
+            "inner": 1,  # choices of validation subjects for each of them
+            "stratify": "",  # a column; empty: the target
+        }
     )
     config.augment = "augment(flip=True, shift=2)"
     config.regimes = ("federated", "centralised", "local")
@@ -52,8 +57,7 @@ def get_config() -> Any:
             "transforms": (),
             "optimizer": "adam(1e-3)",
             "batch_size": 8,
-            # parts in which a batch's gradient is computed: the memory of one part
-            "microbatches": 1,
+            "microbatches": 1,  # parts of a batch; gradients need the memory of one part
             "epochs": 1,
             "upload": "identity()",
         }
@@ -65,14 +69,11 @@ def get_config() -> Any:
             "sharing": "everything()",
             "statistics": "mean()",  # batch statistics: mean(), pooled() or local()
             "links": (),  # before the aggregator: clipping, mixing, attacks
-            # of each round's cohort: everyone(), uniform(count=8), cyclic()
-            "sampling": "everyone()",
+            "sampling": "everyone()",  # of a round's clients; or uniform(count=8), cyclic()
             "trusted": (),  # clients that are the server's own, for fltrust()
         }
     )
-    config.schedule = (  # of the clients' learning rate over rounds; constant() or cosine()
-        "constant()"
-    )
+    config.schedule = "constant()"  # of the clients' learning rate over rounds; or cosine()
     config.patience = ConfigDict({"stop": 0, "plateau": 0, "factor": 0.5})  # rounds; 0: never
     # chosen from measured sizes, and printed; or loop(), chunk(size=4), vmap(), shard(devices=2)
     config.driver = "auto()"

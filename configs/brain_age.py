@@ -1,10 +1,9 @@
-r"""The published first stage: brain age from T1w MRI at three centres (IXI, SALD, Cam-CAN) with
-DenseNet-121, 100 rounds.
+r"""The published first stage: brain age from T1w MRI at three centres (IXI, SALD, Cam-CAN).
 
-Images of 130^3 at 1.4 mm. The published ones are brain-extracted and affinely registered: for such
-derivatives use `pipeline` and `pattern` of `bids`, and mask='nonzero'. Values from FLightcase's
-development plans: Adam 1e-3, L1, batch 8, learning rate halved after 3 rounds without a better
-validation loss, stop after 10, split .6/.2/.2.
+DenseNet-121, 100 rounds. Images of 130^3 at 1.4 mm. The published ones are brain-extracted and
+affinely registered: for such derivatives use `pipeline` and `pattern` of `bids`, and
+mask='nonzero'. Values from FLightcase's development plans: Adam 1e-3, L1, batch 8, learning rate
+halved after 3 rounds without a better validation loss, stop after 10, split .6/.2/.2.
 
 Command:
     python -m fedbrain.main --config=configs/brain_age.py \
@@ -22,9 +21,7 @@ from configs import base
 
 
 def get_config():
-    """Defaults of `base` are those of the paper; the learning rate follows the aggregated model,
-    for all clients.
-    """
+    """Defaults of `base` are the paper's; the validation loss is the aggregated model's."""
     config = base.get_config()
     config.sites = {"ixi": "bids('')", "sald": "bids('')", "camcan": "bids('')"}
     config.prepare = "conform(voxel_size_mm=1.4, shape=(130, 130, 130), mask='foreground')"

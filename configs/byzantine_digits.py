@@ -1,8 +1,7 @@
-"""Robust rules under attack on non-IID digits: 25 clients of which 5 are Byzantine, with and
-without bucketing.
+"""Robust rules under attack on non-IID digits, with and without bucketing.
 
-The grid of Karimireddy et al. (2022), https://arxiv.org/abs/2006.09365, on scikit-learn's digits
-instead of MNIST.
+25 clients, of which 5 are Byzantine. The grid of Karimireddy et al. (2022),
+https://arxiv.org/abs/2006.09365, on scikit-learn's digits instead of MNIST.
 
 Command:
     python -m fedbrain.compare --config=configs/byzantine_digits.py
@@ -23,10 +22,8 @@ RULES = {
     "RFA": "geometric_median(iterations=8, smoothing=0.1)",
     "CClip": "centred_clipping(radius=1.0)",
 }
-BUCKETED = {
-    **RULES,
-    "Krum": "krum(num_byzantine=2)",
-}  # 13 buckets hold at most 5 liars, Krum's bound allows (13 - 3) / 2
+# 13 buckets hold at most 5 Byzantine clients; Krum's bound allows (13 - 3) / 2.
+BUCKETED = RULES | {"Krum": "krum(num_byzantine=2)"}
 
 
 def get_config():
@@ -36,9 +33,7 @@ def get_config():
     config.model = "mlp(widths=(32,))"
     config.rounds = 600
     config.every = 20
-    config.client.optimizer = (
-        "sgd(1.0)"  # a client sends one gradient, so that radii are in the paper's units
-    )
+    config.client.optimizer = "sgd(1.0)"  # one gradient: radii are in the paper's units
     config.server.optimizer = "sgd(0.05)"
     config.evaluated = "shared"
     config.score = "last_five"
@@ -54,8 +49,7 @@ def get_config():
     )
     for name, rule in RULES.items():
         config.methods[name] = {"server": {"aggregator": rule}}
-        config.methods[f"{name}, s=2"] = {
-            "server": {"links": ("bucketing(size=2)",), "aggregator": BUCKETED[name]}
-        }
+        bucketed = {"links": ("bucketing(size=2)",), "aggregator": BUCKETED[name]}
+        config.methods[f"{name}, s=2"] = {"server": bucketed}
     del config.methods["FedAvg"]
     return config

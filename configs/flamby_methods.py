@@ -1,10 +1,9 @@
-"""The algorithms of FLamby's tables with its settings for Fed-Heart-Disease, on scikit-learn's
-breast cancer data.
+"""The algorithms of FLamby's tables on scikit-learn's breast cancer data.
 
-FLamby's hospitals are not in an ordinary package; here four hospitals of unequal size see tumours
-of unequal radius. What must reproduce are the identities behind its table: FedYogi is FedAdagrad
-with another learning rate as long as the second moment is smaller than the squared step (Reddi et
-al. 2021), and FedProx with a small mu is FedAvg.
+Settings are FLamby's for Fed-Heart-Disease. FLamby's hospitals are not in an ordinary package; here
+four hospitals of unequal size see tumours of unequal radius. What must reproduce are the identities
+behind its table: FedYogi is FedAdagrad with another learning rate as long as the second moment is
+smaller than the squared step (Reddi et al. 2021), and FedProx with a small mu is FedAvg.
 
 Command:
     python -m fedbrain.compare --config=configs/flamby_methods.py

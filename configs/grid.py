@@ -1,6 +1,4 @@
-"""What every grid has: a first experiment, a second one that starts from it, and the rows in which
-the second one varies.
-"""
+"""The fields of a grid: a first experiment, and rows of second ones that start from it."""
 
 from typing import Any
 
@@ -10,7 +8,7 @@ from configs import base
 
 
 def get_config() -> Any:
-    """The fields, in the order of the story."""
+    """The fields."""
     config: Any = ConfigDict()
     config.seeds = 3  # of weights, order and test subjects; below three nothing is claimed
 
@@ -28,8 +26,8 @@ def get_config() -> Any:
         }
     )
 
-    # Printed beside ours: row -> regime -> site (or "all": the mean weighted by all images) ->
-    # {"mae": ..., "r": ...}.
+    # Printed beside ours: row -> regime -> site -> {"mae": ..., "r": ...}. Site "all" is the mean
+    # weighted by all images.
     config.published = ConfigDict()
     config.source = ""  # of the published numbers
     return config

@@ -1,5 +1,6 @@
-r"""Is the small hospital hurt? Age from region volumes of three real hospitals: alone, pooled,
-averaged, personalised.
+r"""Is the small hospital hurt? Age from region volumes of three real hospitals.
+
+Models are trained alone, pooled, averaged and personalised.
 
 Command:
     python -m fedbrain.compare --config=configs/hospitals.py \

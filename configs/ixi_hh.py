@@ -1,9 +1,8 @@
-"""Brain age on real scans: one BIDS tree (IXI, Hammersmith) cut into three simulated hospitals of
-different ages.
+"""Brain age on real scans: IXI's Hammersmith data cut into three simulated hospitals.
 
-Full-head T1w images, neither skull-stripped nor registered, at 6 mm; `arrays('FILE.npz')` reads
-brain-only volumes. Five splits, a cross-validation: every person is tested once by a model that was
-not trained on them.
+The hospitals' people differ in age. Full-head T1w images, neither skull-stripped nor registered, at
+6 mm; `arrays('FILE.npz')` reads brain-only volumes. Five splits, a cross-validation: every person
+is tested once by a model that was not trained on them.
 
 Command:
     python -m fedbrain.main --config=configs/ixi_hh.py --config.sites.hh="bids('FOLDER')"
@@ -19,9 +18,7 @@ from configs import base
 
 
 def get_config():
-    """A small SFCN at 6 mm, three local epochs a round, cosine learning rate, pooled batch
-    statistics.
-    """
+    """A small SFCN at 6 mm, three local epochs a round, cosine schedule, pooled statistics."""
     config = base.get_config()
     config.sites = {"hh": "bids('')"}
     config.prepare = "conform(voxel_size_mm=6.0, shape=(28, 32, 28), mask='foreground')"

@@ -1,9 +1,8 @@
-r"""Transfer on real scans: brain age, then two other targets of the same people, on three simulated
-hospitals.
+r"""Transfer on real scans: brain age, then two other targets of the same people.
 
-Five seeds are the five parts of a cross-validation: everybody is tested once, by models of both
-experiments that were not trained on them. `sex` is a class, so its MAE is the share of people put
-into the wrong one.
+The three hospitals are those of configs/ixi_hh.py. Five seeds are the five parts of a
+cross-validation: everybody is tested once, by models of both experiments that were not trained on
+them. `sex` is a class, so its MAE is the share of people put into the wrong one.
 
 Commands:
     python -m tools.region_volumes --bids=TREE --pipeline=dlmuse --output=volumes.tsv \

@@ -1,5 +1,6 @@
-r"""The two published tables: brain age at three centres, then SDMT in multiple sclerosis, with
-every start, depth and regime.
+r"""The two published tables: brain age at three centres, then SDMT in multiple sclerosis.
+
+The second one has a row for every starting point and depth.
 
 Commands:
     python -m fedbrain.grid --config=configs/paper.py \
@@ -61,8 +62,6 @@ def get_config():
         },
         "shallow": {"federated": {"all": {"mae": 11.05}}},
     }
-    config.source = (
-        "Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088; other people, other"
-        " images"
-    )
+    article = "Frontiers in Digital Health 2026, doi 10.3389/fdgth.2026.1691088"
+    config.source = f"{article}; other people, other images"
     return config

@@ -1,8 +1,7 @@
-"""The two published tables on three synthetic hospitals of the published sizes: 1,730 healthy
-people, 3,276 patients.
+"""The two published tables on three synthetic hospitals of the published sizes.
 
-By construction the score depends on lesions, disease duration, age, education and the brain's
-reserve (its age gap); the image shows lesions and reserve.
+1,730 healthy people and 3,276 patients. By construction the score depends on lesions, disease
+duration, age, education and the brain's reserve (its age gap); the image shows lesions and reserve.
 
 Commands:
     python -m fedbrain.grid --config=configs/paper_synthetic.py
@@ -26,9 +25,8 @@ def get_config():
     """A small network at 6 mm."""
     config = grid.get_config()
     config.first = quickstart.get_config()
-    config.first.sites = {
-        name: f"synthetic({h!r}, subjects={n})" for name, (h, n) in HEALTHY.items()
-    }
+    healthy = "synthetic({!r}, subjects={})"
+    config.first.sites = {name: healthy.format(*site) for name, site in HEALTHY.items()}
     config.first.rounds = 20
     config.second = quickstart.get_config()
     config.second.update(
@@ -46,7 +44,7 @@ def get_config():
         }
     )
     patients = "synthetic({!r}, subjects={}, ms=True, label='sdmt')"
-    config.second.sites = {name: patients.format(*which) for name, which in PATIENTS.items()}
+    config.second.sites = {name: patients.format(*site) for name, site in PATIENTS.items()}
     config.rows.update({"scratch_shallow": {"initial": "random()", "trainable": "only_head()"}})
     config.published = paper.get_config().published
     config.source = paper.get_config().source

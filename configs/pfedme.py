@@ -1,8 +1,8 @@
-"""Personalised models on Synthetic(.5, .5), the table of Dinh et al. (2020),
-https://arxiv.org/abs/2006.08848.
+"""Personalised models on Synthetic(.5, .5), the table of the pFedMe paper.
 
-100 clients, 205,795 examples, multinomial logistic regression, 600 rounds of 20 steps of 20
-examples, 10 clients a round; the best test accuracy of all rounds, as published.
+Dinh et al. (2020), https://arxiv.org/abs/2006.08848. 100 clients, 205,795 examples, multinomial
+logistic regression, 600 rounds of 20 steps of 20 examples, 10 clients a round; the best test
+accuracy of all rounds, as published.
 
 Command:
     python -m fedbrain.compare --config=configs/pfedme.py

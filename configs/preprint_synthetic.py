@@ -1,5 +1,7 @@
-"""Transfer where patients are few: the sizes of the authors' first study (97, 104 and 100 images),
-on synthetic hospitals. The first experiment is that of configs/paper_synthetic.py.
+"""Transfer where patients are few, on three synthetic hospitals.
+
+Sizes are those of the authors' first study: 97, 104 and 100 images. The first experiment is that of
+configs/paper_synthetic.py.
 
 Commands:
     python -m fedbrain.grid --config=configs/preprint_synthetic.py
@@ -22,11 +24,10 @@ def get_config():
     """As the large one, with fewer patients and more rounds."""
     config = paper_synthetic.get_config()
     patients = "synthetic({!r}, subjects={}, ms=True, label='sdmt')"
-    config.second.sites = {name: patients.format(*which) for name, which in PATIENTS.items()}
+    config.second.sites = {name: patients.format(*site) for name, site in PATIENTS.items()}
     config.second.rounds = 20
-    sites = {"brussels": 9.04, "greifswald": 10.59, "prague": 10.71, "all": 10.13}
-    config.published = {
-        "shallow": {"federated": {site: {"mae": mae} for site, mae in sites.items()}}
-    }
+    maes = {"brussels": 9.04, "greifswald": 10.59, "prague": 10.71, "all": 10.13}
+    federated = {site: {"mae": mae} for site, mae in maes.items()}
+    config.published = {"shallow": {"federated": federated}}
     config.source = "medRxiv 2023.04.22.23288741; other people, other images"
     return config

@@ -1,5 +1,6 @@
-r"""The published second stage: from brain age to the Symbol Digit Modalities Test in multiple
-sclerosis, three centres.
+r"""The published second stage: from brain age to SDMT in multiple sclerosis, at three centres.
+
+SDMT is the Symbol Digit Modalities Test.
 
 Command, after configs/brain_age.py:
     python -m fedbrain.main --config=configs/sdmt.py \
@@ -27,7 +28,7 @@ from configs import base
 
 
 def get_config():
-    """As the first stage, but for target, units and where training starts."""
+    """As the first stage, with another target, unit and starting point."""
     config = base.get_config()
     config.unit = "points"
     config.sites = {

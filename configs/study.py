@@ -1,4 +1,4 @@
-"""What every study of algorithms has. A study starts from these values and says what differs."""
+"""The fields of a study of algorithms. A study starts from these values and changes some."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> Any:
-    """The fields, in the order of the story."""
+    """The fields in the order of a study: problem, training, evaluation, methods."""
     config: Any = ConfigDict()
     config.seed = 0  # the first one; seeds are of split, initial weights, cohorts and batches
     config.seeds = 5
@@ -19,7 +19,7 @@ def get_config() -> Any:
     config.every = 10  # rounds between evaluations, a divisor of rounds
     config.clock = "rounds()"  # or buffered(size=3, slowest=4.0): FedBuff
     config.cohort = 0  # clients drawn for a round; 0: all
-    config.drop_out = 0.0  # chance that a drawn client does not come
+    config.drop_out = 0.0  # probability that a drawn client is absent
     config.regime = "federated"  # federated, local or centralised
     config.algorithm = "fedavg()"
     config.client = ConfigDict(
@@ -49,7 +49,7 @@ def get_config() -> Any:
 
     # The grid. A method or an attack is a nested dictionary of the fields that it sets.
     config.attack = ()  # links before those of the server
-    config.label_flip = 0  # the last clients, whose labels are turned
+    config.label_flip = 0  # number of clients, the last ones, whose labels are flipped
     config.attacks = ConfigDict({"none": {}})
     config.methods = ConfigDict({"FedAvg": {}})
 

@@ -19,7 +19,7 @@ from configs import quickstart
 
 
 def get_config():
-    """The network of the quickstart; patients of the same hospitals, who are other people."""
+    """The network of the quickstart, on patients of the same hospitals."""
     config = quickstart.get_config()
     config.unit = "points"
     config.sites = {
