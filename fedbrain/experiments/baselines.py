@@ -27,13 +27,22 @@ Baseline = Callable[[Mapping[str, Split], SplitId], dict[str, dict[str, Predicti
 def products(
     x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "k+1 k+2"]:
-    """What a site sends: [1 x]' [1 x y], float64."""
+    """What a site sends: [1 x]' [1 x y], float64.
+
+    Args:
+      x: regressors of a site's training scans.
+      y: their targets.
+    """
     one = np.concatenate([np.ones((len(y), 1)), x], 1, dtype=np.float64)
     return one.T @ np.concatenate([one, y[:, None]], 1)
 
 
 def solve(sent: Float[np.ndarray, "m columns"]) -> Float[np.ndarray, " m"]:
-    """Intercept and slopes of least squares; the shortest of them where columns say the same."""
+    """Intercept and slopes of least squares; the shortest of them where columns say the same.
+
+    Args:
+      sent: the sum of what all sites sent, [m m+1].
+    """
     return np.linalg.lstsq(sent[:, :-1], sent[:, -1], rcond=None)[0]
 
 

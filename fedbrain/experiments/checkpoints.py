@@ -39,7 +39,12 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees either the old content or the new."""
+    """Writes a file so that a reader sees either the old content or the new.
+
+    Args:
+      path: of the file; its folder exists.
+      text: the new content.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -49,7 +54,11 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def tree_digest(tree: PyTree) -> str:
-    """SHA-256 of a tree's names, shapes, dtypes and bytes: equal if and only if the trees are."""
+    """SHA-256 of a tree's names, shapes, dtypes and bytes: equal if and only if the trees are.
+
+    Args:
+      tree: of arrays.
+    """
     digest = hashlib.sha256("\n".join(_schema(tree)).encode())
     for leaf in jax.tree.leaves(tree):
         digest.update(np.ascontiguousarray(leaf).tobytes())
@@ -76,6 +85,10 @@ class Checkpoints:
         """Starts to save; the step before is completed first, so that errors such as a full disk
         show up here.
 
+        Args:
+          step: its number.
+          tree: of arrays.
+
         Raises:
           OSError: when the previous step could not be written.
         """
@@ -89,7 +102,11 @@ class Checkpoints:
         return sorted(self.manager.all_steps())
 
     def drop_from(self, step: int) -> None:
-        """Deletes a step and all later ones, so that it can be saved anew."""
+        """Deletes a step and all later ones, so that it can be saved anew.
+
+        Args:
+          step: the first one to delete.
+        """
         for saved in self.steps_saved():
             if saved >= step:
                 self.manager.delete(saved)

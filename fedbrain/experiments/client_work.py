@@ -54,7 +54,17 @@ def make_client(
 def validation_loss(
     evaluate: Evaluate, variables: Variables, scans: Scans, experiment: Experiment
 ) -> tuple[float, int]:
-    """(sum of losses, scans) of a model on validation scans."""
+    """Evaluates a model on validation scans.
+
+    Args:
+      evaluate: of the experiment's task.
+      variables: of the model.
+      scans: for validation.
+      experiment: says how scans are presented.
+
+    Returns:
+      (sum of losses, number of scans).
+    """
     _, losses = evaluate(
         variables, eval_batches(scans, batch_size=experiment.batch_size, inputs=experiment.inputs)
     )

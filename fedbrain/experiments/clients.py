@@ -10,13 +10,27 @@ from fedbrain.experiments.config import Experiment
 
 
 def preparation_of(experiment: Experiment) -> Preparation:
-    """How the experiment wants scans prepared, and where prepared volumes are kept."""
+    """How the experiment wants scans prepared, and where prepared volumes are kept.
+
+    Args:
+      experiment: gives the recipe, the cache and the modalities.
+    """
     cache = Path(experiment.cache).expanduser()
     return Preparation(experiment.recipe, cache, experiment.modalities)
 
 
 def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]]:
-    """Reads and prepares every site and cuts them into clients."""
+    """Reads and prepares every site and cuts them into clients.
+
+    Args:
+      experiment: gives sites, norms and the partition.
+
+    Returns:
+      (client -> scans, one report per site).
+
+    Raises:
+      ValueError: naming the site, for data that cannot be read, or the field.
+    """
     preparation = preparation_of(experiment)
     unknown = sorted(set(experiment.norms) - set(experiment.sites))
     if unknown:
@@ -35,6 +49,9 @@ def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]
 def fingerprints(clients: Mapping[str, Scans]) -> dict[str, Any]:
     """What identifies the data: a digest of ids and labels per client, and the shape of the
     volumes.
+
+    Args:
+      clients: name -> scans.
     """
     shape = list(shape_of(list(clients.values())))
     return {"shape": shape, "clients": {n: data_fingerprint(s) for n, s in clients.items()}}

@@ -17,11 +17,14 @@ class Compiled(NamedTuple):
     """Compiled functions, shared by all federations of an experiment."""
 
     run_round: Callable  # see `make_round`
-    evaluate: Evaluate
+    evaluate: Evaluate  # predictions and losses of a model for batches
 
 
 def compile_experiment(experiment: Experiment) -> Compiled:
     """Composes the round and the evaluation of an experiment.
+
+    Args:
+      experiment: with a driver.
 
     Raises:
       ValueError: when the driver is still left open.

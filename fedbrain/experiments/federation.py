@@ -102,7 +102,12 @@ def train(
 
 
 def show(bar: tqdm, line: Mapping[str, Any]) -> None:
-    """Shows a round on the progress bar, and which updates were excluded."""
+    """Shows a round on the progress bar, and which updates were excluded.
+
+    Args:
+      bar: of the federation.
+      line: of the log.
+    """
     rejected = [name for name, was_rejected in line["rejected"].items() if was_rejected]
     events = [f"non-finite updates excluded: {', '.join(rejected)}"] if rejected else []
     events += ["round skipped and logged"] if line["skipped"] else []
@@ -113,7 +118,13 @@ def show(bar: tqdm, line: Mapping[str, Any]) -> None:
 
 
 def require_trained(folder: Path, snapshot: Snapshot, history: Sequence[Mapping[str, Any]]) -> None:
-    """Raises ValueError when no round had a finite validation loss, or every round was skipped."""
+    """Raises ValueError when no round had a finite validation loss, or every round was skipped.
+
+    Args:
+      folder: of the federation, for the sentence.
+      snapshot: after the last round.
+      history: lines of the log.
+    """
     if int(snapshot.selection.best_round) < 0:
         raise ValueError(
             f"{folder}: expected a finite validation loss in some round, got none. Lower the"

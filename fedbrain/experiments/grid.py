@@ -27,7 +27,7 @@ class Cell(NamedTuple):
     """One experiment of the grid."""
 
     row: str  # name of the row, or "first"
-    seed: int
+    seed: int  # its number, from 0
     config: Any  # an `ml_collections.ConfigDict` of an experiment
     folder: Path  # its work directory
     needs: Path | None  # work directory of the experiment that it starts from
@@ -44,6 +44,10 @@ def cells(config: Any, workdir: Path) -> Iterator[Cell]:
     Seed k shifts the seed of weights, order and augmentation by k, and `splits.first` by k *
     repeats, so that every seed has its own test subjects. Text of a row may name the first
     experiment's folder as `{first}`.
+
+    Args:
+      config: of the grid.
+      workdir: of the grid.
 
     Raises:
       ValueError: when a row sets a field that an experiment does not have.
@@ -85,6 +89,12 @@ def attempt(cell: Cell) -> bool:
     that it starts from.
 
     What the experiment prints is kept beside its results, in `log.txt`.
+
+    Args:
+      cell: the experiment.
+
+    Raises:
+      ValueError: naming the row and the seed, when the experiment cannot be run.
     """
     if is_busy(cell.folder) or (
         cell.needs is not None and not (cell.needs / "results.json").is_file()

@@ -22,8 +22,8 @@ from fedbrain.experiments.workdir import write_json
 class Row(NamedTuple):
     """One experiment of a grid: its finished seeds."""
 
-    name: str
-    seeds: list[str]
+    name: str  # of the row, or "first"
+    seeds: list[str]  # names of their folders
     results: dict[str, Any]  # of the first seed: unit, images, footprint, names of regimes
     tests: Mapping[str, Seeds]  # regime, model or baseline -> seeds -> site -> predictions
 
@@ -32,8 +32,8 @@ class Comparison(NamedTuple):
     """Paired differences between two regimes, baselines or experiments."""
 
     unit: str  # of the differences
-    first: str
-    second: str
+    first: str  # what is compared
+    second: str  # what it is compared with
     differences: dict[str, Paired]  # site, or all sites -> MAE of the first - MAE of the second
 
 
@@ -60,7 +60,11 @@ def read_row(workdir: Path, name: str, seeds: int) -> Row | None:
 
 
 def comparisons(rows: list[Row]) -> Iterator[Comparison]:
-    """Compares regimes and baselines within a row, and rows within a regime."""
+    """Compares regimes and baselines within a row, and rows within a regime.
+
+    Args:
+      rows: with at least one finished seed each.
+    """
     for row in rows:
         regimes, baselines = (list(row.results[k]) for k in ("regimes", "baselines"))
         for a, b in [*combinations(regimes, 2), *((r, f) for r in regimes for f in baselines)]:
@@ -76,7 +80,11 @@ def comparisons(rows: list[Row]) -> Iterator[Comparison]:
 
 
 def render_comparisons(compared: list[Comparison]) -> list[str]:
-    """A table of differences per site, then what may be claimed over all test scans."""
+    """A table of differences per site, then what may be claimed over all test scans.
+
+    Args:
+      compared: pairs, with their differences.
+    """
     if not compared:
         return []
     rows = [["MAE of the first - MAE of the second", *compared[0].differences]]
@@ -110,6 +118,9 @@ def _cell(d: Paired) -> str:
 
 def read_grid(workdir: Path) -> dict[str, Any]:
     """The configuration of a grid.
+
+    Args:
+      workdir: of the grid.
 
     Raises:
       ValueError: when there is none.

@@ -40,7 +40,14 @@ def check() -> None:
 
 
 def watched(items: Iterable[T]) -> Iterator[T]:
-    """The same items, with a check before each."""
+    """The same items, with a check before each.
+
+    Args:
+      items: batches, for instance.
+
+    Raises:
+      KeyboardInterrupt: when a signal was noted.
+    """
     for item in items:
         check()
         yield item

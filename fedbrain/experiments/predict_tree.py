@@ -27,7 +27,7 @@ from fedbrain.types import Variables
 class Tree(NamedTuple):
     """Where the scans are, and how their tables name things."""
 
-    root: Path
+    root: Path  # of the BIDS tree
     label: str  # a column, or table:column
     pattern: str  # suffix, or entities and suffix, of the images
     pipeline: str  # folder in derivatives/; empty: the raw tree
@@ -37,10 +37,10 @@ class Tree(NamedTuple):
 class Model(NamedTuple):
     """One of the models whose predictions are averaged."""
 
-    experiment: Experiment
-    evaluate: Evaluate
-    weight: float
-    variables: Variables
+    experiment: Experiment  # that trained it
+    evaluate: Evaluate  # of its task
+    weight: float  # 1 / validation loss
+    variables: Variables  # of the network
 
 
 def read_models(workdirs: list[Path], *, federation: str, client: str) -> list[Model]:
@@ -73,7 +73,12 @@ def read_models(workdirs: list[Path], *, federation: str, client: str) -> list[M
 
 
 def load_tree(tree: Tree, experiment: Experiment) -> tuple[Scans, Report]:
-    """The prepared scans of a tree; the target is NaN where there is no label."""
+    """The prepared scans of a tree; the target is NaN where there is no label.
+
+    Args:
+      tree: where the scans are.
+      experiment: says how volumes are prepared.
+    """
     labels, report = labelled_scans(
         tree.root,
         tree.root.name,
@@ -110,7 +115,12 @@ def average(models: list[Model], scans: Scans, views: str) -> Float[np.ndarray, 
 
 
 def accuracy_where_known(scans: Scans, prediction: Float[np.ndarray, " n"]) -> dict | None:
-    """Accuracy on the scans with a label; None with fewer than two of them."""
+    """Accuracy on the scans with a label; None with fewer than two of them.
+
+    Args:
+      scans: with NaN where the target is unknown.
+      prediction: of every scan, in target units.
+    """
     known = np.flatnonzero(np.isfinite(scans.target))
     if known.size < 2:
         return None
@@ -122,6 +132,12 @@ def accuracy_where_known(scans: Scans, prediction: Float[np.ndarray, " n"]) -> d
 
 def run(models: list[Model], tree: Tree, output: Path, *, views: str) -> None:
     """Writes a table of predictions for a tree, and prints their accuracy where labels are known.
+
+    Args:
+      models: whose predictions are averaged.
+      tree: where the scans are.
+      output: the table to write.
+      views: of each scan, a call; empty: those of the experiment.
 
     Raises:
       ValueError: when no scan can be used.

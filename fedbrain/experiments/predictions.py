@@ -24,7 +24,7 @@ class Evaluation(NamedTuple):
     """Predictions of a regime, a single model or a baseline on one split."""
 
     name: str  # of the regime, the model or the baseline
-    split_id: SplitId
+    split_id: SplitId  # which split
     weight: float  # among the inner splits of a repeat: 1 / validation loss
     predictions: Mapping[str, Mapping[str, Predictions]]  # site -> part -> predictions
 
@@ -88,7 +88,12 @@ def predict_assigned(
 
 
 def assign_own_sites(federation: Federation, splits: Mapping[str, Split]) -> Assignment:
-    """Validation and test scans of every site, each to the client whose model the site uses."""
+    """Validation and test scans of every site, each to the client whose model the site uses.
+
+    Args:
+      federation: says whose model a site uses.
+      splits: site -> scans.
+    """
     return {
         site: {"valid": (client, splits[site].valid), "test": (client, splits[site].test)}
         for site, client in federation.model_of_site.items()
@@ -99,6 +104,11 @@ def assign_all_sites(
     federation: Federation, trained: Trained, splits: Mapping[str, Split]
 ) -> dict[str, Assignment]:
     """Test scans of all sites, to every client in turn.
+
+    Args:
+      federation: gives the names of models.
+      trained: its models.
+      splits: site -> scans.
 
     Returns:
       Name of the model -> assignment; empty where all clients have the same model.
@@ -121,6 +131,9 @@ def combine_splits(evaluations: list[Evaluation]) -> RegimePredictions:
     Predictions for test scans are averaged, weighted by 1 / validation loss. Validation scans
     differ between inner splits, so theirs are put together instead, each from the model that did
     not train on it.
+
+    Args:
+      evaluations: of one repeat.
 
     Returns:
       Name -> site -> part -> predictions.

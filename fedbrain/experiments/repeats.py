@@ -37,8 +37,8 @@ class Run(NamedTuple):
     """One trained federation and its predictions."""
 
     folder: Path  # of its checkpoints and metrics
-    regime: str
-    trained: Trained
+    regime: str  # federated, centralised or local
+    trained: Trained  # models of the best round
     own: Evaluation  # validation and test scans of every site, by the model that the site uses
     crossed: list[Evaluation]  # test scans of all sites, by every client; empty with one model
 
@@ -46,18 +46,30 @@ class Run(NamedTuple):
 class Repeat(NamedTuple):
     """Everything about one choice of test subjects."""
 
-    runs: list[Run]
-    baselines: list[Evaluation]
+    runs: list[Run]  # of every regime and inner split
+    baselines: list[Evaluation]  # of every inner split
     ids: dict[tuple[str, SplitId, str], tuple[str, ...]]  # (site, split, part) -> ids of scans
 
 
 def run_folder(workdir: Path, federation: str, split_id: SplitId) -> Path:
-    """Where a federation's checkpoints and metrics are."""
+    """Where a federation's checkpoints and metrics are.
+
+    Args:
+      workdir: of the experiment.
+      federation: its name.
+      split_id: which split.
+    """
     return workdir / "runs" / federation / split_id.name
 
 
 def progress_title(experiment: Experiment, federation: str, split_id: SplitId) -> str:
-    """What the progress bar calls a federation: with repeat and split where there are several."""
+    """What the progress bar calls a federation: with repeat and split where there are several.
+
+    Args:
+      experiment: says how many repeats and splits there are.
+      federation: its name.
+      split_id: which split.
+    """
     title = federation
     if len(experiment.repeats) > 1:
         title += f" repeat {split_id.repeat}"
@@ -121,7 +133,14 @@ def run_regime(
 def starting_model(
     experiment: Experiment, splits: Mapping[str, Split], split_id: SplitId, *, workdir: Path
 ) -> Variables:
-    """The model that every regime starts from on a split; recorded in the work directory."""
+    """The model that every regime starts from on a split; recorded in the work directory.
+
+    Args:
+      experiment: says where training starts from.
+      splits: client -> scans.
+      split_id: which split `splits` is.
+      workdir: of the experiment.
+    """
     fresh = random_variables(experiment, shape_of([split.train for split in splits.values()]))
     initial, loaded = choose("initial", experiment.initial, INITIALS)(fresh, split_id)
     if loaded is not None:

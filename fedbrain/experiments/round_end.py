@@ -36,12 +36,21 @@ class Snapshot(NamedTuple):
 
 
 def first_snapshot(server: ServerState, clients: list[ClientState]) -> Snapshot:
-    """Before the first round; also the outline that a checkpoint must have."""
+    """Before the first round; also the outline that a checkpoint must have.
+
+    Args:
+      server: as the algorithm starts.
+      clients: private states, in the order of client names.
+    """
     return Snapshot(server, clients, start(), server, clients)
 
 
 def pooled_loss(sums: ValidationSums) -> float:
-    """The mean loss over the validation scans of all clients."""
+    """The mean loss over the validation scans of all clients.
+
+    Args:
+      sums: of every client.
+    """
     return sum(s for s, _ in sums.values()) / max(1, sum(n for _, n in sums.values()))
 
 
@@ -103,5 +112,9 @@ def log_line(
 
 
 def split_weight(selection: Selection) -> float:
-    """The weight of a best model among the inner splits of a repeat: 1 / validation loss."""
+    """The weight of a best model among the inner splits of a repeat: 1 / validation loss.
+
+    Args:
+      selection: of a trained federation.
+    """
     return 1 / max(float(selection.best_loss), 1e-9)

@@ -20,7 +20,12 @@ OneRound = Callable[[Snapshot], tuple[Snapshot, dict[str, Any]]]
 
 
 def is_over(experiment: Experiment, snapshot: Snapshot) -> bool:
-    """Whether no round is left to be run: all are done, or early stopping ends the run."""
+    """Whether no round is left to be run: all are done, or early stopping ends the run.
+
+    Args:
+      experiment: gives the number of rounds and the patience.
+      snapshot: after the last round.
+    """
     return int(snapshot.server.round) >= experiment.rounds or should_stop(
         snapshot.selection, experiment.patience
     )

@@ -42,19 +42,27 @@ class Maps(NamedTuple):
 class Means(NamedTuple):
     """Of a site."""
 
-    brain: Grid
+    brain: Grid  # mean image of the first modality
     integrated_gradients: Grid  # mean |attribution|, target units
     # covariance of attribution and prediction, target units^2: adds up to the variance of
     # predictions
     variance: Grid
     occlusion: Grid  # mean |change of the prediction|, target units
-    missed: float
+    missed: float  # mean |what attributions do not explain|, target units
 
 
 def explain(
     experiment: Experiment, variables: Variables, scans: Scans, *, steps: int, size: int
 ) -> Iterator[Maps]:
-    """The maps of every scan, against the mean image of all of them."""
+    """The maps of every scan, against the mean image of all of them.
+
+    Args:
+      experiment: gives the task and how scans are presented.
+      variables: of the model.
+      scans: to explain.
+      steps: of integrated gradients.
+      size: edge of an occluded cube, voxels.
+    """
     inputs = experiment.inputs
     baseline = np.mean(
         [scans.volumes[i] for i in range(len(scans))], axis=0, dtype=np.float64
@@ -70,6 +78,10 @@ def explain(
 
 def mean(maps: list[Maps], people: int) -> Means:
     """The average maps of a site.
+
+    Args:
+      maps: of every scan.
+      people: how many subjects the scans are of.
 
     Raises:
       ValueError: for too few people: the mean would show them.
@@ -90,14 +102,28 @@ def mean(maps: list[Maps], people: int) -> Means:
 
 
 def scans_to_explain(experiment: Experiment, split_id: SplitId) -> tuple[dict[str, Scans], bool]:
-    """(test scans of every site on a split, whether they are synthetic)."""
+    """(test scans of every site on a split, whether they are synthetic).
+
+    Args:
+      experiment: gives sites and splits.
+      split_id: which split.
+    """
     clients, reports = load_clients(experiment)
     tests = {n: split_client(experiment, scans, split_id).test for n, scans in clients.items()}
     return tests, any(report.synthetic for report in reports)
 
 
 def run(workdir: Path, output: Path, federation: str, count: int, steps: int, size: int) -> None:
-    """The story of a saliency map."""
+    """Writes mean maps of every site as NIfTI files, and montages of them.
+
+    Args:
+      workdir: of the trained experiment.
+      output: folder of the maps.
+      federation: whose model: federated, centralised, local-<client>.
+      count: test scans of each site, at most.
+      steps: of integrated gradients.
+      size: edge of an occluded cube, voxels.
+    """
     experiment, _ = read_identity(workdir)
     split_id = SplitId(experiment.repeats[0])
     sites, synthetic = scans_to_explain(experiment, split_id)

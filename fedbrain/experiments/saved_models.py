@@ -16,7 +16,14 @@ from fedbrain.types import Variables
 
 
 def read_identity(workdir: Path) -> tuple[Experiment, dict[str, Any]]:
-    """(the experiment, what identifies its data)."""
+    """(the experiment, what identifies its data).
+
+    Args:
+      workdir: of the experiment.
+
+    Raises:
+      ValueError: when it is no work directory of an experiment.
+    """
     if not (workdir / "config.json").is_file():
         raise ValueError(
             f"{workdir}: expected the work directory of an experiment, got no config.json there."
@@ -74,7 +81,16 @@ def load_models(
 def export_model(
     workdir: Path, output: str, *, federation: str, client: str, split: str, torch: bool
 ) -> None:
-    """Writes a model to a `.safetensors` file; `torch`: under the names of MONAI's DenseNet121."""
+    """Writes a model to a `.safetensors` file.
+
+    Args:
+      workdir: of the experiment.
+      output: path of the file.
+      federation: federated, centralised, local-<client>.
+      client: whose private leaves to use, for a federation that keeps some.
+      split: `repeat0-split0`.
+      torch: whether to use the names and layouts of MONAI's DenseNet121.
+    """
     [(_, variables)] = load_models(workdir, federation=federation, client=client, split=split)
     save(variables, output, torch=torch)
     print(f"{output}: {federation}, {split}.")

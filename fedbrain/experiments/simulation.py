@@ -23,10 +23,10 @@ from fedbrain.types import ClientState, ServerState
 class Setting(NamedTuple):
     """What stays the same from round to round."""
 
-    federation: Federation
+    federation: Federation  # who trains together
     names: list[str]  # of the clients, sorted
-    experiment: Experiment
-    compiled: Compiled
+    experiment: Experiment  # what is trained, and how
+    compiled: Compiled  # functions of the experiment
     seed: int  # of sampling, shuffling, augmentation and dropout
     example: HostBatch  # zeros of a batch's shapes
     volumes: dict[str, Array]  # of clients, on the device; empty when they stream from the host
@@ -60,7 +60,13 @@ def upload(federation: Federation, residence: Residence, title: str) -> dict[str
 
 
 def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client]:
-    """The clients that are drawn for a round."""
+    """The clients that are drawn for a round.
+
+    Args:
+      setting: of the federation.
+      snapshot: with the clients' private states.
+      round: its number, from 1.
+    """
     states = dict(zip(setting.names, snapshot.clients))
     return [
         make_client(
@@ -77,7 +83,13 @@ def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client
 
 
 def validate(setting: Setting, server: ServerState, clients: list[ClientState]) -> ValidationSums:
-    """Validates the aggregated model, with each client's private leaves, on the client's scans."""
+    """Validates the aggregated model, with each client's private leaves, on the client's scans.
+
+    Args:
+      setting: of the federation.
+      server: after aggregation.
+      clients: private states after the round.
+    """
     sums = {}
     for name, state in zip(setting.names, clients):
         variables = setting.experiment.algorithm.client_variables(server, state)

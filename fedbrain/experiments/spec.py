@@ -52,7 +52,13 @@ def call(spec: str, table: Mapping[str, Callable], **more: Any) -> Any:
 
 
 def choose(field: str, spec: str, table: Mapping[str, Callable], **more: Any) -> Any:
-    """`call`, whose errors name the field of the configuration."""
+    """`call`, whose errors name the field of the configuration.
+
+    Args:
+      field: of the configuration, for the sentence.
+      spec: the call.
+      table: the names that may be called.
+    """
     try:
         return call(spec, table, **more)
     except (ValueError, TypeError) as error:
@@ -60,12 +66,22 @@ def choose(field: str, spec: str, table: Mapping[str, Callable], **more: Any) ->
 
 
 def at_least(field: str, value: int, minimum: int) -> int:
-    """The value, or a ValueError that names the field."""
+    """The value, or a ValueError that names the field.
+
+    Args:
+      field: of the configuration, for the sentence.
+      value: what it holds.
+      minimum: the smallest allowed.
+    """
     if value < minimum:
         raise ValueError(f"config.{field}: expected an integer >= {minimum}, got {value}.")
     return value
 
 
 def factories(table: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
-    """A table of things as a table of functions that return them."""
+    """A table of things as a table of functions that return them.
+
+    Args:
+      table: name -> value.
+    """
     return {name: partial(lambda thing: thing, thing) for name, thing in table.items()}

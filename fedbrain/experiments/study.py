@@ -17,8 +17,8 @@ from fedbrain.experiments.spec import at_least, choose
 class Cell(NamedTuple):
     """One method under one attack."""
 
-    method: str
-    attack: str
+    method: str  # its name
+    attack: str  # its name
     config: Any  # an `ml_collections.ConfigDict`: the study's with both overrides
 
 
@@ -49,13 +49,21 @@ def cells(config: Any) -> Iterator[Cell]:
 
 
 def draw_problems(config: Any) -> list[Problem]:
-    """The problem of every seed."""
+    """The problem of every seed.
+
+    Args:
+      config: of the study.
+    """
     problem = choose("problem", config.problem, PROBLEMS)
     return [problem(config.seed + s) for s in range(at_least("seeds", config.seeds, 1))]
 
 
 def fingerprint(problems: list[Problem]) -> str:
-    """A digest of all examples: cells of other data are not taken for these."""
+    """A digest of all examples: cells of other data are not taken for these.
+
+    Args:
+      problems: the data of every seed.
+    """
     digest = hashlib.sha256()
     for problem in problems:
         for name in sorted(problem.clients):

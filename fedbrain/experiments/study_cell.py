@@ -24,7 +24,7 @@ from fedbrain.types import ClientState, ServerState, Task
 class Scores(NamedTuple):
     """What a cell measured: an error (MAE) or an accuracy in %."""
 
-    scores: Float[np.ndarray, "seeds evaluations clients"]
+    scores: Float[np.ndarray, "seeds evaluations clients"]  # of every client's test examples
     examples: Float[np.ndarray, "seeds clients"]  # test examples
     skipped: Float[np.ndarray, " seeds"]  # rounds without an update
 
@@ -61,7 +61,11 @@ def stack_examples(problems: list[Problem], part: str, label_flip: int) -> Clien
 
 
 def read_task(config: Any) -> Task:
-    """The model and the loss of a study."""
+    """The model and the loss of a study.
+
+    Args:
+      config: of a cell.
+    """
     loss = choose("loss", config.loss, LOSSES)
     return make_task(choose("model", config.model, MODELS | TABULAR, outputs=loss.outputs), loss)
 
@@ -107,6 +111,10 @@ REGIMES = ("federated", "local", "centralised")
 
 def federations_of(regime: str, clients: int) -> tuple[int, int]:
     """(number of federations, clients in each) of a regime.
+
+    Args:
+      regime: federated, local or centralised.
+      clients: how many there are.
 
     Raises:
       ValueError: for an unknown regime.

@@ -14,7 +14,11 @@ from fedbrain.experiments.checkpoints import write_atomically
 
 
 def clean(value: Any) -> Any:
-    """Plain JSON types; NaN and infinity become null."""
+    """Plain JSON types; NaN and infinity become null.
+
+    Args:
+      value: nested mappings, lists, numbers and arrays.
+    """
     if isinstance(value, Mapping):
         return {str(k): clean(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -27,13 +31,24 @@ def clean(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes indented JSON, atomically."""
+    """Writes indented JSON, atomically.
+
+    Args:
+      path: of the file; folders are created.
+      value: see `clean`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(clean(value), indent=2) + "\n")
 
 
 def differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """Fields in which two nested configurations differ, as `field: old -> new`."""
+    """Fields in which two nested configurations differ, as `field: old -> new`.
+
+    Args:
+      old: what was stored.
+      new: what there is now.
+      name: of the field that both are; empty at the top.
+    """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = [*old, *(k for k in new if k not in old)]
         return [
@@ -71,7 +86,11 @@ def claim(workdir: Path, identity: Mapping[str, Any], *, shared: bool = False) -
 
 
 def is_busy(workdir: Path) -> bool:
-    """Whether a process is at work there now."""
+    """Whether a process is at work there now.
+
+    Args:
+      workdir: perhaps of no experiment yet.
+    """
     if not (workdir / ".lock").is_file():
         return False
     with (workdir / ".lock").open("w") as lock:
@@ -117,7 +136,11 @@ class MetricsLog:
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
-        """All complete lines."""
+        """All complete lines.
+
+        Args:
+          path: of the file, perhaps absent.
+        """
         if not path.exists():
             return []
         lines = []
@@ -129,6 +152,10 @@ class MetricsLog:
         return lines
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """Appends one round."""
+        """Appends one round.
+
+        Args:
+          line: of the round.
+        """
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(clean(line)) + "\n")

@@ -51,6 +51,9 @@ BUILDERS = {
 def read_consortium(path: Path) -> dict[str, Any]:
     """Reads the file.
 
+    Args:
+      path: of the YAML file.
+
     Raises:
       ValueError: naming the file and the key, for what is missing, unknown or of another type.
     """
@@ -83,28 +86,14 @@ def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
     """Makes a new set of kits, under the authority that `output` holds already or, the first time,
     under a new one.
 
+    Args:
+      consortium: as `read_consortium` returns it.
+      output: folder of the authority and of the kits.
+
     Returns:
       The kits' folders: `output/kits/NAME`. Those that there were are in `output/kits.N` then.
     """
     server = consortium["server"]
-    participants = [
-        {
-            "name": server["host"],
-            "type": "server",
-            "org": _organisation_name(server["organisation"]),
-            "fed_learn_port": server["port"],
-        },
-        *(
-            {"name": name, "type": "client", "org": _organisation_name(org)}
-            for name, org in consortium["sites"].items()
-        ),
-        {
-            "name": consortium["lead"],
-            "type": "admin",
-            "org": _organisation_name(server["organisation"]),
-            "role": "project_admin",
-        },
-    ]
     builders = [
         {"path": f"nvflare.lighter.impl.{name}", "args": dict(args)}
         for name, args in BUILDERS.items()
@@ -114,7 +103,7 @@ def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
         "name": consortium["name"],
         "description": "fedbrain",
         "gen_scripts": False,
-        "participants": participants,
+        "participants": _participants(consortium),
         "builders": builders,
     }
     work = output / "authority"
@@ -135,6 +124,29 @@ def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
         if ours != consortium["lead"]:
             harden(kits / ours, "server" if ours == "server" else "site")
     return [kits / name for name in names.values()]
+
+
+def _participants(consortium: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The server, every site and the lead, as the engine describes them."""
+    server = consortium["server"]
+    return [
+        {
+            "name": server["host"],
+            "type": "server",
+            "org": _organisation_name(server["organisation"]),
+            "fed_learn_port": server["port"],
+        },
+        *(
+            {"name": name, "type": "client", "org": _organisation_name(org)}
+            for name, org in consortium["sites"].items()
+        ),
+        {
+            "name": consortium["lead"],
+            "type": "admin",
+            "org": _organisation_name(server["organisation"]),
+            "role": "project_admin",
+        },
+    ]
 
 
 def _organisation_name(text: object) -> str:
@@ -171,7 +183,11 @@ def harden(kit: Path, role: str) -> None:
 
 
 def command(kit: Path) -> list[str]:
-    """The command line of the engine's process for a kit."""
+    """The command line of the engine's process for a kit.
+
+    Args:
+      kit: folder of the server's or a site's kit.
+    """
     side = "server" if (kit / "startup/fed_server.json").is_file() else "client"
     if side == "server":
         _place(kit)
@@ -196,7 +212,11 @@ def command(kit: Path) -> list[str]:
 
 
 def start(kit: Path) -> None:
-    """Replaces this process by the engine's, for a kit."""
+    """Replaces this process by the engine's, for a kit.
+
+    Args:
+      kit: folder of the server's or a site's kit.
+    """
     line = command(kit.absolute())
     variables = PATIENCE if line[3].endswith("client_train") else {**PATIENCE, **LEAN}
     for name, value in variables.items():
@@ -206,7 +226,11 @@ def start(kit: Path) -> None:
 
 
 def organisation(kit: Path) -> str:
-    """As the kit's certificate names it."""
+    """As the kit's certificate names it.
+
+    Args:
+      kit: folder.
+    """
     from cryptography import x509
 
     [path] = [p for p in (kit / "startup").glob("*.crt")]

@@ -16,7 +16,11 @@ Parcel = bytes | list[np.ndarray]
 
 
 def pieces(data: bytes) -> Parcel:
-    """The message as the engine should have it; nothing is copied."""
+    """The message as the engine should have it; nothing is copied.
+
+    Args:
+      data: the bytes of a message.
+    """
     if len(data) <= SMALL:
         return data
     return [
@@ -29,6 +33,9 @@ def whole(parcel: object) -> Data:
     """The inverse of `pieces`; takes them out of the parcel, so that a message is in memory once.
 
     What is no parcel is an empty message, which every reader refuses.
+
+    Args:
+      parcel: as the engine delivered it.
     """
     if isinstance(parcel, bytes):
         return parcel

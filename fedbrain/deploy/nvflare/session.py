@@ -35,12 +35,19 @@ class Lead:
         self.session: Session | None = None
 
     def submit(self, job: Path) -> str:
-        """The job's id."""
+        """Submits a job and returns its id.
+
+        Args:
+          job: folder.
+        """
         return self._do(lambda session: session.submit_job(str(job.absolute())))
 
     def state(self, job: str) -> str:
         """As the engine names it; "GONE" when the server knows nothing of it, "LOST" when it has no
         process for it.
+
+        Args:
+          job: its id.
         """
         try:
             state = str(self._do(lambda session: session.get_job_meta(job))["status"])
@@ -52,7 +59,11 @@ class Lead:
             return "GONE"
 
     def abort(self, job: str) -> None:
-        """Stops a job; one that is over stays over."""
+        """Stops a job; one that is over stays over.
+
+        Args:
+          job: its id.
+        """
         with contextlib.suppress(LookupError, ConnectionError):
             self._do(lambda session: session.abort_job(job))
 
@@ -68,7 +79,11 @@ class Lead:
         }
 
     def idle(self, job: str) -> set[str]:
-        """Connected sites that do not run a job."""
+        """Connected sites that do not run a job.
+
+        Args:
+          job: its id.
+        """
         try:
             statuses = self._do(lambda session: session.get_client_job_status()) or []
         except LookupError:
@@ -77,11 +92,19 @@ class Lead:
         return {s["client_name"] for s in statuses} - at_work
 
     def withdraw(self, site: str) -> None:
-        """The server refuses this site from now on, whatever its certificate says."""
+        """The server refuses this site from now on, whatever its certificate says.
+
+        Args:
+          site: its name.
+        """
         self._do(lambda session: session.disable_client(site))
 
     def readmit(self, site: str) -> None:
-        """Undoes `withdraw`."""
+        """Undoes `withdraw`.
+
+        Args:
+          site: its name.
+        """
         self._do(lambda session: session.enable_client(site))
 
     def close(self) -> None:

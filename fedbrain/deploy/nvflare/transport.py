@@ -65,6 +65,12 @@ class Transport:
         """Answers of sites that are here, until all have come, the deadline has, or nobody is left
         who could.
 
+        Args:
+          task_name: JOIN or MESSAGE.
+          names: of the sites.
+          data: the bytes of the question.
+          deadline_s: the longest wait, in seconds.
+
         Raises:
           ValueError: when the job is stopped.
         """
@@ -109,7 +115,12 @@ class Transport:
                 self.controller.cancel_task(task)
 
     def notify(self, site: str, reason: str) -> None:
-        """Sends a site the reason why its answer was refused; nothing is expected back."""
+        """Sends a site the reason why its answer was refused; nothing is expected back.
+
+        Args:
+          site: its name.
+          reason: a sentence.
+        """
         self.controller.broadcast(
             Task(NOTICE, Shareable({REFUSED: reason}), timeout=60), self.context, [site]
         )

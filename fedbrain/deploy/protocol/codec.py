@@ -99,7 +99,11 @@ CODINGS: Mapping[str, Coding] = {  # smallest first; the last one always fits
 
 
 def encode(x: Vector) -> tuple[str, Data]:
-    """(name of the coding, bytes); as float32 they are the vector's own."""
+    """(name of the coding, bytes); as float32 they are the vector's own.
+
+    Args:
+      x: the numbers.
+    """
     for name, coding in CODINGS.items():
         data = coding.encode(np.ascontiguousarray(x, np.float32))
         if data is not None:
@@ -109,6 +113,11 @@ def encode(x: Vector) -> tuple[str, Data]:
 
 def decode(name: str, data: Data, n: int) -> Vector:
     """The vector [n].
+
+    Args:
+      name: of the coding.
+      data: the bytes.
+      n: how many numbers they hold.
 
     Raises:
       ValueError: for an unknown coding or another number of bytes.

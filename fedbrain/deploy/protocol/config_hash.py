@@ -14,7 +14,11 @@ OWN = (
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """The same at the server and at every site, whatever their own fields say."""
+    """SHA-256 of a configuration without a site's own fields: equal at the server and all sites.
+
+    Args:
+      config: nested fields of an experiment.
+    """
     shared = clean({name: value for name, value in config.items() if name not in OWN})
     return hashlib.sha256(
         json.dumps(shared, sort_keys=True, separators=(",", ":")).encode()

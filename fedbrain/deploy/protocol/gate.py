@@ -19,7 +19,7 @@ class Question(NamedTuple):
     """What the server asked of one site in this round: what its answer must be."""
 
     kind: str  # of the answer: "update", "validated" or "reported"
-    round: int
+    round: int  # rounds completed when the question was asked
     nonce: str  # random text of this question, which the answer repeats
     config: str  # hash of the experiment
     schema: str  # hash of the names, shapes and types of the answer's arrays
@@ -86,7 +86,11 @@ def _require_numbers(message: Message) -> None:
 
 
 def norms(message: Message) -> dict[str, float]:
-    """Collection -> Euclidean norm, summed in float64."""
+    """Collection -> Euclidean norm, summed in float64.
+
+    Args:
+      message: an update.
+    """
     return {
         k: float(np.sqrt(np.einsum("i,i->", v, v, dtype=np.float64)))
         for k, v in message.vectors.items()

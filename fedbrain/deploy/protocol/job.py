@@ -26,14 +26,18 @@ KEYS = {"config", "target", "sites"}
 class Agreement(NamedTuple):
     """What follows from a job alone, the same at the server and at every site."""
 
-    experiment: Experiment
+    experiment: Experiment  # read from the job's configuration
     terms: Terms  # outlines of the messages
     fresh: Variables  # of the experiment's seed: the model before the first round
     seed: int  # of sampling, shuffling, augmentation and dropout
 
 
 def require_job(job: Mapping[str, Any]) -> None:
-    """Raises Refused when a job has other fields than `config`, `target` and `sites`."""
+    """Raises Refused when a job has other fields than `config`, `target` and `sites`.
+
+    Args:
+      job: as it was sent.
+    """
     if set(job) != KEYS:
         raise Refused(
             f"job: expected the fields {', '.join(sorted(KEYS))}, got {', '.join(sorted(job))}"
@@ -83,7 +87,14 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
 
 
 def folder_of(root: str | Path, job: Mapping[str, Any]) -> Path:
-    """Of an experiment, in a kit: the same for every job that carries the same configuration."""
+    """The folder of an experiment in a kit, the same for every job with the same configuration.
+
+    It is created when it is not there.
+
+    Args:
+      root: of the kit.
+      job: a job.
+    """
     folder = Path(root) / "fedbrain" / config_hash(job["config"])[:16]
     folder.mkdir(parents=True, exist_ok=True)
     return folder

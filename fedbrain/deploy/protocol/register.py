@@ -20,7 +20,11 @@ class Registration(NamedTuple):
 
 
 def recall(workdir: Path) -> dict[str, Registration]:
-    """The sites of this run; empty before the first of them joined."""
+    """The sites of this run; empty before the first of them joined.
+
+    Args:
+      workdir: of the run.
+    """
     path = workdir / "sites.json"
     sites = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return {name: Registration(**site) for name, site in sites.items()}

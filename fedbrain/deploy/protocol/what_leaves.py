@@ -20,10 +20,10 @@ from fedbrain.experiments.workdir import clean
 class Field(NamedTuple):
     """A line of the table."""
 
-    kind: str
-    size: str
-    example: str
-    meaning: str
+    kind: str  # text, number or vector
+    size: str  # in bytes or numbers
+    example: str  # a value
+    meaning: str  # in words
 
 
 TEXT, NUMBER, VECTOR = "text", "decimal number", "vector of float32, bfloat16 or int8"
@@ -180,7 +180,11 @@ and secure aggregation are not part of the deployment yet.
 
 
 def sent_scalars(terms: Terms) -> set[str]:
-    """All numbers by name that a site can send."""
+    """All numbers by name that a site can send.
+
+    Args:
+      terms: of the experiment.
+    """
     return {"weight", *terms.metrics, "loss", "count", *TOLD, *DEFINED}
 
 

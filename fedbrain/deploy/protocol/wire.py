@@ -49,12 +49,16 @@ class Envelope(NamedTuple):
 class Message(NamedTuple):
     """An envelope and its vectors."""
 
-    envelope: Envelope
+    envelope: Envelope  # all but the vectors
     vectors: dict[str, Float[np.ndarray, " n"]]  # collection -> all its numbers
 
 
 def schema(tree: PyTree) -> str:
-    """The hash of an outline: every leaf's path, shape and type."""
+    """The hash of an outline: every leaf's path, shape and type.
+
+    Args:
+      tree: of arrays or their outlines.
+    """
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     lines = [
         f"{jax.tree_util.keystr(path)} {tuple(leaf.shape)} {leaf.dtype.name}"
@@ -65,6 +69,9 @@ def schema(tree: PyTree) -> str:
 
 def flatten(tree: Mapping[str, PyTree]) -> dict[str, np.ndarray]:
     """Collection -> one float32 vector of its leaves, in the order of their paths.
+
+    Args:
+      tree: collection -> arrays.
 
     Raises:
       ValueError: for leaves that float32 does not hold.
@@ -93,6 +100,10 @@ def flatten(tree: Mapping[str, PyTree]) -> dict[str, np.ndarray]:
 def unflatten(vectors: Vectors, outline: Mapping[str, PyTree]) -> dict[str, PyTree]:
     """The inverse of `flatten`; float32 leaves are views of the vectors.
 
+    Args:
+      vectors: collection -> all its numbers.
+      outline: collection -> outlines of its arrays.
+
     Raises:
       Refused: when a collection is missing, is new, or has another length.
     """
@@ -114,7 +125,12 @@ def unflatten(vectors: Vectors, outline: Mapping[str, PyTree]) -> dict[str, PyTr
 
 
 def pack(envelope: Envelope, vectors: Vectors) -> bytes:
-    """The bytes of a message; vectors come out of `unpack` with the same bits."""
+    """The bytes of a message; vectors come out of `unpack` with the same bits.
+
+    Args:
+      envelope: all but the vectors.
+      vectors: collection -> all its numbers.
+    """
     sizes, parts = [], []
     for name, vector in vectors.items():
         coding, data = encode(vector)

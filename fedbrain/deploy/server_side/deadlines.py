@@ -19,14 +19,23 @@ class Pace:
         self.times: dict[str, list[float]] = {}
 
     def deadline_s(self, kind: str) -> int:
-        """Seconds to wait for the next answers of a kind."""
+        """Seconds to wait for the next answers of a kind.
+
+        Args:
+          kind: of the answer.
+        """
         times = self.times.get(kind, [])
         if len(times) < 2:
             return self.most_s
         return min(self.most_s, max(LEAST_S, round(FACTOR * max(times[-5:]))))
 
     def took(self, kind: str, seconds: float) -> None:
-        """Records when the last of a round's answers came; not for a round in which one did not."""
+        """Records when the last of a round's answers came; not for a round in which one did not.
+
+        Args:
+          kind: of the answer.
+          seconds: from the question to the last answer.
+        """
         self.times.setdefault(kind, []).append(seconds)
 
     def seconds(self) -> Mapping[str, float]:

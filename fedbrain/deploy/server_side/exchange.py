@@ -37,7 +37,7 @@ class Side(NamedTuple):
     agreement: Agreement  # what follows from the job
     transport: Transport  # carries messages to sites and back
     sites: Mapping[str, Registration]  # of the consortium, present or not
-    rules: Rules
+    rules: Rules  # when a round counts
     pace: Pace  # deadlines, from what answers took so far
     progress: Progress  # the status file
     notify: Callable[[str, str], None] = lambda site, reason: None  # a site, why it was refused

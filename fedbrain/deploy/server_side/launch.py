@@ -16,11 +16,17 @@ from fedbrain.experiments.workdir import claim
 class Session(Engine, Protocol):
     """An engine session that can be closed."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Logs out."""
+        ...
 
 
 def link_workdir(folder: Path, workdir: Path) -> None:
     """Makes the run's folder in the kit a link to the work directory.
+
+    Args:
+      folder: of the run, in the kit.
+      workdir: of the experiment.
 
     Raises:
       ValueError: when this experiment has another work directory.
@@ -36,7 +42,11 @@ def link_workdir(folder: Path, workdir: Path) -> None:
 
 
 def describe_status(status: Mapping[str, Any]) -> str:
-    """One line: the task at hand, sites that are awaited, losses, last contact with each site."""
+    """One line: the task at hand, sites that are awaited, losses, last contact with each site.
+
+    Args:
+      status: as the status file holds it, with `contact_s` of the sites.
+    """
     parts = [str(status.get("doing", "waiting for the job to start"))]
     if status.get("waiting"):
         parts.append(f"waiting for {', '.join(status['waiting'])}")
@@ -51,7 +61,12 @@ def describe_status(status: Mapping[str, Any]) -> str:
 
 
 def record_event(path: Path, sentence: str) -> None:
-    """Appends a sentence and the time to a file of JSON lines."""
+    """Appends a sentence and the time to a file of JSON lines.
+
+    Args:
+      path: of the file.
+      sentence: what happened.
+    """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"time": now, "event": sentence}) + "\n")

@@ -18,7 +18,11 @@ from fedbrain.models.files.weights import save
 
 
 def render(results: Mapping[str, Any]) -> str:
-    """Text for people."""
+    """The results as a table of text.
+
+    Args:
+      results: what `results.json` holds.
+    """
     kind = "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
     rows = accuracy_rows({**results["clients"], "macro": results["macro"]})
     lines = [

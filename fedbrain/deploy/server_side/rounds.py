@@ -29,7 +29,12 @@ SHOWN = ("round", "best_round", "valid_loss", "left_out", "seconds")
 
 
 def exclude_large(side: Side, updates: Answers) -> None:
-    """Refuses updates with a norm far above the round's median, and notifies their sites."""
+    """Refuses updates with a norm far above the round's median, and notifies their sites.
+
+    Args:
+      side: the server's.
+      updates: of the round; changed in place.
+    """
     norms_of = {name: norms(message) for name, message in updates.admitted.items()}
     for name, reason in too_large(norms_of, medians=side.rules.medians).items():
         del updates.admitted[name]
@@ -39,7 +44,11 @@ def exclude_large(side: Side, updates: Answers) -> None:
 
 
 def read_sums(validation: Answers) -> ValidationSums:
-    """Sums of validation losses, in the order of the sites' names."""
+    """Sums of validation losses, in the order of the sites' names.
+
+    Args:
+      validation: the sites' answers.
+    """
     scalars = {name: validation.admitted[name].envelope.scalars for name in validation.admitted}
     return {n: (scalars[n]["loss"], int(scalars[n]["count"])) for n in sorted(scalars)}
 
@@ -90,7 +99,11 @@ def one_round(
 
 
 def untrained(side: Side) -> Snapshot:
-    """The snapshot before the first round. Private states are the sites' own."""
+    """The snapshot before the first round. Private states are the sites' own.
+
+    Args:
+      side: the server's.
+    """
     examples = jnp.asarray([side.sites[name].train for name in sorted(side.sites)], jnp.float32)
     algorithm = side.agreement.experiment.algorithm
     return first_snapshot(algorithm.init(side.agreement.fresh, examples), [])

@@ -45,15 +45,29 @@ class Progress:
             write_json(self.path, {**self.status, "time": time.time()})
 
     def asked(self, sites: Iterable[str], deadline_s: int) -> None:
-        """Records that a question went out, and until when answers are awaited."""
+        """Records that a question went out, and until when answers are awaited.
+
+        Args:
+          sites: that got the question.
+          deadline_s: the longest wait, in seconds.
+        """
         self.update(waiting=sorted(sites), refused={}, until=time.time() + deadline_s)
 
     def answered(self, site: str) -> None:
-        """Records that a site's answer came."""
+        """Records that a site's answer came.
+
+        Args:
+          site: its name.
+        """
         self.update(waiting=[name for name in self.status.get("waiting", []) if name != site])
 
     def refused(self, site: str, why: str) -> None:
-        """Records that a site refused, and why."""
+        """Records that a site refused, and why.
+
+        Args:
+          site: its name.
+          why: a sentence.
+        """
         self.answered(site)
         self.update(refused={**self.status.get("refused", {}), site: why})
 
@@ -63,17 +77,30 @@ class Progress:
 
 
 def read_status(workdir: Path) -> dict[str, Any]:
-    """What `Progress` wrote last; empty when it did not begin yet."""
+    """What `Progress` wrote last; empty when it did not begin yet.
+
+    Args:
+      workdir: of the run.
+    """
     path = workdir / "status.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def lose_sites(workdir: Path, names: Iterable[str]) -> None:
-    """Records that sites will not answer in this job any more: their processes for it are gone."""
+    """Records that sites will not answer in this job any more: their processes for it are gone.
+
+    Args:
+      workdir: of the run.
+      names: of the sites.
+    """
     write_json(workdir / "lost.json", sorted(names))
 
 
 def lost_sites(workdir: Path) -> set[str]:
-    """The sites that `lose_sites` recorded."""
+    """The sites that `lose_sites` recorded.
+
+    Args:
+      workdir: of the run.
+    """
     path = workdir / "lost.json"
     return set(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else set()

@@ -23,6 +23,9 @@ class Attempts:
     def begin(self, round: int) -> None:
         """Notes that training begins.
 
+        Args:
+          round: its number, from 1.
+
         Raises:
           Refused: when the process died in this round three times; after that it tries again.
         """

@@ -45,7 +45,11 @@ class Audit:
 
 
 def describe(data: Data) -> dict[str, Any]:
-    """Kind, round and scalars of a message; of anything else the text."""
+    """Kind, round and scalars of a message; of anything else the text.
+
+    Args:
+      data: the bytes of a message, or a sentence.
+    """
     try:
         message = unpack(data, limit=len(data))
     except Refused:
@@ -61,7 +65,13 @@ def describe(data: Data) -> dict[str, Any]:
 
 
 def check(path: Path) -> int:
-    """How many lines there are.
+    """Checks that no line of a record was changed or taken out.
+
+    Args:
+      path: of the record.
+
+    Returns:
+      The number of lines.
 
     Raises:
       ValueError: naming the first line that does not follow from the one before it.

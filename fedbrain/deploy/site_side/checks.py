@@ -25,7 +25,14 @@ SPARE_DAYS = 30
 
 
 def settings(kit: Path) -> str:
-    """`site.toml` is readable, its data folder exists, no job may bring code or read files."""
+    """`site.toml` is readable, its data folder exists, no job may bring code or read files.
+
+    Args:
+      kit: of the site, a folder.
+
+    Raises:
+      ValueError: saying what was expected and what there is.
+    """
     policy = read_policy(kit / "local/site.toml")
     if not policy.root.is_dir():
         raise ValueError(
@@ -54,7 +61,14 @@ def settings(kit: Path) -> str:
 
 
 def people(kit: Path) -> str:
-    """The table of participants is where `site.toml` says, with the columns of the targets."""
+    """The table of participants is where `site.toml` says, with the columns of the targets.
+
+    Args:
+      kit: of the site, a folder.
+
+    Raises:
+      ValueError: saying what was expected and what there is.
+    """
     policy = read_policy(kit / "local/site.toml")
     table = policy.root / "participants.tsv"
     header, *rows = table.read_text(encoding="utf-8-sig").splitlines()
@@ -66,7 +80,14 @@ def people(kit: Path) -> str:
 
 
 def certificate(kit: Path) -> str:
-    """The site's certificate is valid, and for how long."""
+    """The site's certificate is valid, and for how long.
+
+    Args:
+      kit: of the site, a folder.
+
+    Raises:
+      ValueError: saying what was expected and what there is.
+    """
     from cryptography import x509  # comes with the engine
 
     path = kit / "startup/client.crt"
@@ -81,7 +102,14 @@ def certificate(kit: Path) -> str:
 
 
 def disk(kit: Path) -> str:
-    """There is free space, and the folder can be written to."""
+    """There is free space, and the folder can be written to.
+
+    Args:
+      kit: of the site, a folder.
+
+    Raises:
+      ValueError: saying what was expected and what there is.
+    """
     with tempfile.TemporaryFile(dir=kit):
         pass
     free = shutil.disk_usage(kit).free
@@ -91,7 +119,14 @@ def disk(kit: Path) -> str:
 
 
 def server(kit: Path) -> str:
-    """The server answers on its port, and each accepts the other's certificate."""
+    """The server answers on its port, and each accepts the other's certificate.
+
+    Args:
+      kit: of the site, a folder.
+
+    Raises:
+      ValueError: saying what was expected and what there is.
+    """
     startup = kit / "startup"
     engine = json.loads((startup / "fed_client.json").read_text(encoding="utf-8"))
     host, port = engine["servers"][0]["service"]["target"].rsplit(":", 1)
@@ -132,6 +167,9 @@ def run_checks(kit: Path) -> None:
 
 def account(kit: Path) -> str:
     """What was received and sent, and when last, by the site's own record.
+
+    Args:
+      kit: of the site, a folder.
 
     Raises:
       ValueError: when the record was changed.

@@ -68,6 +68,10 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
 def require_same_data(workdir: Path, scans: Scans) -> None:
     """Raises Refused when a site's data are not those with which it first joined: its updates would
     mix two data sets.
+
+    Args:
+      workdir: of this site and run.
+      scans: that the site has now.
     """
     path = workdir / "data.json"
     now = {

@@ -68,6 +68,9 @@ KEYS = {
 def read_policy(path: Path) -> Policy:
     """Reads a site's file.
 
+    Args:
+      path: of the file.
+
     Raises:
       ValueError: naming the file and the key, for what is missing, misspelt or of another type.
     """
@@ -192,7 +195,12 @@ def _columns_of(spec: Any) -> set[str]:
 
 
 def require_subjects(policy: Policy, subjects: int) -> None:
-    """Raises Refused below the site's minimum: an update of few people reveals more of each."""
+    """Raises Refused below the site's minimum: an update of few people reveals more of each.
+
+    Args:
+      policy: of this site.
+      subjects: number of training subjects.
+    """
     if subjects < policy.minimum_subjects:
         raise Refused(
             f"expected at least {policy.minimum_subjects} training subjects at {policy.name}, got"

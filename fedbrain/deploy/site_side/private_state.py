@@ -37,6 +37,10 @@ class Memory:
         server lost.
 
         Nothing else deletes: a question of an earlier round, come late, costs nothing.
+
+        Args:
+          round: its number, from 1.
+          state: after the round.
         """
         for checkpoints in (self.last, self.best):
             checkpoints.drop_from(round)
@@ -46,6 +50,9 @@ class Memory:
 
     def of(self, round: int) -> ClientState:
         """The state after a round, or after the last one before it in which the site took part.
+
+        Args:
+          round: its number; 0: before the first one.
 
         Raises:
           Refused: when that state is gone, pushed out by later ones or damaged on the disk.
@@ -60,13 +67,20 @@ class Memory:
         return self.first if restored is None else jax.tree.map(jnp.asarray, restored[1]["own"])
 
     def put_aside(self, round: int) -> None:
-        """Keeps the state of the best round so far, before later rounds push it out."""
+        """Keeps the state of the best round so far, before later rounds push it out.
+
+        Args:
+          round: the best one so far.
+        """
         if round > max(self.best.steps_saved(), default=0):
             self.best.save(round, self._to_save(self.of(round)))
             self.best.flush()
 
     def of_best(self, round: int) -> ClientState:
         """What `put_aside` kept.
+
+        Args:
+          round: the best one.
 
         Raises:
           Refused: when it is gone.

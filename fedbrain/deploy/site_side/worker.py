@@ -89,6 +89,12 @@ class Worker:
     def receive(self, data: Data) -> bytes:
         """Answers a message of the server.
 
+        Args:
+          data: the bytes of the message.
+
+        Returns:
+          The bytes of the answer.
+
         Raises:
           Refused: saying why there is no answer.
         """
