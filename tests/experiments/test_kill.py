@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+HANGS_S = 1200  # no test waits for seconds: only a child that hangs is ended after so many
 
 # A shell's background jobs ignore Ctrl-C, and their children inherit that: take it back, then
 # become the program.
@@ -23,54 +24,83 @@ OBEY = (
 )
 
 
-def _start(workdir, cache, rounds, regimes):
-    command = [
-        sys.executable,
-        "-m",
-        "tests.experiment_under_test",
-        str(workdir),
-        str(cache),
-        str(rounds),
-        *regimes,
-    ]
-    environment = os.environ | {"XLA_FLAGS": ""}
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+def _start(command, folder, **environment):
+    """A process of its own; what it says is kept in a file, so that it never waits for a reader."""
+    with (folder / "errors.txt").open("wb") as errors:
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
 
 
-def _finish(process):
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == 0, errors.decode()[-2000:]
+def _wait(process, folder, event=lambda: False):
+    """Waits until `event()` is true or the process has ended; whether the process still runs."""
+    give_up = time.monotonic() + HANGS_S
+    while process.poll() is None and not event():
+        if time.monotonic() > give_up:
+            process.kill()
+            process.wait()
+            pytest.fail(f"The run hangs: nothing happened in {HANGS_S} s. {_errors(folder)}")
+        time.sleep(0.005)
+    return process.poll() is None
 
 
-def _kill_many_times(tmp_path, kills, rounds, regimes):
-    began = time.monotonic()
-    _finish(_start(tmp_path / "whole", tmp_path / "cache", rounds, regimes))
-    duration = time.monotonic() - began
-    rng, killed = random.Random(0), 0
+def _errors(folder):
+    return (folder / "errors.txt").read_text()
+
+
+def _run(folder, workdir, rounds, regimes):
+    module = "tests.experiment_under_test"
+    command = ["-m", module, folder / workdir, folder / "cache", str(rounds), *regimes]
+    return _start(command, folder, XLA_FLAGS="")
+
+
+def _finish(process, folder):
+    _wait(process, folder)
+    assert process.returncode == 0, _errors(folder)[-2000:]
+
+
+def _saved(workdir):
+    """Rounds whose checkpoint is complete, of all federations."""
+    newest = {}
+    for path in workdir.glob("runs/*/*/checkpoints/manifests/[0-9]*.json"):
+        newest[path.parent] = max(int(path.stem), newest.get(path.parent, 0))
+    return sum(newest.values())
+
+
+def _saving(workdir):
+    """Whether a checkpoint is being written: it has another name until it is whole."""
+    steps = workdir.glob("runs/*/*/checkpoints/steps/*")
+    return any(not path.name.isdigit() for path in steps)
+
+
+def _kill_many_times(tmp_path, kills, rounds, regimes, apart):
+    """Every other kill hits a save; the others a moment after one, in training or validation. They
+    are up to `apart` rounds apart.
+    """
+    _finish(_run(tmp_path, "whole", rounds, regimes), tmp_path)
+    rng, killed, workdir = random.Random(0), 0, tmp_path / "killed"
     while killed < kills:
-        process = _start(tmp_path / "killed", tmp_path / "cache", rounds, regimes)
-        try:
-            process.wait(
-                timeout=(
-                    rng.uniform(0.4, 1.0) * duration
-                    if killed % 2
-                    else rng.uniform(0.2, 0.5) * duration
-                )
-            )
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            killed += 1
-        process.communicate()
-        results = tmp_path / "killed/results.json"
+        goal = _saved(workdir) + rng.randint(1, apart)
+        process = _run(tmp_path, "killed", rounds, regimes)
+        running = _wait(process, tmp_path, lambda goal=goal: _saved(workdir) >= goal)
+        if killed % 2:
+            running = _wait(process, tmp_path, lambda: _saving(workdir))
+        else:
+            time.sleep(rng.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        killed += running and process.wait() == -signal.SIGKILL
+        results = workdir / "results.json"
         if (
             results.exists()
         ):  # it came to its end before the signal: take some rounds back and go on
             results.unlink()
-            for manifest in (tmp_path / "killed").rglob("manifests/*.json"):
+            for manifest in workdir.rglob("manifests/*.json"):
                 manifest.unlink()
-    _finish(_start(tmp_path / "killed", tmp_path / "cache", rounds, regimes))
+    _finish(_run(tmp_path, "killed", rounds, regimes), tmp_path)
     whole, survived = (
         json.loads((tmp_path / n / "results.json").read_text()) for n in ("whole", "killed")
     )
@@ -79,12 +109,13 @@ def _kill_many_times(tmp_path, kills, rounds, regimes):
 
 
 def test_two_kills(tmp_path):
-    _kill_many_times(tmp_path, kills=2, rounds=6, regimes=["federated"])
+    _kill_many_times(tmp_path, kills=2, rounds=6, regimes=["federated"], apart=2)
 
 
 @pytest.mark.slow
 def test_twenty_kills(tmp_path):
-    _kill_many_times(tmp_path, kills=20, rounds=30, regimes=["federated", "centralised", "local"])
+    regimes = ["federated", "centralised", "local"]
+    _kill_many_times(tmp_path, kills=20, rounds=30, regimes=regimes, apart=7)
 
 
 @pytest.mark.parametrize(
@@ -92,24 +123,21 @@ def test_twenty_kills(tmp_path):
 )
 def test_an_interrupted_run_says_how_to_go_on(tmp_path, number):
     """The round in progress is lost, earlier ones are saved; the last line says what to do."""
-    command = [sys.executable, "-c", OBEY, "-m", "fedbrain.main", "--config=configs/quickstart.py"]
+    command = ["-c", OBEY, "-m", "fedbrain.main", "--config=configs/quickstart.py"]
     sites = [
         f"--config.sites.{h}=synthetic('{h}', subjects=15)" for h in ("amber", "birch", "cedar")
     ]
-    command += [f"--workdir={tmp_path / 'run'}", *sites]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = _start([*command, f"--workdir={tmp_path / 'run'}", *sites], tmp_path)
     metrics = tmp_path / "run/runs/federated/repeat0-split0/metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while (
-        not (metrics.exists() and metrics.read_text().count("\n") >= 3)
-        and time.monotonic() < deadline
-    ):
-        time.sleep(0.1)
+    assert _wait(
+        process, tmp_path, lambda: metrics.exists() and metrics.read_text().count("\n") >= 3
+    ), _errors(tmp_path)[-2000:]
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors.decode()[-2000:]
-    assert b"Stopping at the next batch" in errors
-    assert b"The same command goes on from the last round." in errors
-    assert b"Traceback" not in errors
+    _wait(process, tmp_path)
+    errors = _errors(tmp_path)
+    assert process.returncode == 130, errors[-2000:]
+    assert "Stopping at the next batch" in errors
+    assert "The same command goes on from the last round." in errors
+    assert "Traceback" not in errors
     steps = tmp_path / "run/runs/federated/repeat0-split0/checkpoints/manifests"
     assert max(int(p.stem) for p in steps.glob("*.json")) >= 2

@@ -5,6 +5,7 @@ fluid where it borders on fluid until it has the target volume. Volumes are frac
 intracranial volume (ICV).
 """
 
+import threading
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -38,9 +39,21 @@ class Atlas(NamedTuple):
     ventricle_volume: Float[np.ndarray, " k"]  # voxels inside the surface, for every shift
 
 
-@cache
+_loading = threading.Lock()
+
+
 def atlas() -> Atlas:
-    """Loads the template (see NOTICE.template)."""
+    """The template (see NOTICE.template), loaded once: threads that ask together wait for it.
+
+    numpy reads the header of an array with `ast.literal_eval`, which fails now and then when
+    several threads of Python 3.11 are in it.
+    """
+    with _loading:
+        return _load()
+
+
+@cache
+def _load() -> Atlas:
     names = ("gm", "wm", "csf", "ventricles")
     with np.load(TEMPLATE) as maps:
         gm, wm, csf, ventricles = (maps[name].astype(np.float32) / 15 for name in names)
