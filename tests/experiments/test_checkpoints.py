@@ -1,6 +1,7 @@
 """Checkpoints: what was saved comes back bit for bit, and what was not is noticed."""
 
 import random
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,14 @@ from fedbrain.training.selection import start
 from tests import tiny
 
 
-def _tree(step=0):
+@cache
+def _variables():
     variables = tiny.variables(tiny.task())
-    moments = optax.adam(1e-3).init(variables["params"])
+    return variables, optax.adam(1e-3).init(variables["params"])
+
+
+def _tree(step=0):
+    variables, moments = _variables()
     half = jnp.full((3,), step, jnp.bfloat16)
     return {
         "variables": variables,
