@@ -59,8 +59,8 @@ WHERE: Sequence[tuple[str, Hop]] = (
     ("Where does a round happen?",
      Hop("fedbrain/training/round.py:make_round", "cohort in, new server state out")),
     ("What leaves a hospital?",
-     Hop("fedbrain/deploy/protocol/messages.py:answer", "the update; docs/what_leaves.md has every"
-         " field")),
+     Hop("fedbrain/deploy/protocol/answers.py:write_update", "the update; docs/what_leaves.md has"
+         " every field")),
     ("Where is a table printed?",
      Hop("fedbrain/experiments/experiment.py:run", "its last lines print the text that"
          " `render_table` in analysis/results_table.py makes")),
@@ -112,7 +112,7 @@ UPDATE: Sequence[Hop] = (
     Hop("fedbrain/algorithms/client.py:_step", "the equation of a step"),
     Hop("fedbrain/training/local_steps.py:end", "after the last one: an update, and what stays"),
     Hop("fedbrain/algorithms/client.py:_finish", "delta = after - before"),
-    Hop("fedbrain/deploy/protocol/messages.py:answer", "the update as scalars and vectors"),
+    Hop("fedbrain/deploy/protocol/answers.py:write_update", "the update as scalars and vectors"),
     Hop("fedbrain/deploy/protocol/wire.py:pack", "header, hash, vectors: one message"),
     Hop("fedbrain/deploy/protocol/codec.py:encode", "a vector as bytes, bit for bit"),
     Hop("fedbrain/deploy/site_side/audit.py:Audit.record", "a line in the site's own record"),
@@ -127,7 +127,7 @@ UPDATE: Sequence[Hop] = (
     Hop("fedbrain/algorithms/server.py:reduce", "a cohort becomes a direction"),
     Hop("fedbrain/aggregators/mean.py:mean_over_clients", "by the rule of the configuration"),
     Hop("fedbrain/algorithms/server.py:apply", "the direction moves the model"),
-    Hop("fedbrain/deploy/protocol/messages.py:send_model", "the new model goes to validation"),
+    Hop("fedbrain/deploy/protocol/questions.py:write_model", "the new model goes to validation"),
     Hop("fedbrain/experiments/round_end.py:end_round", "the best model so far; the learning rate"),
     Hop("fedbrain/experiments/workdir.py:MetricsLog.write", "a line of the log"),
     Hop("fedbrain/experiments/checkpoints.py:Checkpoints.save", "the new model is on the disk"),

@@ -39,38 +39,38 @@ from fedbrain.types import Algorithm, Task
 class Experiment(NamedTuple):
     """A configuration, read."""
 
-    seed: int
-    rounds: int
-    sites: dict[str, SiteLoader]
-    recipe: Recipe
-    modalities: tuple[str, ...]
-    cache: str
+    seed: int  # of weights, sampling, shuffling, augmentation and dropout
+    rounds: int  # most rounds of a federation
+    sites: dict[str, SiteLoader]  # name -> how its scans are loaded
+    recipe: Recipe  # how volumes are prepared
+    modalities: tuple[str, ...]  # suffixes of the images of a scan
+    cache: str  # folder of prepared volumes
     describe: dict[str, tuple[float, ...]]  # column -> edges of its histogram
-    norms: dict[str, Norm]
-    inputs: Inputs
-    target: Target
-    partition: Partition
-    fractions: Fractions
-    split_seed: int
-    stratify: str
-    repeats: range
-    inner_splits: int
-    regimes: dict[str, Regime]
+    norms: dict[str, Norm]  # site -> norm that its target is relative to
+    inputs: Inputs  # augmentation, covariates and modalities
+    target: Target  # what is predicted, from a split
+    partition: Partition  # sites -> clients
+    fractions: Fractions  # shares of subjects for validation and test
+    split_seed: int  # of the splits
+    stratify: str  # column to stratify by; empty: the target
+    repeats: range  # choices of test subjects
+    inner_splits: int  # choices of validation subjects in each repeat
+    regimes: dict[str, Regime]  # name -> federations of a split
     views: tuple[Change, ...]  # over which predictions are averaged
     baselines: tuple[str, ...]  # calls, to be made where files may be read
     initial: str  # a call, to be made where files may be read
-    task: Task
-    algorithm: Algorithm
+    task: Task  # network and loss
+    algorithm: Algorithm  # client and server maths
     driver: Driver | None  # None: to be chosen from measured sizes
     residence: Residence | None  # None: likewise
-    batch_size: int
-    epochs: int
-    sampling: Sampling
-    trusted: tuple[str, ...]
-    schedule: Schedule
-    patience: Patience
-    keep: int
-    unit: str
+    batch_size: int  # examples in a local step
+    epochs: int  # of local training in a round
+    sampling: Sampling  # who is drawn for a round
+    trusted: tuple[str, ...]  # clients that are the server's own, for rules that need one
+    schedule: Schedule  # of the learning rate, over rounds
+    patience: Patience  # rounds until early stopping or a lower learning rate
+    keep: int  # number of checkpoints that are kept
+    unit: str  # of the target
 
 
 def read_algorithm(
@@ -80,7 +80,14 @@ def read_algorithm(
     microbatches: int = 1,
     trainable: LeafFilter = everything(),  # noqa: B008
 ) -> Algorithm:
-    """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm."""
+    """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm.
+
+    Args:
+      config: an `ml_collections.ConfigDict`.
+      task: network and loss.
+      microbatches: parts of a batch whose gradients are summed.
+      trainable: which leaves train.
+    """
     client, server = config.client, config.server
     shared = choose("server.sharing", server.sharing, SHARING)
     statistics = server.statistics
@@ -108,7 +115,12 @@ def read_algorithm(
 
 
 def read_task(config: Any, inputs: Inputs) -> tuple[Task, LeafFilter]:
-    """The fields `model`, `loss` and `trainable`: the task, and which of its leaves train."""
+    """The fields `model`, `loss` and `trainable`: the task, and which of its leaves train.
+
+    Args:
+      config: an `ml_collections.ConfigDict`.
+      inputs: what a network sees of a scan.
+    """
     loss = choose("loss", config.loss, LOSSES)
     network = choose("model", config.model, MODELS, outputs=loss.outputs)
     trainable = choose("trainable", config.trainable, TRAINABLE, stages=network.stages)
@@ -118,13 +130,21 @@ def read_task(config: Any, inputs: Inputs) -> tuple[Task, LeafFilter]:
 
 
 def read_inputs(config: Any, modalities: int) -> Inputs:
-    """The fields `augment` and `covariates`: what a network sees of a scan."""
+    """The fields `augment` and `covariates`: what a network sees of a scan.
+
+    Args:
+      config: an `ml_collections.ConfigDict`.
+      modalities: how many images a scan has.
+    """
     scalings = [choose("covariates", spec, SCALINGS) for spec in config.covariates]
     return Inputs(choose("augment", config.augment, AUGMENTS), dict(scalings), modalities)
 
 
 def read_experiment(config: Any) -> Experiment:
     """Reads a configuration, an `ml_collections.ConfigDict`.
+
+    Args:
+      config: with the fields of `configs/base.py`.
 
     Raises:
       ValueError: naming the field, for a choice that cannot be made.

@@ -15,14 +15,10 @@ from fedbrain.algorithms.compression import int8_with_feedback
 from fedbrain.algorithms.scaffold import scaffold
 from fedbrain.algorithms.server_optimizers import fedadam
 from fedbrain.algorithms.sharing import Sharing, without_batch_norm
+from fedbrain.deploy.protocol.answers import write_update
 from fedbrain.deploy.protocol.gate import Question, admit
-from fedbrain.deploy.protocol.messages import (
-    answer,
-    make_terms,
-    order_training,
-    read_model,
-    send_model,
-)
+from fedbrain.deploy.protocol.questions import read_model, write_model, write_training_order
+from fedbrain.deploy.protocol.terms import make_terms
 from fedbrain.deploy.protocol.wire import Refused, schema, unpack
 from fedbrain.deploy.server_side.cohort import make_aggregate, read_answers, reduce_rows
 from fedbrain.training.device_volumes import fetch
@@ -67,8 +63,10 @@ def test_a_round_over_bytes_is_the_simulated_round(name):
             for c, s in zip(tiny.cohort(algorithm, variables, round=number, names=NAMES), states)
         ]
         simulated, states, _ = run_round(simulated, cohort, tiny.example())
-        model, taken = unpack(send_model(terms, remote, nonce="m", best_round=-1), limit=LIMIT), {}
-        order = unpack(order_training(terms, remote, nonce=f"n{number}"), limit=LIMIT).envelope
+        model, taken = unpack(write_model(terms, remote, nonce="m", best_round=-1), limit=LIMIT), {}
+        order = unpack(
+            write_training_order(terms, remote, nonce=f"n{number}"), limit=LIMIT
+        ).envelope
         question = Question(
             "update", number, f"n{number}", "c", schema(terms.answer), {"weight": 1000.0}, LIMIT
         )
@@ -78,7 +76,7 @@ def test_a_round_over_bytes_is_the_simulated_round(name):
             update, [own[client.name]] = train(
                 broadcast, [client._replace(state=own[client.name])], tiny.example()
             )
-            sent = answer(terms, order, client.name, update)
+            sent = write_update(terms, order, client.name, update)
             taken[client.name] = admit(
                 client.name, sent, dict.fromkeys(NAMES, question), set(taken)
             )
@@ -109,7 +107,7 @@ def test_another_experiment_is_refused_by_the_site():
     algorithm, variables = tiny.algorithm(tiny.task()), tiny.variables(tiny.task())
     state = algorithm.init(variables, jax.numpy.ones(3))
     terms = make_terms(algorithm, variables, tiny.example(), sites=3, config="c")
-    asked = unpack(send_model(terms, state, nonce="n", best_round=-1), limit=LIMIT)
+    asked = unpack(write_model(terms, state, nonce="n", best_round=-1), limit=LIMIT)
     with pytest.raises(Refused, match="config: expected 'mine', got 'c'"):
         read_model(terms._replace(config="mine"), asked)
     other = tiny.task(channels=(4, 8, 16))
@@ -126,9 +124,9 @@ def test_what_is_not_finite_is_not_sent():
     train = loop()(algorithm.local, partial(fetch, turns=False))
     client = tiny.cohort(algorithm, variables, names=NAMES)[0]
     asked = unpack(
-        send_model(terms, algorithm.init(variables, jax.numpy.ones(3)), nonce="n", best_round=-1),
+        write_model(terms, algorithm.init(variables, jax.numpy.ones(3)), nonce="n", best_round=-1),
         limit=LIMIT,
     )
     update, _ = train(read_model(terms, asked), [client], tiny.example())
     with pytest.raises(Refused, match="so nothing is sent. Lower the learning rate"):
-        answer(terms, asked.envelope, "amber", update)
+        write_update(terms, asked.envelope, "amber", update)

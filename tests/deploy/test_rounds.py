@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from fedbrain.deploy.protocol.messages import order_training, validated
+from fedbrain.deploy.protocol.answers import write_validation
+from fedbrain.deploy.protocol.questions import write_training_order
 from fedbrain.deploy.protocol.wire import Refused, pack, unpack
 from tests.faults.in_memory import LIMIT, RULES, Consortium
 
@@ -109,7 +110,7 @@ def test_an_order_without_a_model_is_refused(runs, tmp_path):
     folder, kind, *_ = runs
     one = Consortium(folder / "cache", tmp_path, **kind)
     trained = one.experiment.algorithm.init(one.fresh, jax.numpy.ones(3))
-    order = order_training(one.terms, trained, nonce="n")
+    order = write_training_order(one.terms, trained, nonce="n")
     with pytest.raises(
         Refused, match="expected the model of round 0 before the order to train on it, got none"
     ):
@@ -118,5 +119,5 @@ def test_an_order_without_a_model_is_refused(runs, tmp_path):
         Refused, match="kind: expected one of model, train, report, got 'validated'"
     ):
         one.worker("amber").receive(
-            validated(one.terms, unpack(order, limit=LIMIT).envelope, "x", loss=1.0, count=1)
+            write_validation(one.terms, unpack(order, limit=LIMIT).envelope, "x", loss=1.0, count=1)
         )

@@ -8,8 +8,8 @@ from fedbrain.data.regimes import federated
 from fedbrain.data.splits import split_scans
 from fedbrain.deploy.protocol.config_hash import config_hash
 from fedbrain.deploy.protocol.job import Agreement
-from fedbrain.deploy.protocol.messages import make_terms
 from fedbrain.deploy.protocol.register import Registration
+from fedbrain.deploy.protocol.terms import make_terms
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side

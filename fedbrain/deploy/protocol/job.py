@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from fedbrain.data.pipeline import example_batch
 from fedbrain.deploy.protocol.config_hash import config_hash
-from fedbrain.deploy.protocol.messages import Terms, make_terms
+from fedbrain.deploy.protocol.terms import Terms, make_terms
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment, read_experiment

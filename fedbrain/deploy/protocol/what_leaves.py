@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import jax
 
+from fedbrain.deploy.protocol.answers import CORRELATION, TEST_METRICS
 from fedbrain.deploy.protocol.job import agree
-from fedbrain.deploy.protocol.messages import DEFINED, TOLD, Terms
 from fedbrain.deploy.protocol.register import Registration
+from fedbrain.deploy.protocol.terms import Terms
 from fedbrain.deploy.protocol.wire import Envelope, schema
 from fedbrain.experiments.workdir import clean
 
@@ -185,7 +186,7 @@ def sent_scalars(terms: Terms) -> set[str]:
     Args:
       terms: of the experiment.
     """
-    return {"weight", *terms.metrics, "loss", "count", *TOLD, *DEFINED}
+    return {"weight", *terms.metrics, "loss", "count", *TEST_METRICS, *CORRELATION}
 
 
 def _rows(names: Any, table: Mapping[str, Field], **sizes: object) -> str:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fedbrain.deploy.protocol.messages import Terms
+from fedbrain.deploy.protocol.terms import Terms
 from fedbrain.deploy.protocol.wire import Message, unflatten
 from fedbrain.types import Algorithm, Metrics, Reduced, ServerState, Update
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from fedbrain.deploy.protocol.answers import require_answer
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.gate import Question, admit
 from fedbrain.deploy.protocol.job import Agreement
-from fedbrain.deploy.protocol.messages import order_training, require_answer, send_model
+from fedbrain.deploy.protocol.questions import write_model, write_training_order
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Message, Refused, schema
 from fedbrain.deploy.server_side.deadlines import Pace
@@ -65,10 +66,10 @@ def _write_question(side: Side, snapshot: Snapshot, kind: str, nonce: str) -> tu
     best_round = int(snapshot.selection.best_round)
     round = int(snapshot.server.round)
     if kind == "update":
-        return round, order_training(terms, snapshot.server, nonce=nonce)
+        return round, write_training_order(terms, snapshot.server, nonce=nonce)
     if kind == "validated":
-        return round, send_model(terms, snapshot.server, nonce=nonce, best_round=best_round)
-    message = send_model(
+        return round, write_model(terms, snapshot.server, nonce=nonce, best_round=best_round)
+    message = write_model(
         terms, snapshot.best_server, nonce=nonce, best_round=best_round, kind="report"
     )
     return best_round, message

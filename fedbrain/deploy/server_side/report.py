@@ -9,7 +9,7 @@ from typing import Any
 from fedbrain.analysis import figures
 from fedbrain.analysis.results import macro
 from fedbrain.analysis.results_table import accuracy_rows, align
-from fedbrain.deploy.protocol.messages import read_report
+from fedbrain.deploy.protocol.answers import read_report
 from fedbrain.deploy.server_side.exchange import Side, collect_answers
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.round_end import Snapshot

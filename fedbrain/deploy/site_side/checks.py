@@ -14,7 +14,7 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from fedbrain.deploy.protocol.job import agree
-from fedbrain.deploy.protocol.messages import order_training, send_model
+from fedbrain.deploy.protocol.questions import write_model, write_training_order
 from fedbrain.deploy.site_side.audit import check as check_audit
 from fedbrain.deploy.site_side.audit import describe
 from fedbrain.deploy.site_side.join import join
@@ -215,8 +215,8 @@ def dry_run(kit: Path, job: Path, output: Path) -> str:
         ).worker
         terms, experiment = worker.terms, worker.experiment
         state = experiment.algorithm.init(agree(fields).fresh, jnp.ones(len(fields["sites"])))
-        first = worker.receive(send_model(terms, state, nonce="dry", best_round=-1))
-        second = worker.receive(order_training(terms, state, nonce="dry"))
+        first = worker.receive(write_model(terms, state, nonce="dry", best_round=-1))
+        second = worker.receive(write_training_order(terms, state, nonce="dry"))
         worker.close()
     output.write_bytes(second)
     lines = [json.dumps(describe(data)) for data in (first, second)]

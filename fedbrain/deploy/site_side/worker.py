@@ -18,15 +18,10 @@ from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.splits import Split
 from fedbrain.data.tables import write_table
+from fedbrain.deploy.protocol.answers import write_report, write_update, write_validation
 from fedbrain.deploy.protocol.codec import Data
-from fedbrain.deploy.protocol.messages import (
-    Terms,
-    answer,
-    read_model,
-    reported,
-    require_terms,
-    validated,
-)
+from fedbrain.deploy.protocol.questions import read_model, require_terms
+from fedbrain.deploy.protocol.terms import Terms
 from fedbrain.deploy.protocol.wire import Message, Refused, unpack
 from fedbrain.deploy.site_side.attempts import Attempts
 from fedbrain.deploy.site_side.private_state import Memory
@@ -123,7 +118,7 @@ class Worker:
             state, self.memory.of(message.envelope.round)
         )
         loss, count = validation_loss(self.evaluate, variables, self.split.valid, self.experiment)
-        return validated(self.terms, message.envelope, self.name, loss=loss, count=count)
+        return write_validation(self.terms, message.envelope, self.name, loss=loss, count=count)
 
     def _report(self, message: Message, data: Data) -> bytes:
         """The last question: tests the best model. Model and predictions stay at the site."""
@@ -151,7 +146,7 @@ class Worker:
         metrics = accuracy(
             Predictions(test.subjects, test.target, np.asarray(values, np.float32), floor)
         )
-        return reported(self.terms, message.envelope, self.name, metrics)
+        return write_report(self.terms, message.envelope, self.name, metrics)
 
     def _train(self, message: Message, data: Data) -> bytes:
         del data
@@ -175,7 +170,7 @@ class Worker:
         scans = shape_of([self.split.train])
         example = example_batch(scans, self.experiment.batch_size, self.experiment.inputs)
         update, [state] = self.train(broadcast, [client], example)
-        sent = answer(self.terms, order, self.name, update)
+        sent = write_update(self.terms, order, self.name, update)
         self.memory.save(order.round + 1, state)
         self.attempts.over()
         return sent

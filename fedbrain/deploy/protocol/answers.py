@@ -1,0 +1,136 @@
+"""Messages from a site to the server: an update, the loss on its validation scans, the accuracy on
+its test scans.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from fedbrain.deploy.protocol.terms import Terms, answer_collections
+from fedbrain.deploy.protocol.wire import (
+    Envelope,
+    Message,
+    Refused,
+    flatten,
+    pack,
+    schema,
+    unflatten,
+)
+from fedbrain.types import Update
+
+# metrics of test scans that are always sent
+TEST_METRICS = ("n", "subjects", "mae", "mae_low", "mae_high", "rmse", "r2", "floor_mae")
+CORRELATION = ("r", "p")  # sent where predictions differ from each other
+
+
+def write_update(terms: Terms, asked: Envelope, sender: str, update: Update) -> bytes:
+    """Writes a site's update.
+
+    Args:
+      terms: of the experiment.
+      asked: envelope of the order to train.
+      sender: the site's name.
+      update: of a cohort of one: the leading axis has length 1.
+
+    Raises:
+      Refused: when a number is not finite: nothing is sent then.
+    """
+    own = jax.tree.map(lambda x: np.asarray(x)[0], update)
+    scalars = {
+        "weight": float(own.weight),
+        **{name: float(own.metrics[name]) for name in terms.metrics},
+    }
+    vectors = flatten(answer_collections(own))
+    for name, value in [
+        *scalars.items(),
+        *((n, float(np.abs(v).max(initial=0))) for n, v in vectors.items()),
+    ]:
+        if not math.isfinite(value):
+            raise Refused(
+                f"{name}: training gave {value}, so nothing is sent. Lower the learning rate."
+            )
+    return pack(
+        Envelope(
+            "update", sender, asked.round, asked.nonce, terms.config, schema(terms.answer), scalars
+        ),
+        vectors,
+    )
+
+
+def write_validation(
+    terms: Terms, asked: Envelope, sender: str, *, loss: float, count: int
+) -> bytes:
+    """Writes a site's sum of validation losses.
+
+    Args:
+      terms: of the experiment.
+      asked: envelope of the server's question.
+      sender: the site's name.
+      loss: sum over validation scans.
+      count: number of validation scans.
+    """
+    scalars = {"loss": loss, "count": float(count)}
+    return pack(
+        Envelope("validated", sender, asked.round, asked.nonce, terms.config, schema({}), scalars),
+        {},
+    )
+
+
+def write_report(terms: Terms, asked: Envelope, sender: str, accuracy: Mapping[str, Any]) -> bytes:
+    """Writes the accuracy on a site's test scans: one row of a table, no prediction.
+
+    Args:
+      terms: of the experiment.
+      asked: envelope of the server's question.
+      sender: the site's name.
+      accuracy: see `fedbrain.analysis.statistics.accuracy`.
+    """
+    low, high = accuracy["mae_95"]
+    metrics = {**accuracy, "mae_low": low, "mae_high": high}
+    scalars = {
+        name: float(metrics[name])
+        for name in (*TEST_METRICS, *CORRELATION)
+        if math.isfinite(metrics[name])
+    }
+    return pack(
+        Envelope("reported", sender, asked.round, asked.nonce, terms.config, schema({}), scalars),
+        {},
+    )
+
+
+def read_report(message: Message) -> dict[str, Any]:
+    """The inverse of `write_report`; what is not defined is NaN.
+
+    Args:
+      message: from a site.
+    """
+    metrics = {
+        name: message.envelope.scalars.get(name, math.nan) for name in (*TEST_METRICS, *CORRELATION)
+    }
+    return {
+        **metrics,
+        "n": int(metrics["n"]),
+        "subjects": int(metrics["subjects"]),
+        "mae_95": [metrics["mae_low"], metrics["mae_high"]],
+    }
+
+
+def require_answer(terms: Terms, message: Message) -> None:
+    """Raises Refused when collections, lengths or scalars are not those of the answer's kind.
+
+    Args:
+      terms: of the experiment.
+      message: that passed the gate.
+    """
+    kind, scalars = message.envelope.kind, set(message.envelope.scalars)
+    names = {
+        "update": {"weight", *terms.metrics},
+        "validated": {"loss", "count"},
+        "reported": set(TEST_METRICS),
+    }[kind]
+    if scalars - set(CORRELATION if kind == "reported" else ()) != names:
+        raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")
+    unflatten(message.vectors, terms.answer if kind == "update" else {})
