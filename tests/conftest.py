@@ -60,3 +60,47 @@ def tree(tmp_path) -> Path:
     from tests import tiny
 
     return tiny.write_tree(tmp_path / "tree")
+
+
+# Fields that decide what is compiled; seeds, rounds and folders are arguments of it.
+COMPILED = (
+    "algorithm", "augment", "client", "covariates", "driver", "loss", "modalities", "model",
+    "residence", "server", "trainable",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def shared_programs():
+    """Experiments of one process that train the same thing are traced and compiled once."""
+    from fedbrain.experiments import experiment as module
+
+    experiments, programs = {}, {}
+    read, compile_all = module.read_experiment, module.compile_experiment
+
+    def read_experiment(config):
+        experiment = read(config)
+        fields = config.to_dict()
+        key = repr({name: fields[name] for name in COMPILED})
+        first = experiments.setdefault(key, experiment)
+        return experiment._replace(task=first.task, algorithm=first.algorithm)
+
+    def compile_experiment(experiment):
+        key = id(experiment.algorithm)  # `experiments` keeps it alive
+        if key not in programs:
+            programs[key] = compile_all(experiment)
+        return programs[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "read_experiment", read_experiment)
+        patch.setattr(module, "compile_experiment", compile_experiment)
+        yield
+
+
+@pytest.fixture(scope="module")
+def no_figures():
+    """Experiments draw nothing: their figures are looked at in tests/test_main.py."""
+    from fedbrain.experiments import experiment as module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "draw_figures", lambda *args, **kwargs: None)
+        yield

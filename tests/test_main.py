@@ -12,6 +12,7 @@ from absl import flags
 from fedbrain import main
 from tests.experiment_under_test import config
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
 ROOT = Path(__file__).parents[1]
 REGIMES = {"federated", "centralised", "local-amber", "local-birch", "local-cedar"}
 

@@ -11,6 +11,8 @@ from absl import flags
 from fedbrain import main
 from tests.experiment_under_test import config
 
+pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
+
 CHOICES = {
     "scaffold, Adam server": {"algorithm": "scaffold()", "server": {"optimizer": "fedadam(0.01)"}},
     "ditto, median": {

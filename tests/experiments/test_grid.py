@@ -17,6 +17,8 @@ from fedbrain.experiments.baselines import products, solve
 from fedbrain.experiments.workdir import claim
 from tests.experiment_under_test import config as experiment
 
+pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
+
 
 def tiny(cache, rounds=1):
     """Two seeds of a first experiment and two rows."""

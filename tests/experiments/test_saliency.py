@@ -17,6 +17,8 @@ from fedbrain.types import Task
 from tests.experiment_under_test import config
 from tests.tiny import example, task, variables
 
+pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
+
 
 def _quadratic(weights):
     """f(x) = sum w x^2: attributions are w (x^2 - b^2), and a cube's effect is their sum."""

@@ -13,6 +13,8 @@ from fedbrain.experiments.saved_models import load_models
 from fedbrain.models.files.weights import flatten
 from tests.experiment_under_test import config
 
+pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
+
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
