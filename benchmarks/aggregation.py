@@ -75,6 +75,7 @@ def main(argv: list[str]) -> None:
         for k in ("loss", "count", "global_loss", "steps")
     }
     reports = {"weights": jnp.asarray(rng.integers(10, 500, c), jnp.float32), "metrics": metrics}
+    reports["extra"] = x  # as Fisher information
     metrics["trusted"] = jnp.zeros(c).at[0].set(1.0)
     target = np.empty_like(data)
     copy, gram = (lambda: np.copyto(target, data)), (lambda: data @ data.T)

@@ -1,10 +1,8 @@
-"""Aggregation rules: optax transformations that consume the leading `clients` axis, and the links
-that stand before them.
+"""Aggregation rules, and the links before them: optax transformations of a cohort's updates.
 
-A rule is `update(pseudo_gradients[clients, ...], state, params, *, weights[clients], metrics) ->
-(direction, state)`.
-The two tables below are all there is: configurations, contract tests and docs/aggregation.md are
-made from them.
+A rule is `update(pseudo_gradients[clients, ...], state, params, *, weights[clients], metrics, extra)
+-> (direction, state)`. Configurations, contract tests and docs/aggregation.md are made from the two
+tables below.
 """
 
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from fedbrain.aggregators.clipping import (
 from fedbrain.aggregators.cohort import chain
 from fedbrain.aggregators.cost_weighted import fedcostwavg, inverse_loss
 from fedbrain.aggregators.fair import agnostic, q_fedavg
+from fedbrain.aggregators.fisher import fisher_mean
 from fedbrain.aggregators.flame import flame
 from fedbrain.aggregators.geometric_median import geometric_median
 from fedbrain.aggregators.inverse_variance import inverse_variance
@@ -60,6 +59,7 @@ RULES = {
         fedcostwavg, "clients=9", "aᵢ = αpᵢ + (1-α)kᵢ/Σk, k = c(t-1)/c(t)", "loss", "0", "A", _FORMULA
     ),
     "inverse_variance": Row(inverse_variance, "variance=1.0", "aᵢ ∝ 1/(σ²/nᵢ + T²)", "", "0", "G + A", "meta-analysis"),
+    "fisher_mean": Row(fisher_mean, "", "Σ Fᵢxᵢ / Σ Fᵢ, Fᵢ Fisher information", "Fisher information", "0", "2 passes", _FORMULA),
     "fedexp": Row(fedexp, "", "max(1, Σp||x||²/2(||x̄||²+ε)) x̄", "", "0", "G + A", _FORMULA),
     "fednova": Row(fednova, "", "(Σpa) Σ pᵢxᵢ/aᵢ", "steps", "0", "A", "closed form"),
     "q_fedavg": Row(

@@ -32,6 +32,8 @@ class Cohort(NamedTuple):
     weights: Float[Array, " clients"]  # training examples; 0 = absent
     # [clients] each: sums over the local steps (`loss`, `count`), `steps`, ...
     metrics: Mapping[str, Array] = {}
+    # uploads besides the delta, for instance Fisher information; None for most algorithms
+    extra: Float[Array, "clients q"] | None = None
 
     @property
     def present(self) -> Bool[Array, " clients"]:
@@ -62,7 +64,7 @@ class Kept(NamedTuple):
     """What a keeping link returns, because it may change more than the updates; see `chain`."""
 
     updates: PyTree
-    changed: Mapping[str, Any]  # extra arguments for the links that follow: weights, metrics
+    changed: Mapping[str, Any]  # arguments of the links that follow: weights, metrics, extra
 
 
 Rule = Callable[[Cohort, PyTree], tuple[Float[Array, " p"], PyTree]]
@@ -150,6 +152,14 @@ def as_vector(params: PyTree) -> Float[Array, " p"]:
     return as_matrix(jax.tree.map(lambda x: x[None], params))[0][0]
 
 
+def _read(updates: PyTree, arguments: Mapping[str, Any]) -> tuple[Cohort, Callable]:
+    """The cohort that an update's arguments describe, and the way back from [..., p] to a tree."""
+    matrix, back = as_matrix(updates)
+    uploads = arguments.get("extra")
+    extra = as_matrix(uploads)[0] if jax.tree.leaves(uploads) else None
+    return Cohort(matrix, arguments["weights"], dict(arguments.get("metrics", {})), extra), back
+
+
 def reducing(rule: Rule, init: Callable[[Any], Any] = nothing) -> Aggregator:
     """A link that removes the clients axis.
 
@@ -168,10 +178,9 @@ def reducing(rule: Rule, init: Callable[[Any], Any] = nothing) -> Aggregator:
         direction, state = rule(cohort, state)
         return direction.astype(cohort.updates.dtype), state
 
-    def update(updates, state, params=None, **extra):
+    def update(updates, state, params=None, **arguments):
         del params  # the rules know only updates
-        matrix, back = as_matrix(updates)
-        cohort = Cohort(matrix, extra["weights"], dict(extra.get("metrics", {})))
+        cohort, back = _read(updates, arguments)
         direction, state = reduce(cohort, state)
         return back(direction), state
 
@@ -195,7 +204,7 @@ def linear(coefficients: Callable[[Cohort], Float[Array, " clients"]]) -> Aggreg
 
 
 def keeping(link: Link, init: Callable[[Any], Any] = nothing) -> Aggregator:
-    """A link that keeps the clients axis, and may change updates, weights and metrics.
+    """A link that keeps the clients axis, and may change everything that a cohort holds.
 
     >>> halve = keeping(lambda cohort, state: (cohort._replace(updates=cohort.updates / 2), state))
     >>> x = jnp.array([[1.0, 2.0], [3.0, 4.0]])
@@ -210,18 +219,18 @@ def keeping(link: Link, init: Callable[[Any], Any] = nothing) -> Aggregator:
         weights = new.weights.astype(cohort.weights.dtype)
         return new._replace(updates=updates, weights=weights), state
 
-    def update(updates, state, params=None, **extra):
+    def update(updates, state, params=None, **arguments):
         del params  # as in `reducing`
-        matrix, back = as_matrix(updates)
-        cohort = Cohort(matrix, extra["weights"], dict(extra.get("metrics", {})))
+        cohort, back = _read(updates, arguments)
         new, state = keep(cohort, state)
-        return Kept(back(new.updates), {"weights": new.weights, "metrics": new.metrics}), state
+        changed = {"weights": new.weights, "metrics": new.metrics, "extra": new.extra}
+        return Kept(back(new.updates), changed), state
 
     return optax.GradientTransformationExtraArgs(cast(Any, init), update)
 
 
 def chain(*links: Aggregator) -> Aggregator:
-    """Links one after the other, as `optax.chain`; a keeping link may change weights and metrics.
+    """Links one after the other, as `optax.chain`, where a keeping link may change the cohort.
 
     >>> halve = keeping(lambda cohort, state: (cohort._replace(updates=cohort.updates / 2), state))
     >>> both = chain(halve, linear(lambda cohort: cohort.one_each))
@@ -233,13 +242,13 @@ def chain(*links: Aggregator) -> Aggregator:
     def init(params):
         return tuple(link.init(params) for link in links)
 
-    def update(updates, state, params=None, **extra):
+    def update(updates, state, params=None, **arguments):
         states = []
         for link, memory in zip(links, state):
-            updates, memory = link.update(updates, memory, params, **extra)
+            updates, memory = link.update(updates, memory, params, **arguments)
             states.append(memory)
             if isinstance(updates, Kept):
-                extra = extra | dict(updates.changed)
+                arguments = arguments | dict(updates.changed)
                 updates = updates.updates
         return updates, tuple(states)
 

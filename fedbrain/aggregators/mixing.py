@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fedbrain.aggregators.checks import expect_byzantine
 from fedbrain.aggregators.cohort import Cohort, keeping, round_key
@@ -17,14 +17,18 @@ from fedbrain.aggregators.linear_algebra import blockwise, gram, squared_distanc
 from fedbrain.types import Aggregator
 
 
-def _mix(cohort: Cohort, matrix: Float[Array, "new clients"]) -> Float[Array, "new p"]:
+def _mix(
+    matrix: Float[Array, "new clients"],
+    x: Float[Array, "clients p"],
+    present: Bool[Array, " clients"],
+) -> Float[Array, "new p"]:
     """M X, where absent rows of X are not read."""
 
-    def block(x: Array) -> Array:
-        x = jnp.where(cohort.present[:, None], x, 0).astype(jnp.float64)
-        return (matrix @ x).astype(cohort.updates.dtype)
+    def block(rows: Array) -> Array:
+        rows = jnp.where(present[:, None], rows, 0).astype(jnp.float64)
+        return (matrix @ rows).astype(x.dtype)
 
-    return blockwise(block, cohort.updates)
+    return blockwise(block, x)
 
 
 def nearest_neighbour_mixing(num_byzantine: int) -> Aggregator:
@@ -49,7 +53,8 @@ def nearest_neighbour_mixing(num_byzantine: int) -> Aggregator:
         rank = jnp.argsort(jnp.argsort(distances, axis=1), axis=1)
         count = jnp.maximum(cohort.present.sum() - f, 1)
         near = (rank < count) & cohort.present[None] & cohort.present[:, None]
-        return cohort._replace(updates=_mix(cohort, near / count)), state
+        mixed = _mix(near / count, cohort.updates, cohort.present)
+        return cohort._replace(updates=mixed), state
 
     return keeping(link)
 
@@ -95,7 +100,10 @@ def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
             name: total @ jnp.where(cohort.present, m, 0) for name, m in cohort.metrics.items()
         }
         weights = total @ jnp.where(cohort.present, cohort.weights, 0)
-        mixed = _mix(cohort, total / count)
-        return Cohort(mixed, weights, metrics), state._replace(round=state.round + 1)
+        mixed, extra = (
+            x if x is None else _mix(total / count, x, cohort.present)
+            for x in (cohort.updates, cohort.extra)
+        )
+        return Cohort(mixed, weights, metrics, extra), state._replace(round=state.round + 1)
 
     return keeping(link, init)

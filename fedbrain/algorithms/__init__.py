@@ -5,7 +5,7 @@ from fedbrain.algorithms.feddyn import feddyn
 from fedbrain.algorithms.federated import federated
 from fedbrain.algorithms.mime import mime, mimelite
 from fedbrain.algorithms.personal import apfl, ditto, pfedme
-from fedbrain.algorithms.reports import fisher, report_global_loss
+from fedbrain.algorithms.reports import report_fisher, report_global_loss
 from fedbrain.algorithms.scaffold import scaffold
 from fedbrain.algorithms.server import ServerChain
 from fedbrain.algorithms.sharing import (
@@ -38,7 +38,7 @@ VARIANTS = {
     "fedrep": fedrep,
     "worker_momentum": worker_momentum,
     "report_global_loss": report_global_loss,
-    "fisher": fisher,
+    "report_fisher": report_fisher,
 }
 
 __all__ = ["SHARING", "VARIANTS", "ClientChain", "ServerChain", "Sharing", "Variant", "federated"]

@@ -1,5 +1,4 @@
-"""Variants that send one thing more: the loss of the global model, or how sure a client is of each
-parameter.
+"""FedAvg with one report more: the loss of the global model, or how sure a client is of its model.
 
 References:
   Matena and Raffel (2022), Fisher-weighted merging, https://arxiv.org/abs/2111.09832
@@ -8,10 +7,8 @@ References:
 import jax
 import jax.numpy as jnp
 
-from fedbrain.aggregators.linear_algebra import combine
 from fedbrain.algorithms.running import nothing_yet, observe, running_mean
 from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant, shared_only
-from fedbrain.types import Params, Update
 
 
 def report_global_loss() -> Variant:
@@ -38,12 +35,10 @@ def report_global_loss() -> Variant:
     return Variant(begin=begin, gradient=gradient, finish=finish)
 
 
-def fisher(damping: float = 1e-8) -> Variant:
-    """Fisher merging: w <- sum_i F_i y_i / sum_i F_i, F_i the mean squared batch gradient over the
-    local steps plus damping.
+def report_fisher(damping: float = 1e-8) -> Variant:
+    """FedAvg, where a client uploads its Fisher information: F_i, what `fisher_mean` needs.
 
-    In one long round it is one-shot fusion. The rule of the server chain is not used: the direction
-    is the merge.
+    F_i is the mean squared batch gradient over the local steps plus damping.
 
     Args:
       damping: added to every F_i, 1e-8 arbitrary; large values give the uniform mean.
@@ -59,17 +54,7 @@ def fisher(damping: float = 1e-8) -> Variant:
         return grads, aux, observe(step.context, jax.tree.map(jnp.square, grads))
 
     def finish(end: Finish) -> Sent:
-        return Sent(
-            shared_only(jax.tree.map(lambda f: f + damping, running_mean(end.context)), end.delta)
-        )
+        information = jax.tree.map(lambda f: f + damping, running_mean(end.context))
+        return Sent(shared_only(information, end.delta))
 
-    def server(memory, update: Update, direction: Params):
-        del direction
-        here = (update.weight > 0).astype(jnp.float32)
-
-        def merge(f, d):
-            return -combine(f * d, here) / jnp.maximum(combine(f, here), damping)
-
-        return jax.tree.map(merge, update.extra, update.delta), memory
-
-    return Variant(begin=begin, gradient=gradient, finish=finish, server=server)
+    return Variant(begin=begin, gradient=gradient, finish=finish)

@@ -46,6 +46,11 @@ def metrics(c=C):
     return reports | {"steps": steps, "trusted": jnp.zeros(c).at[0].set(1.0)}
 
 
+def information(tree):
+    """As Fisher information: positive, one number for each coordinate."""
+    return jax.tree.map(lambda x: 1 + x**2, tree)
+
+
 def jitted(link, traced=None):
     """One update of a fresh link; `traced` counts the traces for clients of one shape."""
 
@@ -53,7 +58,8 @@ def jitted(link, traced=None):
         if traced is not None:
             traced[outline(tree)] += 1
         params = jax.tree.map(lambda x: jnp.zeros(x.shape[1:]), tree)
-        return link.update(tree, link.init(params), params, weights=weights, metrics=metrics)[0]
+        arguments = {"weights": weights, "metrics": metrics, "extra": information(tree)}
+        return link.update(tree, link.init(params), params, **arguments)[0]
 
     return jax.jit(run)
 

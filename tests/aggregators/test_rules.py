@@ -12,7 +12,7 @@ import pytest
 
 from fedbrain.aggregators import LINKS, RULES
 from fedbrain.experiments.spec import call
-from tests.aggregators.test_aggregators import metrics
+from tests.aggregators.test_aggregators import information, metrics
 
 TABLE = {n: r.make for n, r in (RULES | LINKS).items()}
 C, P = 11, 17
@@ -39,7 +39,7 @@ def compiled(spec):
     link = call(spec, TABLE)
     return link.init, jax.jit(
         lambda x, state, weights, reports: link.update(
-            x, state, None, weights=weights, metrics=reports
+            x, state, None, weights=weights, metrics=reports, extra=information(x)
         )
     )
 
@@ -133,6 +133,7 @@ ORACLES = {
     ),
     "spectral_filter(2)": lambda x, n: spectral(x, 2),
     "inverse_variance(4.0)": lambda x, n: dersimonian_laird(x, n, 4.0),
+    "fisher_mean()": lambda x, n: (information(x) * x).sum(0) / information(x).sum(0),
     "fedexp()": lambda x, n: (
         max(1, (n @ (x**2).sum(1)) / n.sum() / (2 * (((n @ x / n.sum()) ** 2).sum() + 1e-3)))
         * (n @ x / n.sum())

@@ -191,7 +191,8 @@ def test_fine_tuned_is_the_local_model_after_a_round():
 
 def test_fisher_of_equal_clients_is_the_mean():
     same = [quadratics()[0]] * N
-    w, _ = train(variant=VARIANTS["fisher"](), clients=same, rounds=100)
+    rule, variant = RULES["fisher_mean"].make(), VARIANTS["report_fisher"]()
+    w, _ = train(aggregator=rule, variant=variant, clients=same, rounds=100)
     assert distance(w, same) < 1e-6
 
 

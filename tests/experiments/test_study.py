@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import aggregation_study, byzantine_digits, flamby_methods, hospitals, pfedme, study
+from configs import (
+    aggregation_study,
+    byzantine_digits,
+    flamby_methods,
+    hospitals,
+    more_methods,
+    personal_models,
+    pfedme,
+    study,
+    unequal_hospitals,
+)
 from fedbrain.analysis.study_table import reduce_history, summarise
 from fedbrain.data.problems import PROBLEMS
 from fedbrain.experiments.spec import call
@@ -29,7 +39,16 @@ def small(**more):
 
 @pytest.mark.parametrize(
     "module",
-    [aggregation_study, byzantine_digits, flamby_methods, hospitals, pfedme],
+    [
+        aggregation_study,
+        byzantine_digits,
+        flamby_methods,
+        hospitals,
+        more_methods,
+        personal_models,
+        pfedme,
+        unequal_hospitals,
+    ],
     ids=lambda m: m.__name__,
 )
 def test_every_cell_of_every_study_can_be_read(module):

@@ -1,0 +1,39 @@
+"""Personal models of four hospitals that see tumours of unequal size: scikit-learn's breast cancer
+data as in configs/flamby_methods.py, with an MLP whose head can stay at a hospital.
+
+Command:
+    python -m fedbrain.compare --config=configs/personal_models.py
+
+Time: TODO.
+
+Expect: TODO.
+"""
+
+from configs import study
+
+
+def get_config():
+    """30 rounds of 20 updates of 16 examples, 20 seeds."""
+    config = study.get_config()
+    config.problem = "breast_cancer(clients=4)"
+    config.model = "mlp(widths=(16,))"
+    config.loss = "cross_entropy(2)"
+    config.seeds = 20
+    config.rounds = 30
+    config.every = 30
+    config.client.optimizer = "sgd(0.05)"
+    config.client.batch_size = 16
+    config.client.steps = 20
+    private_head = {"server": {"exchange": "without_head()"}}
+    config.methods.update(
+        {
+            "alone": {"regime": "local"},
+            "FedPer": private_head,
+            "FedRep": {"algorithm": "fedrep(head_steps=10)", **private_head},
+            "Ditto": {"algorithm": "ditto(0.1)"},
+            "APFL": {"algorithm": "apfl(mixture=0.5, learning_rate=0.01)"},
+            "fine-tuned": {"algorithm": "fine_tuned()"},
+        }
+    )
+    config.against = ("FedAvg",)
+    return config
