@@ -24,7 +24,7 @@ def get_config():
     config.client.optimizer = "sgd(0.05)"
     config.client.batch_size = 16
     config.client.steps = 20
-    private_head = {"server": {"exchange": "without_head()"}}
+    private_head = {"server": {"sharing": "without_head()"}}
     config.methods.update(
         {
             "alone": {"regime": "local"},

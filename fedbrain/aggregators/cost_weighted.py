@@ -78,6 +78,7 @@ def fedcostwavg(clients: int, alpha: float = 0.5) -> Aggregator:
         k = normalised(jnp.where(cohort.present, previous / new, 0))
         shares = alpha * cohort.by_examples + (1 - alpha) * k
         costs = jnp.where(cohort.present, new, state.costs).astype(jnp.float32)
-        return combine(cohort.updates, normalised(shares)), CostState(costs)
+        coefficients = normalised(jnp.where(cohort.present, shares, 0))
+        return combine(cohort.updates, coefficients), CostState(costs)
 
     return reducing(reduce, init)

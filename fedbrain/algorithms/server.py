@@ -36,7 +36,7 @@ class ServerChain(NamedTuple):
     """What the server runs in a round."""
 
     # links that end in one without clients axis: from pseudo-gradients [clients, p], with `weights`
-    # [clients] and `metrics` {name: [clients]}, to a direction [p]
+    # [clients], `metrics` {name: [clients]} and what else was uploaded, to a direction [p]
     aggregator: Aggregator
     optimizer: optax.GradientTransformation  # from the direction [p] to a step [p]
     # how the shared batch statistics of a cohort become one
@@ -81,9 +81,8 @@ def reduce(
     usable = finite_clients((pseudo_gradients, updates.model_state, updates.extra), updates.weight)
     weights = jnp.where(usable, updates.weight, 0)
     links, _ = cast(tuple, state.opt_state)
-    aggregate, links = server.aggregator.update(
-        pseudo_gradients, links, vector, weights=weights, metrics=updates.metrics
-    )
+    arguments = {"weights": weights, "metrics": updates.metrics, "extra": updates.extra}
+    aggregate, links = server.aggregator.update(pseudo_gradients, links, vector, **arguments)
     direction = cast(Array, aggregate)
     trees = updates._replace(delta=jax.vmap(unravel)(updates.delta), weight=weights)
     adjusted, extra = variant.server(state.extra, trees, unravel(direction))
