@@ -1,5 +1,4 @@
-"""Weights from reported losses: the rule of a tumour segmentation challenge's winner, and
-FLightcase's.
+"""Weights from reported losses: FLightcase's, and those of a segmentation challenge's winner.
 
     c_i = sum of losses / number of examples, over client i's local steps of the round
 

@@ -1,6 +1,4 @@
-"""Contracts of every aggregation rule and link, on a nested tree and on one matrix. A row in a
-table adds the tests.
-"""
+"""Contracts of every rule and link, on a nested tree and on one matrix: a row adds the tests."""
 
 from collections import Counter
 from functools import cache

@@ -1,9 +1,9 @@
-"""Our rules against byzfl 0.0.11, Flower 1.41 and declearn 2.9.1 on random cohorts, where these are
-right; their known defects show as differences. The golden file is made by
-tools/make_golden_rules.py.
+"""Our rules against byzfl 0.0.11, Flower 1.41 and declearn 2.9.1 on random cohorts.
 
-    python -m tests.aggregators.test_golden_rules FILE        prints the worst relative error per
-    rule, in float64 and float32
+Known defects of these libraries show as differences. tools/make_golden_rules.py makes the golden
+file. The worst relative error of each rule, in float64 and float32, is printed by
+
+    python -m tests.aggregators.test_golden_rules FILE
 """
 
 import sys
@@ -80,9 +80,7 @@ def test_byzfl_chooses_another_krum_client():
 
 
 def test_minimum_diameter_finds_a_subset_of_the_same_diameter():
-    """Many subsets share a diameter. Where the answers differ, byzfl's subset is as wide as ours,
-    and less tight.
-    """
+    """Many subsets share a diameter: where answers differ, byzfl's is as wide and less tight."""
     theirs = load(GOLDEN)["byzfl minimum_diameter(2)"]
     for seed, answer in enumerate(theirs):
         x = draw(seed)[0]
@@ -102,9 +100,7 @@ def test_minimum_diameter_finds_a_subset_of_the_same_diameter():
 
 
 def test_flower_krum_is_noise_on_float32_weights():
-    """Deltas of 1e-3 on weights of 100: Flower chooses by rounding, float64 Gram distances of
-    deltas do not.
-    """
+    """Deltas of 1e-3 on weights of 100: Flower chooses by rounding; distances of deltas do not."""
     theirs = load(GOLDEN)["flwr krum(2) on float32 weights"]
     wrong = 0
     for seed, chosen in enumerate(theirs):
@@ -116,9 +112,7 @@ def test_flower_krum_is_noise_on_float32_weights():
 
 
 def test_flower_bulyan_depends_on_who_arrives_first():
-    """The last choices always tie: Flower contradicts itself in another order, and ours is often
-    one of its two answers.
-    """
+    """The last choices tie: in another order Flower's answer differs; often ours is one of both."""
     golden = load(GOLDEN)
     one, other = golden["flwr bulyan(1)"], golden["flwr bulyan(1), reversed"]
     assert not np.isclose(one, other, rtol=1e-12).all(1).any()

@@ -1,6 +1,4 @@
-"""Every rule against its formula, written once more in numpy float64, on random cohorts with absent
-clients.
-"""
+"""Every rule against its formula in numpy float64, on random cohorts with absent clients."""
 
 from functools import cache
 from itertools import combinations
@@ -150,6 +148,12 @@ def test_rule_is_its_formula(spec):
         )
 
 
+def test_fisher_mean_asks_for_what_clients_upload():
+    rule = call("fisher_mean()", TABLE)
+    with pytest.raises(ValueError, match="report_fisher"):
+        rule.update(jnp.ones((2, P)), rule.init(jnp.zeros(P)), weights=jnp.ones(2), extra=())
+
+
 def test_gradient_masked_mean_is_its_formula():
     for seed in COHORTS:
         dirty, weights, x, n, _ = cohort(seed)
@@ -225,9 +229,7 @@ def test_fltrust_is_its_formula():
 
 
 def test_fedmgda_plus_satisfies_the_optimality_conditions():
-    """At the minimum of lambda^T G lambda in a box on the simplex, moving weight between free
-    coordinates gains nothing.
-    """
+    """At the minimum in the box, moving weight between free coordinates gains nothing."""
     for seed in COHORTS:
         dirty, weights, x, n, _ = cohort(seed)
         unit = x / np.linalg.norm(x, axis=1, keepdims=True)

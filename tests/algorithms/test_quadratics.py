@@ -1,5 +1,6 @@
-"""Algorithms against closed forms on quadratic clients F_i(w) = 1/2 (w - b_i)^T A_i (w - b_i), K
-full-gradient local steps.
+"""Algorithms against closed forms on quadratic clients.
+
+    F_i(w) = 1/2 (w - b_i)^T A_i (w - b_i),   K full-gradient local steps of size h
 
 FedAvg and FedProx have other fixed points than the optimum; SCAFFOLD, FedDyn and Mime reach it,
 also when clients drop out.
@@ -97,9 +98,7 @@ def test_fedavg_reaches_its_fixed_point():
 
 
 def test_fedprox_reaches_its_fixed_point():
-    """A step is y <- y - h [A (y - b) + mu (y - w)]; with P = I - h (A + mu I) the map is affine in
-    w.
-    """
+    """A step is y <- y - h [A (y - b) + mu (y - w)]: affine in w, with P = I - h (A + mu I)."""
     mu, q = 1.0, quadratics()
     p = [np.eye(D) - H * (a + mu * np.eye(D)) for a, _ in q]
     s = [sum(np.linalg.matrix_power(pi, k) for k in range(K)) for pi in p]
@@ -141,9 +140,7 @@ def test_mimelite_without_momentum_is_fedavg():
 
 
 def test_fednova_corrects_unequal_local_steps():
-    """FedAvg minimises a surrogate weighted by steps; FedNova the true sum, up to the drift of
-    small steps.
-    """
+    """FedAvg minimises a sum weighted by steps; FedNova the true one, up to the drift of steps."""
     steps, h = (1, 3, 5, 10, 20), 5e-4
     plain, _ = train(h=h, steps=steps, rounds=6000)
     np.testing.assert_allclose(plain, fedavg_fixed_point(h, steps), atol=1e-9)
