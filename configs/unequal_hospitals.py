@@ -1,5 +1,7 @@
-r"""How should hospitals of 172, 95 and 24 people weigh? Rules and personal models with ten local
-steps a round, and fusion in one round, on the data of configs/hospitals.py.
+r"""How should hospitals of 172, 95 and 24 people weigh?
+
+Rules and personal models with ten local steps a round, and fusion in one round, on the data of
+configs/hospitals.py.
 
 Command:
     python -m fedbrain.compare --config=configs/unequal_hospitals.py \

@@ -100,10 +100,10 @@ def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
             name: total @ jnp.where(cohort.present, m, 0) for name, m in cohort.metrics.items()
         }
         weights = total @ jnp.where(cohort.present, cohort.weights, 0)
-        mixed, extra = (
-            x if x is None else _mix(total / count, x, cohort.present)
-            for x in (cohort.updates, cohort.extra)
-        )
+        mixed = _mix(total / count, cohort.updates, cohort.present)
+        extra = cohort.extra
+        if extra is not None:
+            extra = _mix(total / count, extra, cohort.present)
         return Cohort(mixed, weights, metrics, extra), state._replace(round=state.round + 1)
 
     return keeping(link, init)
