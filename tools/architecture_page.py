@@ -71,7 +71,7 @@ WHERE: Sequence[tuple[str, Hop]] = (
     ("Where is a network added?", Hop("fedbrain/models/__init__.py:MODELS", "one row a network")),
     ("Where is a data source added?", Hop("fedbrain/data/sites.py:SITES", "one row a source")),
     ("Where does a site refuse a job?",
-     Hop("fedbrain/deploy/site_side/policy.py:read_policy", "what a hospital's site.toml allows")),
+     Hop("fedbrain/deploy/site_side/policy.py:consent", "by what its site.toml allows")),
     ("Where does the server refuse an answer?",
      Hop("fedbrain/deploy/protocol/gate.py:admit", "the only way in")),
 )  # fmt: skip
