@@ -1,5 +1,6 @@
-"""Time, compile time and memory of every rule and link on a cohort of DenseNet-121 size, against
-the speed of memory.
+"""Time, compile time and memory of every rule and link, against the speed of memory.
+
+The cohort has the size of DenseNet-121.
 
     python -m benchmarks.aggregation --clients=8 [--rules=median,krum] [--coordinates=11243649]
     [--json=FILE]

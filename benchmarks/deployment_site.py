@@ -1,5 +1,6 @@
-"""A site for `benchmarks.deployment`: answers at once, with numbers of the right count and kind,
-and trains nothing.
+"""A site for `benchmarks.deployment` that answers at once and trains nothing.
+
+Its answers have the right count and kind of numbers.
 """
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false

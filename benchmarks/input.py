@@ -1,5 +1,4 @@
-"""Scans per second from `.nii.gz`, from the prepared cache, and as augmented batches, beside
-MONAI's data sets.
+"""Scans per second: cold, cached, and as augmented batches, beside MONAI's data sets.
 
     python -m benchmarks.input --root=BIDS_FOLDER [--peer=PYTHON] [--scans=48] [--laps=5]
     [--json=FILE]

@@ -1,5 +1,6 @@
-"""Paired, interleaved timing of programs that cannot live in one process. Nothing but the standard
-library.
+"""Paired, interleaved timing of programs that cannot live in one process.
+
+It needs nothing but the standard library.
 
 Every contestant is a worker: a process of its own (its own interpreter, its own environment) that
 sets up once and then runs one lap whenever it is told to. The contest goes round by round, each
@@ -34,9 +35,7 @@ def peak_bytes() -> int:
 
 
 def forget_peak() -> None:
-    """Starts the measurement of memory anew: compilation is over, laps begin. Freed memory goes
-    back first.
-    """
+    """Restarts the measurement of memory after compilation; freed memory is returned first."""
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
 
@@ -53,8 +52,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def serve(set_up: Callable[[dict], Callable[[], Any]], *packages: str) -> None:
-    """The worker's side: reads its task from the first argument, then answers every line with the
-    seconds of a lap.
+    """The worker's side: reads its task, then answers every line with the seconds of a lap.
 
     Args:
       set_up: task -> lap. A lap that returns a number gives its own seconds.

@@ -1,5 +1,4 @@
-"""The linear floor: ridge regression on voxels, centralised, on exactly the splits of an
-experiment.
+"""Ridge regression on voxels, centralised, on exactly the splits of an experiment.
 
     python -m benchmarks.ridge_floor --workdir=runs/ixi_hh
 

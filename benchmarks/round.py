@@ -1,5 +1,4 @@
-"""Rounds, beside a plain PyTorch loop, Flower's simulation, pfl-research and FedJAX; and whether
-their time grows.
+"""Rounds beside a plain PyTorch loop, Flower, pfl-research and FedJAX, and growth of their time.
 
     python -m benchmarks.round --peer=PYTHON [--flower=PYTHON] [--pfl=PYTHON] [--fedjax=PYTHON]
     [--laps=7] [--json=FILE]

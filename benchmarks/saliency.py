@@ -1,5 +1,6 @@
-"""Do saliency maps find what made the label? python -m benchmarks.saliency [--seeds=3]
-[--workdir=runs/saliency].
+"""Do saliency maps find the voxels that determine the label?
+
+    python -m benchmarks.saliency [--seeds=3] [--workdir=runs/saliency]
 
 Synthetic hospitals of the quickstart, brain age, federated. The region: the tenth of the brain
 whose grey value changes most between 25 and 75 years in an average person. The number: the share of
@@ -43,8 +44,9 @@ def trained(seed: int, permuted: bool) -> Path:
 
 
 def measure(workdir: Path) -> list[tuple[str, float, float]]:
-    """(person, attribution inside the region, all attribution), both minus the mean of the person's
-    hospital.
+    """(person, attribution inside the region, all attribution).
+
+    Both attributions are minus the mean of the person's hospital.
     """
     saliency.run(workdir, workdir / "saliency", "federated", 40, 16, 4)
     experiment, _ = read_identity(workdir)

@@ -10,9 +10,7 @@ from fedbrain.data.synthetic.render import render
 
 
 def main() -> None:
-    """Prints the median over 30 people, healthy and with lesions, for each hospital's scanner
-    (about 64^3 voxels).
-    """
+    """Prints the median over 30 people, healthy and with lesions, for each hospital's scanner."""
     atlas()
     for hospital, law in HOSPITALS.items():
         for ms in (False, True):

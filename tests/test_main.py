@@ -45,9 +45,7 @@ def test_leaves_what_it_promises(finished):
 
 
 def test_volumes_on_the_device_train_as_streamed_ones(finished, tmp_path):
-    """The same federation, its volumes resident and clients side by side: other sums, the same
-    training.
-    """
+    """Resident volumes and clients side by side: other sums, the same training."""
     workdir, cache = finished
     c = config(cache, regimes=("federated",))
     c.residence, c.driver = "resident(dtype='float32')", "vmap()"
@@ -86,9 +84,7 @@ def _names_subjects(workdir):
 
 
 def test_a_bids_tree_from_files_to_results(tree, tmp_path):
-    """One tree cut into two hospitals; a broken scan is told in the site's own folder and nowhere
-    else.
-    """
+    """One tree cut into two hospitals; a broken scan is reported in the site's folder only."""
     (tree / "sub-03/anat/sub-03_T1w.nii.gz").write_bytes(b"")
     c = config(tmp_path / "cache", rounds=1)
     c.sites = {"here": f"bids({str(tree)!r})"}
@@ -164,9 +160,7 @@ def test_repeats_and_inner_splits(finished, tmp_path):
 
 
 def test_early_stopping_sampling_and_private_leaves_survive_a_restart(finished, tmp_path):
-    """The state of everything that decides is in the checkpoint: rounds taken away are run again to
-    the same bits.
-    """
+    """Checkpoints hold every state: rounds taken away are run again to the same bits."""
     c = config(finished[1], rounds=6)
     c.regimes = ("federated",)
     c.server.sharing = "without_batch_norm()"
@@ -188,14 +182,12 @@ def _program(module, *arguments):
 
 
 def test_predict_on_scans_it_never_saw(finished, tmp_path):
-    """Labelled, unlabelled and broken scans in a tree: predictions for the first two, a sentence
-    for the third.
-    """
+    """Predictions for labelled and unlabelled scans, a sentence for a broken one."""
     workdir, _ = finished
-    made = _program(
+    written = _program(
         "fedbrain.synthesise", f"--out={tmp_path / 'trees'}", "--healthy=4", "--seed=99"
     )
-    assert made.returncode == 0, made.stderr
+    assert written.returncode == 0, written.stderr
     tree = tmp_path / "trees/cedar"
     rows = (tree / "participants.tsv").read_text().splitlines()
     (tree / "participants.tsv").write_text("\n".join(rows[:-1]) + "\n")

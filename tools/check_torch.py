@@ -1,5 +1,6 @@
-"""The way from and to PyTorch, with the real one: python -m tools.check_torch
---python=ENVIRONMENT/bin/python.
+"""Checks reading and writing of PyTorch's files with PyTorch itself.
+
+    python -m tools.check_torch --python=ENVIRONMENT/bin/python
 
 That environment has torch and monai; this one does not. MONAI's DenseNet121 with random weights and
 statistics is saved with and without `module.`, read here, compared, written as `fedbrain.export

@@ -1,5 +1,6 @@
-"""What each grade of freezing trains and sends: python -m tools.depths
-[--model="densenet121(norm='batch')"].
+"""Prints how many numbers each grade of freezing trains and sends, as a table in Markdown.
+
+    python -m tools.depths [--model="densenet121(norm='batch')"]
 
 A table in Markdown, counted from shapes; nothing is computed.
 """

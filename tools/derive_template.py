@@ -1,5 +1,6 @@
-"""Derives `fedbrain/data/synthetic/template.npz` from the ICBM 2009a atlas that nilearn ships. Run
-by hand; needs nilearn.
+"""Derives `fedbrain/data/synthetic/template.npz` from the ICBM 2009a atlas of nilearn.
+
+Run by hand; needs nilearn.
 
     pip install nilearn && python tools/derive_template.py
 

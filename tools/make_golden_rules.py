@@ -1,5 +1,6 @@
-"""Outputs of other libraries on random cohorts, for tests/aggregators/test_golden_rules.py. In an
-environment of its own:
+"""Writes outputs of other libraries on random cohorts.
+
+For tests/aggregators/test_golden_rules.py. In an environment of its own:
 
 pip install torch==2.13.0 scipy flwr==1.41.0 declearn==2.9.1 && pip install --no-deps byzfl==0.0.11
 python -m tools.make_golden_rules 40 tests/golden/rules.npz          what the tests use
@@ -82,8 +83,9 @@ def flower_rules() -> dict:
 
 
 def krum_on_weights(x, n):
-    """The client that Flower's new Krum prefers when deltas of 1e-3 x stand on weights of 100
-    (one-hot [clients]).
+    """The client that Flower's new Krum prefers, one-hot [clients].
+
+    Deltas of 1e-3 x are added to weights of 100.
     """
     del n
     from flwr.app import ArrayRecord

@@ -1,5 +1,6 @@
-"""Makes `tests/golden/torch.npz`: what PyTorch and MONAI compute from the weights of
-`tests/golden/torch_weights.py`.
+"""Writes `tests/golden/torch.npz`: what PyTorch and MONAI compute from the same weights.
+
+The weights are those of `tests/golden/torch_weights.py`.
 
     pip install torch==2.13.0 monai numpy        # in an environment of its own
     python -m tools.make_golden_torch            # about a minute and 8 GB
@@ -26,9 +27,7 @@ GOLDEN = Path(__file__).parents[1] / "tests/golden/torch.npz"
 
 
 class ReferenceSFCN(nn.Module):
-    """conv 3^3, batch norm, max pool 2, ReLU for 32 and 64 channels; conv 1^3, batch norm, ReLU for
-    128; mean; linear.
-    """
+    """Convolution 3^3, norm, pooling, ReLU for 32 and 64 channels; 1^3 for 128; mean; linear."""
 
     def __init__(self) -> None:
         super().__init__()

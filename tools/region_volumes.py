@@ -1,5 +1,6 @@
-"""Volumes of regions from the segmentations of a BIDS derivative, as a table for `arrays(...,
-table=...)`.
+"""Writes a table of region volumes, from the segmentations of a BIDS derivative.
+
+It is for `arrays(..., table=...)`.
 
 Command: python -m tools.region_volumes --bids=ROOT --pipeline=dlmuse --output=FILE.tsv \
     --region=ventricles_ml:4,11,49,50,51,52 --region=brain_ml:

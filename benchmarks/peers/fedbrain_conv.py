@@ -1,5 +1,6 @@
-"""One layer of fedbrain. Task: {"layer", "batch", "size", "in", "out", "kernel", "stride",
-"backward", "repeats"}.
+"""One layer of fedbrain.
+
+Task: {"layer", "batch", "size", "in", "out", "kernel", "stride", "backward", "repeats"}.
 """
 
 import jax
@@ -34,8 +35,9 @@ def layer_of(task: dict):
 
 
 def set_up(task: dict):
-    """A lap is `repeats` passes, forward or forward and backward; the first layer's input needs no
-    gradient.
+    """A lap is `repeats` passes, forward or forward and backward.
+
+    The first layer's input needs no gradient.
     """
     cli.configure()
     f, weights = layer_of(task)

@@ -1,5 +1,6 @@
-"""Scans through fedbrain's input. Task: {"root", "stage", "voxel_mm", "size", "scans"}; a lap is
-all scans once.
+"""Scans through fedbrain's input; a lap is all scans once.
+
+Task: {"root", "stage", "voxel_mm", "size", "scans"}.
 
 Stages: "gunzip" only decompresses, on all cores; "cold" prepares from `.nii.gz` into an empty
 cache, "cached" reads prepared volumes, "pipeline" makes shuffled and augmented batches of 8 from

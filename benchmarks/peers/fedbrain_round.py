@@ -1,5 +1,6 @@
-"""Rounds of fedbrain. Task: {"case", "clients", "cohort", "steps", "rounds"}; a lap is `rounds`
-rounds.
+"""Rounds of fedbrain; a lap is `rounds` rounds.
+
+Task: {"case", "clients", "cohort", "steps", "rounds"}.
 
 "volumes": every client takes `steps` steps of batch 8 of the adapted SFCN at 26^3. "pictures":
 `cohort` of `clients` clients take `steps` steps of batch 10 of a small 2-D network. Both run in the

@@ -1,4 +1,5 @@
-"""One local step of fedbrain, as a round runs it: guarded, donated, from a batch in host memory.
+"""One local step of fedbrain, as a round runs it: guarded, donated, from host memory.
+
 Task: as torch_step.
 """
 

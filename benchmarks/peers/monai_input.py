@@ -1,5 +1,6 @@
-"""The same scans through MONAI. Task: as fedbrain_input, and "dataset": PersistentDataset or
-CacheDataset.
+"""The same scans through MONAI.
+
+Task: as fedbrain_input, and "dataset": PersistentDataset or CacheDataset.
 """
 
 import shutil

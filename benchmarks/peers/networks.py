@@ -5,9 +5,7 @@ from torch import nn
 
 
 class SFCN(nn.Module):
-    """Convolution, norm, pooling, ReLU per channel count; then 1x1x1, norm, ReLU, mean, dropout,
-    linear.
-    """
+    """Convolution, norm, pooling and ReLU per channel count; then 1x1x1 and a linear layer."""
 
     def __init__(self, channels: list[int]):
         super().__init__()

@@ -1,5 +1,6 @@
-"""One training step of PyTorch on a CPU: forward, backward, Adam. Task: {"model", "size", "batch",
-"layout"}.
+"""One training step of PyTorch on a CPU: forward, backward, Adam.
+
+Task: {"model", "size", "batch", "layout"}.
 """
 
 import torch

@@ -44,8 +44,7 @@ def add(*sums: Mapping[str, float]) -> Sums:
 
 
 def regression_metrics(sums: Mapping[str, float]) -> dict[str, float]:
-    """MAE and RMSE in target units; R2 = 1 - SSE / SST; Pearson r. NaN where a quantity is not
-    defined.
+    """MAE and RMSE in target units, R2 = 1 - SSE / SST, Pearson r; NaN where not defined.
 
     >>> target = np.array([1.0, 2.0, 3.0])
     >>> m = regression_metrics(regression_sums(target, target + 1))

@@ -1,5 +1,4 @@
-"""Train, validation and test sets by subject, stratified by target, from a hash of the subject's
-id.
+"""Train, validation and test sets by subject, stratified by target, from hashes of ids.
 
 No generator and no order of files is involved, so every site regenerates its own split, on any
 machine, and a subject never changes sides because another one was added to another stratum.

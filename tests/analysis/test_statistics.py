@@ -47,9 +47,7 @@ def test_metrics_without_spread_or_subjects_are_nan_and_not_an_error():
 
 
 def test_the_interval_covers_the_truth():
-    """Mean absolute error of N(0, 5) is 5 sqrt(2 / pi); 60 samples of 200: about 95 % of intervals
-    hold it.
-    """
+    """Of 60 samples of 200, about 95 % of intervals hold the MAE of N(0, 5), 5 sqrt(2 / pi)."""
     truth = 5 * np.sqrt(2 / np.pi)
     hits = [
         low < truth < high
@@ -74,9 +72,7 @@ def _sums(p):
 
 
 def test_bias_correction_is_fitted_on_validation_only_from_sums():
-    """Predictions shrunk to half: slope of the gap -.5, corrected about 0; the fit never sees the
-    test set.
-    """
+    """Predictions shrunk to half: the slope of the gap is -.5, after correction about 0."""
     valid, test = (
         _predictions(400, 1, slope=0.5, noise=1.0),
         _predictions(400, 2, slope=0.5, noise=1.0),

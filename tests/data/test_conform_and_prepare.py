@@ -34,8 +34,9 @@ def _blob(shape, voxel, centre_mm, radius_mm=25.0):
 
 @pytest.mark.parametrize("voxel", [(3.0, 3.0, 3.0), (2.0, 3.0, 4.0), (1.5, 1.5, 1.5)])
 def test_the_same_head_looks_the_same_from_every_grid_and_place(voxel):
-    """A ball, scanned with other voxels and off centre, lands on the same voxels: one voxel off
-    correlates below .97.
+    """A ball, scanned with other voxels and off centre, lands on the same voxels.
+
+    One voxel off correlates below .97.
     """
     recipe = conform_recipe(5.0, (16, 16, 16))
     reference = conform(_volume(_blob((32, 32, 32), (3,) * 3, (48, 48, 60))), recipe)
@@ -102,9 +103,7 @@ def test_prepare_caches_and_reports(tree, tmp_path):
 
 
 def test_masks_from_a_derivative(tree, tmp_path):
-    """Brain = label > 0; a scan without a mask, or with one on another grid, is left out with the
-    reason.
-    """
+    """Brain = label > 0; a scan without a mask, or with one on another grid, is left out."""
     recipe = conform_recipe(6.0, (8, 8, 8), "seg/desc-seg_dseg")
     for i in range(3):
         shape = (16, 16, 16) if i < 2 else (8, 8, 8)
@@ -113,9 +112,9 @@ def test_masks_from_a_derivative(tree, tmp_path):
     report = Report("here")
     done = prepare(find_scans(tree)[:4], tree, recipe=recipe, cache=tmp_path / "c", report=report)
     assert len(done) == 2
-    told = " ".join(report.left_out["unusable image"])
-    assert "expected the grid of its scan" in told
-    assert "sub-03_T1w.nii.gz: expected a mask" in told
+    sentences = " ".join(report.left_out["unusable image"])
+    assert "expected the grid of its scan" in sentences
+    assert "sub-03_T1w.nii.gz: expected a mask" in sentences
 
 
 def test_reading_and_conforming_a_file(tree):

@@ -37,7 +37,7 @@ def test_moments_of_all_sites_together(sites):
     far = moments(
         [sums(np.asarray([25.0] * 6 + [45.0] * 9 + [95.0] * 2 + [15.0] * 2, np.float32), EDGES)]
     )
-    assert (far.low, far.high) == (20, 50)  # the bins of few people are not told of
+    assert (far.low, far.high) == (20, 50)  # bins of few people are suppressed
     assert m.skewness == pytest.approx(stats.skew(everyone), rel=1e-6)
 
 
@@ -58,11 +58,11 @@ def test_chi_squared_as_scipy():
 
 
 def test_counts_below_five_are_not_told(sites):
-    for told, site in ((sums(s, EDGES), s) for s in sites):
+    for summary, site in ((sums(s, EDGES), s) for s in sites):
         true = np.histogram(np.clip(site, EDGES[0], EDGES[-1]), EDGES)[0]
-        assert all(c == 0 or c >= FEWEST for c in told.counts)
+        assert all(c == 0 or c >= FEWEST for c in summary.counts)
         few = ((true > 0) & (true < FEWEST)).sum()
-        assert told.suppressed == (2 if few == 1 else few)
+        assert summary.suppressed == (2 if few == 1 else few)
     assert sum(sums(s, EDGES).suppressed for s in sites) > 0
 
 
@@ -70,8 +70,8 @@ def test_a_single_small_count_takes_another_one_with_it():
     """Otherwise n minus the others would tell it."""
     name, edges = HISTOGRAMS["classes"]("sex", 0, 1)
     assert (name, edges) == ("sex", (-0.5, 0.5, 1.5))
-    told = sums(np.asarray([0] * 3 + [1] * 20, np.float32), edges)
-    assert (told.counts, told.suppressed) == ((0, 0), 2)
+    summary = sums(np.asarray([0] * 3 + [1] * 20, np.float32), edges)
+    assert (summary.counts, summary.suppressed) == ((0, 0), 2)
     assert sums(np.asarray([0] * 9 + [1] * 20, np.float32), edges).counts == (9, 20)
     with pytest.raises(ValueError, match="at least two values that increase"):
         HISTOGRAMS["classes"]("sex", 1)
@@ -82,11 +82,11 @@ def test_unknown_values_are_missing_and_a_site_without_a_column_misses_all():
     scans = Scans(
         ids, ("a", "b", "b"), np.asarray([20, np.nan, 40], np.float32), [np.zeros((1, 1, 1, 1))] * 3
     )
-    told = describe(scans, {"target": EDGES, "age": EDGES})
-    assert (told["target"].n, told["target"].people, told["target"].missing) == (2, 2, 1)
-    assert (told["age"].n, told["age"].people, told["age"].missing) == (0, 0, 3)
+    summary = describe(scans, {"target": EDGES, "age": EDGES})
+    assert (summary["target"].n, summary["target"].people, summary["target"].missing) == (2, 2, 1)
+    assert (summary["age"].n, summary["age"].people, summary["age"].missing) == (0, 0, 3)
     assert sums(np.ones(3, np.float32), EDGES, ("a", "b", "b")).people == 2
-    assert math.isnan(moments([told["age"]]).mean)
+    assert math.isnan(moments([summary["age"]]).mean)
 
 
 def test_distances():

@@ -105,8 +105,9 @@ def test_seeds_differ_by_every_part():
 
 
 def test_many_threads_read_prepared_volumes(tmp_path):
-    """20,000 reads by four threads: a `.npy` header, parsed by ast, fails here within seconds on
-    CPython 3.11.
+    """20,000 reads by four threads.
+
+    A `.npy` header, parsed by ast, fails here within seconds on CPython 3.11.
     """
     paths = []
     for i in range(4):

@@ -1,6 +1,4 @@
-"""Real headers, real BIDS trees, real tables: read rightly, or refused in one sentence that names
-the file.
-"""
+"""Real headers, trees and tables: read rightly, or refused in a sentence that names the file."""
 
 from pathlib import Path
 
@@ -113,9 +111,7 @@ def test_derivatives_and_inherited_json(shared):
 
 @pytest.mark.parametrize(("name", "people"), [("ds003083", 26), ("ds000229", 15), ("ds005530", 18)])
 def test_git_annex_clones_are_explained(shared, name, people, tmp_path):
-    """FLightcase's three OpenNeuro sets as `git clone` leaves them: links to nowhere, ids of up to
-    11 digits.
-    """
+    """FLightcase's three OpenNeuro sets as `git clone` leaves them: links without content."""
     root = tmp_path / name
     root.mkdir()
     for path in (shared / "bids-examples" / name).glob("*.*"):

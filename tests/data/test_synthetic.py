@@ -1,6 +1,4 @@
-"""The synthetic cohort has the volumes it was asked for, ages as people do, and is written as
-hospitals store it.
-"""
+"""The synthetic cohort: volumes as asked for, measured ageing, files as hospitals store them."""
 
 import nibabel as nib
 import numpy as np
@@ -31,9 +29,7 @@ def test_tissues_have_the_volumes_that_were_asked_for(gm, ventricles):
 
 
 def test_ageing_follows_the_measured_slopes():
-    """Reference: 181 adults of IXI Hammersmith; GM -1.30 and -2.47 points a decade, ventricles .11
-    and .39 (log).
-    """
+    """GM -1.30 and -2.47 points a decade, ventricles .11 and .39 (log): 181 adults of IXI."""
     gm, v = np.asarray([expected_volumes(a) for a in (30.0, 40.0, 60.0, 70.0)]).T
     assert gm[1] - gm[0] == pytest.approx(-0.0130)
     assert gm[3] - gm[2] == pytest.approx(-0.0247)

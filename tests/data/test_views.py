@@ -1,6 +1,4 @@
-"""Test-time views: the average over a scan and its mirror image is the same for the scan and for
-its mirror image.
-"""
+"""Test-time views: a scan and its mirror image have the same average."""
 
 import numpy as np
 import pytest

@@ -39,9 +39,11 @@ def test_integrated_gradients_and_occlusion_of_a_quadratic():
         "mask": jnp.ones(1),
     }
     baseline = jnp.asarray(rng.normal(size=(5, 6, 4, 1)), jnp.float32)
-    found, missed = integrated_gradients(_quadratic(w), {"params": {}}, batch, baseline, steps=4)
+    attribution, missed = integrated_gradients(
+        _quadratic(w), {"params": {}}, batch, baseline, steps=4
+    )
     expected = w * (batch["image"][0] ** 2 - baseline**2)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(attribution, expected, atol=1e-5)
     assert abs(float(missed)) < 1e-4
     cubes = occlusion(_quadratic(w), {"params": {}}, batch, baseline, size=2)
     np.testing.assert_allclose(
@@ -57,8 +59,10 @@ def test_attributions_of_a_network_add_up_to_its_prediction():
     v = variables(t)
     batch = {name: jnp.asarray(x[:1]) for name, x in example().items()}
     baseline = jnp.zeros(batch["image"].shape[1:])
-    found, missed = jax.jit(lambda b: integrated_gradients(t, v, b, baseline, steps=64))(batch)
-    assert abs(float(missed)) < 0.1 * float(jnp.abs(found).sum())
+    attribution, missed = jax.jit(lambda b: integrated_gradients(t, v, b, baseline, steps=64))(
+        batch
+    )
+    assert abs(float(missed)) < 0.1 * float(jnp.abs(attribution).sum())
     assert bool(jnp.isfinite(occlusion(t, v, batch, baseline, size=3)).all())
 
 

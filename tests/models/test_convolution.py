@@ -1,6 +1,4 @@
-"""Every formulation of the convolution against the platform's own: values, gradients, clients side
-by side.
-"""
+"""Every formulation of the convolution against the platform's own."""
 
 import subprocess
 import sys
@@ -142,9 +140,7 @@ def test_the_three_maps_are_adjoint(kernels, stride):
 
 
 def test_choices_by_shape():
-    """The table in words: one channel, hardly a position, a large volume, half precision, a strided
-    stem.
-    """
+    """One channel, few positions, a large volume, half precision, a strided stem."""
 
     def choices(batch, n, c, o, kernel=3, stride=1, dtype="float32"):
         args = (batch, c, o, Geometry((n, n, n), (kernel,) * 3, stride), jnp.dtype(dtype))
@@ -178,9 +174,7 @@ def test_scan_remat_and_shard_map(kernels):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_library_computes_in_the_type_of_its_arguments(dtype, stride):
-    """bfloat16 is rounded once, at the end; a processor without it has no plan and pure JAX takes
-    over.
-    """
+    """bfloat16 is rounded once, at the end; without hardware support pure JAX takes over."""
     x, k = (a.astype(dtype) for a in _arrays(3, 3, 5))
 
     def run(f):
@@ -216,16 +210,14 @@ def test_many_threads_convolve_at_once():
     run = jax.jit(lambda x, k: conv3d(conv3d(x, k), k.swapaxes(3, 4)))
     expected = [native(native(x, k, 1), k.swapaxes(3, 4), 1) for x, k in pairs]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda i: run(*pairs[i % 4]), range(200)))
-    for i, y in enumerate(found):
+        results = list(pool.map(lambda i: run(*pairs[i % 4]), range(200)))
+    for i, y in enumerate(results):
         _assert_close(y, expected[i % 4])
 
 
 @needs_library
 def test_a_program_that_ends_in_the_middle_of_a_computation_ends():
-    """The library is called through Python: without waiting, XLA would wait for an interpreter that
-    is gone.
-    """
+    """Without waiting, XLA would wait for an interpreter that is gone."""
     program = """
 import jax, jax.numpy as jnp, sys
 from fedbrain.models.convolution import conv3d

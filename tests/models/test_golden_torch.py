@@ -1,6 +1,4 @@
-"""PyTorch 2.13 and MONAI 1.6 computed the golden numbers from the same weights: see
-tools/make_golden_torch.py.
-"""
+"""Golden numbers of PyTorch 2.13 and MONAI 1.6: see tools/make_golden_torch.py."""
 
 from pathlib import Path
 
@@ -22,8 +20,9 @@ def _named(tree):
 
 
 def _errors(ours, names, golden, *, training=True):
-    """Relative error of each leaf, from its random projections; in training a bias before batch
-    norm has the gradient 0.
+    """Relative error of each leaf, from its random projections.
+
+    In training a bias before batch norm has the gradient 0.
     """
     norms = dict(zip(names.tolist(), golden[:, 0]))
     errors = {}
@@ -38,9 +37,7 @@ def _errors(ours, names, golden, *, training=True):
 
 
 def _run(model, dtype):
-    """In one precision: (output, gradients) in evaluation, (output, gradients, running statistics)
-    in training.
-    """
+    """Outputs and gradients in evaluation and in training, and running statistics."""
     module = MODELS[model](**NETWORKS[model], dtype=dtype)
     image, target = (jnp.asarray(x, dtype) for x in inputs(model))
     outline = jax.eval_shape(lambda: module.init(jax.random.key(0), image, train=False))
@@ -63,8 +60,7 @@ def _run(model, dtype):
 
 @pytest.mark.parametrize("model", NETWORKS)
 def test_single_precision_is_as_close_to_the_exact_result_as_torch(model):
-    """96^3, float32: outputs to 1e-4, statistics to 1e-5, gradients to 1e-3 or twice PyTorch's own
-    error.
+    """Outputs to 1e-4, statistics to 1e-5, gradients to 1e-3 or twice the error of PyTorch.
 
     A unit whose input rounds to the other side of 0 switches a ReLU, and every leaf before it
     jumps: PyTorch is 1.2e-3 off in evaluation, and so are we in pure JAX when the input changes by
@@ -86,8 +82,9 @@ def test_single_precision_is_as_close_to_the_exact_result_as_torch(model):
 
 
 def _torchs(model, names, kind):
-    """PyTorch's largest relative error in float32, but for biases before batch norm, whose gradient
-    is 0.
+    """PyTorch's largest relative error in float32.
+
+    Biases before batch norm, whose gradient is 0, are left out.
     """
     exact, single = GOLDEN[f"{model}:{kind}"], GOLDEN[f"{model}:single_{kind}"]
     errors = np.sqrt(np.mean((single[:, 1:] - exact[:, 1:]) ** 2, axis=1)) / exact[:, 0]

@@ -26,9 +26,7 @@ def test_every_network_has_a_contract():
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("name", SMALL)
 def test_shapes_and_precision(name, norm):
-    """[b outputs] float32 in either compute precision; parameters float32; group norm has no
-    statistics.
-    """
+    """Outputs and parameters are float32 in either compute precision."""
     arguments, n = SMALL[name]
     image = jnp.zeros((2, n, n + 3, n, 1))
     for dtype in ("float32", "bfloat16"):
@@ -108,9 +106,7 @@ def test_equal_voxels_share_the_gradient_of_their_maximum():
 
 
 def test_batch_normalisation_goes_back_as_autodiff_would():
-    """The closed form against the derivative of the definition, masked examples and second order
-    included.
-    """
+    """The closed form against the derivative of the definition, of first and second order."""
     rng = np.random.default_rng(0)
     x, scale, bias = (
         3 + rng.standard_normal((3, 4, 3, 2, 5)),

@@ -1,6 +1,4 @@
-"""Models of other programs: PyTorch's files without torch, safetensors, hostile files, the files of
-other networks.
-"""
+"""Weights of other programs: PyTorch without torch, safetensors, hostile files."""
 
 import os
 
@@ -50,22 +48,22 @@ def test_a_densenet_of_pytorch_is_read_without_torch(network, tmp_path, prefix):
         f"{prefix}features.norm0.num_batches_tracked": np.asarray(7, np.int64)
     }
     torch_pickle.write(tmp_path / "model.pt", state)
-    found, told = load(fresh, str(tmp_path / "model.pt"), head=True)
-    assert _equal(found, trained)
-    assert (len(told.loaded), len(told.renamed), told.missing) == (
+    variables, report = load(fresh, str(tmp_path / "model.pt"), head=True)
+    assert _equal(variables, trained)
+    assert (len(report.loaded), len(report.renamed), report.missing) == (
         len(jax.tree.leaves(trained)),
     ) * 2 + ([],)
-    assert told.left_over == ["features.norm0.num_batches_tracked"]
-    assert "num_batches_tracked" in str(told)
+    assert report.left_over == ["features.norm0.num_batches_tracked"]
+    assert "num_batches_tracked" in str(report)
 
 
 def test_a_fresh_head(network, tmp_path):
     _, fresh, trained = network
     torch_pickle.write(tmp_path / "model.pt", _torch_state(trained))
-    found, told = load(fresh, str(tmp_path / "model.pt"), head=False)
-    assert told.missing == ["params/head/bias", "params/head/kernel"]
-    assert not found["params"]["head"]["kernel"].any()
-    assert _equal(found["params"]["conv0"], trained["params"]["conv0"])
+    variables, report = load(fresh, str(tmp_path / "model.pt"), head=False)
+    assert report.missing == ["params/head/bias", "params/head/kernel"]
+    assert not variables["params"]["head"]["kernel"].any()
+    assert _equal(variables["params"]["conv0"], trained["params"]["conv0"])
 
 
 @pytest.mark.parametrize("torch", [True, False])

@@ -1,5 +1,4 @@
-"""A volume as a batch of planes: one 2-D convolution, with the depth taps of the kernel folded into
-its channels.
+"""Convolution of a volume as a 2-D convolution of its planes; depth taps are folded into channels.
 
 XLA's 2-D convolution on a CPU runs several times faster than its 3-D one.
 """
@@ -24,7 +23,7 @@ def plane_convolve(
 
 
 def convolve_inputs(x: Volume, kernel: Kernel, stride: int) -> Image:
-    """Input channels are (depth tap, channel). Best when c <= o."""
+    """Convolution with padding k // 2; input channels are (depth tap, channel). Best for c <= o."""
     b, d = x.shape[:2]
     kd, kh, kw, c, o = kernel.shape
     x = jnp.pad(x, ((0, 0), (kd // 2, kd // 2), (0, 0), (0, 0), (0, 0)))
@@ -36,14 +35,11 @@ def convolve_inputs(x: Volume, kernel: Kernel, stride: int) -> Image:
 
 
 def convolve_outputs(x: Volume, kernel: Kernel, stride: int) -> Image:
-    """Output channels are (depth tap, channel), then summed over taps. Best when c > o."""
+    """Convolution with padding k // 2; output channels are (depth tap, channel). Best for c > o."""
     b, d, h, w, c = x.shape
     kd, kh, kw, _, o = kernel.shape
-    y = plane_convolve(
-        x.reshape(b * d, h, w, c),
-        kernel.transpose(1, 2, 3, 0, 4).reshape(kh, kw, c, kd * o),
-        stride,
-    )
+    folded = kernel.transpose(1, 2, 3, 0, 4).reshape(kh, kw, c, kd * o)
+    y = plane_convolve(x.reshape(b * d, h, w, c), folded, stride)
     y = y.reshape(b, d, *y.shape[1:3], kd, o)
     y = jnp.pad(y, ((0, 0), (kd // 2, kd // 2), (0, 0), (0, 0), (0, 0), (0, 0)))
     depth = (d - 1) // stride + 1

@@ -1,5 +1,4 @@
-"""Winograd's F(4, 3) along depth: half the multiplications of a kernel with three depth taps,
-stride 1.
+"""Winograd's F(4, 3) along depth: half the multiplications, for three depth taps and stride 1.
 
 Four outputs of a 1-D convolution with three taps need six products instead of twelve:
 
@@ -47,9 +46,7 @@ def _combine(factors: np.ndarray, arrays: Sequence[Array]) -> Array:
 
 
 def _places(x: Volume) -> list[Inexact[Array, "n h w c"]]:
-    """The six inputs of every tile along depth, with the zeros outside; outputs are the middle
-    four.
-    """
+    """The six inputs of every tile along depth, zeros outside; its outputs are the middle four."""
     b, d = x.shape[:2]
     tiles = -(-d // TILE)
     x = jnp.pad(x, ((0, 0), (1, tiles * TILE - d + 1), (0, 0), (0, 0), (0, 0)))
@@ -72,11 +69,12 @@ def convolve(x: Volume, kernel: Kernel, stride: int) -> Image:
 def correlate(x: Volume, y: Image, kernel: tuple[int, ...], stride: int) -> Kernel:
     """The adjoint of `convolve` in the kernel: G^T sum [(B^T x) * (A y)]."""
     del stride  # 1
-    inputs, outputs = _places(x), _places(y)[1:-1]
-    products = [
-        patches.correlate(
-            _combine(column, inputs)[:, None], _combine(row, outputs)[:, None], (1, *kernel[1:]), 1
-        )[0]
-        for column, row in zip(B.T, A)
-    ]
+    inputs = _places(x)
+    outputs = _places(y)[1:-1]
+
+    def product(column: np.ndarray, row: np.ndarray) -> Inexact[Array, "kh kw c o"]:
+        x, y = _combine(column, inputs), _combine(row, outputs)
+        return patches.correlate(x[:, None], y[:, None], (1, *kernel[1:]), 1)[0]
+
+    products = [product(column, row) for column, row in zip(B.T, A)]
     return jnp.stack([_combine(column, products) for column in G.T])
