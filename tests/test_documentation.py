@@ -168,7 +168,8 @@ def test_the_configuration_of_own_scans_can_be_read():
 @pytest.mark.parametrize(
     "path", sorted(set(ROOT.glob("configs/*.py")) - SHARED), ids=lambda path: path.stem
 )
-def test_a_configuration_opens_with_its_command_its_time_and_what_to_expect(path):
+def test_a_configuration_has_a_row_and_opens_with_command_time_and_what_to_expect(path):
     header = ast.get_docstring(ast.parse(path.read_text())) or ""
     for word in ("\nCommand", "\nTime: ", "\nExpect", f"configs/{path.name}"):
         assert word in header, word
+    assert f"| `configs/{path.name}` |" in (ROOT / "docs/configuration.md").read_text()
