@@ -13,9 +13,10 @@ from fedbrain.experiments.experiment import run
 from tests import experiment_under_test
 from tests.faults import in_memory
 from tools import architecture_page as page
+from tools import architecture_walks as walks
 
 ROOT = Path(__file__).parents[1]
-HOPS = [*(hop for _, hop in page.WHERE), *page.SCAN, *page.UPDATE]
+HOPS = [*(hop for _, hop in walks.WHERE), *walks.SCAN, *walks.UPDATE]
 
 
 def test_the_page_is_what_the_imports_say():
@@ -30,7 +31,7 @@ def test_functions_that_are_named_exist(place):
     assert name in page.names_in(ROOT / path), place
 
 
-@pytest.mark.parametrize("walk", [page.SCAN, page.UPDATE], ids=["scan", "update"])
+@pytest.mark.parametrize("walk", [walks.SCAN, walks.UPDATE], ids=["scan", "update"])
 def test_no_hop_is_passed_twice(walk):
     places = [hop.place for hop in walk]
     assert len(places) == len(set(places))
@@ -56,7 +57,7 @@ def calls_during(run: Callable[[], object]) -> list[str]:
     return [f"{file.as_posix()}:{name}" for file, name in names]
 
 
-def require_order(walk: Sequence[page.Hop], calls: Sequence[str]) -> None:
+def require_order(walk: Sequence[walks.Hop], calls: Sequence[str]) -> None:
     """The hops are called one after the other."""
     left = iter(calls)
     for hop in walk:
@@ -68,14 +69,14 @@ def test_a_scan_goes_that_way(tree, tmp_path):
     c.sites = {"here": f"bids({str(tree)!r})"}
     c.prepare = "conform(voxel_size_mm=6.0, shape=(8, 8, 8))"
     c.driver, c.residence = "loop()", "streamed()"
-    require_order(page.SCAN, calls_during(lambda: run(c, tmp_path / "run")))
+    require_order(walks.SCAN, calls_during(lambda: run(c, tmp_path / "run")))
 
 
 def test_an_update_goes_that_way(tmp_path):
     """Without the network engine, whose place a transport in memory takes."""
     consortium = in_memory.Consortium(tmp_path / "cache", tmp_path, rounds=1)
     calls = calls_during(lambda: conduct(consortium.side(), workdir=tmp_path / "server"))
-    inside = [hop for hop in page.UPDATE if "/nvflare/" not in hop.place]
+    inside = [hop for hop in walks.UPDATE if "/nvflare/" not in hop.place]
     require_order([hop for hop in inside if "/audit.py:" not in hop.place], calls)
 
 
