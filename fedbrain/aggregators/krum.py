@@ -57,7 +57,8 @@ def krum(num_byzantine: int, excluded: int = 2) -> Aggregator:
     >>> rule = krum(num_byzantine=1)
     >>> rule.update(x, rule.init(x[0]), weights=jnp.ones(5))[0].tolist()
     [2.0]
-    >>> rule.update(x[1:], rule.init(x[0]), weights=jnp.ones(4))[0].tolist()  # four are too few
+    >>> four = jnp.array([1.0, 1.0, 1.0, 1.0, 0.0])  # one is absent: too few
+    >>> rule.update(x, rule.init(x[0]), weights=four)[0].tolist()
     [nan]
 
     Args:

@@ -107,7 +107,7 @@ def divide_and_conquer(
     somebody left.
 
     >>> x = jnp.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0], [900.0, -900.0]])
-    >>> rule = divide_and_conquer(num_byzantine=1, coordinates=8)
+    >>> rule = divide_and_conquer(num_byzantine=1, coordinates=8, iterations=1)
     >>> print(rule.update(x, rule.init(x[0]), weights=jnp.ones(4))[0].round(3))
     [1. 2.]
 
