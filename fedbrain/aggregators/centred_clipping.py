@@ -11,8 +11,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fedbrain.aggregators.cohort import Cohort, as_vector, reducing
+from fedbrain.aggregators.cohort import Cohort, reducing
 from fedbrain.aggregators.linear_algebra import combine, gram
+from fedbrain.aggregators.matrix import as_vector
 from fedbrain.types import Aggregator
 
 

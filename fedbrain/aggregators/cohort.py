@@ -22,6 +22,7 @@ from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Bool, Float, Int
 
 from fedbrain.aggregators.linear_algebra import combine
+from fedbrain.aggregators.matrix import as_matrix
 from fedbrain.types import Aggregator, Key, PyTree
 
 
@@ -113,43 +114,6 @@ def nothing(params: PyTree) -> optax.EmptyState:
     """
     del params
     return optax.EmptyState()
-
-
-def as_matrix(tree: PyTree) -> tuple[Float[Array, "clients p"], Callable[[Array], PyTree]]:
-    """A tree whose leaves lead with `clients` as one matrix, and the way back.
-
-    >>> matrix, back = as_matrix({"bias": jnp.ones((3, 2)), "kernel": jnp.ones((3, 4, 5))})
-    >>> matrix.shape
-    (3, 22)
-    >>> jax.tree.map(jnp.shape, back(matrix[0]))
-    {'bias': (2,), 'kernel': (4, 5)}
-
-    Returns:
-      The matrix, and a function from [..., p] to a tree.
-    """
-    leaves, outline = jax.tree.flatten(tree)
-    if len(leaves) == 1 and leaves[0].ndim == 2:
-        return leaves[0], lambda x: jax.tree.unflatten(outline, [x])
-    shapes = [x.shape[1:] for x in leaves]
-    flat = [x.reshape(x.shape[0], -1) for x in leaves]
-    ends = [0]
-    for x in flat:
-        ends.append(ends[-1] + x.shape[1])
-
-    def back(x: Array) -> PyTree:
-        parts = [x[..., a:b].reshape(x.shape[:-1] + s) for a, b, s in zip(ends, ends[1:], shapes)]
-        return jax.tree.unflatten(outline, parts)
-
-    return jnp.concatenate(flat, axis=1), back
-
-
-def as_vector(params: PyTree) -> Float[Array, " p"]:
-    """A tree without a clients axis as one vector, for the memory of a rule.
-
-    >>> as_vector({"bias": jnp.zeros(2), "kernel": jnp.ones((1, 2))}).tolist()
-    [0.0, 0.0, 1.0, 1.0]
-    """
-    return as_matrix(jax.tree.map(lambda x: x[None], params))[0][0]
 
 
 def _read(updates: PyTree, arguments: Mapping[str, Any]) -> tuple[Cohort, Callable]:
