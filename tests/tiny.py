@@ -1,5 +1,6 @@
 """Small things that many tests need: a network, a cohort, a BIDS tree, a configuration."""
 
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -19,6 +20,7 @@ from fedbrain.training.round import Client
 SHAPE = (8, 8, 8)
 
 
+@cache  # one object for all tests: what is compiled for it is compiled once
 def task(model="adapted_sfcn", **arguments):
     """A network with batch norm and a 1x1x1 convolution, small enough for a test."""
     arguments = (
@@ -29,6 +31,7 @@ def task(model="adapted_sfcn", **arguments):
     return make_task(MODELS[model](**arguments), l1(centre=50.0, scale=15.0))
 
 
+@cache
 def variables(task, shape=SHAPE):
     return task.init(jax.random.key(0), jnp.zeros((1, *shape, 1)))
 

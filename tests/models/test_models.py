@@ -16,7 +16,7 @@ SMALL = {"densenet121": ({}, 32), "sfcn": ({}, 32), "adapted_sfcn": ({}, 12)}
 
 
 def _init(module, image):
-    return module.init(jax.random.key(0), image, train=False)
+    return jax.jit(partial(module.init, train=False))(jax.random.key(0), image)
 
 
 def test_every_network_has_a_contract():
@@ -31,10 +31,11 @@ def test_shapes_and_precision(name, norm):
     image = jnp.zeros((2, n, n + 3, n, 1))
     for dtype in ("float32", "bfloat16"):
         module = MODELS[name](**arguments, norm=norm, dtype=dtype, outputs=3)
-        variables = jax.eval_shape(lambda m=module: _init(m, image))
+        out, variables = jax.eval_shape(
+            partial(module.init_with_output, train=False), jax.random.key(0), image
+        )
         assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(variables))
         assert ("batch_stats" in variables) == (norm == "batch")
-        out = jax.eval_shape(lambda v, m=module: m.apply(v, image, train=False), variables)
         assert (out.shape, out.dtype) == ((2, 3), jnp.float32)
 
 
@@ -49,9 +50,9 @@ def test_masked_examples_do_not_touch_batch_statistics():
     image = jax.random.normal(jax.random.key(1), (4, 8, 8, 8, 1))
     dirty = jnp.concatenate([image, jnp.full((2, 8, 8, 8, 1), 1e4)])
     variables = _init(module, image)
-    clean, state = module.apply(variables, image, train=True, mutable=["batch_stats"])
-    mask = jnp.asarray([1.0, 1, 1, 1, 0, 0])
-    padded, other = module.apply(variables, dirty, train=True, mask=mask, mutable=["batch_stats"])
+    train = jax.jit(partial(module.apply, train=True, mutable=["batch_stats"]))
+    clean, state = train(variables, image)
+    padded, other = train(variables, dirty, mask=jnp.asarray([1.0, 1, 1, 1, 0, 0]))
     np.testing.assert_allclose(padded[:4], clean, rtol=1e-4, atol=1e-5)
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(other)):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
@@ -61,7 +62,7 @@ def test_bfloat16_is_close_to_float32():
     image = jax.random.normal(jax.random.key(1), (2, 16, 16, 16, 1))
     modules = [MODELS["adapted_sfcn"](norm="group", dtype=d) for d in ("float32", "bfloat16")]
     variables = _init(modules[0], image)
-    full, half = (m.apply(variables, image, train=False) for m in modules)
+    full, half = (jax.jit(partial(m.apply, train=False))(variables, image) for m in modules)
     np.testing.assert_allclose(full, half, atol=0.05 * float(jnp.abs(full).max()) + 0.02)
 
 
