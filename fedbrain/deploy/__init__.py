@@ -1,1 +1,1 @@
-"""Between hospitals: what crosses the network, and what is let in."""
+"""A run between hospitals: messages, the server, the sites, the network engine."""

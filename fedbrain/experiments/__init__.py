@@ -1,0 +1,1 @@
+"""From a configuration to results: experiments, rounds, checkpoints, studies, grids."""

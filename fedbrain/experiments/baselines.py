@@ -1,8 +1,8 @@
-"""What a network must beat: linear regression on what is known about people without their images,
-or on a brain age.
+"""Baselines that a network must beat: linear regression on what is known about people without their
+images, or on a predicted brain age.
 
-A site sends sums of products; the server solves the normal equations and has what all people
-together would have given.
+A site sends sums of products; the server solves the normal equations, which gives the regression on
+all scans together.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,4 @@
-"""What one member of a federation brings to a round, in simulation and in a hospital: its batches,
-its validation loss.
-"""
+"""A client's part of a round, in simulation and in a hospital: its batches and validation loss."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""The clients of an experiment, from its sites."""
+"""Loads the scans of every site and forms the clients of an experiment."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Compares algorithms: python -m fedbrain.compare --config=configs/aggregation_study.py
-[--workdir=DIR].
+"""Runs a study and compares its methods: mean, interval, range and rank of each, under every
+attack.
 
-Methods x attacks x seeds; prints mean, interval, range and rank of each. The same command goes on
-with an interrupted study.
+Cells are written as they are finished and are not run again, so that an interrupted study goes on
+where it stopped.
 """
 
 import json

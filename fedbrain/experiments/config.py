@@ -1,5 +1,5 @@
-"""From a configuration to functions. The only reader of a ConfigDict; every field is read here,
-once.
+"""From a configuration to functions. Nothing else reads a ConfigDict of an experiment, and every
+field is read once.
 """
 
 from typing import Any, NamedTuple

@@ -1,9 +1,8 @@
-"""What each client is worth: python -m fedbrain.contribute --config=configs/hospitals.py
-[--method=FedAvg].
+"""What each client is worth: leave-one-out and Shapley values of the accuracy on the test examples
+of all clients, with intervals over seeds.
 
-Trains every coalition of the clients of a study (up to 6 clients: exact Shapley values; more:
-GTG-Shapley on the first seed) and prints leave-one-out and Shapley values of the accuracy on all
-clients' test examples, with intervals over seeds.
+Trains every coalition of the clients of a study: exact Shapley values for up to 6 clients,
+GTG-Shapley on the first seed for more.
 """
 
 from typing import Any

@@ -4,17 +4,14 @@ results.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from fedbrain.analysis import figures
 from fedbrain.analysis.data_table import compare_sites, render_data
 from fedbrain.analysis.results import RegimePredictions, summarise
 from fedbrain.analysis.results_table import render_table
-from fedbrain.analysis.statistics import concatenate
 from fedbrain.analysis.stored_predictions import write_tests
 from fedbrain.data.dataset import Scans
 from fedbrain.data.describe import describe
-from fedbrain.data.tables import write_table
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.clients import fingerprints, load_clients
 from fedbrain.experiments.compiled import compile_experiment
@@ -22,62 +19,53 @@ from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.placement import measure_footprint, place
 from fedbrain.experiments.predictions import combine_splits
 from fedbrain.experiments.repeats import Repeat, run_repeat
-from fedbrain.experiments.workdir import MetricsLog, claim, write_json
+from fedbrain.experiments.run_files import draw_figures, write_predictions
+from fedbrain.experiments.workdir import claim, write_json
 
 
-def write_predictions(workdir: Path, repeats: list[Repeat]) -> None:
-    """Writes one table of predictions per client, in the client's own folder: it names subjects and
-    never leaves the hospital.
+class Combined(NamedTuple):
+    """Predictions combined over inner splits: lists with one element per repeat."""
 
-    Args:
-      workdir: of the experiment.
-      repeats: with the evaluations of their runs.
-    """
-    rows: dict[str, list[tuple[object, ...]]] = {}
-    for repeat in repeats:
-        for evaluation in [run.own for run in repeat.runs]:
-            split_id = evaluation.split_id
-            for site, parts in evaluation.predictions.items():
-                for part, p in parts.items():
-                    lines = zip(
-                        repeat.ids[site, split_id, part], p.target.tolist(), p.prediction.tolist()
-                    )
-                    rows.setdefault(site, []).extend(
-                        (i, evaluation.name, split_id.name, part, t, y) for i, t, y in lines
-                    )
-    for site, lines in rows.items():
-        columns = ["scan_id", "regime", "split", "part", "target", "prediction"]
-        write_table(workdir / "clients" / site / "predictions.tsv", columns, lines)
+    own: list[RegimePredictions]  # of every regime, for every site's own scans
+    crossed: list[RegimePredictions]  # of single models, for the test scans of all sites
+    baselines: list[RegimePredictions]
 
 
-def draw_figures(
-    workdir: Path,
-    repeats: list[Repeat],
-    predictions: list[RegimePredictions],
-    *,
-    unit: str,
-    synthetic: bool,
-) -> None:
-    """Draws the losses of every federation and the predictions of every regime.
+def combine(repeats: list[Repeat]) -> Combined:
+    """Combines the predictions of every repeat over its inner splits.
 
     Args:
-      workdir: of the experiment.
-      repeats: with the folders of their runs.
-      predictions: of every regime, one element per repeat.
-      unit: of the target.
-      synthetic: whether figures say so.
+      repeats: with their runs and baselines.
     """
-    for run in [run for repeat in repeats for run in repeat.runs]:
-        history = MetricsLog.read(run.folder / "metrics.jsonl")
-        title = f"{run.folder.parent.name}, {run.folder.name}"
-        figures.losses(run.folder / "losses.png", history, title=title, synthetic=synthetic)
-    for regime in predictions[0]:
-        tests = {
-            site: concatenate([r[regime][site]["test"] for r in predictions])
-            for site in predictions[0][regime]
-        }
-        path = workdir / "figures" / f"predictions_{regime}.png"
-        figures.predictions(path, tests, title=regime, unit=unit, synthetic=synthetic)
+    return Combined(
+        own=[combine_splits([run.own for run in r.runs]) for r in repeats],
+        crossed=[combine_splits([e for run in r.runs for e in run.crossed]) for r in repeats],
+        baselines=[combine_splits(r.baselines) for r in repeats],
+    )
+
+
+def collect_results(
+    experiment: Experiment, repeats: list[Repeat], combined: Combined
+) -> dict[str, Any]:
+    """Local steps, digests of the models and accuracies, as `results.json` holds them.
+
+    Args:
+      experiment: that was run.
+      repeats: with their runs.
+      combined: their predictions.
+    """
+    runs = [run for repeat in repeats for run in repeat.runs]
+    return {
+        "local_steps": {
+            regime: sum(run.trained.local_steps for run in runs if run.regime == regime)
+            for regime in experiment.regimes
+        },
+        "variables_sha256": {
+            f"{run.folder.parent.name}/{run.folder.name}": tree_digest(run.trained.variables)
+            for run in runs
+        },
+        **summarise(combined.own, combined.baselines, combined.crossed),
+    }
 
 
 def train_and_report(
@@ -106,32 +94,18 @@ def train_and_report(
         run_repeat(experiment, compiled, clients, workdir=workdir, repeat=r)
         for r in experiment.repeats
     ]
-    runs = [run for repeat in repeats for run in repeat.runs]
-    own = [combine_splits([run.own for run in repeat.runs]) for repeat in repeats]
-    crossed = [
-        combine_splits([e for run in repeat.runs for e in run.crossed]) for repeat in repeats
-    ]
-    baselines = [combine_splits(repeat.baselines) for repeat in repeats]
+    combined = combine(repeats)
     results = {
         "unit": experiment.unit,
         "synthetic": synthetic,
         "images": {name: len(scans) for name, scans in clients.items()},
         **more,
-        "local_steps": {
-            m: sum(r.trained.local_steps for r in runs if r.regime == m) for m in experiment.regimes
-        },
-        "variables_sha256": {
-            f"{r.folder.parent.name}/{r.folder.name}": tree_digest(r.trained.variables)
-            for r in runs
-        },
-        **summarise(own, baselines, crossed),
+        **collect_results(experiment, repeats, combined),
     }
     write_predictions(workdir, repeats)
-    write_tests(
-        workdir,
-        {r: {**a, **b, **c} for r, a, b, c in zip(experiment.repeats, own, crossed, baselines)},
-    )
-    draw_figures(workdir, repeats, own, unit=experiment.unit, synthetic=synthetic)
+    tests = zip(combined.own, combined.crossed, combined.baselines)
+    write_tests(workdir, {r: {**a, **b, **c} for r, (a, b, c) in zip(experiment.repeats, tests)})
+    draw_figures(workdir, repeats, combined.own, unit=experiment.unit, synthetic=synthetic)
     write_json(workdir / "results.json", results)
     return results
 

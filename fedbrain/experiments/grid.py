@@ -1,9 +1,7 @@
-"""Runs a grid: python -m fedbrain.grid --config=configs/paper_synthetic.py [--workdir=DIR]
-[--config.FIELD=VALUE].
+"""Runs a grid: a first experiment, and rows that start from it, for every seed.
 
-A first experiment, and rows that start from it, for every seed. Each is an experiment in a folder
-of its own, WORKDIR/<row>/seed<k>. The same command goes on where it stopped; several of them, at
-once, share the work. `python -m fedbrain.tables --workdir=DIR` prints what came out so far.
+Each is an experiment in a folder of its own, WORKDIR/<row>/seed<k>. The same call goes on where it
+stopped; several processes, at once, share the work.
 """
 
 import time

@@ -1,8 +1,7 @@
-"""Prints the tables of a grid, finished or not: python -m fedbrain.tables
---workdir=runs/paper_synthetic.
+"""The tables of a grid, finished or not: ours beside published numbers, every client's model on
+every client's test scans, paired differences and what may be claimed.
 
-Ours beside published numbers, every client's model on every client's test scans, paired differences
-and what may be claimed. Also written to WORKDIR/tables.txt and WORKDIR/tables.json.
+They are printed, and written to WORKDIR/tables.txt and WORKDIR/tables.json.
 """
 
 import json

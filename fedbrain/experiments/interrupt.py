@@ -1,4 +1,4 @@
-"""Ctrl-C, and the SIGTERM of a cluster: noted at once, obeyed at the next safe moment.
+"""Ctrl-C, and the SIGTERM of a cluster, end a run at the next safe moment.
 
 An exception in the middle of a save, or inside a library's callback, may hang or be swallowed. So
 the first signal is only noted, and `check` raises between batches and rounds; a second signal

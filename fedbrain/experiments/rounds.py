@@ -1,8 +1,8 @@
 """Runs the rounds of one federation that are still to be run: logs each and saves a checkpoint.
 
-The same loop in simulation and between hospitals; what a round is, the caller says. Everything that
-decides what comes next is in the checkpoint or a function of (seed, round, client), so a killed run
-ends in the same bits as an undisturbed one.
+The loop is the same in simulation and between hospitals; the caller passes the function that runs
+one round. Everything that decides what comes next is in the checkpoint or a function of (seed,
+round, client), so a killed run ends in the same bits as an undisturbed one.
 """
 
 from collections.abc import Callable, Iterator

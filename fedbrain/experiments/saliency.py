@@ -1,4 +1,4 @@
-"""Where a model looks: python -m fedbrain.saliency --workdir=DIR [--output=FOLDER].
+"""Which regions of a scan a model's predictions depend on: maps of every site.
 
 Integrated gradients, what they explain of the variance of predictions, and occlusion, on test scans
 of every site against their mean image; averaged at the site, as NIfTI files in the space of the

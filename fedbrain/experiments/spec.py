@@ -1,4 +1,4 @@
-"""Text of a configuration as a call: `"krum(num_byzantine=1)"`.
+"""Reads text of a configuration as a call: `"krum(num_byzantine=1)"`.
 
 Choices are calls with literal arguments, looked up in explicit tables: no eval, no import by name.
 """

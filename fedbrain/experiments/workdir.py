@@ -1,5 +1,5 @@
-"""The work directory of an experiment: one configuration, one process at a time, JSON lines that
-survive a restart.
+"""The work directory of an experiment: one configuration, one process at a time, and a log of JSON
+lines that a restart continues.
 """
 
 import fcntl

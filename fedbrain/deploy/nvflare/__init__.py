@@ -1,3 +1,3 @@
-"""The network engine, behind a few files: a job's two classes, the kits of a consortium, a session
-with the server.
+"""The network engine: the two classes of a job, the kits of a consortium, a session with the
+server.
 """

@@ -1,8 +1,7 @@
-"""`Conductor`: the server's side of a job, the only class of ours that the server's allow-list
-needs.
+"""`Conductor`: the server's class in a job of the engine, the only class of ours on the server's
+allow-list.
 
-What must survive a process, and a job, lies in `fedbrain/<hash of the configuration>` of the
-server's kit.
+What outlives a process or a job lies in `fedbrain/<hash of the configuration>` of the server's kit.
 """
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false

@@ -1,5 +1,5 @@
-"""A session of the consortium's lead with the server: submit, look, stop, withdraw. Every loss is a
-ConnectionError.
+"""A session of the consortium's lead with the server: to submit and stop jobs, to see their state,
+to withdraw sites. Every lost connection is a ConnectionError.
 """
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false

@@ -1,8 +1,8 @@
-"""`Hospital`: a site's side of a job, the only class of ours that a site's allow-list needs.
+"""`Hospital`: a site's class in a job of the engine, the only class of ours on a site's allow-list.
 
-A site's `site.toml` lies in the `local` folder of its kit; what must survive a process, and a job,
-lies in the kit's `fedbrain/<hash of the configuration>`, and `fedbrain/audit.jsonl` has a line for
-every message.
+A site's `site.toml` lies in the `local` folder of its kit. What outlives a process or a job lies in
+the kit's `fedbrain/<hash of the configuration>`; `fedbrain/audit.jsonl` has a line for every
+message.
 """
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false

@@ -1,5 +1,5 @@
-"""Questions to sites and their answers, over the engine: one task a question, answers handed on as
-they come.
+"""Carries questions to sites and their answers back, over the engine: one task a question; answers
+are passed on as they arrive.
 """
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false

@@ -1,0 +1,1 @@
+"""What the server and the sites share: jobs, messages, and the checks of messages."""

@@ -1,8 +1,8 @@
 """Numbers to bytes and back, bit for bit: the smallest of three codings that changes nothing.
 
-Compression that loses something is a link of the client's upload
-(`fedbrain.algorithms.compression`), the same in simulation and deployment. What it leaves, bfloat16
-values or eight-bit levels times a step, is recognised here and sent in that form.
+Lossy compression is a link of the client's upload (`fedbrain.algorithms.compression`), the same in
+simulation and deployment. Its results, bfloat16 values or eight-bit levels times a step, are
+recognised here and sent in that form.
 """
 
 from collections.abc import Callable, Mapping

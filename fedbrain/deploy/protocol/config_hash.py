@@ -1,4 +1,4 @@
-"""What identifies the configuration of a job, at the server and at every site."""
+"""The hash that identifies the configuration of a job, at the server and at every site."""
 
 import hashlib
 import json

@@ -1,8 +1,8 @@
-"""Before an answer touches the model: is it the answer to this round's question, from whom it says,
-and of a sane size?
+"""Checks an answer before it is used: whether it answers this round's question, comes from the site
+that it names, and has a plausible size.
 
-The gate is the only way in. A refusal is a sentence for the record and for the site; nothing of a
-refused answer is used.
+Every answer passes here. A refusal is a sentence for the log and for the site; nothing of a refused
+answer is used.
 """
 
 import math

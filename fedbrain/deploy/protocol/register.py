@@ -1,5 +1,5 @@
-"""Who is in a consortium's run: what every site declared when it first joined, in `sites.json`, the
-same until the end.
+"""The sites of a run, and what each declared when it first joined: `sites.json`, which does not
+change until the end.
 """
 
 import json

@@ -1,5 +1,4 @@
-"""Writes docs/what_leaves.md from the code: python -m fedbrain.deploy.what_leaves >
-docs/what_leaves.md.
+"""The text of docs/what_leaves.md, made from the code.
 
 A field that the code sends and that has no line here is an error; tests compare the lines with the
 messages of a run.

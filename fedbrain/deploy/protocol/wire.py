@@ -1,12 +1,12 @@
-"""What crosses the network: a message is a header in JSON and one vector a collection. No pickle,
-no code, no people.
+"""A message as bytes: a header in JSON and one vector per collection. No pickle, no code, nothing
+that names people.
 
     magic | length of the header, 4 bytes | SHA-256 of all that follows | header | vectors, one
     after the other
 
-The header says who, which round, which configuration and which schema. Names and shapes of
-arrays are not sent: both sides derive them from the configuration, and the schema hash says whether
-they agree.
+The header holds the sender, the round, the configuration and the schema. Names and shapes of arrays
+are not sent: both sides derive them from the configuration, and the schema hash shows whether they
+agree.
 """
 
 import hashlib

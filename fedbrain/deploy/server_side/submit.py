@@ -1,8 +1,4 @@
-"""Writes a job for the engine: python -m fedbrain.deploy.submit --config=FILE.py --target=age
---sites=a,b,c --output=FOLDER.
-
-The folder holds JSON and nothing else: `nvflare job submit -j FOLDER`.
-"""
+"""Writes a job for the engine: a folder of JSON files and nothing else."""
 
 from collections.abc import Mapping
 from pathlib import Path

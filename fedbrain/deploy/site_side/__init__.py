@@ -1,0 +1,1 @@
+"""A site of a run: what it agrees to, its answers, its own record."""

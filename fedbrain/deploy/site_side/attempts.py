@@ -1,4 +1,6 @@
-"""A site that dies again and again in the same round sits it out, so that the others can go on."""
+"""Counts deaths of a site's process during training: after several in one round the site sits the
+round out, so that the others can go on.
+"""
 
 import contextlib
 import json

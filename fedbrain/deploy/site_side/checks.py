@@ -1,4 +1,4 @@
-"""What a site can ask of its own kit before and during a run. Nothing here is sent anywhere."""
+"""Checks that a site runs on its own kit, before and during a run. Nothing of it is sent."""
 
 # pyright: reportMissingImports=false
 

@@ -1,4 +1,4 @@
-"""What is a site's own between rounds, on its disk under the number of the round that it belongs
+"""A site's private state between rounds, on its disk under the number of the round that it belongs
 to.
 """
 

@@ -1,7 +1,6 @@
-"""A site's side of a run: messages in, messages out. What must survive the process is on the site's
-disk.
+"""A site's answers in a run: it validates, trains and tests as the server's messages ask.
 
-A site keeps the model of the round as it came, and its private state (personal leaves, control
+The site keeps the model of the round as it came, and its private state (personal leaves, control
 variates, error feedback) under the number of the round that it belongs to. Asked again for a round
 that the server lost, it gives the same bits again.
 """

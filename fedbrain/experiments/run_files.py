@@ -1,0 +1,67 @@
+"""The files of a finished experiment beside `results.json`: predictions, which stay with each
+client, and figures.
+"""
+
+from pathlib import Path
+
+from fedbrain.analysis import figures
+from fedbrain.analysis.results import RegimePredictions
+from fedbrain.analysis.statistics import concatenate
+from fedbrain.data.tables import write_table
+from fedbrain.experiments.repeats import Repeat
+from fedbrain.experiments.workdir import MetricsLog
+
+
+def write_predictions(workdir: Path, repeats: list[Repeat]) -> None:
+    """Writes one table of predictions per client, in the client's own folder: it names subjects and
+    never leaves the hospital.
+
+    Args:
+      workdir: of the experiment.
+      repeats: with the evaluations of their runs.
+    """
+    rows: dict[str, list[tuple[object, ...]]] = {}
+    for repeat in repeats:
+        for evaluation in [run.own for run in repeat.runs]:
+            split_id = evaluation.split_id
+            for site, parts in evaluation.predictions.items():
+                for part, p in parts.items():
+                    lines = zip(
+                        repeat.ids[site, split_id, part], p.target.tolist(), p.prediction.tolist()
+                    )
+                    rows.setdefault(site, []).extend(
+                        (i, evaluation.name, split_id.name, part, t, y) for i, t, y in lines
+                    )
+    for site, lines in rows.items():
+        columns = ["scan_id", "regime", "split", "part", "target", "prediction"]
+        write_table(workdir / "clients" / site / "predictions.tsv", columns, lines)
+
+
+def draw_figures(
+    workdir: Path,
+    repeats: list[Repeat],
+    predictions: list[RegimePredictions],
+    *,
+    unit: str,
+    synthetic: bool,
+) -> None:
+    """Draws the losses of every federation and the predictions of every regime.
+
+    Args:
+      workdir: of the experiment.
+      repeats: with the folders of their runs.
+      predictions: of every regime, one element per repeat.
+      unit: of the target.
+      synthetic: whether figures say so.
+    """
+    for run in [run for repeat in repeats for run in repeat.runs]:
+        history = MetricsLog.read(run.folder / "metrics.jsonl")
+        title = f"{run.folder.parent.name}, {run.folder.name}"
+        figures.losses(run.folder / "losses.png", history, title=title, synthetic=synthetic)
+    for regime in predictions[0]:
+        tests = {
+            site: concatenate([r[regime][site]["test"] for r in predictions])
+            for site in predictions[0][regime]
+        }
+        path = workdir / "figures" / f"predictions_{regime}.png"
+        figures.predictions(path, tests, title=regime, unit=unit, synthetic=synthetic)
