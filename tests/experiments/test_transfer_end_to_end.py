@@ -54,7 +54,7 @@ def test_shallow_transfer_starts_from_the_first_experiment_and_moves_the_head_al
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
     assert moved == {"params/head/kernel", "params/head/bias"}
     told = json.loads((tmp_path / "run/initial/repeat0-split0.json").read_text())
-    assert (len(told["found"]), told["missing"], told["left_over"]) == (len(before), [], [])
+    assert (len(told["loaded"]), told["missing"], told["left_over"]) == (len(before), [], [])
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["footprint"]["trained"] == 9
     assert results["footprint"]["sent_bytes"] < 100
