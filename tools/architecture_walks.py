@@ -50,7 +50,7 @@ SCAN: Sequence[Hop] = (
     Hop("fedbrain/data/prepare.py:prepare_scan", "prepares a scan that the cache does not have"),
     Hop("fedbrain/data/nifti.py:read_volume", "reads the NIfTI file, in RAS order"),
     Hop("fedbrain/data/conform.py:conform", "field of view, voxel size, z-score"),
-    Hop("fedbrain/data/prepare.py:save_prepared", "writes the prepared volume to the cache"),
+    Hop("fedbrain/data/prepared_file.py:save_prepared", "writes the prepared volume to the cache"),
     Hop("fedbrain/experiments/experiment.py:train_and_report", "trains every regime"),
     Hop("fedbrain/data/splits.py:split_scans", "train, validation or test, by subject"),
     Hop("fedbrain/data/pipeline.py:train_batches", "a training scan: shuffled, augmented, batched"),

@@ -3,19 +3,25 @@
     RAS volume -> box around the head -> resampled to voxel_size_mm and shape
                -> z-scored inside a mask
 
-Scans are not registered. The box is centred on the foreground left-right and front-back, and hangs
-from the top of the head, so that the length of neck in the field of view does not matter.
+Scans are not registered. The box of a whole head is centred on the foreground left-right and
+front-back, and hangs from the top of the head, so that the length of neck in the field of view does
+not matter. The box of a brain is centred on the brain.
+
+Where there is a brain mask, only voxels of the brain are averaged into the new ones: the zeros
+around an extracted brain would darken its rim, the more the smaller its voxels were.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from fedbrain.data.nifti import ImageError, Volume
+from fedbrain.data.field_of_view import brain_centre_mm, foreground, head_box_mm
+from fedbrain.data.nifti import Volume
+from fedbrain.data.nifti_file import ImageError
 
-VERSION = 1  # part of every cache fingerprint: raise it when the maths here changes
+VERSION = 2  # part of every cache fingerprint: raise it when the maths here changes
 Grid = Float[np.ndarray, "x y z"]
 Sampled = Float[np.ndarray, "i j k"]
 
@@ -49,56 +55,25 @@ def conform_recipe(
 RECIPES = {"conform": conform_recipe}
 
 
-def otsu_threshold(values: Float[np.ndarray, " n"], bins: int = 256) -> float:
-    """The grey value that best splits a histogram in two: the largest between-class variance.
-
-    >>> float(otsu_threshold(np.array([0.0, 1.0, 9.0, 10.0]), bins=10))
-    2.0
-
-    References:
-      Otsu (1979), https://doi.org/10.1109/TSMC.1979.4310076
-    """
-    counts, edges = np.histogram(values, bins)
-    centres = 0.5 * (edges[1:] + edges[:-1])
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    moment = np.cumsum(counts * centres)
-    mean_below = moment / np.maximum(below, 1)
-    mean_above = (moment[-1] - moment) / np.maximum(above, 1)
-    return float(edges[1:][np.argmax(below * above * (mean_below - mean_above) ** 2)])
-
-
-def foreground(data: Grid) -> Bool[np.ndarray, "x y z"]:
-    """Voxels of tissue: above Otsu's threshold, after clipping the brightest 0.5 %."""
-    clipped = np.minimum(data, np.percentile(data, 99.5))
-    mask = clipped > otsu_threshold(clipped.ravel())
-    return mask if mask.any() else data > data.min()
-
-
-def head_box_mm(
-    mask: Bool[np.ndarray, "x y z"], voxel_size_mm: np.ndarray, extent_mm: np.ndarray
-) -> np.ndarray:
-    """Centre, in mm of the RAS grid, of a box of `extent_mm` below the top of the head."""
-    depth = max(1, int(extent_mm[2] / voxel_size_mm[2]))
-    slices = np.flatnonzero(mask.mean((0, 1)) > 0.01)
-    top = int(slices[-1]) if slices.size else mask.shape[2] - 1
-    head = mask[:, :, max(0, top - depth) : top + 1]
-    centre = np.empty(3)
-    for axis in (0, 1):
-        profile = head.any(2).sum(1 - axis).cumsum()
-        edges = np.searchsorted(profile, [0.02 * profile[-1], 0.98 * profile[-1]])
-        centre[axis] = 0.5 * edges.sum()
-    centre[2] = top + 0.5 - 0.5 * extent_mm[2] / voxel_size_mm[2]
-    return centre * voxel_size_mm
-
-
 def resample(
-    data: Grid, voxel_size_mm: np.ndarray, centre_mm: np.ndarray, recipe: Recipe
+    data: Grid,
+    voxel_size_mm: np.ndarray,
+    centre_mm: np.ndarray,
+    recipe: Recipe,
+    *,
+    beyond: Literal["edge", "zero"] = "edge",
 ) -> Sampled:
     """Samples `recipe.shape` voxels of `recipe.voxel_size_mm` around a centre.
 
-    Beyond the edge, edge voxels are repeated. Where voxels grow, a Gaussian whose SD is half the
-    growth removes the detail that the new grid cannot hold.
+    Where voxels grow, a Gaussian whose SD is half the growth removes the detail that the new grid
+    cannot hold.
+
+    Args:
+      data: in RAS order.
+      voxel_size_mm: of the data.
+      centre_mm: of the new grid, from the middle of the first voxel.
+      recipe: of the new grid.
+      beyond: what lies outside the data: its edge voxels repeated, or zeros.
 
     >>> recipe = Recipe(voxel_size_mm=2.0, shape=(4, 5, 6))
     >>> resample(np.ones((9, 9, 9), np.float32), np.ones(3), np.full(3, 4.0), recipe).shape
@@ -106,13 +81,44 @@ def resample(
     """
     zoom = recipe.voxel_size_mm / voxel_size_mm
     if (zoom > 1).any():
-        sd = np.where(zoom > 1, 0.5 * (zoom - 1), 0)
-        data = ndimage.gaussian_filter(data, sd, mode="nearest")
+        data = ndimage.gaussian_filter(
+            data,
+            np.where(zoom > 1, 0.5 * (zoom - 1), 0),
+            mode="nearest" if beyond == "edge" else "constant",
+        )
     shape = np.asarray(recipe.shape)
     offset: Any = centre_mm / voxel_size_mm - zoom * (shape - 1) / 2
     return ndimage.affine_transform(
-        data, zoom, offset, recipe.shape, order=1, mode="nearest", prefilter=False
+        data,
+        zoom,
+        offset,
+        recipe.shape,
+        order=1,
+        mode="nearest" if beyond == "edge" else "grid-constant",
+        prefilter=False,
     )
+
+
+def resample_inside(
+    data: Grid,
+    mask: Bool[np.ndarray, "x y z"],
+    voxel_size_mm: np.ndarray,
+    centre_mm: np.ndarray,
+    recipe: Recipe,
+) -> tuple[Sampled, Bool[np.ndarray, "i j k"]]:
+    """(data sampled from the voxels inside a mask alone, 0 outside; the mask sampled).
+
+        y = S(m x) / S(m) where S(m) > 1/2, with S the sampling
+
+    References:
+      Knutsson and Westin (1993), normalized and differential convolution,
+       https://doi.org/10.1109/CVPR.1993.341081
+    """
+    share = resample(mask.astype(np.float32), voxel_size_mm, centre_mm, recipe, beyond="zero")
+    inside = share > 0.5
+    grey = np.where(mask, data, np.float32(0))
+    total = resample(grey, voxel_size_mm, centre_mm, recipe, beyond="zero")
+    return np.where(inside, total / np.where(inside, share, 1), np.float32(0)), inside
 
 
 def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
@@ -124,13 +130,22 @@ def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
     return np.clip((data - inside.mean(dtype=np.float64)) / sd, -5, 5).astype(np.float32)
 
 
-def onto(follower: Volume, reference: Volume) -> Grid:
-    """A second image of the same head on the grid of the first, by both headers' affines."""
-    move = np.linalg.inv(follower.affine) @ reference.affine
-    offset: Any = move[:3, 3]
-    return ndimage.affine_transform(
-        follower.data, move[:3, :3], offset, reference.data.shape, order=1, prefilter=False
-    )
+def onto(data: Grid, affine: Float[np.ndarray, "4 4"], reference: Volume) -> Sampled:
+    """A second image of the same head on the grid of the first, by both headers' affines; 0 where
+    it has no voxels.
+    """
+    move = np.linalg.inv(affine) @ reference.affine
+    shape, offset = reference.data.shape, cast(Any, move[:3, 3])
+    return ndimage.affine_transform(data, move[:3, :3], offset, shape, order=1, prefilter=False)
+
+
+def onto_inside(follower: Volume, reference: Volume) -> tuple[Grid, Bool[np.ndarray, "x y z"]]:
+    """(a brain-extracted second image on the grid of the first, where it has brain)."""
+    own = (follower.data != 0).astype(np.float32)
+    share = onto(own, follower.affine, reference)
+    inside = share > 0.5
+    grey = onto(follower.data, follower.affine, reference)
+    return np.where(inside, grey / np.where(inside, share, 1), np.float32(0)), inside
 
 
 def conform(
@@ -152,30 +167,33 @@ def conform(
     Raises:
       ImageError: for an empty mask, or without contrast inside it.
     """
-    voxel = np.asarray(volume.voxel_size_mm)
-    if brain is None and recipe.mask == "nonzero":
-        brain = volume.data > 0
-    if brain is None:
-        extent = recipe.voxel_size_mm * np.asarray(recipe.shape)
-        centre = head_box_mm(foreground(volume.data), voxel, extent)
-    elif brain.any():
-        centre = centre_of(brain) * voxel
-    else:
+    given = brain if brain is not None else (volume.data != 0 if recipe.mask == "nonzero" else None)
+    if given is None:
+        return _conform_head(volume, recipe, follower)
+    if not given.any():
         raise ImageError("expected a brain inside the mask, got an empty mask")
-    data = resample(volume.data, voxel, centre, recipe)
-    if brain is None:
-        inside = foreground(data)
-    else:
-        inside = resample(brain.astype(np.float32), voxel, centre, recipe) > 0.5
+    voxel = np.asarray(volume.voxel_size_mm)
+    centre = brain_centre_mm(given, voxel)
+    data = volume.data if follower is None else onto(follower.data, follower.affine, volume)
+    if follower is not None and recipe.mask == "nonzero":
+        data, own = onto_inside(follower, volume)
+        given = given & own
+    sampled, inside = resample_inside(data, given, voxel, centre, recipe)
+    if not inside.any():
+        raise ImageError("expected the brain inside the field of view, got none of it")
+    return np.where(inside, z_score(sampled, inside), np.float32(0))
+
+
+def _conform_head(volume: Volume, recipe: Recipe, follower: Volume | None) -> Sampled:
+    """A whole head, or another image of it in the field of view and the foreground of the first."""
+    voxel = np.asarray(volume.voxel_size_mm)
+    extent = recipe.voxel_size_mm * np.asarray(recipe.shape)
+    centre = head_box_mm(foreground(volume.data), voxel, extent)
+    sampled = resample(volume.data, voxel, centre, recipe)
+    inside = foreground(sampled)
     if not inside.any():
         raise ImageError("expected the brain inside the field of view, got none of it")
     if follower is not None:
-        data = resample(onto(follower, volume), voxel, centre, recipe)
-    scored = z_score(data, inside)
-    return scored if brain is None else np.where(inside, scored, np.float32(0))
-
-
-def centre_of(mask: Bool[np.ndarray, "x y z"]) -> np.ndarray:
-    """The middle of the first and the last voxel of a mask along each axis, in voxels."""
-    ends = [np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in range(3)]
-    return np.asarray([0.5 * (first + last) for first, last in ends])
+        other = onto(follower.data, follower.affine, volume)
+        sampled = resample(other, voxel, centre, recipe)
+    return z_score(sampled, inside)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fedbrain.data.conform import Recipe
+from fedbrain.data.prepared_file import DamagedError, read_prepared
 from fedbrain.data.scan_report import Report
 
 
@@ -31,30 +32,51 @@ class Scans:
 
 
 class Volumes(Sequence[np.ndarray]):
-    """Prepared volumes on disk, read at every access.
+    """Prepared volumes on disk, a file for each modality (None: missing), read when asked for.
 
-    Files are raw float32: the header of a `.npy` file is parsed by `ast`, which fails now and then
-    in threads (CPython 3.11).
+    A file that is missing or damaged is made anew, also while a network trains.
 
     Args:
-      paths: of every scan, one file a modality; None where it is missing.
-      shape: of a file, in voxels.
+      paths: of the files of every scan.
+      shape: of a volume.
+      makers: file -> how it is made anew; it must give the same file.
     """
 
-    def __init__(self, paths: Sequence[Sequence[Path | None]], shape: tuple[int, int, int]):
-        self.paths = tuple(paths)
-        self.shape = shape
+    def __init__(
+        self,
+        paths: Sequence[Sequence[Path | None]],
+        shape: tuple[int, int, int],
+        makers: Mapping[Path, Callable[[], Path]] | None = None,
+    ):
+        self.paths, self.shape, self.makers = tuple(paths), shape, dict(makers or {})
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index):
-        return np.stack([self._read(path) for path in self.paths[index]], axis=-1)
+        channels = [
+            np.zeros(self.shape, np.float32) if path is None else self._read(path)
+            for path in self.paths[index]
+        ]
+        return np.stack(channels, axis=-1)
 
-    def _read(self, path: Path | None) -> np.ndarray:
-        if path is None:
-            return np.zeros(self.shape, np.float32)
-        return np.fromfile(path, np.float32).reshape(self.shape)
+    def _read(self, path: Path) -> np.ndarray:
+        try:
+            return read_prepared(path, self.shape)
+        except DamagedError as error:
+            damage = f"{path}: the prepared volume {error}"
+        if path not in self.makers:
+            raise ValueError(f"{damage}. Run the same command again: it is made anew.")
+        try:
+            path.unlink(missing_ok=True)
+            made = self.makers[path]()
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f"{damage}, and cannot be made anew: {error} Then run the same command again."
+            ) from None
+        if made != path:
+            raise ValueError(f"{damage}, and its scan has changed. Run the same command again.")
+        return read_prepared(path, self.shape)
 
 
 class _View(Sequence[np.ndarray]):

@@ -1,8 +1,7 @@
 """Prepares scans once: conformed volumes on disk, keyed by a fingerprint of input file and recipe.
 
-A prepared volume is one file of raw float32 in C order, of the recipe's shape. It is written to a
-temporary name and renamed, so a killed run leaves no half file behind, and a changed scan or recipe
-gets another name.
+A prepared volume is written to a temporary name and renamed, so a killed run leaves no half file
+behind, and a changed scan or recipe gets another name.
 """
 
 import hashlib
@@ -13,25 +12,54 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from fedbrain.data.bids import Scan, find_scans
+from fedbrain.data.bids import Scan
 from fedbrain.data.conform import VERSION, Recipe, conform
-from fedbrain.data.nifti import Volume, read_volume
-from fedbrain.data.nifti_file import ImageError, require_file
+from fedbrain.data.masks import Masks, read_mask
+from fedbrain.data.memory import SHARE, Memory, free_bytes, needed_bytes
+from fedbrain.data.nifti import read_volume
+from fedbrain.data.nifti_file import ImageError, require_file, sentence
+from fedbrain.data.peculiar import notes_of
+from fedbrain.data.prepared_file import CacheError, DamagedError, read_notes, save_prepared
 from fedbrain.data.scan_report import Report
+
+SAMPLES, SAMPLE_BYTES = 64, 1024  # of a file, for its fingerprint
 
 
 def fingerprint(paths: list[Path], recipe: Recipe) -> str:
-    """A digest of each file's path, size and time of change, of the recipe, and of its version."""
-    files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    """Changes with a file's place, size, time of change or content, with the recipe, and with the
+    version of its maths.
+    """
+    files = [
+        (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns, content_sample(path))
+        for path in paths
+    ]
     text = json.dumps([VERSION, recipe._asdict(), files])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def content_sample(path: Path) -> str:
+    """A digest of pieces of a file, first and last bytes among them: another image in its place is
+    noticed even when size and time are the same. A gzip file ends with its checksum.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        last = max(0, os.fstat(file.fileno()).st_size - SAMPLE_BYTES)
+        for i in range(SAMPLES):
+            file.seek(last * i // (SAMPLES - 1))
+            digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
 def prepare_scan(
-    scan: Scan, mask: Path | None, *, recipe: Recipe, cache: Path, follower: Path | None = None
+    scan: Scan,
+    mask: Path | None,
+    *,
+    recipe: Recipe,
+    cache: Path,
+    follower: Path | None = None,
+    memory: Memory | None = None,
 ) -> tuple[Path, dict[str, str]]:
     """(prepared file, notes by reason); the file is written when it does not exist yet.
 
@@ -41,70 +69,46 @@ def prepare_scan(
       recipe: see `Recipe`.
       cache: folder of prepared files.
       follower: another modality of the session, prepared instead.
+      memory: that scans prepared at the same time share; None: all that is free.
 
     Raises:
       ImageError: when the scan, its mask or the follower cannot be used.
+      CacheError: when the cache cannot be written.
     """
-    image = follower or scan.path
-    require_file(image)
-    require_file(scan.path)
-    sources = [path for path in (scan.path, mask, follower) if path]
-    prepared = cache / f"{scan.id}_{fingerprint(sources, recipe)}.f32"
-    notes_file = prepared.with_suffix(".json")
-    if prepared.exists():
-        return prepared, json.loads(notes_file.read_text()) if notes_file.exists() else {}
-    volume = read_volume(scan.path)
-    brain = None if mask is None else _read_mask(mask, volume)
-    second = None if follower is None else read_volume(follower)
+    shown = follower or scan.path
+    paths = [path for path in (follower, scan.path, mask) if path]
+    for path in paths:
+        require_file(path)
     try:
-        data = conform(volume, recipe, brain, second)
+        target = cache / f"{scan.id}_{fingerprint(paths, recipe)}.f32"
+        return target, read_notes(target, recipe.shape)
+    except DamagedError:
+        pass  # it is not there yet, or cut short: it is made now
+    except OSError as error:
+        raise ImageError(sentence(shown, error)) from None
+    try:
+        memory = memory or Memory(free_bytes())
+        with memory.hold(shown, needed_bytes(paths)):
+            volume = read_volume(scan.path)
+            brain = None if mask is None else read_mask(mask, volume)
+            second = None if follower is None else read_volume(follower)
+            notes = notes_of(shown, second or volume, recipe, None if follower else brain)
+            data = conform(volume, recipe, brain, second)
     except ImageError as error:
-        raise ImageError(f"{image}: {error}.") from None
-    notes = _notes(image, second or volume)
-    if notes:
-        notes_file.write_text(json.dumps(notes))
-    save_prepared(prepared, data)
-    return prepared, notes
+        named = str(error).startswith(tuple(map(str, paths)))
+        raise ImageError(str(error) if named else f"{shown}: {error}.") from None
+    except Exception as error:  # an image can raise anything
+        raise ImageError(sentence(shown, error)) from None
+    save_prepared(target, data, notes)
+    return target, notes
 
 
-def save_prepared(path: Path, data: np.ndarray) -> None:
-    """Writes a prepared volume to a temporary name, then renames it."""
-    temporary = path.with_suffix(f".{os.getpid()}.{id(data)}.tmp")
-    np.ascontiguousarray(data, np.float32).tofile(temporary)
-    temporary.replace(path)
-
-
-def _notes(path: Path, volume: Volume) -> dict[str, str]:
-    notes = {}
-    if volume.non_finite:
-        notes["non-finite voxels"] = (
-            f"{path}: {volume.non_finite} voxels were NaN or infinite and became 0."
-        )
-    if not volume.oriented:
-        notes["no orientation in the header"] = (
-            f"{path}: neither sform nor qform is set; LAS order was assumed."
-        )
-    return notes
-
-
-def _read_mask(path: Path, volume: Volume) -> np.ndarray:
-    """Where a mask or label map on the grid of a volume is above 0."""
-    labels = read_volume(path)
-    same_shape = labels.data.shape == volume.data.shape
-    if not same_shape or not np.allclose(labels.affine, volume.affine, atol=1e-2):
-        raise ImageError(
-            f"{path}: expected the grid of its scan {volume.data.shape}, got {labels.data.shape} or"
-            " another affine."
-        )
-    return labels.data > 0
-
-
-def find_masks(root: Path, recipe: Recipe) -> dict[str, Path]:
-    """Scan id -> brain mask or label map (brain = label > 0), of the derivative in a recipe."""
-    if recipe.mask in ("foreground", "nonzero"):
-        return {}
-    pipeline, _, pattern = recipe.mask.partition("/")
-    return {scan.id: scan.path for scan in find_scans(root, pattern, pipeline=pipeline)}
+def prepare_again(
+    scan: Scan, root: Path, *, recipe: Recipe, cache: Path, follower: Path | None = None
+) -> Path:
+    """Makes one prepared file anew; see `prepare_scan`."""
+    mask = Masks(root, recipe).of(scan)
+    return prepare_scan(scan, mask, recipe=recipe, cache=cache, follower=follower)[0]
 
 
 def prepare(
@@ -121,8 +125,8 @@ def prepare(
             report.leave_out("unusable image", str(outcome))
             continue
         prepared[scan], notes = outcome
-        for reason, sentence in notes.items():
-            report.note(reason, sentence)
+        for reason, note in notes.items():
+            report.note(reason, note)
     return prepared
 
 
@@ -167,21 +171,27 @@ def _on_all_cores(
     title: str,
 ) -> Iterator[tuple[Scan, Any]]:
     """Yields (scan, (prepared file, notes) or the ImageError)."""
-    cache.mkdir(parents=True, exist_ok=True)
-    masks = find_masks(root, recipe)
-    needs_mask = recipe.mask not in ("foreground", "nonzero")
+    masks = Masks(root, recipe)
+    memory = Memory(int(SHARE * free_bytes()))
 
     def attempt(scan: Scan):
         try:
-            if needs_mask and scan.id not in masks:
-                raise ImageError(
-                    f"{scan.path}: expected a mask in derivatives/{recipe.mask}, got none."
-                )
-            mask, follower = masks.get(scan.id), followers.get(scan)
-            return prepare_scan(scan, mask, recipe=recipe, cache=cache, follower=follower)
+            return prepare_scan(
+                scan,
+                masks.of(scan),
+                recipe=recipe,
+                cache=cache,
+                follower=followers.get(scan),
+                memory=memory,
+            )
         except ImageError as error:
             return error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = pool.map(attempt, scans)
-        yield from zip(scans, tqdm(outcomes, title, len(scans), unit="scan", leave=False))
+        try:
+            yield from zip(
+                scans, tqdm(pool.map(attempt, scans), title, len(scans), unit="scan", leave=False)
+            )
+        except CacheError:
+            pool.shutdown(cancel_futures=True)
+            raise

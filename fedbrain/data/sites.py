@@ -4,6 +4,7 @@ hospital.
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from fedbrain.data.choice import one_per_session
 from fedbrain.data.columns import read_tables
 from fedbrain.data.dataset import Preparation, Scans, SiteLoader, Volumes
 from fedbrain.data.labelled import labelled_scans, read_column, sexes_of
-from fedbrain.data.prepare import prepare, prepare_followers
+from fedbrain.data.prepare import prepare, prepare_again, prepare_followers
 from fedbrain.data.scan_report import Report
 from fedbrain.data.synthetic.site import synthetic
 
@@ -95,6 +96,8 @@ def prepare_site(
     prepared = prepare(list(labels), root, recipe=recipe, cache=cache, report=report)
     scans = list(prepared)
     files: list[dict[Scan, Path]] = [prepared]
+    again = partial(prepare_again, root=root, recipe=recipe, cache=cache)
+    makers = {path: partial(again, scan) for scan, path in prepared.items()}
     for modality in modalities[1:]:
         other = pattern.removesuffix(modalities[0]) + modality
         found = {
@@ -105,6 +108,7 @@ def prepare_site(
         files.append(
             prepare_followers(followers, modality, root, recipe=recipe, cache=cache, report=report)
         )
+        makers |= {p: partial(again, s, follower=followers[s]) for s, p in files[-1].items()}
         for scan in scans:
             if scan.id not in found:
                 report.note(
@@ -112,7 +116,7 @@ def prepare_site(
                 )
     report.kept = len(scans)
     target = np.asarray([math.nan if labels[s] is None else labels[s] for s in scans], np.float32)
-    volumes = Volumes([[of.get(scan) for of in files] for scan in scans], recipe.shape)
+    volumes = Volumes([[of.get(scan) for of in files] for scan in scans], recipe.shape, makers)
     tables = read_tables(root)
     values = {
         name: read_column(tables, scans, name, column, report)

@@ -8,11 +8,10 @@ from fedbrain.data.conform import (
     Recipe,
     conform,
     conform_recipe,
-    foreground,
-    otsu_threshold,
     z_score,
 )
 from fedbrain.data.dataset import Volumes
+from fedbrain.data.field_of_view import foreground, otsu_threshold
 from fedbrain.data.nifti import ImageError, Volume, read_volume
 from fedbrain.data.prepare import prepare
 from fedbrain.data.scan_report import Report

@@ -9,6 +9,7 @@ from fedbrain.data.augment import AUGMENTS, apply, augment
 from fedbrain.data.dataset import Scans, Volumes
 from fedbrain.data.inputs import Inputs
 from fedbrain.data.pipeline import eval_batches, example_batch, pipeline_seed, train_batches
+from fedbrain.data.prepared_file import save_prepared
 
 PLAIN = Inputs(AUGMENTS["none"](), {}, 1)
 
@@ -112,7 +113,7 @@ def test_many_threads_read_prepared_volumes(tmp_path):
     paths = []
     for i in range(4):
         paths.append(tmp_path / f"{i}.f32")
-        np.full((2, 3, 4), i, np.float32).tofile(paths[-1])
+        save_prepared(paths[-1], np.full((2, 3, 4), i, np.float32))
     volumes = Volumes([[p] for p in paths], (2, 3, 4))
     with ThreadPoolExecutor(4) as pool:
         means = list(pool.map(lambda k: float(volumes[k % 4].mean()), range(20_000)))

@@ -3,7 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from fedbrain.data.conform import Recipe, centre_of, resample, z_score
+from fedbrain.data.conform import Recipe, resample_inside, z_score
+from fedbrain.data.field_of_view import brain_centre_mm
 from fedbrain.data.synthetic.anatomy import VOXEL_MM, atlas, expected_volumes, grow_old
 from fedbrain.data.synthetic.people import Scanner
 from fedbrain.data.synthetic.render import MODALITIES
@@ -11,15 +12,19 @@ from fedbrain.data.synthetic.render import MODALITIES
 Grid = Float[np.ndarray, "x y z"]
 
 
-def _prepared(grid: Grid, recipe: Recipe) -> Float[np.ndarray, "d h w"]:
-    """A map of the atlas on the grid of prepared volumes."""
-    centre_mm = centre_of(atlas().brain > 0) * VOXEL_MM
-    return resample(grid.astype(np.float32), np.full(3, VOXEL_MM), centre_mm, recipe)
+def _prepared(
+    grid: Grid, recipe: Recipe
+) -> tuple[Float[np.ndarray, "d h w"], Bool[np.ndarray, "d h w"]]:
+    """(a map of the atlas inside the average brain, the average brain) as prepared volumes are."""
+    brain = atlas().brain > 0
+    voxel = np.full(3, VOXEL_MM)
+    centre_mm = brain_centre_mm(brain, voxel)
+    return resample_inside(grid.astype(np.float32), brain, voxel, centre_mm, recipe)
 
 
 def brain_region(recipe: Recipe) -> Bool[np.ndarray, "d h w"]:
     """Voxels of the average brain."""
-    return _prepared(atlas().brain, recipe) > 0.5
+    return _prepared(atlas().brain, recipe)[1]
 
 
 def change_with_age(
@@ -40,6 +45,6 @@ def change_with_age(
         grey = MODALITIES["T1w"](scanner, age_years)
         csf, gm, wm = map(np.float32, (grey.csf, grey.gm, grey.wm))
         mixed = tissues.csf * csf + tissues.gm * gm + tissues.wm * wm
-        return z_score(_prepared(mixed, recipe), brain)
+        return z_score(_prepared(mixed, recipe)[0], brain)
 
     return np.abs(image(old_years) - image(young_years)) * brain

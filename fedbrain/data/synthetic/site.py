@@ -3,6 +3,7 @@
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from tqdm import tqdm
 from fedbrain.data.conform import VERSION, conform
 from fedbrain.data.dataset import Preparation, Scans, SiteLoader, Volumes
 from fedbrain.data.nifti import Volume
-from fedbrain.data.prepare import save_prepared
+from fedbrain.data.prepared_file import DamagedError, read_notes, save_prepared
 from fedbrain.data.scan_report import Report
 from fedbrain.data.splits import unit_hash
 from fedbrain.data.synthetic.people import HOSPITALS, Person, draw_person
@@ -76,7 +77,14 @@ def synthetic(
         if permuted:
             target = target[np.argsort([unit_hash(f"{seed}/{i}") for i in ids])]
         report = Report(name, found=subjects, kept=subjects, synthetic=True)
-        return Scans(ids, ids, target, Volumes(paths, preparation.recipe.shape), columns), report
+        makers = {
+            path: partial(prepared, person, hospital, modality, preparation)
+            for person, files_of_person in zip(people, paths)
+            for modality, path in zip(preparation.modalities, files_of_person)
+            if path is not None
+        }
+        volumes = Volumes(paths, preparation.recipe.shape, makers)
+        return Scans(ids, ids, target, volumes, columns), report
 
     return load
 
@@ -91,8 +99,9 @@ def prepared(person: Person, hospital: str, modality: str, preparation: Preparat
     scanner = HOSPITALS[hospital].scanner
     text = repr((MODEL, VERSION, preparation.recipe, person, scanner, modality))
     path = preparation.cache / f"synthetic_{hashlib.sha256(text.encode()).hexdigest()[:32]}.f32"
-    if not path.exists():
-        preparation.cache.mkdir(parents=True, exist_ok=True)
+    try:
+        read_notes(path, preparation.recipe.shape)
+    except DamagedError:
         data, voxel_size_mm, _ = render(person, scanner, modality)
         volume = Volume(data, np.diag([*voxel_size_mm, 1.0]), voxel_size_mm, 0)
         save_prepared(path, conform(volume, preparation.recipe, data > 0))
