@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+CACHE = Path("~/.cache/fedbrain/xla-tests")  # of compiled programs
 PROCESSES = 4  # at most: each takes 2 to 3 GB
 
 
@@ -23,12 +24,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses"):
         return  # this process only hands tests out
     os.environ["JAX_PLATFORMS"] = "cpu"
+    # For programs that tests start, too.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE.expanduser()))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
     from jaxtyping import install_import_hook
 
     install_import_hook("fedbrain", "beartype.beartype")
-    import jax
-
     from fedbrain import cli
 
     # XLA reads its flags at the first computation; importing fedbrain makes none.
@@ -39,11 +41,6 @@ def pytest_configure(config: pytest.Config) -> None:
             cli.CPU_FLAGS.get(importlib.metadata.version("jaxlib"), ""),
         ]
     )
-    if not jax.config.values.get("jax_compilation_cache_dir"):
-        jax.config.update(
-            "jax_compilation_cache_dir", str(Path("~/.cache/fedbrain/xla-tests").expanduser())
-        )
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @pytest.fixture(scope="session")

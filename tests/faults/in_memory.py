@@ -18,12 +18,16 @@ from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.compiled import compile_experiment, random_variables
-from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.federation import train
 from tests.experiment_under_test import config
 
 LIMIT, SEED = 10_000_000, 7
 RULES = Rules(fewest=3, medians=100, limit=LIMIT, deadline_s=60)
+
+# Sites of one algorithm run the same programs: whoever comes first compiles them for all.
+EXPERIMENTS: dict[tuple[str, str], Experiment] = {}
+COMPILED: dict[int, Worker] = {}
 
 
 class Consortium:
@@ -38,7 +42,10 @@ class Consortium:
             sharing,
         )
         c.patience = {"stop": 0, "plateau": 1, "factor": 0.5}
-        self.experiment, self.folder = read_experiment(c), folder
+        self.folder = folder
+        experiment = read_experiment(c)
+        first = EXPERIMENTS.setdefault((algorithm, sharing), experiment)
+        self.experiment = experiment._replace(task=first.task, algorithm=first.algorithm)
         clients, _ = load_clients(self.experiment)
         splits = {n: split_scans(s, self.experiment.fractions, seed=0) for n, s in clients.items()}
         [self.federation] = federated(splits)
@@ -58,9 +65,10 @@ class Consortium:
         if name not in self.workers:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
             how = {"workdir": self.folder / name, "seed": SEED, "limit": LIMIT}
-            self.workers[name] = Worker(
-                name, self.experiment, self.terms, self.splits[name], self.fresh, **how
-            )
+            worker = Worker(name, self.experiment, self.terms, self.splits[name], self.fresh, **how)
+            compiled = COMPILED.setdefault(id(worker.experiment.algorithm), worker)
+            worker.train, worker.evaluate = compiled.train, compiled.evaluate
+            self.workers[name] = worker
         return self.workers[name]
 
     def transport(self, messages, deadline_s=0):
