@@ -110,7 +110,7 @@ def test_tables(finished, capsys):
         "linear: age, predicted by the first model",
         "MAE of the model",
         "local-amber",
-        "trains 9 of",
+        "trainable parameters: 9 of",
         "federated, deep - shallow",
         "deep, federated - local",
         "federated, deep and shallow: 2 of 3 seeds are there",
