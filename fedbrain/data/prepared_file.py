@@ -1,6 +1,6 @@
 """A prepared volume on disk, which is noticed when it is damaged.
 
-    voxels, float32 in C order | notes on the scan, JSON in UTF-8 | BLAKE2b of both, 8 bytes
+    voxels, float32 in C order | their BLAKE2b, 8 bytes | notes on the scan, JSON in UTF-8
 
 There is no header: the recipe knows the shape. (`np.load` parses the header of a `.npy` file by
 `ast`, which fails now and then in threads of CPython 3.11.)
@@ -36,11 +36,11 @@ def save_prepared(
       CacheError: when the folder cannot be written or the disk is full.
     """
     voxels = np.ascontiguousarray(data, np.float32).tobytes()
-    content = voxels + json.dumps(dict(notes or {})).encode()
+    content = voxels + _check(voxels) + json.dumps(dict(notes or {})).encode()
     temporary = path.with_suffix(f".{os.getpid()}.{id(data)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content + _check(content))
+        temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
         raise CacheError(
@@ -58,7 +58,7 @@ def _remove(path: Path) -> None:
         return
 
 
-def _check(content: bytes) -> bytes:
+def _check(content: bytes | memoryview) -> bytes:
     return hashlib.blake2b(content, digest_size=CHECK_BYTES).digest()
 
 
@@ -68,11 +68,11 @@ def read_prepared(path: Path, shape: tuple[int, ...]) -> Float[np.ndarray, "d h 
     Raises:
       DamagedError: when the file is missing, cut short or changed.
     """
-    content = _read(path, 0)
-    voxels = math.prod(shape)
-    if len(content) < 4 * voxels + CHECK_BYTES or _check(content[:-CHECK_BYTES]) != content[-8:]:
+    content = memoryview(_read(path, 0))
+    end = 4 * math.prod(shape)
+    if len(content) < end or _check(content[:end]) != content[end : end + CHECK_BYTES]:
         raise DamagedError("is damaged")
-    return np.frombuffer(content, np.float32, voxels).reshape(shape)
+    return np.frombuffer(content[:end], np.float32).reshape(shape)
 
 
 def read_notes(path: Path, shape: tuple[int, ...]) -> dict[str, str]:
@@ -81,27 +81,29 @@ def read_notes(path: Path, shape: tuple[int, ...]) -> dict[str, str]:
     Raises:
       DamagedError: when the file is missing or has another size.
     """
-    tail = _read(path, 4 * math.prod(shape))[:-CHECK_BYTES]
     try:
-        notes = json.loads(tail)
+        notes = json.loads(_read(path, 4 * math.prod(shape) + CHECK_BYTES))
     except ValueError:
         raise DamagedError("is damaged") from None
     return notes
 
 
-def read_checksum(path: Path) -> bytes:
-    """What tells one prepared volume from another.
+def read_checksum(path: Path, shape: tuple[int, ...]) -> bytes:
+    """What tells the voxels of one prepared volume from those of another.
 
     Raises:
-      DamagedError: when the file is missing.
+      DamagedError: when the file is missing or cut short.
     """
-    return _read(path, -CHECK_BYTES)
+    check = _read(path, 4 * math.prod(shape))[:CHECK_BYTES]
+    if len(check) < CHECK_BYTES:
+        raise DamagedError("is damaged")
+    return check
 
 
 def _read(path: Path, start: int) -> bytes:
     try:
         with path.open("rb") as file:
-            file.seek(start, os.SEEK_END if start < 0 else os.SEEK_SET)
+            file.seek(start)
             return file.read()
     except FileNotFoundError:
         raise DamagedError("is missing") from None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fedbrain.data.dataset import Preparation, Scans, data_fingerprint, shape_of
+from fedbrain.data.overlap import note_same_scans, require_scans
 from fedbrain.data.scan_report import Report
 from fedbrain.experiments.config import Experiment
 
@@ -38,12 +39,15 @@ def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]
             f"config.norms: expected names of sites, {', '.join(experiment.sites)}, got"
             f" {unknown[0]!r}."
         )
-    loaded, reports = {}, []
+    loaded, reports = {}, {}
     for name, site in experiment.sites.items():
-        scans, report = site(name, preparation)
-        loaded[name] = experiment.norms[name](scans, report) if name in experiment.norms else scans
-        reports.append(report)
-    return experiment.partition(loaded), reports
+        loaded[name], reports[name] = site(name, preparation)
+    note_same_scans(loaded, reports)
+    for name, norm in experiment.norms.items():
+        loaded[name] = norm(loaded[name], reports[name])
+    for name, scans in loaded.items():
+        require_scans(name, scans, reports[name])
+    return experiment.partition(loaded), list(reports.values())
 
 
 def fingerprints(clients: Mapping[str, Scans]) -> dict[str, Any]:
