@@ -3,8 +3,8 @@
 Everything else in the package is a function between these types.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -12,13 +12,12 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 PyTree = Any
-Params = PyTree  # nested dictionaries of arrays; a private leaf is a None in what is exchanged
+Params = PyTree  # nested dictionaries of arrays; a private leaf is a None in what is sent
 ModelState = PyTree  # variables that are not trained by gradient: {"batch_stats": ...} or {}
 Variables = Mapping[str, PyTree]  # Flax variables {"params": ..., "batch_stats": ...}
 ClientState = PyTree  # what stays in the hospital between rounds
-Batch = Mapping[
-    str, Array | np.ndarray
-]  # image [b d h w c], target [b], mask [b] (1 = real example), perhaps covariates [b k]; float32
+# image [b d h w c], target [b], mask [b] (1 = real example), perhaps covariates [b k]; float32
+Batch = Mapping[str, Array | np.ndarray]
 Metrics = Mapping[str, Array]  # additive statistics
 Key = jax.Array
 Aggregator = optax.GradientTransformationExtraArgs  # consumes the leading `clients` axis
@@ -31,7 +30,7 @@ class Update(NamedTuple):
 
     # after - before of the shared parameters, as one vector in the order of their paths
     delta: Float[Array, "*clients p"]
-    model_state: ModelState  # shared non-trained collections, values not differences
+    model_state: ModelState  # shared collections that are not trained, values not differences
     weight: Float[Array, "*clients"]  # number of training examples; 0 = absent
     metrics: Metrics  # additive statistics, summed over clients
     extra: PyTree  # () for most algorithms; SCAFFOLD's change of control, Mime's gradient
@@ -41,73 +40,194 @@ class ServerState(NamedTuple):
     """Everything the server carries from round to round."""
 
     round: Int[Array, ""]  # rounds completed
-    params: Params
-    model_state: ModelState
+    params: Params  # of the global model, private leaves at their initial values
+    model_state: ModelState  # likewise
     opt_state: optax.OptState  # of the server's links and of its optimiser
-    learning_rate_scale: Float[
-        Array, ""
-    ]  # factor on every client's step, lowered together on a plateau
+    # factor on every client's step, lowered together on a plateau
+    learning_rate_scale: Float[Array, ""]
     extra: PyTree  # the algorithm's own memory
 
 
 class Reduced(NamedTuple):
     """What the server makes of a cohort's updates, before it takes its step."""
 
-    direction: Float[Array, " p"]
+    direction: Float[Array, " p"]  # in place of a gradient: the server steps against it
     links: optax.OptState  # of the aggregator, after the round
-    extra: PyTree
-    model_state: ModelState
+    extra: PyTree  # the algorithm's own memory, after the round
+    model_state: ModelState  # the cohort's shared statistics, made one
     some_present: Bool[Array, ""]  # False: nobody took part, the round is skipped
-    info: Metrics
+    info: Metrics  # [clients] or one number each
+
+
+@runtime_checkable
+class BeginRound(Protocol):
+    """A client before its first step."""
+
+    def __call__(self, broadcast: ServerState, client_state: ClientState, key: Key, /) -> PyTree:
+        """Returns the carry of the local steps."""
+        ...
+
+
+@runtime_checkable
+class LocalStep(Protocol):
+    """One step on one batch."""
+
+    def __call__(self, carry: PyTree, batch: Batch, /) -> tuple[PyTree, Metrics]:
+        """Returns the carry and this step's additive statistics."""
+        ...
+
+
+@runtime_checkable
+class FinishRound(Protocol):
+    """A client after its last step."""
+
+    def __call__(
+        self, broadcast: ServerState, carry: PyTree, metrics: Metrics, /
+    ) -> tuple[Update, ClientState]:
+        """Returns what leaves the hospital and what stays; `metrics` are sums over the steps."""
+        ...
 
 
 class LocalTrainer(NamedTuple):
-    """What a hospital computes in a round, cut where a driver can stream, scan or map it."""
+    """What a hospital computes in a round, cut where a map can stream, scan or spread it."""
 
-    init: Callable[
-        [ServerState, ClientState, Key], PyTree
-    ]  # (broadcast, client_state, key) -> carry
-    step: Callable[[PyTree, Batch], tuple[PyTree, Metrics]]  # (carry, batch) -> (carry, metrics)
-    finish: Callable[
-        [ServerState, PyTree, Metrics], tuple[Update, ClientState]
-    ]  # (broadcast, carry, metrics)
+    init: BeginRound
+    step: LocalStep
+    finish: FinishRound
+
+
+@runtime_checkable
+class InitServer(Protocol):
+    """The server before the first round."""
+
+    def __call__(self, variables: Variables, examples: Float[Array, " clients"], /) -> ServerState:
+        """Takes the initial model, and the training examples of all registered clients."""
+        ...
+
+
+@runtime_checkable
+class InitClient(Protocol):
+    """A client before its first round."""
+
+    def __call__(self, variables: Variables, /) -> ClientState:
+        """Takes the initial model."""
+        ...
+
+
+@runtime_checkable
+class Reduce(Protocol):
+    """The first half of the server's step. After it nobody needs the cohort."""
+
+    def __call__(self, state: ServerState, updates: Update, /) -> Reduced:
+        """Takes the updates of a cohort, [clients, ...]."""
+        ...
+
+
+@runtime_checkable
+class Apply(Protocol):
+    """The second half of the server's step."""
+
+    def __call__(self, state: ServerState, reduced: Reduced, /) -> tuple[ServerState, Metrics]:
+        """Returns the next state, and what is logged of the round."""
+        ...
+
+
+@runtime_checkable
+class ClientVariables(Protocol):
+    """The model that a client evaluates and uses."""
+
+    def __call__(self, state: ServerState, client_state: ClientState, /) -> Variables:
+        """Takes the server's state, and what the client kept."""
+        ...
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """The leaves that leave a hospital."""
+
+    def __call__(self, variables: Variables, /) -> Variables:
+        """Returns them in their places, None elsewhere."""
+        ...
 
 
 class Algorithm(NamedTuple):
     """A federated algorithm, cut at the network: between `local` and `reduce` stands a map or a
     hospital.
 
-    A round is `apply(state, reduce(state, map(local)))`. After `reduce` nobody needs the cohort.
+    A round is `apply(state, reduce(state, map(local)))`.
     """
 
-    init: Callable[
-        [Variables, Array], ServerState
-    ]  # (variables, training examples [registered clients])
-    init_client: Callable[[Variables], ClientState]
+    init: InitServer
+    init_client: InitClient
     local: LocalTrainer
-    reduce: Callable[[ServerState, Update], Reduced]  # (state, updates [clients, ...])
-    apply: Callable[[ServerState, Reduced], tuple[ServerState, Metrics]]
-    client_variables: Callable[
-        [ServerState, ClientState], Variables
-    ]  # the model a client evaluates and uses
-    shared: Callable[[Variables], Variables]  # the leaves that leave a hospital, None elsewhere
+    reduce: Reduce
+    apply: Apply
+    client_variables: ClientVariables
+    shared: Shared
+
+
+@runtime_checkable
+class PerExample(Protocol):
+    """The loss of each example."""
+
+    def __call__(self, output: Float[Array, "b k"], target: Float[Array, " b"], /) -> Array:
+        """Returns losses [b]; the target is in its own units."""
+        ...
+
+
+@runtime_checkable
+class Predict(Protocol):
+    """From a network's output to a prediction."""
+
+    def __call__(self, output: Float[Array, "b k"], /) -> Array:
+        """Returns predictions [b] in the units of the target."""
+        ...
 
 
 class Loss(NamedTuple):
     """How a network's output becomes a prediction in target units, and what an error costs."""
 
     outputs: int  # width of the network's last layer
-    per_example: Callable[[Float[Array, "b k"], Float[Array, " b"]], Float[Array, " b"]]
-    predict: Callable[[Float[Array, "b k"]], Float[Array, " b"]]
+    per_example: PerExample
+    predict: Predict
+
+
+@runtime_checkable
+class InitTask(Protocol):
+    """Fresh variables."""
+
+    def __call__(self, key: Key, image: Array, covariates: Array | None = None, /) -> Variables:
+        """Takes an image [b d h w c], and covariates [b k] where the network takes some."""
+        ...
+
+
+@runtime_checkable
+class TrainingLoss(Protocol):
+    """The mean loss of a batch in training."""
+
+    def __call__(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, /
+    ) -> tuple[Array, tuple[ModelState, Metrics]]:
+        """Returns (loss, (model_state after the batch, additive statistics)); the key is of
+        dropout.
+        """
+        ...
+
+
+@runtime_checkable
+class EvaluateBatch(Protocol):
+    """A model on a batch, in evaluation."""
+
+    def __call__(
+        self, params: Params, model_state: ModelState, batch: Batch, /
+    ) -> tuple[Array, Array]:
+        """Returns (predictions [b] in target units, losses [b])."""
+        ...
 
 
 class Task(NamedTuple):
     """A network with its loss, as pure functions."""
 
-    init: Callable[
-        ..., Variables
-    ]  # (key, image [b d h w c], covariates [b k] where a network takes some)
-    # (params, model_state, batch, key) -> (mean loss, (model_state, metrics))
-    loss: Callable[[Params, ModelState, Batch, Key], tuple[Array, tuple[ModelState, Metrics]]]
-    # (params, model_state, batch) -> (prediction [b] in target units, per-example loss [b])
-    evaluate: Callable[[Params, ModelState, Batch], tuple[Array, Array]]
+    init: InitTask
+    loss: TrainingLoss
+    evaluate: EvaluateBatch

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import re
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -25,7 +26,9 @@ from tests.algorithms.test_quadratics import H, K, distance, fedavg_fixed_point,
 ROOT = Path(__file__).parents[1]
 SHARED = {ROOT / "configs" / f"{name}.py" for name in ("__init__", "base", "grid", "study")}
 MODULES = [m.name for m in pkgutil.walk_packages(fedbrain.__path__, "fedbrain.")]
-COMPLETE = "fedbrain.aggregators"  # packages in which every public function has an example
+# packages in which every public function has an example
+COMPLETE = ("fedbrain.aggregators", "fedbrain.algorithms", "fedbrain.training")
+KERNEL = ("fedbrain.algorithms", "fedbrain.training")
 
 
 def source(module: str) -> str:
@@ -131,6 +134,27 @@ def test_every_file_holds_one_idea():
     lengths = {p: len(p.read_text().splitlines()) for p in (ROOT / "fedbrain").rglob("*.py")}
     assert max(lengths.values()) <= 250
     assert statistics.median(lengths.values()) <= 120
+
+
+def functions_of(body: list) -> Iterator[ast.FunctionDef]:
+    """The functions of a module and the methods of its classes; what is nested counts inside."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef):
+            yield node
+        elif isinstance(node, ast.ClassDef):
+            yield from functions_of(node.body)
+
+
+def length(function: ast.FunctionDef) -> int:
+    """Lines of a function, signature and docstring included."""
+    assert function.end_lineno
+    return function.end_lineno - function.lineno + 1
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(KERNEL)])
+def test_no_function_of_the_kernel_is_long(module):
+    lengths = {f.name: length(f) for f in functions_of(ast.parse(source(module)).body)}
+    assert {name: n for name, n in lengths.items() if n > 40} == {}
 
 
 def test_no_pickle_no_eval_and_no_address_of_a_registry():

@@ -21,7 +21,8 @@ from fedbrain.models import MODELS
 from fedbrain.models.convolution import conv3d
 from fedbrain.models.losses import LOSSES
 from fedbrain.models.task import make_task
-from fedbrain.training.round import Client, loop, make_round
+from fedbrain.training.maps import loop
+from fedbrain.training.round import Client, make_round
 
 
 class PictureNet(nn.Module):

@@ -8,18 +8,16 @@ part at a time, and its running statistics follow one part after the other, as i
 that accumulates gradients.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from fedbrain.types import Batch, Key, Metrics, ModelState, Params
+from fedbrain.algorithms.variant import GradientAt
+from fedbrain.types import Batch, Key, ModelState, Params, TrainingLoss
 
-Gradient = Callable[[Params, ModelState], tuple[Params, tuple[ModelState, Metrics]]]
 
-
-def gradient_of(loss: Callable, batch: Batch, key: Key, *, parts: int) -> Gradient:
+def gradient_of(loss: TrainingLoss, batch: Batch, key: Key, *, parts: int) -> GradientAt:
     """(params, model_state) -> (gradient of the mean loss, (model_state, metrics)).
 
     Args:
@@ -27,6 +25,12 @@ def gradient_of(loss: Callable, batch: Batch, key: Key, *, parts: int) -> Gradie
       batch: its leading axis is a multiple of `parts`.
       key: of dropout; every part has its own.
       parts: how many.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_batch, quadratic_task
+    >>> loss, batch = quadratic_task().loss, quadratic_batch(4.0)
+    >>> gradient_at = gradient_of(loss, batch, jax.random.key(0), parts=1)
+    >>> gradient_at({"w": jnp.zeros(1)}, {})[0]["w"].tolist()
+    [-4.0]
     """
     whole = jax.grad(loss, has_aux=True)
     if parts == 1:

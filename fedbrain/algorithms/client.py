@@ -68,7 +68,14 @@ class Carry(NamedTuple):
 
 
 def make_local(client: ClientChain, variant: Variant, sharing: Sharing) -> LocalTrainer:
-    """What a hospital computes in a round."""
+    """What a hospital computes in a round.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_task
+    >>> from fedbrain.algorithms.variant import fedavg
+    >>> client = ClientChain(quadratic_task(), optax.sgd(0.5))
+    >>> make_local(client, fedavg(), Sharing())._fields
+    ('init', 'step', 'finish')
+    """
     return LocalTrainer(
         init=partial(_begin, client, variant, sharing),
         step=partial(_step, client, variant),
@@ -79,7 +86,14 @@ def make_local(client: ClientChain, variant: Variant, sharing: Sharing) -> Local
 def init_client(
     client: ClientChain, variant: Variant, sharing: Sharing, variables: Variables
 ) -> Private:
-    """A client's state before its first round."""
+    """A client's state before its first round.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_task
+    >>> from fedbrain.algorithms.variant import fedavg
+    >>> client = ClientChain(quadratic_task(), optax.sgd(0.5))
+    >>> init_client(client, fedavg(), Sharing(), {"params": {"w": jnp.zeros(1)}})
+    Private(params={'w': None}, model_state={}, control=(), upload=EmptyState())
+    """
     trained, _ = sharing.trained(variables["params"])
     upload = client.upload.init(ravel_pytree(sharing.sent_params(variables["params"]))[0])
     control = variant.client_init({**variables, "params": trained})
@@ -89,7 +103,14 @@ def init_client(
 def client_variables(
     variant: Variant, sharing: Sharing, state: ServerState, own: Private
 ) -> Variables:
-    """The model that a client evaluates and uses: the server's, with its own leaves."""
+    """The model that a client evaluates and uses: the server's, with its own leaves.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_algorithm
+    >>> algorithm = quadratic_algorithm()
+    >>> state = algorithm.init({"params": {"w": jnp.ones(1)}}, jnp.ones(1))
+    >>> algorithm.client_variables(state, algorithm.init_client({"params": state.params}))
+    {'params': {'w': Array([1.], dtype=float32)}}
+    """
     params, model_state = _received(state, own)
     trained, _ = sharing.trained(params)
     used = variant.personal(own.control, {"params": trained, **model_state})

@@ -3,7 +3,7 @@ for every rule.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fedbrain.aggregators.cohort import in_float64, normalised
 from fedbrain.aggregators.linear_algebra import from_centre, gram
@@ -34,6 +34,11 @@ def diagnose(
       ||M||^2 / (variance of M), `explained`: share of the aggregate's squared length that the
       effective weights explain.
 
+    >>> deltas = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> info = diagnose(deltas, jnp.ones(2), deltas.mean(0))
+    >>> info["delta_norm"].tolist(), info["effective_weight"].round(3).tolist()
+    ([1.0, 1.0], [0.5, 0.5])
+
     References:
       Yin et al. (2018), gradient diversity, https://arxiv.org/abs/1706.05699
       Roy and Vetterli (2007), effective rank,
@@ -41,7 +46,14 @@ def diagnose(
     """
     present = weights > 0
     p = normalised(weights.astype(jnp.float64))
-    both = gram(deltas, present, direction)
+    info = _report(gram(deltas, present, direction), present, p)
+    return {name: x.astype(jnp.float32) for name, x in info.items()}
+
+
+def _report(
+    both: Float[Array, "n n"], present: Bool[Array, " clients"], p: Float[Array, " clients"]
+) -> Metrics:
+    """`diagnose` from the Gram matrix of deltas and direction (the last row), in float64."""
     g, along, length = both[:-1, :-1], both[:-1, -1], both[-1, -1]
     norms = jnp.sqrt(jnp.diag(g))
     mean_square = jnp.maximum(p @ g @ p, TINY)
@@ -52,7 +64,7 @@ def diagnose(
     )
     alpha = jnp.where(present, vectors @ (inverse * (vectors.T @ along)), 0)
     spread = p @ apart**2 / jnp.maximum(present.sum() - 1, 1)
-    info = {
+    return {
         "delta_norm": norms,
         "cosine": (g @ p) / jnp.maximum(norms * jnp.sqrt(mean_square), TINY),
         "drift": apart / jnp.sqrt(mean_square),
@@ -63,4 +75,3 @@ def diagnose(
         "signal_to_noise": mean_square / jnp.maximum(spread, TINY),
         "explained": along @ alpha / jnp.maximum(length, TINY),
     }
-    return {name: x.astype(jnp.float32) for name, x in info.items()}

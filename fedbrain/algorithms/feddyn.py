@@ -37,6 +37,10 @@ def feddyn(alpha: float = 0.1) -> Variant:
 
     Args:
       alpha: strength of the regulariser > 0; the authors use .001 to 1.
+
+    >>> from fedbrain.algorithms.quadratic import local_rounds
+    >>> local_rounds(feddyn(alpha=0.1))
+    ([2.9, 2.69], [0.0, 0.0])
     """
     if not alpha > 0:
         raise ValueError(f"Expected alpha={alpha} > 0.")

@@ -32,6 +32,15 @@ def federated(
       server: the aggregator, the server's optimiser, and the rule for batch statistics.
       variant: what the algorithm does beyond FedAvg.
       sharing: which leaves train and which are shared. No variant sees a frozen leaf.
+
+    >>> import optax
+    >>> from fedbrain.aggregators import BATCH_STATISTICS, weighted_mean
+    >>> from fedbrain.algorithms.quadratic import quadratic_task
+    >>> client = ClientChain(quadratic_task(), optax.sgd(0.5))
+    >>> server = ServerChain(weighted_mean(), optax.sgd(1.0), BATCH_STATISTICS["mean"])
+    >>> algorithm = federated(client, server)
+    >>> algorithm.shared({"params": {"w": 1.0}})
+    {'params': {'w': 1.0}}
     """
     return Algorithm(
         init=partial(init_server, server, variant, sharing),

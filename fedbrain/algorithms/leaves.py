@@ -20,7 +20,12 @@ class LeafFilter(Protocol):
 
 
 def path_name(path: tuple) -> str:
-    """A leaf's path as text: `conv1/kernel`."""
+    """A leaf's path as text: `conv1/kernel`.
+
+    >>> [(path, _)] = jax.tree_util.tree_leaves_with_path({"conv1": {"kernel": 0.0}})
+    >>> path_name(path)
+    'conv1/kernel'
+    """
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 

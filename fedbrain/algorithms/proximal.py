@@ -20,6 +20,12 @@ def add_proximal_term(mu: float) -> optax.GradientTransformation:
     Args:
       mu: strength >= 0; 0 is FedAvg. The authors use .001 to 1 and name no universal default.
 
+    >>> import jax.numpy as jnp
+    >>> link = add_proximal_term(mu=0.5)
+    >>> memory = link.init(jnp.zeros(1))
+    >>> link.update(jnp.ones(1), memory, jnp.full(1, 4.0))[0].tolist()
+    [3.0]
+
     References:
       Li et al. (2020), FedProx, https://arxiv.org/abs/1812.06127
     """

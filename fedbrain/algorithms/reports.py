@@ -16,6 +16,10 @@ def report_global_loss() -> Variant:
 
     Measured on the batches it trains on, one forward pass more for each; what `q_fedavg` and
     `agnostic` need.
+
+    >>> from fedbrain.algorithms.quadratic import local_rounds
+    >>> local_rounds(report_global_loss())
+    ([3.0, 3.0], [0.0, 0.0])
     """
 
     def begin(start: Start):
@@ -42,6 +46,10 @@ def report_fisher(damping: float = 1e-8) -> Variant:
 
     Args:
       damping: added to every F_i, 1e-8 arbitrary; large values give the uniform mean.
+
+    >>> from fedbrain.algorithms.quadratic import local_rounds
+    >>> local_rounds(fisher())
+    ([3.0, 3.0], [0.0, 0.0])
     """
     if not damping > 0:
         raise ValueError(f"Expected damping={damping} > 0.")

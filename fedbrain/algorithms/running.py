@@ -18,27 +18,48 @@ class Running(NamedTuple):
 
 
 def nothing_yet(tree: PyTree) -> Running:
-    """Before the first step; the tree gives the shapes."""
+    """Before the first step; the tree gives the shapes.
+
+    >>> running_mean(nothing_yet(jnp.ones(2))).tolist()
+    [0.0, 0.0]
+    """
     return Running(jax.tree.map(jnp.zeros_like, tree), jnp.zeros((), jnp.float32))
 
 
 def observe(running: Running, tree: PyTree) -> Running:
-    """One more step."""
+    """One more step.
+
+    >>> float(observe(nothing_yet(jnp.ones(2)), jnp.ones(2)).steps)
+    1.0
+    """
     return Running(jax.tree.map(jnp.add, running.total, tree), running.steps + 1)
 
 
 def running_mean(running: Running) -> PyTree:
-    """The mean over steps; zero before the first."""
+    """The mean over steps; zero before the first.
+
+    >>> seen = observe(observe(nothing_yet(0.0), 1.0), 4.0)
+    >>> float(running_mean(Running(jnp.asarray(seen.total), seen.steps)))
+    2.5
+    """
     return jax.tree.map(lambda x: x / jnp.maximum(running.steps, 1).astype(x.dtype), running.total)
 
 
 def share_of_all(
     weights: Float[Array, " clients"], examples: Float[Array, ""]
 ) -> Float[Array, " clients"]:
-    """n_i / n, n counting the absent clients too."""
+    """n_i / n, n counting the absent clients too.
+
+    >>> share_of_all(jnp.array([2.0, 0.0]), jnp.array(8.0)).tolist()
+    [0.25, 0.0]
+    """
     return weights / jnp.maximum(examples, 1)
 
 
 def weighted_sum(tree: PyTree, coefficients: Float[Array, " clients"]) -> PyTree:
-    """sum_i a_i x_i over the leading clients axis; a client with a_i = 0 is not read."""
+    """sum_i a_i x_i over the leading clients axis; a client with a_i = 0 is not read.
+
+    >>> weighted_sum(jnp.array([[1.0], [jnp.nan]]), jnp.array([2.0, 0.0])).tolist()
+    [2.0]
+    """
     return jax.tree.map(lambda x: combine(x, coefficients), tree)

@@ -46,7 +46,12 @@ class ScaffoldContext(NamedTuple):
 
 
 def scaffold() -> Variant:
-    """Option II: the new control is the mean of the local gradients, at no extra cost."""
+    """Option II: the new control is the mean of the local gradients, at no extra cost.
+
+    >>> from fedbrain.algorithms.quadratic import local_rounds
+    >>> local_rounds(scaffold())
+    ([3.0, 0.75], [0.0, 0.0])
+    """
 
     def server_init(shared: Params, examples: Array) -> ScaffoldServer:
         return ScaffoldServer(jax.tree.map(jnp.zeros_like, shared), examples.sum())

@@ -1,15 +1,24 @@
 """Learning-rate schedules over rounds, decided by the server and followed by every client."""
 
 import math
-from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
-Schedule = Callable[
-    [int, int], float
-]  # (rounds completed, rounds in all) -> factor on the clients' learning rate
+
+@runtime_checkable
+class Schedule(Protocol):
+    """A factor on the clients' learning rate."""
+
+    def __call__(self, done: int, rounds: int, /) -> float:
+        """Takes the rounds completed, and all rounds."""
+        ...
 
 
 def constant() -> Schedule:
-    """No schedule: only a plateau lowers the learning rate."""
+    """No schedule: only a plateau lowers the learning rate.
+
+    >>> constant()(3, 4)
+    1.0
+    """
     return lambda done, rounds: 1.0
 
 

@@ -7,8 +7,7 @@ direction becomes the next model.
 Between the two nobody needs the cohort any more: a server of large models lets go of it.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +31,15 @@ from fedbrain.types import (
 )  # fmt: skip
 
 
+@runtime_checkable
+class StatisticsRule(Protocol):
+    """How the shared batch statistics of a cohort become one."""
+
+    def __call__(self, model_state: ModelState, weights: Float[Array, " clients"], /) -> ModelState:
+        """Takes statistics [clients, ...] and training examples; 0 = absent."""
+        ...
+
+
 class ServerChain(NamedTuple):
     """What the server runs in a round."""
 
@@ -39,8 +47,7 @@ class ServerChain(NamedTuple):
     # [clients], `metrics` {name: [clients]} and what else was uploaded, to a direction [p]
     aggregator: Aggregator
     optimizer: optax.GradientTransformation  # from the direction [p] to a step [p]
-    # how the shared batch statistics of a cohort become one
-    statistics: Callable[[ModelState, Float[Array, " clients"]], ModelState]
+    statistics: StatisticsRule
 
 
 def init_server(
@@ -54,6 +61,11 @@ def init_server(
 
     Raises:
       ValueError: when nothing that trains is shared.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_algorithm
+    >>> state = quadratic_algorithm().init({"params": {"w": jnp.zeros(1)}}, jnp.ones(3))
+    >>> int(state.round), float(state.learning_rate_scale)
+    (0, 1.0)
     """
     params, model_state = split(variables)
     shared = sharing.sent_params(params)
@@ -75,7 +87,15 @@ def init_server(
 def reduce(
     server: ServerChain, variant: Variant, sharing: Sharing, state: ServerState, updates: Update
 ) -> Reduced:
-    """What the server makes of a cohort's updates [clients, ...]; absent clients are not read."""
+    """What the server makes of a cohort's updates [clients, ...]; absent clients are not read.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_algorithm
+    >>> algorithm = quadratic_algorithm()
+    >>> state = algorithm.init({"params": {"w": jnp.zeros(1)}}, jnp.ones(2))
+    >>> updates = Update(jnp.array([[3.0], [1.0]]), {}, jnp.ones(2), {}, ())
+    >>> algorithm.reduce(state, updates).direction.tolist()
+    [-2.0]
+    """
     vector, unravel = ravel_pytree(sharing.sent_params(state.params))
     pseudo_gradients = -updates.delta
     usable = finite_clients((pseudo_gradients, updates.model_state, updates.extra), updates.weight)
@@ -103,6 +123,14 @@ def apply(
     """The server's step along the direction.
 
     The round is skipped when nobody is there, or when the rule is not defined for those who are.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_algorithm
+    >>> algorithm = quadratic_algorithm()
+    >>> state = algorithm.init({"params": {"w": jnp.zeros(1)}}, jnp.ones(2))
+    >>> updates = Update(jnp.array([[3.0], [1.0]]), {}, jnp.ones(2), {}, ())
+    >>> after, _ = algorithm.apply(state, algorithm.reduce(state, updates))
+    >>> after.params["w"].tolist()
+    [2.0]
     """
     shared = sharing.sent_params(state.params)
     vector, unravel = ravel_pytree(shared)

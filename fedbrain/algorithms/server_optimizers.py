@@ -79,6 +79,10 @@ def fedadagrad(
       b1: decay of the first moment.
       tau: adaptivity, 1e-3 as published.
       v0: second moment before the first round; the paper allows any v0 >= tau^2.
+
+    >>> rule, d = fedadagrad(0.1), jnp.array([4.0])
+    >>> round(float(rule.update(d, rule.init(d))[0][0]), 4)
+    -0.1
     """
     return _fedopt(lambda v, s: v + s, learning_rate, b1, 0.5, tau, v0, 0)
 
@@ -91,14 +95,24 @@ def fedadam(
     v0: float = 0.0,
     correction: int = 0,
 ) -> optax.GradientTransformation:
-    """FedAdam. Arguments as `fedadagrad`; `correction` 0 as published, 1 Kingma's, 2 Flower's."""
+    """FedAdam. Arguments as `fedadagrad`; `correction` 0 as published, 1 Kingma's, 2 Flower's.
+
+    >>> rule, d = fedadam(0.1), jnp.array([4.0])
+    >>> round(float(rule.update(d, rule.init(d))[0][0]), 4)
+    -0.0998
+    """
     return _fedopt(lambda v, s: b2 * v + (1 - b2) * s, learning_rate, b1, b2, tau, v0, correction)
 
 
 def fedyogi(
     learning_rate: float, b1: float = 0.9, b2: float = 0.99, tau: float = 1e-3, v0: float = 0.0
 ) -> optax.GradientTransformation:
-    """FedYogi. Arguments as `fedadagrad`."""
+    """FedYogi. Arguments as `fedadagrad`.
+
+    >>> rule, d = fedyogi(0.1), jnp.array([4.0])
+    >>> round(float(rule.update(d, rule.init(d))[0][0]), 4)
+    -0.0998
+    """
     return _fedopt(
         lambda v, s: v - (1 - b2) * s * jnp.sign(v - s), learning_rate, b1, b2, tau, v0, 0
     )
@@ -106,6 +120,10 @@ def fedyogi(
 
 def fedavgm(learning_rate: float = 1.0, beta: float = 0.9) -> optax.GradientTransformation:
     """b <- beta b + d, w <- w - eta b.
+
+    >>> rule, d = fedavgm(), jnp.array([4.0])
+    >>> rule.update(d, rule.init(d))[0].tolist()
+    [-4.0]
 
     References:
       Hsu et al. (2019), https://arxiv.org/abs/1909.06335
@@ -115,6 +133,10 @@ def fedavgm(learning_rate: float = 1.0, beta: float = 0.9) -> optax.GradientTran
 
 def diloco(learning_rate: float = 0.7, beta: float = 0.9) -> optax.GradientTransformation:
     """Outer Nesterov momentum: b <- beta b + d, w <- w - eta (d + beta b).
+
+    >>> rule, d = diloco(learning_rate=1.0), jnp.array([4.0])
+    >>> round(float(rule.update(d, rule.init(d))[0][0]), 4)
+    -7.6
 
     References:
       Douillard et al. (2023), https://arxiv.org/abs/2311.08105
@@ -132,6 +154,10 @@ def scheduled(
       rounds: until the schedule ends.
       schedule: a name of `SCHEDULES`.
       warmup: rounds of the linear rise.
+
+    >>> rule, d = scheduled(1.0, rounds=4, warmup=1), jnp.array([4.0])
+    >>> rule.update(d, rule.init(d))[0].tolist()
+    [-2.0]
     """
     if schedule not in SCHEDULES or rounds < 1 or not 0 <= warmup < rounds:
         raise ValueError(

@@ -14,19 +14,30 @@ from fedbrain.algorithms.leaves import LeafFilter, is_head
 def stage_of(path: str, stages: Sequence[str]) -> str | None:
     """The stage that a leaf belongs to: `block1` for `block1_layer2_conv1/kernel`; None for none of
     them.
+
+    >>> stage_of("block1_layer2_conv1/kernel", ("conv0", "block1", "head"))
+    'block1'
     """
     layer = path.split("/", 1)[0]
     return next((s for s in stages if layer == s or layer.startswith(f"{s}_")), None)
 
 
 def everything(stages: Sequence[str]) -> LeafFilter:
-    """All layers train: deep transfer, or training from scratch."""
+    """All layers train: deep transfer, or training from scratch.
+
+    >>> everything(("conv0", "head"))("params", "conv0/kernel")
+    True
+    """
     del stages
     return lambda collection, path: True
 
 
 def only_head(stages: Sequence[str]) -> LeafFilter:
-    """The last layer trains: shallow transfer."""
+    """The last layer trains: shallow transfer.
+
+    >>> only_head(("conv0", "head"))("params", "conv0/kernel")
+    False
+    """
     del stages
     return lambda collection, path: is_head(path)
 
@@ -37,6 +48,10 @@ def after(stage: str, stages: Sequence[str]) -> LeafFilter:
     Args:
       stage: the last one that is frozen: `transition3`, `conv4`.
       stages: of the network; set by the program.
+
+    >>> trains = after("conv0", ("conv0", "conv1", "head"))
+    >>> trains("params", "conv0/kernel"), trains("params", "conv1/kernel")
+    (False, True)
     """
     if stage not in stages[:-1]:
         raise ValueError(

@@ -17,6 +17,10 @@ from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant
 def fine_tuned() -> Variant:
     """FedAvg, where a client uses the global model after its own local steps: fine-tuning as long
     as a round's training.
+
+    >>> from fedbrain.algorithms.quadratic import local_rounds
+    >>> local_rounds(fine_tuned())
+    ([3.0, 3.0], [3.0, 3.0])
     """
 
     def finish(end: Finish) -> Sent:
@@ -32,6 +36,10 @@ def fedrep(head_steps: int) -> Variant:
 
     Args:
       head_steps: local steps of the head; the rest of the round's steps are the body's.
+
+    >>> from fedbrain.algorithms.quadratic import local_rounds
+    >>> local_rounds(fedrep(head_steps=1))
+    ([2.0, 2.0], [0.0, 0.0])
     """
     if head_steps < 0:
         raise ValueError(f"Expected head_steps={head_steps} >= 0.")
@@ -58,6 +66,10 @@ def worker_momentum(beta: float = 0.9) -> Variant:
 
     Args:
       beta: .9 as published.
+
+    >>> from fedbrain.algorithms.quadratic import local_rounds
+    >>> local_rounds(worker_momentum())
+    ([0.57, 1.186], [0.0, 0.0])
     """
     if not 0 <= beta < 1:
         raise ValueError(f"Expected 0 <= beta={beta} < 1.")

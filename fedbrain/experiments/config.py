@@ -30,7 +30,8 @@ from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.models.losses import LOSSES
 from fedbrain.models.task import make_task
 from fedbrain.training.device_volumes import RESIDENCES, Residence
-from fedbrain.training.round import DRIVERS, Driver
+from fedbrain.training.maps import DRIVERS
+from fedbrain.training.round import Driver
 from fedbrain.training.sampling import SAMPLINGS, Sampling
 from fedbrain.training.selection import Patience
 from fedbrain.types import Algorithm, Task

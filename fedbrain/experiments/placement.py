@@ -14,8 +14,8 @@ from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.spec import choose
 from fedbrain.training.device_volumes import RESIDENCES
 from fedbrain.training.footprint import Footprint, footprint
+from fedbrain.training.maps import DRIVERS
 from fedbrain.training.memory_plan import choose_driver, choose_residence, measure
-from fedbrain.training.round import DRIVERS
 
 
 def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experiment, str]:

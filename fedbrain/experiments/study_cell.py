@@ -16,8 +16,9 @@ from fedbrain.models import MODELS
 from fedbrain.models.losses import LOSSES
 from fedbrain.models.tabular import TABULAR
 from fedbrain.models.task import make_task
-from fedbrain.training.buffered import buffered
-from fedbrain.training.in_memory import Clients, Plan, models, simulate
+from fedbrain.training.clocks import CLOCKS
+from fedbrain.training.in_memory import Clients, Plan, models
+from fedbrain.training.simulate import simulate
 from fedbrain.types import ClientState, ServerState, Task
 
 
@@ -105,7 +106,6 @@ EVALUATED = {
         {"params": server.params, **server.model_state},
     ),
 }
-CLOCKS = {"rounds": lambda: simulate, "buffered": buffered}
 REGIMES = ("federated", "local", "centralised")
 
 
@@ -160,7 +160,8 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
             repeated = jax.tree.map(lambda x: jnp.repeat(x, tested // members, axis=0), variables)
             return score(repeated, tests)
 
-        out = clock(algorithm, variables, data, plan, jax.random.fold_in(key, 1), evaluate=evaluate)
+        plan_key = jax.random.fold_in(key, 1)
+        out = simulate(algorithm, variables, data, plan, plan_key, evaluate=evaluate, clock=clock)
         return out.history, out.metrics["skipped"].sum()
 
     over_federations = jax.vmap(train_federation, (0, 0, None))

@@ -17,27 +17,17 @@ from jaxtyping import Array, Float, Shaped
 from fedbrain.types import Batch
 
 Stored = Shaped[Array, "n d h w c"]
-CHANGE = (
-    "drop",
-    "rank",
-    "flip",
-    "move",
-    "matrix",
-    "offset",
-    "gain",
-    "lift",
-)  # fields of data.augment.Change
-STEPS = (
-    25.0  # of uint8 in a standard deviation: prepared volumes are clipped to +- 5, and 0 stays 0
-)
+# fields of data.augment.Change
+CHANGE = ("drop", "rank", "flip", "move", "matrix", "offset", "gain", "lift")
+# of uint8 in a standard deviation: prepared volumes are clipped to +- 5, and 0 stays 0
+STEPS = 25.0
 
 
 class Residence(NamedTuple):
     """Where training volumes are."""
 
-    dtype: (
-        str | None
-    )  # of the volumes on the device; None: they stream from the host, batch by batch
+    # of the volumes on the device; None: they stream from the host, batch by batch
+    dtype: str | None
 
     @property
     def itemsize(self) -> int:
@@ -46,7 +36,11 @@ class Residence(NamedTuple):
 
 
 def streamed() -> Residence:
-    """Batches come from the host while the device computes: data of any size."""
+    """Batches come from the host while the device computes: data of any size.
+
+    >>> streamed().itemsize
+    0
+    """
     return Residence(None)
 
 
@@ -55,6 +49,9 @@ def resident(dtype: str = "bfloat16") -> Residence:
 
     Args:
       dtype: float32, bfloat16 (relative rounding 2^-9) or uint8 (steps of .04 standard deviations).
+
+    >>> resident("uint8").itemsize
+    1
     """
     if dtype not in ("float32", "bfloat16", "uint8"):
         raise ValueError(f"Expected dtype='float32', 'bfloat16' or 'uint8', got {dtype!r}.")
@@ -65,7 +62,11 @@ RESIDENCES = {"streamed": streamed, "resident": resident}
 
 
 def store(volumes: Float[Array, "n d h w c"], dtype: str) -> Stored:
-    """Volumes in the type in which they lie on the device."""
+    """Volumes in the type in which they lie on the device.
+
+    >>> store(jnp.ones((1, 1, 1, 1, 1)), "uint8").item()
+    153
+    """
     if dtype == "uint8":
         return jnp.clip(jnp.round(volumes * STEPS) + 128, 0, 255).astype(jnp.uint8)
     return volumes.astype(dtype)
@@ -80,7 +81,13 @@ def _restored(volume: Shaped[Array, "d h w c"]) -> Float[Array, "d h w c"]:
 def changed(
     image: Float[Array, "d h w c"], change: Mapping[str, Array], *, turns: bool
 ) -> Float[Array, "d h w c"]:
-    """`data.augment.apply` on the device."""
+    """`data.augment.apply` on the device.
+
+    >>> change = {"drop": jnp.array(False), "rank": jnp.zeros(1), "flip": jnp.array(True)}
+    >>> change |= {"move": jnp.zeros(3, int), "gain": jnp.full(1, 3.0), "lift": jnp.zeros(1)}
+    >>> changed(jnp.arange(2.0).reshape(2, 1, 1, 1), change, turns=False).ravel().tolist()
+    [3.0, 0.0]
+    """
     there = image.any((0, 1, 2))
     lost = jnp.arange(there.size) == jnp.argmax(jnp.where(there, change["rank"], -1))
     there = there & ~(lost & change["drop"] & (there.sum() > 1))
@@ -103,15 +110,25 @@ def changed(
 
 
 def fetch(volumes: Stored, reference: Batch, *, turns: bool) -> Batch:
-    """The batch that a reference means; masked examples are zero, as when streamed."""
+    """The batch that a reference means; masked examples are zero, as when streamed.
+
+    >>> import numpy as np
+    >>> from fedbrain.data.augment import none
+    >>> change = none().draw((1, 1, 1, 1), np.random.default_rng(0))._asdict()
+    >>> change = {name: np.stack([value, value]) for name, value in change.items()}
+    >>> known = {"index": np.array([1, 0]), "target": np.zeros(2), "mask": np.array([1.0, 0.0])}
+    >>> batch = fetch(jnp.full((2, 1, 1, 1, 1), 7.0), {**known, **change}, turns=False)
+    >>> batch["image"].ravel().tolist()
+    [7.0, 0.0]
+    """
 
     def one(index: Array, mask: Array, change: Mapping[str, Array]) -> Array:
         return jnp.where(mask > 0, changed(_restored(volumes[index]), change, turns=turns), 0)
 
-    told = {name: jnp.asarray(value) for name, value in reference.items()}
-    image = jax.vmap(one)(told["index"], told["mask"], {name: told[name] for name in CHANGE})
-    batch = {"image": image, "target": told["target"], "mask": told["mask"]}
-    columns = [told["covariates"]] if "covariates" in told else []
+    arrays = {name: jnp.asarray(value) for name, value in reference.items()}
+    image = jax.vmap(one)(arrays["index"], arrays["mask"], {name: arrays[name] for name in CHANGE})
+    batch = {"image": image, "target": arrays["target"], "mask": arrays["mask"]}
+    columns = [arrays["covariates"]] if "covariates" in arrays else []
     if image.shape[-1] > 1:
         columns.append(image.any((1, 2, 3)).astype(jnp.float32))
     return {**batch, "covariates": jnp.concatenate(columns, axis=1)} if columns else batch

@@ -1,13 +1,25 @@
 """Evaluation without side effects, the same at client and server."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
 from fedbrain.types import Batch, Task, Variables
 
-Evaluate = Callable[[Variables, Iterable[Batch]], tuple[np.ndarray, np.ndarray]]
+
+@runtime_checkable
+class Evaluate(Protocol):
+    """A model on batches, compiled."""
+
+    def __call__(
+        self, variables: Variables, batches: Iterable[Batch], /
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (predictions [n] in target units, losses [n]) of the real examples, in their
+        order.
+        """
+        ...
 
 
 def make_evaluate(task: Task) -> Evaluate:
@@ -16,6 +28,11 @@ def make_evaluate(task: Task) -> Evaluate:
     Returns:
       `evaluate(variables, batches)` -> (prediction [n] in target units, loss [n]) of the real
       examples, in their order.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_batch, quadratic_task
+    >>> evaluate = make_evaluate(quadratic_task())
+    >>> evaluate({"params": {"w": np.ones(1)}}, [quadratic_batch(4.0), quadratic_batch(real=False)])
+    (array([1.], dtype=float32), array([4.5], dtype=float32))
     """
     forward = jax.jit(task.evaluate)
 

@@ -1,13 +1,10 @@
-"""Whole federations in one compiled loop, for small models on arrays in memory: rounds by `scan`,
-clients by `vmap`.
+"""Clients whose examples are arrays in memory: the data of a simulation, and a client's round as
+one compiled function.
 
 The same `Algorithm` as between hospitals, with the same guarded step; only the map differs.
-Everything is a function of a key, so that seeds, splits and hyperparameters can be mapped too.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,21 +12,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fedbrain.training import local_steps
-from fedbrain.training.round import server_step
-from fedbrain.types import (
-    Algorithm,
-    Batch,
-    ClientState,
-    Key,
-    Metrics,
-    PyTree,
-    ServerState,
-    Variables,
-)
+from fedbrain.types import Algorithm, Batch, ClientState, Key, ServerState, Update, Variables
 
 
 class Clients(NamedTuple):
-    """The data of N clients, padded to the longest."""
+    """The data of N clients, padded to the longest. Without the first axis: of one client."""
 
     image: Float[Array, "clients n *features"]
     target: Float[Array, "clients n"]
@@ -47,18 +34,24 @@ class Plan(NamedTuple):
     every: int  # rounds between evaluations
 
 
-class Outcome(NamedTuple):
-    """What a simulation ends with."""
+@runtime_checkable
+class ClientRound(Protocol):
+    """One client's part of a round."""
 
-    server: ServerState
-    clients: ClientState  # [clients, ...]
-    history: PyTree  # of `evaluate`, [rounds // every, ...]
-    metrics: Metrics  # of the rounds, [rounds, ...]
+    def __call__(
+        self, broadcast: ServerState, own: ClientState, examples: Clients, steps: Array, key: Key, /
+    ) -> tuple[Update, ClientState]:
+        """Takes the client's own state, its examples [n, ...] and its number of steps."""
+        ...
 
 
 def batch_of(data: Clients, key: Key, step: Array, size: int) -> Batch:
     """Batch `step` of one client: its examples in an order drawn from the key, epoch after epoch;
     all when they fit.
+
+    >>> data = Clients(jnp.zeros((3, 1)), jnp.arange(3.0), jnp.array([1.0, 1.0, 0.0]))
+    >>> batch_of(data, jax.random.key(0), jnp.asarray(0), size=3)["target"].tolist()
+    [0.0, 1.0, 2.0]
     """
     n = data.mask.shape[0]
     if size >= n:
@@ -76,13 +69,28 @@ def batch_of(data: Clients, key: Key, step: Array, size: int) -> Batch:
 
 
 def models(algorithm: Algorithm, server: ServerState, own: ClientState, clients: int) -> Variables:
-    """The model that each client uses, with a leading clients axis."""
+    """The model that each client uses, with a leading clients axis.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_algorithm
+    >>> variables = {"params": {"w": jnp.ones(1)}}
+    >>> algorithm = quadratic_algorithm()
+    >>> server, own = algorithm.init(variables, jnp.ones(2)), algorithm.init_client(variables)
+    >>> models(algorithm, server, own, 2)["params"]["w"].tolist()
+    [[1.0], [1.0]]
+    """
     return jax.vmap(algorithm.client_variables, (None, 0), axis_size=clients)(server, own)
 
 
-def make_client(algorithm: Algorithm, plan: Plan) -> Callable:
-    """(broadcast, client state, its examples, steps, key) -> (update, client state): a client's
-    part of a round.
+def make_client(algorithm: Algorithm, plan: Plan) -> ClientRound:
+    """A client's part of a round, as a function that can be mapped and scanned.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_algorithm
+    >>> variables, algorithm = {"params": {"w": jnp.zeros(1)}}, quadratic_algorithm()
+    >>> client = make_client(algorithm, Plan(1, 1, np.array([2]), 1, 0.0, 1))
+    >>> examples = Clients(jnp.zeros((1, 1)), jnp.full(1, 4.0), jnp.ones(1))
+    >>> server, own = algorithm.init(variables, jnp.ones(1)), algorithm.init_client(variables)
+    >>> client(server, own, examples, jnp.asarray(2), jax.random.key(0))[0].delta.tolist()
+    [3.0]
     """
     trainer = algorithm.local
     step = local_steps.guard(trainer.step)
@@ -102,55 +110,3 @@ def make_client(algorithm: Algorithm, plan: Plan) -> Callable:
         return local_steps.end(trainer, broadcast, own, progress, examples.mask.sum())
 
     return client
-
-
-def simulate(
-    algorithm: Algorithm,
-    variables: Variables,
-    data: Clients,
-    plan: Plan,
-    key: Key,
-    *,
-    evaluate: Callable[[ServerState, ClientState], PyTree],
-) -> Outcome:
-    """Runs all rounds.
-
-    Args:
-      algorithm: what is computed.
-      variables: the initial model, of every client too.
-      data: training examples.
-      plan: how long, and who.
-      key: of cohorts, drop-outs and batches.
-      evaluate: (server state, client states [clients, ...]) -> anything of one shape, taken every
-        `plan.every` rounds.
-    """
-    c = data.mask.shape[0]
-    examples = data.mask.sum(1)
-    client = make_client(algorithm, plan)
-    start = jax.tree.map(
-        lambda x: jnp.broadcast_to(x, (c, *x.shape)), algorithm.init_client(variables)
-    )
-
-    def round(carry, number: Array):
-        server, own = carry
-        now = jax.random.fold_in(key, number)
-        drawn = jnp.sort(jax.random.permutation(jax.random.fold_in(now, 0), c)[: plan.cohort])
-        here = jax.random.uniform(jax.random.fold_in(now, 1), (plan.cohort,)) >= plan.drop_out
-        keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(now, 2)))(drawn)
-        some = jax.tree.map(lambda x: x[drawn], (own, data, jnp.asarray(plan.steps)))
-        update, new = jax.vmap(client, (None, 0, 0, 0, 0))(
-            server, some[0], some[1], some[2] * here, keys
-        )
-        own = jax.tree.map(lambda all, mine: all.at[drawn].set(mine), own, new)
-        server, info = server_step(algorithm, server, update)
-        return (server, own), info
-
-    def stretch(carry, numbers: Array):
-        carry, info = jax.lax.scan(round, carry, numbers)
-        return carry, (evaluate(*carry), info)
-
-    state = (algorithm.init(variables, examples), start)
-    numbers = jnp.arange(plan.rounds).reshape(-1, plan.every)
-    (server, own), (history, info) = jax.lax.scan(stretch, state, numbers)
-    info = jax.tree.map(lambda x: x.reshape(plan.rounds, *x.shape[2:]), info)
-    return Outcome(server, own, history, info)

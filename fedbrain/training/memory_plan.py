@@ -1,5 +1,5 @@
 """Where volumes lie and how a cohort is mapped when the configuration leaves it open: chosen by
-measured sizes, and told.
+measured sizes, and printed.
 """
 
 import math
@@ -20,9 +20,8 @@ class Sizes(NamedTuple):
     platform: str  # "cpu", "gpu" or "tpu"
     devices: int
     clients: int  # of a round's cohort
-    client_bytes: (
-        int  # one client's carry and the temporaries of its step; 0 where it is not needed
-    )
+    # one client's carry and the temporaries of its step; 0 where it is not needed
+    client_bytes: int
     device_bytes: int  # memory of one device; 0 where it is not known
 
 
@@ -32,6 +31,9 @@ def choose_driver(sizes: Sizes) -> tuple[str, str]:
     On a CPU clients come one after the other: side by side, every client's convolution would be a
     grouped one, which XLA computes slowly there. On accelerators as many clients stand side by side
     as memory holds (not measured on one yet).
+
+    >>> choose_driver(Sizes("gpu", devices=1, clients=3, client_bytes=2**30, device_bytes=2**34))[0]
+    'vmap()'
     """
     platform, devices, clients, client_bytes, device_bytes = sizes
     if platform == "cpu":
@@ -57,6 +59,9 @@ def choose_residence(sizes: Sizes, volume_bytes: int) -> tuple[str, str]:
       sizes: of the step.
       volume_bytes: of all training volumes in bfloat16. A cohort's stand side by side in a second
         copy during a round.
+
+    >>> choose_residence(Sizes("gpu", 1, 3, 2**30, 2**34), volume_bytes=2**30)[0]
+    'resident()'
     """
     if sizes.platform == "cpu":
         return "streamed()", "on a CPU the device's memory is the host's"
@@ -71,6 +76,11 @@ def choose_residence(sizes: Sizes, volume_bytes: int) -> tuple[str, str]:
 def measure(algorithm: Algorithm, variables: Variables, batch: Batch, clients: int) -> Sizes:
     """The sizes of a training step, by the compiler's account; on a CPU, where they decide nothing,
     nothing is compiled.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_algorithm, quadratic_batch
+    >>> variables = {"params": {"w": jax.numpy.zeros(1)}}
+    >>> measure(quadratic_algorithm(), variables, quadratic_batch(), clients=3).clients
+    3
     """
     devices = jax.local_devices()
     if devices[0].platform == "cpu":

@@ -27,6 +27,11 @@ def outline(
       variables: arrays or outlines.
       batch: any batch of the right shapes.
       clients: registered ones.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_algorithm, quadratic_batch
+    >>> client = outline(quadratic_algorithm(), {"params": {"w": jnp.zeros(1)}}, quadratic_batch())
+    >>> client.update.delta.shape
+    (1,)
     """
 
     def one_round(variables: Variables, batch: Batch) -> Outline:

@@ -2,22 +2,35 @@
 the same cohorts.
 """
 
-from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-Sampling = Callable[
-    [list[str], int, int], list[str]
-]  # (sorted names, round, seed) -> the round's cohort
+
+@runtime_checkable
+class Sampling(Protocol):
+    """Draws the cohort of a round."""
+
+    def __call__(self, names: list[str], round: int, seed: int, /) -> list[str]:
+        """Takes all names, sorted; `round` counts from 1."""
+        ...
 
 
 def everyone() -> Sampling:
-    """All clients, every round."""
+    """All clients, every round.
+
+    >>> everyone()(["amber", "birch"], 1, 0)
+    ['amber', 'birch']
+    """
     return lambda names, round, seed: names
 
 
 def uniform(count: int) -> Sampling:
-    """`count` clients without replacement; all when there are not so many."""
+    """`count` clients without replacement; all when there are not so many.
+
+    >>> uniform(2)(["amber", "birch", "cedar"], 1, 0)
+    ['birch', 'cedar']
+    """
     if count < 1:
         raise ValueError(f"Expected count={count} >= 1.")
 
@@ -34,6 +47,9 @@ def cyclic() -> Sampling:
     """One client after the other: cyclic weight transfer, the travelling model.
 
     With `weighted_mean` and `sgd(1.0)` the model of one hospital is where the next one starts.
+
+    >>> [cyclic()(["amber", "birch"], round, 0) for round in (1, 2, 3)]
+    [['amber'], ['birch'], ['amber']]
 
     References:
       Chang et al. (2018), https://doi.org/10.1093/jamia/ocy017

@@ -32,7 +32,11 @@ class Patience(NamedTuple):
 
 
 def start() -> Selection:
-    """Before the first round."""
+    """Before the first round.
+
+    >>> int(start().best_round)
+    -1
+    """
     return Selection(
         *(np.asarray(x) for x in (np.inf, np.int64(-1), np.int64(0), np.int64(0), 1.0))
     )
@@ -41,7 +45,13 @@ def start() -> Selection:
 def observe(
     selection: Selection, valid_loss: float, *, round: int, patience: Patience
 ) -> Selection:
-    """Takes one round's pooled validation loss into account. A NaN is never the best."""
+    """Takes one round's pooled validation loss into account. A NaN is never the best.
+
+    >>> selection = observe(start(), 3.0, round=1, patience=Patience())
+    >>> selection = observe(selection, 5.0, round=2, patience=Patience())
+    >>> int(selection.best_round), int(selection.stale)
+    (1, 1)
+    """
     if valid_loss < float(selection.best_loss):
         zero = np.asarray(np.int64(0))
         best = np.asarray(np.float64(valid_loss)), np.asarray(np.int64(round))
@@ -56,5 +66,9 @@ def observe(
 
 
 def should_stop(selection: Selection, patience: Patience) -> bool:
-    """Early stopping."""
+    """Early stopping.
+
+    >>> should_stop(start()._replace(stale=np.asarray(4)), Patience(stop=4))
+    True
+    """
     return bool(patience.stop and selection.stale >= patience.stop)

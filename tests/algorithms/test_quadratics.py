@@ -16,7 +16,8 @@ from fedbrain.aggregators import RULES, uniform_mean, weighted_mean
 from fedbrain.algorithms import VARIANTS
 from fedbrain.algorithms.optimizers import add_proximal_term
 from fedbrain.algorithms.variant import Variant
-from fedbrain.training.in_memory import Clients, Plan, models, simulate
+from fedbrain.training.in_memory import Clients, Plan, models
+from fedbrain.training.simulate import simulate
 from fedbrain.types import Task
 from tests import tiny
 

@@ -9,7 +9,8 @@ import pytest
 from fedbrain.algorithms import SHARING, Sharing
 from fedbrain.algorithms.leaves import path_name
 from fedbrain.algorithms.sharing import without_statistics
-from fedbrain.training.round import loop, make_round
+from fedbrain.training.maps import loop
+from fedbrain.training.round import make_round
 from tests import tiny
 
 

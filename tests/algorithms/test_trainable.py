@@ -14,7 +14,8 @@ from fedbrain.experiments.spec import call
 from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.models.losses import l1
 from fedbrain.models.task import make_task
-from fedbrain.training.round import loop, make_round
+from fedbrain.training.maps import loop
+from fedbrain.training.round import make_round
 from tests import tiny
 
 NETWORK = MODELS["adapted_sfcn"](channels=(4, 8, 8), dropout=0.0)

@@ -22,7 +22,8 @@ from fedbrain.deploy.protocol.terms import make_terms
 from fedbrain.deploy.protocol.wire import Refused, schema, unpack
 from fedbrain.deploy.server_side.cohort import make_aggregate, read_answers, reduce_rows
 from fedbrain.training.device_volumes import fetch
-from fedbrain.training.round import loop, make_round
+from fedbrain.training.maps import loop
+from fedbrain.training.round import make_round
 from fedbrain.types import Task, Update
 from tests import tiny
 

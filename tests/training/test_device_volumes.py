@@ -12,7 +12,8 @@ from fedbrain.data.dataset import Scans
 from fedbrain.data.inputs import Inputs, scaled
 from fedbrain.data.pipeline import train_batches, train_references
 from fedbrain.training.device_volumes import RESIDENCES, fetch, resident, store
-from fedbrain.training.round import Client, chunk, loop, make_round, shard, vmap
+from fedbrain.training.maps import chunk, loop, shard, vmap
+from fedbrain.training.round import Client, make_round
 from tests import tiny
 from tests.training.test_round import _largest_difference
 

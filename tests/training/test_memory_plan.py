@@ -4,8 +4,8 @@ import pytest
 
 from fedbrain.experiments.spec import call
 from fedbrain.training.device_volumes import RESIDENCES
+from fedbrain.training.maps import DRIVERS
 from fedbrain.training.memory_plan import Sizes, choose_driver, choose_residence, measure
-from fedbrain.training.round import DRIVERS
 from tests import tiny
 
 GIB = 2**30

@@ -9,16 +9,8 @@ import optax
 import pytest
 
 from fedbrain.training import local_steps
-from fedbrain.training.round import (
-    DRIVERS,
-    Client,
-    chunk,
-    loop,
-    make_round,
-    server_step,
-    shard,
-    vmap,
-)
+from fedbrain.training.maps import DRIVERS, chunk, loop, shard, vmap
+from fedbrain.training.round import Client, make_round, server_step
 from fedbrain.types import Task, Update
 from tests import tiny
 

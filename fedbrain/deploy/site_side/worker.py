@@ -30,7 +30,7 @@ from fedbrain.experiments.predict_scans import predict_scans
 from fedbrain.models.files.weights import save
 from fedbrain.training.device_volumes import fetch
 from fedbrain.training.evaluate import make_evaluate
-from fedbrain.training.round import loop
+from fedbrain.training.maps import loop
 from fedbrain.types import ServerState, Variables
 
 
