@@ -48,7 +48,7 @@ def report_fisher(damping: float = 1e-8) -> Variant:
       damping: added to every F_i, 1e-8 arbitrary; large values give the uniform mean.
 
     >>> from fedbrain.algorithms.quadratic import local_rounds
-    >>> local_rounds(fisher())
+    >>> local_rounds(report_fisher())
     ([3.0, 3.0], [0.0, 0.0])
     """
     if not damping > 0:
