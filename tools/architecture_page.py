@@ -1,12 +1,11 @@
 """Writes docs/architecture.md from the imports: python -m tools.architecture_page.
 
-The drawing and the tables of imports are counted; the places are those of `architecture_walks`.
-A test fails when the page and the code differ.
+The drawing and the table follow the imports; the places are those of `architecture_walks`. A test
+fails when the page and the code differ. A new file in a package changes nothing here.
 """
 
 import ast
 import tomllib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -56,15 +55,13 @@ code.
 
 ## The packages
 
-An import may only point down. Packages in one row do not import each other. The number behind a
-name is its number of files.
+An import may only point down. Packages in one row do not import each other.
 
 ```text
 {drawing}
 ```
 
-What each package imports, and in how many imports between files: {arrows} arrows, none of them
-upwards.
+What each package imports: {arrows} arrows, none of them upwards.
 
 {matrix}
 
@@ -95,26 +92,25 @@ def package_of(module: str) -> str:
     return parts[0] if len(parts) > 1 or parts[0] in HOLDS else ENTRY_POINTS
 
 
-def count_imports() -> tuple[Counter[str], Counter[tuple[str, str]]]:
-    """(files of each package, imports between the files of two packages)."""
+def find_imports() -> set[tuple[str, str]]:
+    """Pairs (package, package that it imports)."""
     graph = grimp.build_graph("fedbrain", cache_dir=None)
     modules = {module: package_of(module) for module in graph.modules}
-    files = Counter(package for package in modules.values() if package)
-    arrows: Counter[tuple[str, str]] = Counter()
+    arrows = set()
     for module, package in modules.items():
         for imported in graph.find_modules_directly_imported_by(module):
             pair = (package, modules[imported])
             if all(pair) and pair[0] != pair[1]:
-                arrows[pair] += 1
-    return files, arrows
+                arrows.add(pair)
+    return arrows
 
 
-def draw(files: Counter[str], width: int = 96) -> str:
+def draw(width: int = 96) -> str:
     """Packages as boxes, a row a layer."""
     lines = []
     for layer in layers():
         room = width // len(layer) - 2
-        labels = [f"{name} ({files[name]})".center(room) for name in layer]
+        labels = [name.center(room) for name in layer]
         border = "".join("+" + "-" * room + "+" for _ in layer)
         lines += [border, "".join(f"|{label}|" for label in labels)]
         if len(layer) == 1:
@@ -151,12 +147,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def imports_table(arrows: Counter[tuple[str, str]]) -> str:
-    """Package -> packages that it imports, with their numbers."""
+def imports_table(arrows: set[tuple[str, str]]) -> str:
+    """Package -> packages that it imports."""
     rows = []
     for name in [name for layer in layers() for name in layer]:
         below = sorted((pair for pair in arrows if pair[0] == name), key=_order)
-        rows.append([name, ", ".join(f"{to} {arrows[of, to]}" for of, to in below) or "-"])
+        rows.append([name, ", ".join(imported for _, imported in below) or "-"])
     return table(["package", "imports"], rows)
 
 
@@ -185,11 +181,11 @@ def names_in(path: Path) -> set[str]:
 
 def render() -> str:
     """The page."""
-    files, arrows = count_imports()
+    arrows = find_imports()
     questions = [[question, f"`{hop.place}`", hop.what] for question, hop in WHERE]
     return TEXT.format(
         where=table(["question", "file:function", "what is there"], questions),
-        drawing=draw(files),
+        drawing=draw(),
         arrows=len(arrows),
         matrix=imports_table(arrows),
         scan=walk(SCAN),
