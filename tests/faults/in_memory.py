@@ -22,7 +22,7 @@ from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.federation import train
 from tests.experiment_under_test import config
 
-LIMIT, SEED = 10_000_000, 7
+LIMIT, SEED = 10_000_000, 8
 RULES = Rules(fewest=3, medians=100, limit=LIMIT, deadline_s=60)
 
 # Sites of one algorithm run the same programs: whoever comes first compiles them for all.
