@@ -12,7 +12,6 @@ from fedbrain.types import Metrics
 TINY = 1e-300
 
 
-@in_float64
 def diagnose(
     deltas: Float[Array, "clients p"],
     weights: Float[Array, " clients"],
@@ -21,7 +20,7 @@ def diagnose(
     """How far the clients pull apart, and what the rule made of them.
 
     Args:
-      deltas: D_i, garbage where weights are 0; or all of them with the other sign.
+      deltas: D_i, or all pseudo-gradients -D_i; garbage where weights are 0.
       weights: training examples.
       direction: the aggregate, in the sign of the first argument.
 
@@ -44,6 +43,11 @@ def diagnose(
       Roy and Vetterli (2007), effective rank,
       https://www.eurasip.org/Proceedings/Eusipco/Eusipco2007/Papers/a5p-h05.pdf
     """
+    return _diagnose(deltas, weights, direction)
+
+
+@in_float64
+def _diagnose(deltas: Array, weights: Array, direction: Array) -> Metrics:
     present = weights > 0
     p = normalised(weights.astype(jnp.float64))
     info = _report(gram(deltas, present, direction), present, p)
