@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,75 @@ def tree_digest(tree: PyTree) -> str:
     return digest.hexdigest()
 
 
+def arrays_to_fill(template: PyTree) -> dict[str, np.ndarray]:
+    """Zeros of the shapes and types that a checkpoint of such a tree holds.
+
+    Args:
+      template: a tree of the same kind.
+    """
+    return {name: np.zeros_like(x) for name, x in _leaves(template).items()}
+
+
+def to_tree(template: PyTree, leaves: Mapping[str, Any]) -> PyTree:
+    """The tree whose leaves a checkpoint holds.
+
+    Args:
+      template: a tree of the same kind.
+      leaves: with the names of `arrays_to_fill`.
+    """
+    values = [np.asarray(leaves[name]) for name in sorted(leaves)]
+    return jax.tree.unflatten(jax.tree.structure(template), values)
+
+
+def _manifest(folder: Path, step: int) -> Path:
+    return folder / "manifests" / f"{step}.json"
+
+
+def _read_manifest(folder: Path, step: int) -> dict[str, Any]:
+    return json.loads(_manifest(folder, step).read_text(encoding="utf-8"))
+
+
+def problem_of(folder: Path, step: int) -> str:
+    """Why a step cannot be trusted; empty when every file is the one that was saved.
+
+    Args:
+      folder: of `steps` and `manifests`.
+      step: its number.
+    """
+    try:
+        expected = _read_manifest(folder, step)["sha256"]
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+        return "it has no readable manifest (saving it did not end, or it was not copied)"
+    present = _digests(folder / "steps" / str(step))
+    names = sorted(expected.keys() | present.keys())
+    changed = [name for name in names if expected.get(name) != present.get(name)]
+    return f"{changed[0]} is not the file that was saved" if changed else ""
+
+
+def require_schema(folder: Path, step: int, template: PyTree) -> None:
+    """Raises ValueError when a step holds another kind of tree.
+
+    Args:
+      folder: of `steps` and `manifests`.
+      step: its number.
+      template: the tree that is expected.
+    """
+    path = folder / "steps" / str(step)
+    saved, wanted = _read_manifest(folder, step)["schema"], _schema(template)
+    for old, new in zip(saved, wanted):
+        if old != new:
+            raise ValueError(f"{path}: expected {new}, got {old}. Another model or algorithm?")
+    if len(saved) != len(wanted):
+        raise ValueError(f"{path}: expected {len(wanted)} arrays, got {len(saved)}.")
+
+
 class Checkpoints:
     """The steps of one federation. Saving is asynchronous; `close` waits for it."""
 
     def __init__(self, folder: Path, *, keep: int):
-        self.steps = (folder / "steps").absolute()
-        self.manifests = (folder / "manifests").absolute()
+        self.folder = folder.absolute()
+        self.steps = self.folder / "steps"
+        self.manifests = self.folder / "manifests"
         self.manifests.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
@@ -127,18 +191,14 @@ class Checkpoints:
         for step in sorted(self.manager.all_steps(), reverse=True):
             if step > at_most:
                 continue
-            problem = self._verify(step)
+            problem = problem_of(self.folder, step)
             if problem:
-                log.warning(
-                    "checkpoint %s of %s is not used: %s", step, self.steps.parent.name, problem
-                )
+                log.warning("checkpoint %s of %s is not used: %s", step, self.folder.name, problem)
                 self.manager.delete(step)
                 continue
-            self._require_schema(step, template)
-            target = {name: np.zeros_like(x) for name, x in _leaves(template).items()}
-            leaves = self.manager.restore(step, args=ocp.args.StandardRestore(target))  # pyright: ignore[reportCallIssue]
-            values = [np.asarray(leaves[name]) for name in sorted(leaves)]
-            return step, jax.tree.unflatten(jax.tree.structure(template), values)
+            require_schema(self.folder, step, template)
+            target = ocp.args.StandardRestore(arrays_to_fill(template))  # pyright: ignore[reportCallIssue]
+            return step, to_tree(template, self.manager.restore(step, args=target))
         return None
 
     def flush(self) -> None:
@@ -156,36 +216,7 @@ class Checkpoints:
         self.manager.wait_until_finished()
         (step, schema), self.pending = self.pending, None
         manifest = {"step": step, "schema": schema, "sha256": _digests(self.steps / str(step))}
-        write_atomically(self._manifest(step), json.dumps(manifest, indent=1))
+        write_atomically(_manifest(self.folder, step), json.dumps(manifest, indent=1))
         for path in self.manifests.glob("*.json"):
             if not (self.steps / path.stem).exists():
                 path.unlink()
-
-    def _manifest(self, step: int) -> Path:
-        return self.manifests / f"{step}.json"
-
-    def _load(self, step: int) -> dict[str, Any]:
-        return json.loads(self._manifest(step).read_text(encoding="utf-8"))
-
-    def _verify(self, step: int) -> str:
-        try:
-            expected = self._load(step)["sha256"]
-        except (FileNotFoundError, json.JSONDecodeError, KeyError):
-            return "it has no readable manifest (the run was killed while saving)"
-        present = _digests(self.steps / str(step))
-        names = sorted(expected.keys() | present.keys())
-        changed = [name for name in names if expected.get(name) != present.get(name)]
-        return f"{changed[0]} is not the file that was saved" if changed else ""
-
-    def _require_schema(self, step: int, template: PyTree) -> None:
-        saved, wanted = self._load(step)["schema"], _schema(template)
-        for old, new in zip(saved, wanted):
-            if old != new:
-                raise ValueError(
-                    f"{self.steps / str(step)}: expected {new}, got {old}. Another model or"
-                    " algorithm?"
-                )
-        if len(saved) != len(wanted):
-            raise ValueError(
-                f"{self.steps / str(step)}: expected {len(wanted)} arrays, got {len(saved)}."
-            )

@@ -123,14 +123,14 @@ def require_trained(folder: Path, snapshot: Snapshot, history: Sequence[Mapping[
     Args:
       folder: of the federation, for the sentence.
       snapshot: after the last round.
-      history: lines of the log.
+      history: lines of the log; empty when it is lost.
     """
     if int(snapshot.selection.best_round) < 0:
         raise ValueError(
             f"{folder}: expected a finite validation loss in some round, got none. Lower the"
             " learning rate."
         )
-    if all(line["skipped"] for line in history):
+    if history and all(line["skipped"] for line in history):
         raise ValueError(
             f"{folder}: every round was skipped: no client sent finite numbers. Lower the learning"
             " rate."

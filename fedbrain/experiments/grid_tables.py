@@ -15,7 +15,7 @@ from fedbrain.analysis.claims import ALL, SEEDS, Paired, Seeds, paired, sentence
 from fedbrain.analysis.results_table import align
 from fedbrain.analysis.stored_predictions import read_tests
 from fedbrain.experiments.checkpoints import write_atomically
-from fedbrain.experiments.workdir import write_json
+from fedbrain.experiments.workdir import read_config, write_json
 
 
 class Row(NamedTuple):
@@ -128,7 +128,7 @@ def read_grid(workdir: Path) -> dict[str, Any]:
         raise ValueError(
             f"{workdir}: expected the work directory of a grid, got no config.json there."
         )
-    config = json.loads((workdir / "config.json").read_text())["config"]
+    config = read_config(workdir)["config"]
     if "rows" not in config:
         raise ValueError(
             f"{workdir}: expected the work directory of a grid, got that of a single experiment."

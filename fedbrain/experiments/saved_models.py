@@ -6,30 +6,54 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from fedbrain.experiments.checkpoints import Checkpoints, tree_digest
+from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment, read_experiment
-from fedbrain.experiments.federation import best_models, untrained
-from fedbrain.experiments.round_end import split_weight
+from fedbrain.experiments.federation import best_models, require_trained, untrained
+from fedbrain.experiments.read_checkpoints import read_newest
+from fedbrain.experiments.round_end import Snapshot, split_weight
+from fedbrain.experiments.workdir import MetricsLog, read_config
 from fedbrain.models.files.weights import save
 from fedbrain.types import Variables
+
+EXECUTION = ("driver", "residence")  # fields about the machine that trains
 
 
 def read_identity(workdir: Path) -> tuple[Experiment, dict[str, Any]]:
     """(the experiment, what identifies its data).
 
+    Driver and residence are left open: the machine that reads a model need not have the devices of
+    the one that trained it.
+
     Args:
       workdir: of the experiment.
 
     Raises:
-      ValueError: when it is no work directory of an experiment.
+      ValueError: when it is no work directory of an experiment, or its configuration is damaged.
     """
     if not (workdir / "config.json").is_file():
         raise ValueError(
             f"{workdir}: expected the work directory of an experiment, got no config.json there."
         )
-    identity = json.loads((workdir / "config.json").read_text())
-    return read_experiment(ConfigDict(identity["config"])), identity["data"]
+    identity = read_config(workdir)
+    config = identity["config"] | dict.fromkeys(EXECUTION, "auto()")
+    return read_experiment(ConfigDict(config)), identity["data"]
+
+
+def _members(folder: Path) -> list[str]:
+    path = folder / "members.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{folder}: expected a trained model, got a run that has not finished a round. Run the"
+            " experiment again."
+        )
+    return json.loads(path.read_text())
+
+
+def _require_trained(folder: Path, snapshot: Snapshot) -> None:
+    done = int(snapshot.server.round)
+    history = MetricsLog.read(folder / "metrics.jsonl")
+    require_trained(folder, snapshot, [line for line in history if line["round"] <= done])
 
 
 def load_models(
@@ -44,7 +68,8 @@ def load_models(
       split: which ones, a pattern.
 
     Raises:
-      ValueError: when there is no such model, or every client has its own and none is chosen.
+      ValueError: when there is no such model, training failed or did not finish a round, or every
+        client has its own and none is chosen.
     """
     experiment, data = read_identity(workdir)
     folders = sorted((workdir / "runs" / federation).glob(split))
@@ -55,19 +80,13 @@ def load_models(
         )
     outline, models = random_variables(experiment, tuple(data["shape"])), []
     for folder in folders:
-        members = json.loads((folder / "members.json").read_text())
+        members = _members(folder)
         name = client or members[0]
         if name not in members:
             raise ValueError(f"--client: expected one of {members}, got {name!r}.")
-        checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
-        restored = checkpoints.restore_latest(untrained(experiment, [1] * len(members), outline))
-        checkpoints.close()
-        if restored is None:
-            raise ValueError(
-                f"{folder}: expected a checkpoint that verifies, got none. Run the experiment"
-                " again."
-            )
-        snapshot = restored[1]
+        template = untrained(experiment, [1] * len(members), outline)
+        snapshot = read_newest(folder / "checkpoints", template)
+        _require_trained(folder, snapshot)
         everyone = best_models(experiment, members, snapshot)
         if not client and len({tree_digest(v) for v in everyone.values()}) > 1:
             raise ValueError(

@@ -41,6 +41,25 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(clean(value), indent=2) + "\n")
 
 
+def read_config(workdir: Path) -> dict[str, Any]:
+    """What `config.json` holds.
+
+    Args:
+      workdir: with that file.
+
+    Raises:
+      ValueError: when the file is cut or empty.
+    """
+    path = workdir / "config.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # no JSON, or no text
+        raise ValueError(
+            f"{path}: expected the configuration of a run, got a file that is cut or empty. Copy it"
+            " again, or delete the folder and run again."
+        ) from None
+
+
 def differences(old: Any, new: Any, name: str = "") -> list[str]:
     """Fields in which two nested configurations differ, as `field: old -> new`.
 
@@ -114,7 +133,7 @@ def _require_same(workdir: Path, identity: Any) -> None:
     path = workdir / "config.json"
     if not path.exists():
         return write_json(path, identity)
-    changed = differences(json.loads(path.read_text(encoding="utf-8")), identity)
+    changed = differences(read_config(workdir), identity)
     if changed:
         shown = "; ".join(changed[:3]) + (
             f"; and {len(changed) - 3} more" if len(changed) > 3 else ""

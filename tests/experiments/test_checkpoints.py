@@ -9,7 +9,9 @@ import numpy as np
 import optax
 import pytest
 
+from fedbrain.experiments import read_checkpoints
 from fedbrain.experiments.checkpoints import Checkpoints, tree_digest, write_atomically
+from fedbrain.experiments.read_checkpoints import read_newest
 from fedbrain.experiments.workdir import MetricsLog, claim, differences
 from fedbrain.training.selection import start
 from tests import tiny
@@ -107,6 +109,61 @@ def test_damage_falls_back(tmp_path, damage):
             _files(tmp_path, step)[-1].write_bytes(b"")
     restored = _restore(tmp_path)
     assert restored is None if damage == "all steps" else restored[0] == 1
+
+
+def _listing(folder):
+    """Name -> (size, time of the last change) of every file and folder."""
+    stats = {str(p.relative_to(folder)): p.stat() for p in folder.rglob("*")}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+@pytest.mark.parametrize("damage", ["nothing", "unfinished", "no manifest", "a flipped bit"])
+def test_reading_takes_the_newest_whole_step_and_changes_no_file(tmp_path, caplog, damage):
+    _save(tmp_path, [1, 2])
+    if damage == "unfinished":  # as of a run in training
+        (tmp_path / "steps/3.orbax-checkpoint-tmp").mkdir()
+        (tmp_path / "steps/3.orbax-checkpoint-tmp/part").write_bytes(b"x")
+    elif damage == "no manifest":
+        (tmp_path / "manifests/2.json").unlink()
+    elif damage == "a flipped bit":
+        path = _files(tmp_path, 2)[-1]
+        path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    before = _listing(tmp_path)
+    step = 2 if damage in ("nothing", "unfinished") else 1
+    assert tree_digest(read_newest(tmp_path, _tree())) == tree_digest(_tree(step))
+    assert ("checkpoint 2 of" in caplog.text) == (step == 1)
+    assert _listing(tmp_path) == before
+
+
+def test_a_copy_without_manifests_is_refused_and_left_as_it_is(tmp_path):
+    _save(tmp_path, [1, 2])
+    for path in (tmp_path / "manifests").iterdir():
+        path.unlink()
+    (tmp_path / "manifests").rmdir()
+    before = _listing(tmp_path)
+    with pytest.raises(ValueError, match=r"that verifies, got none among 1, 2\. If .* a copy"):
+        read_newest(tmp_path, _tree())
+    with pytest.raises(ValueError, match=r"that verifies, got none\. If"):
+        read_newest(tmp_path / "nowhere", _tree())
+    assert _listing(tmp_path) == before
+
+
+def test_a_step_that_a_run_deletes_while_it_is_read_is_not_used(tmp_path, monkeypatch):
+    _save(tmp_path, [1])
+
+    def saving(folder, step, template):
+        monkeypatch.undo()
+        _save(tmp_path, [2, 3], keep=2)  # deletes step 1
+        raise FileNotFoundError("a file of step 1")
+
+    monkeypatch.setattr(read_checkpoints, "_read", saving)
+    assert tree_digest(read_newest(tmp_path, _tree())) == tree_digest(_tree(3))
+
+
+def test_another_model_is_refused_in_reading(tmp_path):
+    _save(tmp_path, [1])
+    with pytest.raises(ValueError, match=r"half.*float32\[3\], got .*bfloat16\[3\]"):
+        read_newest(tmp_path, _tree() | {"half": jnp.zeros(3, jnp.float32)})
 
 
 def test_another_model_is_refused_and_not_cast(tmp_path):

@@ -1,0 +1,172 @@
+"""Reading a work directory: no file changes, and what cannot be used is one sentence."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+
+from fedbrain import main
+from fedbrain.experiments import grid_tables, predict_tree, saliency, saved_models
+from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.saved_models import export_model, load_models, read_identity
+from fedbrain.experiments.split_id import SplitId
+from fedbrain.experiments.starting_point import run as starting_point
+from fedbrain.models.files.weights import flatten
+from tests.experiment_under_test import config
+
+pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
+RUN = Path("runs/federated/repeat0-split0")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished experiment: (work directory, cache)."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    folder = tmp_path_factory.mktemp("read")
+    main.run(config(folder / "cache", rounds=2, regimes=("federated",)), folder / "run")
+    return folder / "run", folder / "cache"
+
+
+@pytest.fixture
+def workdir(finished, tmp_path):
+    """A copy of the finished experiment, with a save that is under way."""
+    shutil.copytree(finished[0], tmp_path / "run")
+    unfinished = tmp_path / "run" / RUN / "checkpoints/steps/3.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    (unfinished / "part").write_bytes(b"x")
+    return tmp_path / "run"
+
+
+def _listing(folder):
+    """Name -> (size, time of the last change, content) of every file and folder."""
+    stats = {p: p.stat() for p in (folder, *folder.rglob("*"))}
+    return {
+        str(p): (stat.st_size, stat.st_mtime_ns, p.read_bytes() if p.is_file() else b"")
+        for p, stat in stats.items()
+    }
+
+
+def _load(workdir):
+    [(weight, variables)] = load_models(workdir)
+    return weight, {name: np.asarray(x) for name, x in flatten(variables).items()}
+
+
+def _predict(workdir, folder):
+    models = predict_tree.read_models([workdir], federation="federated", client="")
+    experiment = models[0].experiment
+    scans, _ = saliency.scans_to_explain(experiment, SplitId(0))
+    assert np.isfinite(predict_tree.average(models, scans["amber"], "")).all()
+
+
+def _export(workdir, folder):
+    arguments = {"federation": "federated", "client": "", "split": "repeat0-split0"}
+    export_model(workdir, str(folder / "model.safetensors"), **arguments, torch=False)
+    assert (folder / "model.safetensors").stat().st_size
+
+
+def _saliency(workdir, folder):
+    saliency.run(workdir, folder / "maps", "federated", count=6, steps=1, size=8)
+    assert (folder / "maps/amber_occlusion.nii.gz").stat().st_size
+
+
+def _start(workdir, folder):
+    [(_, variables)] = load_models(workdir)
+    _, loaded = starting_point(str(workdir))(variables, SplitId(0))
+    assert loaded
+    assert loaded.missing == []
+
+
+@pytest.mark.parametrize("read", [_predict, _export, _saliency, _start])
+def test_a_command_that_reads_changes_no_file(workdir, tmp_path, read, monkeypatch):
+    monkeypatch.setattr(saliency, "FEWEST", 1)
+    monkeypatch.setattr(saliency, "montage", lambda *args, **kwargs: None)
+    before = _listing(workdir)
+    read(workdir, tmp_path)
+    assert _listing(workdir) == before
+
+
+def test_tables_of_a_grid_change_no_experiment(workdir, tmp_path):
+    grid = tmp_path / "grid"
+    shutil.copytree(workdir, grid / "first/seed0")
+    fields = {"rows": {}, "seeds": 1, "source": "", "published": {}}
+    (grid / "config.json").write_text(json.dumps({"config": fields}))
+    before = _listing(grid / "first")
+    grid_tables.run(grid)
+    assert _listing(grid / "first") == before
+    names = {path.name for path in grid.iterdir()}
+    assert names == {"config.json", "first", "tables.json", "tables.txt"}
+
+
+def test_a_newest_step_that_a_run_is_saving_is_passed_over(workdir, caplog):
+    (workdir / RUN / "checkpoints/manifests/2.json").unlink()
+    before = _listing(workdir)
+    _load(workdir)
+    assert "checkpoint 2 of" in caplog.text
+    assert _listing(workdir) == before
+
+
+def test_a_copy_without_manifests_keeps_its_steps(workdir):
+    shutil.rmtree(workdir / RUN / "checkpoints/manifests")
+    before = _listing(workdir)
+    with pytest.raises(ValueError, match=r"repeat0-split0: expected a checkpoint that verifies"):
+        load_models(workdir)
+    assert _listing(workdir) == before
+
+
+def test_a_model_trained_on_more_devices_is_read_on_fewer(workdir):
+    whole = _load(workdir)
+    identity = json.loads((workdir / "config.json").read_text())
+    identity["config"]["driver"] = "shard(devices=64)"
+    (workdir / "config.json").write_text(json.dumps(identity))
+    weight, variables = _load(workdir)
+    assert weight == whole[0]
+    for name, values in whole[1].items():
+        np.testing.assert_array_equal(variables[name], values)
+    c = config(workdir / "cache")
+    c.driver = "shard(devices=64)"
+    with pytest.raises(ValueError, match="devices=64"):  # training needs them
+        read_experiment(c)
+
+
+def test_a_run_whose_rounds_were_all_skipped_is_refused(finished, tmp_path):
+    c = config(finished[1], rounds=2, regimes=("federated",))
+    c.client.optimizer = "sgd(1e30)"
+    with pytest.raises(ValueError, match="every round was skipped"):
+        main.run(c, tmp_path / "run")
+    before = _listing(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"repeat0-split0: every round was skipped"):
+        load_models(tmp_path / "run")
+    assert _listing(tmp_path / "run") == before
+
+
+def test_a_run_without_a_finite_validation_loss_is_refused(workdir, monkeypatch):
+    read = saved_models.read_newest
+
+    def never_finite(folder, template):
+        return read(folder, template)._replace(selection=template.selection)
+
+    monkeypatch.setattr(saved_models, "read_newest", never_finite)
+    with pytest.raises(ValueError, match="expected a finite validation loss in some round"):
+        load_models(workdir)
+
+
+def test_a_run_that_never_finished_a_round_is_refused(workdir):
+    shutil.rmtree(workdir / RUN / "checkpoints")
+    with pytest.raises(ValueError, match="expected a checkpoint that verifies, got none"):
+        load_models(workdir)
+    (workdir / RUN / "members.json").unlink()
+    with pytest.raises(ValueError, match="got a run that has not finished a round"):
+        load_models(workdir)
+
+
+@pytest.mark.parametrize("length", [0, 100])
+def test_a_configuration_that_is_cut_or_empty_is_named(workdir, length):
+    path = workdir / "config.json"
+    path.write_text(path.read_text()[:length])
+    for read in (read_identity, grid_tables.read_grid):
+        with pytest.raises(ValueError, match=r"config\.json: expected the configuration of a run"):
+            read(workdir)
