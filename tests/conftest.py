@@ -28,16 +28,22 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE.expanduser()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
+    import jax
     from jaxtyping import install_import_hook
 
     install_import_hook("fedbrain", "beartype.beartype")
     from fedbrain import cli
 
+    # As in the commands: no computation is under way when Python goes on (see cli.configure).
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     # XLA reads its flags at the first computation; importing fedbrain makes none.
     os.environ["XLA_FLAGS"] = " ".join(
         [
             os.environ.get("XLA_FLAGS", ""),
             "--xla_force_host_platform_device_count=2",
+            # Two devices share the cores with other tests: by default XLA ends the process when one
+            # waits 40 s for the other.
+            "--xla_cpu_collective_call_terminate_timeout_seconds=600",
             cli.CPU_FLAGS.get(importlib.metadata.version("jaxlib"), ""),
         ]
     )
