@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from fedbrain.experiments import interrupt
+from fedbrain.experiments.config_file import require_readable
 
 # jaxlib -> the flag with which its 2-D convolutions use every core. An unknown flag would abort the
 # process, so each version that was measured has its row.
@@ -112,7 +114,11 @@ def in_one_sentence(argv: list[str], run: Callable[[], None], *, interrupted: st
 
 
 def run_flags(
-    run: Callable[[], None], *, interrupted: str, prepare: Callable[[], None] = configure
+    run: Callable[[], None],
+    *,
+    interrupted: str,
+    prepare: Callable[[], None] = configure,
+    parse: Callable[[list[str]], list[str]] = app.parse_flags_with_usage,
 ) -> None:
     """An entry point with flags of its own.
 
@@ -120,13 +126,31 @@ def run_flags(
       run: the work; flags are parsed when it is called.
       interrupted: printed after Ctrl-C.
       prepare: settings of the process.
+      parse: the command line -> what is left of it when the flags are read.
     """
 
     def main(argv: list[str]) -> None:
         prepare()
         in_one_sentence(argv, run, interrupted=interrupted)
 
-    app.run(main)
+    app.run(main, flags_parser=parse)
+
+
+def parse_config(kind: str, argv: list[str]) -> list[str]:
+    """Reads flags, once the configuration file and its flags are known to be right.
+
+    Args:
+      kind: of configuration: experiment, grid, study.
+      argv: the command line.
+
+    Returns:
+      What is left of it.
+    """
+    try:
+        require_readable(argv, kind)
+    except ValueError as error:
+        sys.exit(f"fedbrain: {error}")
+    return app.parse_flags_with_usage(argv)
 
 
 def run_config(
@@ -156,7 +180,8 @@ def run_config(
         name = Path(flags.FLAGS["config"].config_filename).stem  # pyright: ignore[reportAttributeAccessIssue]
         run(config.value, Path(workdir.value or f"runs/{name}"))
 
-    run_flags(on_config, interrupted=interrupted, prepare=prepare)
+    parse = partial(parse_config, kind)
+    run_flags(on_config, interrupted=interrupted, prepare=prepare, parse=parse)
 
 
 def given(flag: flags.FlagHolder) -> Any:

@@ -241,6 +241,8 @@ def test_predict_on_scans_it_never_saw(finished, tmp_path):
             "sites.camcan: expected the folder",
         ),
         (("fedbrain.synthesise", "--out=."), "expected a new or empty folder"),
+        (("fedbrain.main", "--config=configs/quickstart.py", "--config.foo=1"), "no such field"),
+        (("fedbrain.main", "--config=configs"), "got a folder"),
     ],
 )
 def test_mistakes_on_the_command_line_end_in_one_sentence(arguments, message, tmp_path):

@@ -152,7 +152,8 @@ def read_experiment(config: Any) -> Experiment:
     """
 
     client, server, splits = config.client, config.server, config.splits
-    fractions, first = Fractions(splits.valid, splits.test), splits.first
+    fractions = Fractions(splits.valid, splits.test)
+    first = at_least("splits.first", splits.first, 0)
     if min(fractions) <= 0 or sum(fractions) >= 1:
         raise ValueError(
             f"config.splits: expected valid, test > 0 and valid + test < 1, got {fractions}."
@@ -168,7 +169,7 @@ def read_experiment(config: Any) -> Experiment:
         )
     algorithm = read_algorithm(config, task, microbatches=microbatches, trainable=trainable)
     return Experiment(
-        seed=config.seed,
+        seed=at_least("seed", config.seed, 0),
         rounds=at_least("rounds", config.rounds, 1),
         sites={name: choose(f"sites.{name}", spec, SITES) for name, spec in config.sites.items()},
         recipe=choose("prepare", config.prepare, RECIPES),
@@ -180,7 +181,7 @@ def read_experiment(config: Any) -> Experiment:
         target=choose("target", config.target, TARGETS),
         partition=choose("partition", config.partition, PARTITIONS),
         fractions=fractions,
-        split_seed=splits.seed,
+        split_seed=at_least("splits.seed", splits.seed, 0),
         stratify=splits.stratify,
         repeats=range(first, first + at_least("splits.repeats", splits.repeats, 1)),
         inner_splits=at_least("splits.inner", splits.inner, 1),
@@ -197,7 +198,11 @@ def read_experiment(config: Any) -> Experiment:
         sampling=choose("server.sampling", server.sampling, SAMPLINGS),
         trusted=tuple(server.trusted),
         schedule=choose("schedule", config.schedule, SCHEDULES),
-        patience=Patience(config.patience.stop, config.patience.plateau, config.patience.factor),
+        patience=Patience(
+            at_least("patience.stop", config.patience.stop, 0),
+            at_least("patience.plateau", config.patience.plateau, 0),
+            config.patience.factor,
+        ),
         keep=at_least("checkpoint.keep", config.checkpoint.keep, 2),
         unit=config.unit,
     )

@@ -12,10 +12,12 @@ from fedbrain.analysis.results_table import render_table
 from fedbrain.analysis.stored_predictions import write_tests
 from fedbrain.data.dataset import Scans
 from fedbrain.data.describe import describe
+from fedbrain.data.regimes import federated
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.clients import fingerprints, load_clients
 from fedbrain.experiments.compiled import compile_experiment
 from fedbrain.experiments.config import Experiment, read_experiment
+from fedbrain.experiments.feasible import require_defined
 from fedbrain.experiments.placement import measure_footprint, place
 from fedbrain.experiments.predictions import combine_splits
 from fedbrain.experiments.repeats import Repeat, run_repeat
@@ -124,6 +126,8 @@ def run(config: Any, workdir: Path) -> None:
     clients, reports = load_clients(experiment)
     for report in reports:
         print(report)
+    if federated in experiment.regimes.values():
+        require_defined(config, experiment.sampling, sorted(clients))
     experiment, placed = place(experiment, clients)
     if placed:
         print(placed)

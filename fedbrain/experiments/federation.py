@@ -1,6 +1,6 @@
 """Trains one federation to its end, in simulation, and returns the best round's models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import Federation
 from fedbrain.experiments.compiled import Compiled
 from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.feasible import is_defined
 from fedbrain.experiments.round_end import Snapshot, first_snapshot
 from fedbrain.experiments.rounds import Rounds
 from fedbrain.experiments.simulation import Setting, one_round, upload
@@ -95,7 +96,12 @@ def train(
         for line in rounds.run(partial(one_round, setting)):
             show(bar, line)
     history = MetricsLog.read(rounds.log.path)
-    require_trained(folder, rounds.snapshot, history)
+    require_trained(
+        folder,
+        rounds.snapshot,
+        history,
+        defined=lambda n: is_defined(experiment.algorithm, initial, example, clients=n),
+    )
     steps = sum(int(sum(line["steps"].values())) for line in history)
     models = best_models(experiment, names, rounds.snapshot)
     return Trained(models, rounds.snapshot.selection, steps)
@@ -117,21 +123,46 @@ def show(bar: tqdm, line: Mapping[str, Any]) -> None:
     bar.update()
 
 
-def require_trained(folder: Path, snapshot: Snapshot, history: Sequence[Mapping[str, Any]]) -> None:
+def usable(line: Mapping[str, Any]) -> int:
+    """How many clients sent finite numbers in a round.
+
+    Args:
+      line: of the log.
+    """
+    return sum(n > 0 and not line["rejected"][name] for name, n in line["steps"].items())
+
+
+def require_trained(
+    folder: Path,
+    snapshot: Snapshot,
+    history: Sequence[Mapping[str, Any]],
+    *,
+    defined: Callable[[int], bool] | None = None,
+) -> None:
     """Raises ValueError when no round had a finite validation loss, or every round was skipped.
 
     Args:
       folder: of the federation, for the sentence.
       snapshot: after the last round.
       history: lines of the log; empty when it is lost.
+      defined: whether the server's rule is defined for so many clients; asked only when every
+        round was skipped; None: the cause is left open.
     """
     if int(snapshot.selection.best_round) < 0:
         raise ValueError(
             f"{folder}: expected a finite validation loss in some round, got none. Lower the"
             " learning rate."
         )
-    if history and all(line["skipped"] for line in history):
+    if not history or not all(line["skipped"] for line in history):
+        return
+    most = max(map(usable, history))
+    if most and defined is None:
+        raise ValueError(f"{folder}: every round was skipped.")
+    if most and defined and not defined(most):
+        clients = "1 client" if most == 1 else f"{most} clients"
         raise ValueError(
-            f"{folder}: every round was skipped: no client sent finite numbers. Lower the learning"
-            " rate."
+            f"{folder}: every round was skipped: config.server.aggregator, or a link before it, is"
+            f" not defined for {clients}. Choose another rule."
         )
+    cause = "the server's step was not finite" if most else "no client sent finite numbers"
+    raise ValueError(f"{folder}: every round was skipped: {cause}. Lower the learning rate.")

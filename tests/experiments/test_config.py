@@ -96,6 +96,9 @@ def test_every_configuration_builds_and_opens_with_its_command(name):
         ("loss", "l1(scale=0.0)", "config.loss: Expected scale=0.0 > 0"),
         ("rounds", 0, "config.rounds: expected an integer >= 1, got 0"),
         ("regimes", ("federeted",), "Did you mean 'federated'"),
+        ("seed", -1, "config.seed: expected an integer >= 0, got -1"),
+        ("patience", ConfigDict({"stop": -1}), "config.patience.stop: expected an integer >= 0"),
+        ("patience", ConfigDict({"stop": 0, "plateau": -1}), "config.patience.plateau: expected"),
         ("driver", "chunk(size=0)", "config.driver: Expected size=0 >= 1"),
         (
             "sites",
