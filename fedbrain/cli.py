@@ -10,7 +10,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +113,7 @@ def in_one_sentence(argv: list[str], run: Callable[[], None], *, interrupted: st
 
 
 def run_flags(
-    run: Callable[[], None],
-    *,
-    interrupted: str,
-    prepare: Callable[[], None] = configure,
-    parse: Callable[[list[str]], list[str]] = app.parse_flags_with_usage,
+    run: Callable[[], None], *, interrupted: str, prepare: Callable[[], None] = configure
 ) -> None:
     """An entry point with flags of its own.
 
@@ -126,31 +121,13 @@ def run_flags(
       run: the work; flags are parsed when it is called.
       interrupted: printed after Ctrl-C.
       prepare: settings of the process.
-      parse: the command line -> what is left of it when the flags are read.
     """
 
     def main(argv: list[str]) -> None:
         prepare()
         in_one_sentence(argv, run, interrupted=interrupted)
 
-    app.run(main, flags_parser=parse)
-
-
-def parse_config(kind: str, argv: list[str]) -> list[str]:
-    """Reads flags, once the configuration file and its flags are known to be right.
-
-    Args:
-      kind: of configuration: experiment, grid, study.
-      argv: the command line.
-
-    Returns:
-      What is left of it.
-    """
-    try:
-        require_readable(argv, kind)
-    except ValueError as error:
-        sys.exit(f"fedbrain: {error}")
-    return app.parse_flags_with_usage(argv)
+    app.run(main)
 
 
 def run_config(
@@ -168,6 +145,10 @@ def run_config(
       interrupted: printed after Ctrl-C.
       prepare: settings of the process.
     """
+    try:  # before absl, which answers such mistakes with a traceback
+        require_readable(sys.argv, kind)
+    except ValueError as error:
+        sys.exit(f"fedbrain: {error}")
     help_config = f"Configuration file of the {kind}; --config.FIELD=VALUE changes a field."
     help_workdir = "Folder of the results; by default runs/<name of the configuration file>."
     config = config_flags.DEFINE_config_file("config", None, help_config, lock_config=True)
@@ -180,8 +161,7 @@ def run_config(
         name = Path(flags.FLAGS["config"].config_filename).stem  # pyright: ignore[reportAttributeAccessIssue]
         run(config.value, Path(workdir.value or f"runs/{name}"))
 
-    parse = partial(parse_config, kind)
-    run_flags(on_config, interrupted=interrupted, prepare=prepare, parse=parse)
+    run_flags(on_config, interrupted=interrupted, prepare=prepare)
 
 
 def given(flag: flags.FlagHolder) -> Any:

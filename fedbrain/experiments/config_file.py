@@ -95,8 +95,8 @@ def require_kind(config: ConfigDict, kind: str, file: str) -> None:
     if found and found[0][0] != kind:
         other, command = found[0]
         raise ValueError(
-            f"{file}: expected the configuration of a {kind}, got one of a {other}. Run python -m"
-            f" {command} --config={file}."
+            f"{file}: expected a configuration of kind {kind}, got one of kind {other}. Run"
+            f" python -m {command} --config={file}."
         )
 
 
