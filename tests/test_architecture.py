@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grimp  # comes with import-linter
+import jax
 import pytest
 
 from fedbrain.deploy.server_side.rounds import conduct
@@ -38,7 +39,11 @@ def test_no_hop_is_passed_twice(walk):
 
 
 def calls_during(run: Callable[[], object]) -> list[str]:
-    """file:function of every call into fedbrain, in all threads, in their order."""
+    """file:function of every call into fedbrain, in all threads, in their order.
+
+    Programs compiled before are forgotten: JAX calls a jitted function's Python only to trace it.
+    """
+    jax.clear_caches()
     calls = []
 
     def record(frame, event, argument):
@@ -72,8 +77,10 @@ def test_a_scan_goes_that_way(tree, tmp_path):
     require_order(walks.SCAN, calls_during(lambda: run(c, tmp_path / "run")))
 
 
-def test_an_update_goes_that_way(tmp_path):
+def test_an_update_goes_that_way(tmp_path, monkeypatch):
     """Without the network engine, whose place a transport in memory takes."""
+    monkeypatch.setattr(in_memory, "EXPERIMENTS", {})
+    monkeypatch.setattr(in_memory, "COMPILED", {})
     consortium = in_memory.Consortium(tmp_path / "cache", tmp_path, rounds=1)
     calls = calls_during(lambda: conduct(consortium.side(), workdir=tmp_path / "server"))
     inside = [hop for hop in walks.UPDATE if "/nvflare/" not in hop.place]
