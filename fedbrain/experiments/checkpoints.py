@@ -18,6 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from fedbrain.experiments.writing import writing
 from fedbrain.types import PyTree
 
 log = logging.getLogger(__name__)
@@ -154,10 +155,11 @@ class Checkpoints:
           tree: of arrays.
 
         Raises:
-          OSError: when the previous step could not be written.
+          WriteError: when this step or the previous one could not be written.
         """
         self._complete()
-        self.manager.save(step, args=ocp.args.StandardSave(_leaves(tree)))  # pyright: ignore[reportCallIssue]
+        with writing(self.folder, (OSError, ValueError)):
+            self.manager.save(step, args=ocp.args.StandardSave(_leaves(tree)))  # pyright: ignore[reportCallIssue]
         self.pending = (step, _schema(tree))
 
     def steps_saved(self) -> list[int]:
@@ -208,15 +210,17 @@ class Checkpoints:
     def close(self) -> None:
         """Flushes and lets go."""
         self._complete()
-        self.manager.close()
+        with writing(self.folder, (OSError, ValueError)):
+            self.manager.close()
 
     def _complete(self) -> None:
         if self.pending is None:
             return
-        self.manager.wait_until_finished()
         (step, schema), self.pending = self.pending, None
-        manifest = {"step": step, "schema": schema, "sha256": _digests(self.steps / str(step))}
-        write_atomically(_manifest(self.folder, step), json.dumps(manifest, indent=1))
+        with writing(self.folder, (OSError, ValueError)):
+            self.manager.wait_until_finished()
+            manifest = {"step": step, "schema": schema, "sha256": _digests(self.steps / str(step))}
+            write_atomically(_manifest(self.folder, step), json.dumps(manifest, indent=1))
         for path in self.manifests.glob("*.json"):
             if not (self.steps / path.stem).exists():
                 path.unlink()

@@ -23,6 +23,7 @@ from fedbrain.experiments.predictions import combine_splits
 from fedbrain.experiments.repeats import Repeat, run_repeat
 from fedbrain.experiments.run_files import draw_figures, write_predictions
 from fedbrain.experiments.workdir import claim, write_json
+from fedbrain.experiments.writing import require_writable
 
 
 class Combined(NamedTuple):
@@ -122,6 +123,7 @@ def run(config: Any, workdir: Path) -> None:
     Raises:
       ValueError: one sentence that names the file or the field.
     """
+    require_writable(workdir)
     experiment = read_experiment(config)
     clients, reports = load_clients(experiment)
     for report in reports:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fedbrain.experiments.checkpoints import write_atomically
+from fedbrain.experiments.writing import require_writable, writing
 
 
 def clean(value: Any) -> Any:
@@ -93,15 +94,18 @@ def claim(workdir: Path, identity: Mapping[str, Any], *, shared: bool = False) -
 
     Raises:
       Busy: when another process runs here.
-      ValueError: when the directory holds another experiment.
+      ValueError: when the directory holds another experiment, or cannot be written, also by what is
+        done while it is held.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / ".lock").open("w") as lock:
-        _lock(workdir, lock, wait=shared)
-        _require_same(workdir, clean(identity))
-        if shared:
-            fcntl.flock(lock, fcntl.LOCK_UN)
-        yield
+    require_writable(workdir)
+    with writing(workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
+        with (workdir / ".lock").open("w") as lock:
+            _lock(workdir, lock, wait=shared)
+            _require_same(workdir, clean(identity))
+            if shared:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+            yield
 
 
 def is_busy(workdir: Path) -> bool:
