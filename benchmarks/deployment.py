@@ -23,8 +23,8 @@ import jax
 from absl import app, flags
 
 from benchmarks.deployment_site import CODINGS, numbers
-from configs import quickstart
 from fedbrain import cli
+from fedbrain.configs import quickstart
 from fedbrain.deploy.protocol.codec import encode
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.wire import schema

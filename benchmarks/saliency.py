@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from configs import quickstart
 from fedbrain import cli
 from fedbrain.analysis.statistics import cluster_means, interval
+from fedbrain.configs import quickstart
 from fedbrain.data.synthetic.people import HOSPITALS
 from fedbrain.data.synthetic.regions import brain_region, change_with_age
 from fedbrain.experiments import experiment, saliency

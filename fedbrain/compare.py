@@ -1,12 +1,22 @@
 """Compares algorithms in a study: methods x attacks x seeds.
 
-    python -m fedbrain.compare --config=configs/aggregation_study.py [--workdir=DIR]
+    fedbrain compare aggregation_study [--workdir=DIR] [--config.FIELD=VALUE]
 
 Prints mean, interval, range and rank of each method. The same command resumes an interrupted study.
 """
 
+from pathlib import Path
+from typing import Any
+
 from fedbrain import cli
-from fedbrain.experiments.compare import run
+
+
+def run(config: Any, workdir: Path) -> None:
+    """See `fedbrain.experiments.compare.run`."""
+    from fedbrain.experiments import compare  # seconds, which help does not need
+
+    compare.run(config, workdir)
+
 
 if __name__ == "__main__":
     cli.run_config(

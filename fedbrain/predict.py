@@ -1,6 +1,6 @@
 """Applies trained models to new scans and writes a table of predictions.
 
-    python -m fedbrain.predict --workdir=DIR[,DIR,...] --bids=ROOT --output=FILE.tsv
+    fedbrain predict WORKDIR[,WORKDIR,...] --bids=ROOT --output=FILE.tsv
 
 The prediction is the mean over the models of all repeats and inner splits of a regime, weighted by
 1 / validation loss; with several work directories (seeds), also over those.
@@ -8,24 +8,18 @@ The prediction is the mean over the models of all repeats and inner splits of a 
 predicted too; the accuracy on scans with a label is printed.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from fedbrain import cli
-from fedbrain.experiments.predict_tree import Tree, read_models, run
 
 if __name__ == "__main__":
-    WORKDIR = flags.DEFINE_list(
+    WORKDIR = cli.define_paths(
         "workdir",
-        None,
         "Work directory of the trained experiment, or several with the same inputs.",
         required=True,
     )
-    BIDS = flags.DEFINE_string(
-        "bids", None, "Root of the BIDS tree with the new scans.", required=True
-    )
-    OUTPUT = flags.DEFINE_string(
+    BIDS = cli.define_path("bids", None, "Root of the BIDS tree with the new scans.", required=True)
+    OUTPUT = cli.define_path(
         "output", None, "Table to write: scan_id, prediction, target or n/a.", required=True
     )
     COLUMNS = flags.DEFINE_list(
@@ -45,10 +39,11 @@ if __name__ == "__main__":
     )
 
     def _predict() -> None:
-        workdirs = [Path(text) for text in WORKDIR.value]
-        models = read_models(workdirs, federation=FEDERATION.value, client=CLIENT.value)
-        columns = dict(pair.split("=", 1) for pair in COLUMNS.value)
-        tree = Tree(Path(BIDS.value), LABEL.value, PATTERN.value, PIPELINE.value, columns)
-        run(models, tree, Path(OUTPUT.value), views=VIEWS.value)
+        from fedbrain.experiments.predict_tree import Tree, read_models, run
 
-    cli.run_flags(_predict, interrupted="Nothing was written.")
+        models = read_models(WORKDIR.value, federation=FEDERATION.value, client=CLIENT.value)
+        columns = dict(pair.split("=", 1) for pair in COLUMNS.value)
+        tree = Tree(BIDS.value, LABEL.value, PATTERN.value, PIPELINE.value, columns)
+        run(models, tree, OUTPUT.value, views=VIEWS.value)
+
+    cli.run_flags(_predict, interrupted="Nothing was written.", word="workdir")

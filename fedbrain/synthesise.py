@@ -1,21 +1,16 @@
 """Writes three synthetic hospitals as BIDS trees, for trying and testing the software.
 
-    python -m fedbrain.synthesise --out=DIR [--healthy=N] [--ms=N] [--seed=N]
+    fedbrain synthesise DIR [--healthy=N] [--ms=N] [--seed=N]
 
 The images are synthetic: they say nothing about real brains.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from fedbrain import cli
-from fedbrain.data.synthetic.write import write_cohort
 
 if __name__ == "__main__":
-    OUT = flags.DEFINE_string(
-        "out", None, "Folder for the trees; must be new or empty.", required=True
-    )
+    OUT = cli.define_path("out", None, "Folder for the trees; must be new or empty.", required=True)
     HEALTHY = flags.DEFINE_integer(
         "healthy", 50, "Number of healthy people at each hospital.", lower_bound=0
     )
@@ -27,9 +22,9 @@ if __name__ == "__main__":
     )
 
     def _write() -> None:
-        for folder in write_cohort(
-            Path(OUT.value), healthy=HEALTHY.value, ms=MS.value, seed=SEED.value
-        ):
+        from fedbrain.data.synthetic.write import write_cohort
+
+        for folder in write_cohort(OUT.value, healthy=HEALTHY.value, ms=MS.value, seed=SEED.value):
             print(f"{folder}: {HEALTHY.value + MS.value} synthetic people")
 
-    cli.run_flags(_write, interrupted="Trees are not complete: delete them.")
+    cli.run_flags(_write, interrupted="Trees are not complete: delete them.", word="out")

@@ -32,9 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     from jaxtyping import install_import_hook
 
     install_import_hook("fedbrain", "beartype.beartype")
-    from fedbrain import cli
+    from fedbrain.cli import process
 
-    # As in the commands: no computation is under way when Python goes on (see cli.configure).
+    # As in the commands: no computation is under way when Python goes on (see process.configure).
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     # XLA reads its flags at the first computation; importing fedbrain makes none.
     os.environ["XLA_FLAGS"] = " ".join(
@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
             # Two devices share the cores with other tests: by default XLA ends the process when one
             # waits 40 s for the other.
             "--xla_cpu_collective_call_terminate_timeout_seconds=600",
-            cli.CPU_FLAGS.get(importlib.metadata.version("jaxlib"), ""),
+            process.CPU_FLAGS.get(importlib.metadata.version("jaxlib"), ""),
         ]
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
-from configs import base
+from fedbrain.configs import base
 
 
 def config(

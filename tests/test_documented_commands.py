@@ -1,5 +1,6 @@
-"""Every `python -m ...` in a document or in the header of a configuration parses: the module, its
-flags, the configuration file, its fields and the calls in them exist. Nothing is trained.
+"""Every `fedbrain ...` and `python -m ...` in a document, in the header of a configuration or of a
+command parses: the command, its flags, the configuration, its fields and the calls in them exist.
+Nothing is trained.
 """
 
 import ast
@@ -17,8 +18,9 @@ import pytest
 from absl import app, flags
 from ml_collections import ConfigDict
 
-from configs import base
-from fedbrain import cli
+from fedbrain.cli import entry
+from fedbrain.cli.commands import COMMANDS as NAMES
+from fedbrain.configs import base
 from fedbrain.experiments import config as reader
 from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.config import read_experiment
@@ -29,6 +31,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("launch/**/*.md")]
 PAGES += [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks/README.md"]
 CONFIGS = sorted(ROOT.glob("configs/*.py"))
+MODULES = [ROOT / f"{row.module.replace('.', '/')}.py" for row in NAMES.values()]
+START = re.compile(r"(?:\S*python -m |(?:^|&& |\S*/)(fedbrain ))(?=[a-z])")
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # absl's
 OURS = ("fedbrain.", "benchmarks.", "tools.", "tests.")
 
@@ -43,15 +47,30 @@ def blocks(text: str) -> Iterator[str]:
 
 
 def commands(path: Path) -> list[str]:
-    """What follows `python -m` in a document, or in the docstring of a configuration."""
+    """What follows `python -m`, or `fedbrain ...`, in a document or in the docstring of a file."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         header = re.sub(r"\\\n\s*", "", ast.get_docstring(ast.parse(text)) or "")
-        lines = [line.strip() for line in header.splitlines()]
-        return [line.removeprefix("python -m ") for line in lines if line.startswith("python -m ")]
+        lines = [line.strip() for line in header.splitlines() if line.startswith("    ")]
+        return [line for line in map(without_python, lines) if line]
     shown = [line for block in blocks(text) for line in block.splitlines()]
-    shown += re.findall(r"`([^`\n]*python -m [^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.S))
-    return [line.split("python -m ", 1)[1] for line in shown if "python -m " in line]
+    sentences = re.sub(r"```.*?```", "", text, flags=re.S)
+    shown += re.findall(r"`((?:fedbrain |[^`\n]*python -m )[^`\n]+)`", sentences)
+    return [line for line in map(without_python, shown) if line]
+
+
+def without_python(line: str) -> str:
+    """`MODULE ...` or `fedbrain COMMAND ...` of a line; empty: neither is in it."""
+    start = START.search(line)
+    return "" if start is None else (start[1] or "") + line[start.end() :]
+
+
+def module_of(words: list[str]) -> list[str]:
+    """The words with the module in place of `fedbrain COMMAND`."""
+    if words[0] != "fedbrain":
+        return words
+    assert words[1] in NAMES, words
+    return [NAMES[words[1]].module, *words[2:]]
 
 
 def arguments(command: str) -> list[str]:
@@ -80,24 +99,25 @@ def no_flags() -> Iterator[None]:
         known.mark_as_parsed()
 
 
+def optional(words: list[str]) -> list[str]:
+    """The words without brackets, `[--output=FOLDER]`, and with a configuration for CONFIG."""
+    plain = [re.sub(r"^\[|\]$", "", word) for word in words]
+    plain = [re.sub(r"=N$", "=1", word) for word in plain]
+    plain = [re.sub(r"^(--config=)?([A-Z]+\.py|CONFIG)$", r"\1quickstart", w) for w in plain]
+    return [word for word in plain if word not in ("--config.FIELD=VALUE", "--FLAG=VALUE")]
+
+
 def parse(words: list[str], monkeypatch) -> ConfigDict | None:
     """Runs a module up to the point where its flags are parsed; its configuration."""
-    module, *rest = words
-    rest = [re.sub(r"^--config=[A-Z]+\.py$", "--config=configs/base.py", word) for word in rest]
-
-    def left_over() -> list[str]:
-        return flags.FLAGS([module, *rest])[1:]
-
-    def run_command(known: Mapping[str, Any], *, default: str = "") -> None:
-        assert len(names := left_over() or [default]) == 1
-        assert names[0] in known
+    module, *rest = module_of(words)
 
     def run(main: Any) -> None:
-        assert left_over() == []
+        assert flags.FLAGS(sys.argv)[1:] == []
 
-    monkeypatch.setattr(app, "run", run)
-    monkeypatch.setattr(cli, "run_command", run_command)
-    monkeypatch.setattr(sys, "argv", [module, *rest])
+    monkeypatch.setattr(app, "run", run)  # of benchmarks and tools
+    monkeypatch.setattr(entry, "in_one_sentence", lambda work, interrupted: None)
+    monkeypatch.setattr(sys, "argv", [module, *optional(rest)])
+    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, module, raising=False)
     with no_flags():
         runpy.run_module(module, run_name="__main__", alter_sys=False)
@@ -115,7 +135,7 @@ def require_readable(config: ConfigDict) -> None:
         read_experiment(config)
 
 
-COMMANDS = sorted({(path.name, c) for path in [*PAGES, *CONFIGS] for c in commands(path)})
+COMMANDS = sorted({(p.name, c) for p in [*PAGES, *CONFIGS, *MODULES] for c in commands(p)})
 
 
 def test_commands_are_found():
@@ -125,10 +145,10 @@ def test_commands_are_found():
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=[f"{p}: {c}"[:60] for p, c in COMMANDS])
 def test_a_documented_command_parses(page, command, monkeypatch):
     monkeypatch.chdir(ROOT)
-    words = arguments(command)
+    words = module_of(arguments(command))
     path = ROOT / words[0].replace(".", "/")
     assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), words[0]
-    if not [word for word in words if word.startswith("--")]:
+    if len(words) == 1:
         return  # a command that a sentence names
     try:
         config = parse(words, monkeypatch)

@@ -32,6 +32,7 @@ HOLDS = {
     "models": "networks, losses, files of weights",
     "analysis": "metrics, intervals, tables, figures",
     "data": "BIDS, NIfTI, preparation, splits, batches",
+    "configs": "configurations by name, and the meaning of their fields",
     "types": "the types that everybody shares",
 }
 

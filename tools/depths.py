@@ -8,7 +8,7 @@ A table in Markdown, counted from shapes; nothing is computed.
 import jax
 from absl import app, flags
 
-from configs import base
+from fedbrain.configs import base
 from fedbrain.data.pipeline import example_batch
 from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import read_experiment

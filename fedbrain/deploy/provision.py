@@ -1,30 +1,24 @@
 """Makes the kits of a consortium: keys, certificates and settings of the server and every site.
 
-    python -m fedbrain.deploy.provision --consortium=FILE.yaml --output=FOLDER
+    fedbrain provision --consortium=FILE.yaml --output=FOLDER
 
 `FOLDER/authority` holds the key that signs certificates: it stays with whoever runs this, offline.
 `FOLDER/kits/NAME` goes to NAME, over a channel that both trust. The same command renews
 certificates: new kits, the same authority.
 """
 
-from pathlib import Path
-
-from absl import flags
-
-from fedbrain.cli import run_command
+from fedbrain.cli import define_path, run_command
 
 if __name__ == "__main__":
-    CONSORTIUM = flags.DEFINE_string(
+    CONSORTIUM = define_path(
         "consortium", None, "YAML file: name, server, lead, sites.", required=True
     )
-    OUTPUT = flags.DEFINE_string(
-        "output", None, "Folder of the authority and the kits.", required=True
-    )
+    OUTPUT = define_path("output", None, "Folder of the authority and the kits.", required=True)
 
     def _make() -> None:
         from fedbrain.deploy.nvflare.kits import provision, read_consortium
 
-        for kit in provision(read_consortium(Path(CONSORTIUM.value)), Path(OUTPUT.value)):
+        for kit in provision(read_consortium(CONSORTIUM.value), OUTPUT.value):
             print(kit)
 
     run_command({"make": _make}, default="make")

@@ -1,27 +1,23 @@
 """Commands of the coordinating centre.
 
-    python -m fedbrain.deploy.server listen --kit=KIT
+    fedbrain server listen --kit=KIT
         Runs the server process; to be kept running (launch/hospital/fedbrain-server.service).
-    python -m fedbrain.deploy.server run --kit=KIT --lead=LEAD_KIT --workdir=DIR \\
-        --config=FILE.py --target=age --sites=a,b,c
+    fedbrain server run --kit=KIT --lead=LEAD_KIT --workdir=DIR \\
+        --config=CONFIG --target=age --sites=a,b,c
         Runs an experiment to its end: submits the job, watches it, submits it again after a loss.
         The same command resumes an interrupted run.
-    python -m fedbrain.deploy.server withdraw --lead=LEAD_KIT --sites=b
+    fedbrain server withdraw --lead=LEAD_KIT --sites=b
         The server refuses a site from now on; `readmit` undoes it.
 """
 
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
-from fedbrain.cli import given, run_command
-from fedbrain.deploy.server_side.launch import run_experiment
+from fedbrain.cli import define_config, define_path, given, run_command
 
 if __name__ == "__main__":
-    CONFIG = config_flags.DEFINE_config_file(
-        "config", None, "Configuration file of the experiment.", lock_config=True
-    )
+    CONFIG = define_config("experiment")
     TARGET = flags.DEFINE_string(
         "target", "age", "Name of the predicted column in the sites' settings."
     )
@@ -32,9 +28,9 @@ if __name__ == "__main__":
     DEADLINE = flags.DEFINE_integer(
         "deadline_s", 3600, "Longest wait for an answer, in seconds.", lower_bound=1
     )
-    KIT = flags.DEFINE_string("kit", None, "Folder of the server's kit.")
-    LEAD = flags.DEFINE_string("lead", None, "Folder of the kit of the consortium's lead.")
-    WORKDIR = flags.DEFINE_string("workdir", None, "Work directory of the experiment.")
+    KIT = define_path("kit", None, "Folder of the server's kit.")
+    LEAD = define_path("lead", None, "Folder of the kit of the consortium's lead.")
+    WORKDIR = define_path("workdir", None, "Work directory of the experiment.")
 
     def _session(lead: Path):
         from fedbrain.deploy.nvflare.session import Lead  # an extra
@@ -42,7 +38,9 @@ if __name__ == "__main__":
         return Lead(lead)
 
     def _run() -> None:
-        kit, lead, workdir = (Path(given(flag)) for flag in (KIT, LEAD, WORKDIR))
+        from fedbrain.deploy.server_side.launch import run_experiment
+
+        kit, lead, workdir = (given(flag) for flag in (KIT, LEAD, WORKDIR))
         run_experiment(
             lambda: _session(lead),
             kit,
@@ -55,10 +53,10 @@ if __name__ == "__main__":
     def _listen() -> None:
         from fedbrain.deploy.nvflare.kits import start
 
-        start(Path(given(KIT)))
+        start(given(KIT))
 
     def _each_site(method: str, outcome: str) -> None:
-        session = _session(Path(given(LEAD)))
+        session = _session(given(LEAD))
         for site in given(SITES):
             getattr(session, method)(site)
             print(f"{site}: {outcome}.")
@@ -70,4 +68,4 @@ if __name__ == "__main__":
         "withdraw": lambda: _each_site("withdraw", "withdrawn"),
         "readmit": lambda: _each_site("readmit", "admitted again"),
     }
-    run_command(COMMANDS, default="run")
+    run_command(COMMANDS, default="run", config=CONFIG)

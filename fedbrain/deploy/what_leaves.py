@@ -1,16 +1,19 @@
 """Prints docs/what_leaves.md, made from the code.
 
-    python -m fedbrain.deploy.what_leaves > docs/what_leaves.md
+    fedbrain what-leaves > docs/what_leaves.md
 
 A field that the code sends and that the page does not explain is an error; tests compare the page
 with the messages of a run.
 """
 
 from fedbrain import cli
-from fedbrain.deploy.protocol.what_leaves import render_config
 
 if __name__ == "__main__":
-    from configs.quickstart import get_config
 
-    cli.configure()
-    print(render_config(get_config().to_dict(), name="configs/quickstart.py"), end="")
+    def _print() -> None:
+        from fedbrain.configs.quickstart import get_config
+        from fedbrain.deploy.protocol.what_leaves import render_config
+
+        print(render_config(get_config().to_dict(), name="configs/quickstart.py"), end="")
+
+    cli.run_flags(_print, interrupted="Nothing was lost.")

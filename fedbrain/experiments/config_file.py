@@ -8,11 +8,13 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-# the field that only this kind of configuration has -> (kind, its command)
+from fedbrain.experiments.catalogue import SHIPPED, UsageError
+
+# the field that only this kind of configuration has -> (kind, the command that reads it)
 KINDS = {
-    "rows": ("grid", "fedbrain.grid"),
-    "methods": ("study", "fedbrain.compare"),
-    "regimes": ("experiment", "fedbrain.main"),
+    "rows": ("grid", "fedbrain grid"),
+    "methods": ("study", "fedbrain compare"),
+    "regimes": ("experiment", "fedbrain train"),
 }
 OPEN = ("sites", "rows", "methods", "attacks")  # groups whose names are the user's
 
@@ -27,13 +29,13 @@ def read_file(path: str) -> ConfigDict:
       ValueError: naming the file, and the line where Python stopped.
     """
     file, *argument = path.split(":", 1)
-    if not Path(file).is_file():
-        found = "a folder" if Path(file).is_dir() else "none"
-        raise ValueError(f"--config: expected a configuration file {file!r}, got {found}.")
     try:
         config = runpy.run_path(file)["get_config"](*argument)
     except SyntaxError as error:
         raise ValueError(f"{error.filename}, line {error.lineno}: {error.msg}.") from None
+    except ModuleNotFoundError as error:
+        hint = " Write fedbrain.configs for it." if error.name == "configs" else ""
+        raise ValueError(f"{file}: ModuleNotFoundError: {error}.{hint}") from None
     except Exception as error:
         raise ValueError(f"{file}: {type(error).__name__}: {error}") from None
     if not isinstance(config, ConfigDict):
@@ -63,21 +65,31 @@ def require_field(config: ConfigDict, field: str, file: str) -> None:
       file: path of the configuration, for the sentence.
 
     Raises:
-      ValueError: with the nearest field, or with what to write into the file.
+      UsageError: with the nearest field, or with what to write instead.
     """
     known = list(fields(config))
     if re.sub(r"\[.*", "", field) in known:
         return
     group, _, name = field.rpartition(".")
     if group in OPEN and group in known:
-        raise ValueError(
+        instead = f"--site {name}=FOLDER, or " if field == f"sites.{name}" else ""
+        raise UsageError(
             f"--config.{field}: a flag changes what config.{group} has, and adds nothing. Write"
-            f" config.{field} = ... in a configuration file ({file} or a copy of it)."
+            f" {instead}config.{field} = ... in a configuration file ({file} or a copy of it)."
         )
     same = [other for other in known if other.rpartition(".")[2] == name]
     near = same or difflib.get_close_matches(field, known, 1)
     hint = f"Did you mean config.{near[0]}?" if near else f"Choose from: {', '.join(config)}."
-    raise ValueError(f"--config.{field}: {file} has no such field. {hint}")
+    raise UsageError(f"--config.{field}: {file} has no such field. {hint}")
+
+
+def kind_of(config: ConfigDict) -> tuple[str, str]:
+    """(kind, the command that reads it) of a configuration; empty for one of no kind.
+
+    Args:
+      config: from a file.
+    """
+    return next((kind for field, kind in KINDS.items() if field in config), ("", ""))
 
 
 def require_kind(config: ConfigDict, kind: str, file: str) -> None:
@@ -89,34 +101,32 @@ def require_kind(config: ConfigDict, kind: str, file: str) -> None:
       file: path of the configuration, for the sentence.
 
     Raises:
-      ValueError: naming the command that reads it.
+      UsageError: naming the command that reads it.
     """
-    found = [named for field, named in KINDS.items() if field in config]
-    if found and found[0][0] != kind:
-        other, command = found[0]
-        raise ValueError(
+    other, command = kind_of(config)
+    if other not in ("", kind):
+        raise UsageError(
             f"{file}: expected a configuration of kind {kind}, got one of kind {other}. Run"
-            f" python -m {command} --config={file}."
+            f" {command} {file}."
         )
 
 
-def require_readable(argv: Sequence[str], kind: str) -> None:
+def require_readable(path: str, kind: str, argv: Sequence[str]) -> None:
     """Refuses a file that cannot be read, one of another command, and flags of unknown fields.
 
     Args:
-      argv: the command line.
+      path: of the configuration, from `locate`.
       kind: of configuration that this command reads.
+      argv: the command line.
 
     Raises:
-      ValueError: one sentence.
+      ValueError: one sentence; a UsageError where the command line is wrong and not the file.
     """
-    line = " ".join(["", *argv])
-    path = re.search(r" --?config[= ](\S+)", line)
-    if not path:
-        return
-    config = read_file(path[1])
-    require_kind(config, kind, path[1])
+    config = read_file(path)
+    file = Path(path.partition(":")[0])
+    shown = file.stem if file.parent == SHIPPED else str(file)
+    require_kind(config, kind, shown)
     for argument in argv:
         field = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if field:
-            require_field(config, field[1], path[1])
+            require_field(config, field[1], shown)

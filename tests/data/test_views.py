@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from configs import base
+from fedbrain.configs import base
 from fedbrain.data.augment import apply
 from fedbrain.data.dataset import Scans
 from fedbrain.data.views import averaged, plain

@@ -114,7 +114,7 @@ def _submit(made, folder, change):
     """(state, what the server's side says, logs of the sites and of the engine) of a job that was
     changed on its way.
     """
-    from configs.quickstart import get_config
+    from fedbrain.configs.quickstart import get_config
     from fedbrain.deploy.nvflare.session import Lead
     from fedbrain.deploy.server_side.submit import write_job
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs import base
+from fedbrain.configs import base
 from fedbrain.data.sites import SITES
 from fedbrain.deploy.protocol.config_hash import config_hash
 from fedbrain.deploy.protocol.wire import Refused

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
-from configs import base
 from fedbrain.algorithms.optimizers import OPTIMIZERS
+from fedbrain.configs import base
 from fedbrain.experiments import grid
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.spec import call
@@ -76,7 +76,7 @@ def test_every_field_is_read_once():
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_configuration_builds_and_opens_with_its_command(name):
-    module = importlib.import_module(f"configs.{name}")
+    module = importlib.import_module(f"fedbrain.configs.{name}")
     assert f"--config=configs/{name}.py" in (module.__doc__ or "")
     if "methods" in module.get_config():
         return  # a study: tests/experiments/test_study.py

@@ -2,36 +2,36 @@
 
 import pytest
 
+from fedbrain.experiments.catalogue import locate
 from fedbrain.experiments.config_file import require_readable
 
 QUICK = "configs/quickstart.py"
 
 
+def require(file, kind="experiment", *arguments):
+    require_readable(locate(str(file)), kind, arguments)
+
+
 @pytest.mark.parametrize(
-    ("arguments", "kind", "message"),
+    ("arguments", "message"),
     [
-        (["--config=none.py"], "experiment", "expected a configuration file 'none.py', got none"),
-        (["--config=configs"], "experiment", "file 'configs', got a folder"),
-        (["--config", "configs/paper_synthetic.py"], "experiment", "python -m fedbrain.grid"),
-        (["--config=configs/aggregation_study.py"], "grid", "python -m fedbrain.compare"),
-        ([f"--config={QUICK}"], "study", "python -m fedbrain.main"),
-        (
-            [f"--config={QUICK}", "--config.foo=1"],
-            "experiment",
-            "no such field. Choose from: algorithm",
-        ),
-        ([f"--config={QUICK}", "--config.round=1"], "experiment", r"mean config\.rounds\?"),
-        (
-            [f"--config={QUICK}", "--config.batch_size=1"],
-            "experiment",
-            r"config\.client\.batch_size",
-        ),
-        ([f"--config={QUICK}", "--config.sites.c=bids('x')"], "experiment", r"config\.sites\.c = "),
+        (["none.py"], "got none at 'none.py'"),
+        (["configs"], "got a folder at 'configs'"),
+        (["quickstrat"], "Did you mean quickstart"),
+        (["elsewhere/quickstart.py"], "one of that name: write quickstart"),
+        (["configs/paper_synthetic.py"], "Run fedbrain grid configs/paper_synthetic.py"),
+        (["paper_synthetic"], "Run fedbrain grid paper_synthetic"),
+        (["aggregation_study", "grid"], "Run fedbrain compare"),
+        ([QUICK, "study"], "Run fedbrain train"),
+        ([QUICK, "experiment", "--config.foo=1"], "no such field. Choose from: algorithm"),
+        ([QUICK, "experiment", "--config.round=1"], r"mean config\.rounds\?"),
+        ([QUICK, "experiment", "--config.batch_size=1"], r"config\.client\.batch_size"),
+        ([QUICK, "experiment", "--config.sites.c=bids('x')"], r"--site c=FOLDER, or config\."),
     ],
 )
-def test_a_mistake_is_one_sentence(arguments, kind, message):
+def test_a_mistake_is_one_sentence(arguments, message):
     with pytest.raises(ValueError, match=message):
-        require_readable(["main", *arguments], kind)
+        require(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -46,16 +46,15 @@ def test_a_mistake_is_one_sentence(arguments, kind, message):
 def test_a_file_that_python_cannot_read(tmp_path, text, message):
     (tmp_path / "wrong.py").write_text(text)
     with pytest.raises(ValueError, match=message):
-        require_readable(["main", f"--config={tmp_path / 'wrong.py'}"], "experiment")
+        require(tmp_path / "wrong.py")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["--help"],
-        [f"--config={QUICK}", "--config.client.epochs=2", "--config.regimes[0]=local"],
-    ],
-)
-def test_what_is_right_passes(arguments):
-    require_readable(["main", *arguments], "experiment")
+def test_what_is_right_passes():
+    require(QUICK, "experiment", "--config.client.epochs=2", "--config.regimes[0]=local")
+    require("quickstart")
+
+
+def test_the_module_of_configurations_has_another_name(tmp_path):
+    (tmp_path / "old.py").write_text("from configs.nothing import base\n")
+    with pytest.raises(ValueError, match=r"old.py: ModuleNotFoundError"):
+        require(tmp_path / "old.py")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from configs import base
 from fedbrain.aggregators import RULES
+from fedbrain.configs import base
 from fedbrain.experiments.feasible import fewest_clients, require_defined
 from fedbrain.experiments.federation import require_trained
 from fedbrain.experiments.round_end import Snapshot

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from absl import flags
 
-from configs import grid as grid_config
 from fedbrain.analysis.claims import ALL, paired, sentence
 from fedbrain.analysis.grid_table import measure
 from fedbrain.analysis.statistics import Predictions
+from fedbrain.configs import grid as grid_config
 from fedbrain.experiments import grid, grid_tables
 from fedbrain.experiments.baselines import products, solve
 from fedbrain.experiments.workdir import claim

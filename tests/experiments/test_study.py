@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import (
+from fedbrain.analysis.study_table import reduce_history, summarise
+from fedbrain.configs import (
     aggregation_study,
     byzantine_digits,
     flamby_methods,
@@ -19,7 +20,6 @@ from configs import (
     study,
     unequal_hospitals,
 )
-from fedbrain.analysis.study_table import reduce_history, summarise
 from fedbrain.data.problems import PROBLEMS
 from fedbrain.experiments.spec import call
 from fedbrain.experiments.study import cells, draw_problems, fingerprint

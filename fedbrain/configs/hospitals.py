@@ -12,7 +12,7 @@ Expect (test MAE in years over 40 splits, hospitals Guys, HH, IOP): alone 5.31, 
 4.94, 4.69, 6.46; each hospital's own choice of FedAvg or Ditto 4.94, 4.36, 5.43.
 """
 
-from configs import study
+from fedbrain.configs import study
 
 
 def get_config():

@@ -14,7 +14,7 @@ Expect (accuracy in %, mean and range over 20 seeds): FedAvg and FedProx 96.2 (9
 and FedYogi 97.3 (93.8-99.1), pooled 96.5 (92.9-100), the commonest class 62.9 (55.8-68.1).
 """
 
-from configs import study
+from fedbrain.configs import study
 
 
 def get_config():

@@ -24,7 +24,7 @@ points deep, 11.05 shallow, on 96, 756 and 2,424 images. Not run by us: these co
 public.
 """
 
-from configs import base
+from fedbrain.configs import base
 
 
 def get_config():

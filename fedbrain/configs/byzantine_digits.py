@@ -13,7 +13,7 @@ centred clipping 92.8 (91.7-93.9) and 94.1 (93.6-95.2), Krum 6.6 (0.3-9.8) and 3
 a constant prediction 8.0. docs/results.md has the table beside the published one.
 """
 
-from configs import study
+from fedbrain.configs import study
 
 RULES = {
     "mean": "uniform_mean()",

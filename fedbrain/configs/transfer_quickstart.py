@@ -15,7 +15,7 @@ Time: five shallow federated rounds took half a minute on 2 cores.
 Expect, SYNTHETIC: no number; the whole was not run.
 """
 
-from configs import quickstart
+from fedbrain.configs import quickstart
 
 
 def get_config():

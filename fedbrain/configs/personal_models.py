@@ -11,7 +11,7 @@ Expect (accuracy in %, 95 % interval of the mean over 20 seeds): FedAvg 97.5 (96
 97.5 (96.8 to 98.1), FedRep 97.4 (96.7 to 98.1), alone 96.6 (96.1 to 97.2).
 """
 
-from configs import study
+from fedbrain.configs import study
 
 
 def get_config():

@@ -14,7 +14,7 @@ FedAvg 77.67 (77.31-78.19; 77.62), pFedMe global 78.81 (78.35-79.37; 78.65), per
 (82.76-83.57; 83.20).
 """
 
-from configs import study
+from fedbrain.configs import study
 
 
 def get_config():

@@ -18,7 +18,7 @@ deep 1.94 (1.10-2.99), shallow 5.59 (4.80-7.44), scratch 1.88 (1.37-2.34), media
 sex, share wrong, deep .23 (.19-.26), shallow .41 (.23-.59), scratch .18 (.10-.30).
 """
 
-from configs import grid, ixi_hh
+from fedbrain.configs import grid, ixi_hh
 
 TARGETS = {
     "ventricles": {

@@ -9,7 +9,7 @@ Expect, SYNTHETIC (pooled test MAE in years; mean and range over seeds 0, 1, 2):
 (8.55-10.01), centralised 8.12 (7.89-8.33), local 10.40 (10.12-10.83), median predictor 16.5.
 """
 
-from configs import base
+from fedbrain.configs import base
 
 
 def get_config():

@@ -15,7 +15,7 @@ examples 5.03 and 7.51, FedCostWAvg 4.99 and 6.69, meta-analysis 4.99 and 6.58, 
 5.66 and 7.23.
 """
 
-from configs import hospitals
+from fedbrain.configs import hospitals
 
 RULES = {
     "by examples": "weighted_mean()",

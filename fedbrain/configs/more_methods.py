@@ -10,7 +10,7 @@ clients dropping out): FedAvg 94.9, 95.5; FedAvgM 96.0, 96.2; divide and conquer
 68.1, and 11.0 with drop-out, because every round has too few clients for it.
 """
 
-from configs import aggregation_study
+from fedbrain.configs import aggregation_study
 
 RULES = {
     "trimmed mean": "trimmed_mean(num_byzantine=3)",

@@ -15,7 +15,7 @@ other people (medRxiv 2023.04.22.23288741): shallow transfer from a model of Woo
 9.04, 10.59, 10.71, overall 10.13 points.
 """
 
-from configs import paper_synthetic
+from fedbrain.configs import paper_synthetic
 
 PATIENTS = {"brussels": ("amber", 97), "greifswald": ("birch", 104), "prague": ("cedar", 100)}
 

@@ -15,7 +15,7 @@ Expect, SYNTHETIC (test MAE by all images; range over three seeds): brain age fe
 both tables.
 """
 
-from configs import grid, paper, quickstart
+from fedbrain.configs import grid, paper, quickstart
 
 HEALTHY = {"brussels": ("amber", 586), "greifswald": ("birch", 491), "prague": ("cedar", 653)}
 PATIENTS = {"brussels": ("amber", 96), "greifswald": ("birch", 756), "prague": ("cedar", 2424)}

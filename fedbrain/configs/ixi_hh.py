@@ -14,7 +14,7 @@ Expect, on 141 adults (test MAE in years; one seed; mean and range over the five
 this configuration was chosen: docs/results.md.
 """
 
-from configs import base
+from fedbrain.configs import base
 
 
 def get_config():

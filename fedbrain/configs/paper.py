@@ -18,7 +18,7 @@ Expect, published: see `config.published` below. Not run by us: these data are n
 configs/paper_synthetic.py is the same on synthetic hospitals.
 """
 
-from configs import brain_age, grid, sdmt
+from fedbrain.configs import brain_age, grid, sdmt
 
 CENTRES = ("brussels", "greifswald", "prague")
 

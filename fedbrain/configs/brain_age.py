@@ -17,7 +17,7 @@ years federated, 7.02 centralised; Pearson r .88, .91, .93. Not run by us: these
 passed on freely.
 """
 
-from configs import base
+from fedbrain.configs import base
 
 
 def get_config():

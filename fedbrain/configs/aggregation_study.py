@@ -11,7 +11,7 @@ Expect (accuracy in %, mean and range over five seeds): FedAvg 95.7 (95.0-96.4) 
 (94.2-95.8) under IPM, 91.3 (89.7-92.8) under label flips; the commonest class 8.8 (6.4-10.3).
 """
 
-from configs import study
+from fedbrain.configs import study
 
 
 def get_config():

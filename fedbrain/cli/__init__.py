@@ -1,0 +1,26 @@
+"""What all commands share: settings of the process, flags, help, exit codes.
+
+0: done. 1: an input that cannot be used. 2: a command that cannot be understood. 130: Ctrl-C.
+"""
+
+from fedbrain.cli.entry import (
+    define_config,
+    given,
+    run_command,
+    run_config,
+    run_flags,
+)
+from fedbrain.cli.paths import define_path, define_paths
+from fedbrain.cli.process import configure, configure_training
+
+__all__ = [
+    "configure",
+    "configure_training",
+    "define_config",
+    "define_path",
+    "define_paths",
+    "given",
+    "run_command",
+    "run_config",
+    "run_flags",
+]

@@ -1,0 +1,36 @@
+"""The table of commands, `fedbrain NAME`: a row and a module that is an entry point are enough."""
+
+import sys
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A row."""
+
+    module: str  # that runs; `python -m MODULE` does the same
+    does: str  # half a line
+
+
+COMMANDS = {
+    "train": Command("fedbrain.main", "an experiment: trains, evaluates, prints the table"),
+    "predict": Command("fedbrain.predict", "applies trained models to new scans"),
+    "grid": Command("fedbrain.grid", "a first experiment, and those that start from it"),
+    "tables": Command("fedbrain.tables", "the tables of a grid, finished or not"),
+    "compare": Command("fedbrain.compare", "a study: algorithms, with and without attackers"),
+    "contribute": Command("fedbrain.contribute", "what each client of a study contributes"),
+    "saliency": Command("fedbrain.saliency", "maps of where a model looks"),
+    "export": Command("fedbrain.export", "a trained model as a .safetensors file"),
+    "synthesise": Command("fedbrain.synthesise", "three synthetic hospitals as BIDS trees"),
+    "server": Command("fedbrain.deploy.server", "between hospitals: the coordinating centre"),
+    "site": Command("fedbrain.deploy.site", "between hospitals: a hospital"),
+    "provision": Command("fedbrain.deploy.provision", "between hospitals: keys and certificates"),
+    "submit": Command("fedbrain.deploy.submit", "between hospitals: a job as a folder of files"),
+    "what-leaves": Command("fedbrain.deploy.what_leaves", "the page of all that leaves a hospital"),
+}
+
+
+def current_command() -> str:
+    """What the program that runs is called: `fedbrain train`, `python -m benchmarks.saliency`."""
+    module = getattr(sys.modules["__main__"].__spec__, "name", "PROGRAM").removesuffix(".__main__")
+    names = [name for name, command in COMMANDS.items() if command.module == module]
+    return f"fedbrain {names[0]}" if names else f"python -m {module}"

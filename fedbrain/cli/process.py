@@ -1,0 +1,84 @@
+"""Settings of the process, made here and nowhere else: huge pages, compilation cache, logs."""
+
+import importlib.metadata
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from fedbrain.experiments import interrupt
+
+# jaxlib -> the flag with which its 2-D convolutions use every core. An unknown flag would abort the
+# process, so each version that was measured has its row.
+CPU_FLAGS = {
+    # Without it large convolutions run on one core.
+    "0.10.2": "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution",
+    # None: they use every core, and that flag would make them up to 2.5 times slower.
+    "0.12.0.1": "",
+}
+
+TUNABLE = "glibc.malloc.hugetlb=1"
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+CACHE = Path("~/.cache/fedbrain/xla")  # compiled programs
+LOGGERS = ("absl", "orbax", "jax._src.compiler", "jax._src.xla_bridge")  # only errors are shown
+
+
+def huge_pages() -> None:
+    """Restarts the program with large blocks in huge pages, where the system lets programs choose.
+
+    A training step allocates hundreds of MB and frees them again; with pages of 4 kB, filling them
+    anew takes longer than computing with them (28 ms against 6 ms for 134 MB). glibc reads this
+    setting only when a process starts.
+    """
+    ours = getattr(sys.modules["__main__"].__spec__, "name", "").startswith("fedbrain.")
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    if not ours or "hugetlb" in tunables or not HUGE_PAGES.exists():
+        return
+    if "[madvise]" in HUGE_PAGES.read_text():
+        os.environ["GLIBC_TUNABLES"] = f"{tunables}:{TUNABLE}".strip(":")
+        os.execv(sys.executable, sys.orig_argv)
+
+
+def cpu_flag(jaxlib: str) -> str:
+    """The flag that this version of jaxlib needs, or "".
+
+    A version that was not measured runs without one, and a warning says so.
+    """
+    if jaxlib not in CPU_FLAGS:
+        warnings.warn(
+            f"fedbrain was tested with jaxlib {' and '.join(CPU_FLAGS)}, not with {jaxlib}: CPU"
+            " convolutions may be slow.",
+            stacklevel=2,
+        )
+    return CPU_FLAGS.get(jaxlib, "")
+
+
+def configure() -> None:
+    """Switches on huge pages, the compilation cache, fast CPU convolutions and quiet logs.
+
+    Settings that the user has made stay. Asynchronous dispatch is switched off, so that no
+    computation is running when Ctrl-C ends the program (`fedbrain.models.convolution.foreign` says
+    why); this cost no time that could be measured.
+    """
+    import jax  # a second, which help does not need
+
+    huge_pages()
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    flag = cpu_flag(importlib.metadata.version("jaxlib"))
+    xla_flags = os.environ.get("XLA_FLAGS", "")
+    if flag and flag.split("=")[0] not in xla_flags:
+        os.environ["XLA_FLAGS"] = f"{xla_flags} {flag}".strip()
+    if not jax.config.values.get("jax_compilation_cache_dir"):
+        jax.config.update("jax_compilation_cache_dir", str(CACHE.expanduser()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="orbax|flax")
+
+
+def configure_training() -> None:
+    """`configure`, and Ctrl-C ends a run between two batches, so that its checkpoints are whole."""
+    configure()
+    interrupt.install()

@@ -1,0 +1,98 @@
+"""The fields of a study of algorithms. A study starts from these values and changes some.
+
+The comment at a field is its meaning: `fedbrain compare -h` shows it.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> Any:
+    """The fields in the order of a study: problem, training, evaluation, methods."""
+    config: Any = ConfigDict()
+    # the first seed; seeds are of split, initial weights, cohorts and batches
+    config.seed = 0
+    # number of seeds
+    config.seeds = 5
+    # clients and their data: a row of `PROBLEMS`, such as `digits(clients)`
+    config.problem = "digits(clients=25)"
+    # the network: `linear()`, `mlp(widths)`
+    config.model = "linear()"
+    # the loss: `cross_entropy(classes)`, or one of an experiment
+    config.loss = "cross_entropy(10)"
+
+    # Training: as in an experiment, with a number of local steps instead of epochs.
+
+    # number of rounds
+    config.rounds = 100
+    # rounds between evaluations, a divisor of rounds
+    config.every = 10
+    # when the server waits for whom: `rounds()`, or `buffered(size=3, slowest=4.0)` (FedBuff)
+    config.clock = "rounds()"
+    # clients drawn for a round; 0: all
+    config.cohort = 0
+    # probability that a drawn client is absent
+    config.drop_out = 0.0
+    # who trains together: `federated`, `local` or `centralised`
+    config.regime = "federated"
+    # what client and server keep and send beyond the update: docs/aggregation.md
+    config.algorithm = "fedavg()"
+    config.client = ConfigDict(
+        {
+            # changes of the gradient before the client's optimiser
+            "transforms": (),
+            # optimiser of local steps
+            "optimizer": "sgd(0.1)",
+            # examples in a local step
+            "batch_size": 32,
+            # local steps in a round
+            "steps": 1,
+            # compression of the update that a client sends
+            "upload": "identity()",
+        },
+        convert_dict=True,
+    )
+    config.server = ConfigDict(
+        {
+            # what is done to updates before the rule: docs/aggregation.md
+            "links": (),
+            # the rule that combines updates: docs/aggregation.md
+            "aggregator": "weighted_mean()",
+            # optimiser of the server, one step a round
+            "optimizer": "sgd(1.0)",
+            # which layers are shared
+            "sharing": "everything()",
+            # how batch statistics are combined
+            "statistics": "mean()",
+        }
+    )
+
+    # Evaluation.
+
+    # whose model: `personal` or `shared`
+    config.evaluated = "personal"
+    # at which rounds: `last`, `last_five`, or `best` (chosen on test data, as some published
+    # tables are)
+    config.score = "last"
+
+    # The grid. A method or an attack is a nested dictionary of the fields that it sets.
+
+    # links before those of the server, which stand for attackers
+    config.attack = ()
+    # number of clients, the last ones, whose labels are flipped
+    config.label_flip = 0
+    # name -> the fields that an attack sets
+    config.attacks = ConfigDict({"none": {}})
+    # name -> the fields that a method sets
+    config.methods = ConfigDict({"FedAvg": {}})
+
+    # name -> methods among which each client chooses, by cross-validation on its own training
+    # examples: further lines of the table
+    config.choices = ConfigDict()
+    # parts of that cross-validation
+    config.folds = 5
+
+    # methods from which every other one is subtracted, client by client, on the same seeds
+    config.against = ()
+    return config

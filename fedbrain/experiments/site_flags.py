@@ -1,0 +1,97 @@
+"""Sites on the command line: `--site bern=/data/bern,label=phenotype/sdmt:score,pipeline=hdbet`.
+
+A folder or a value in quotes may hold commas; a backslash makes the next character an ordinary one.
+"""
+
+import difflib
+import inspect
+import re
+import shlex
+from collections.abc import Iterable
+
+from fedbrain.data.sites import bids
+from fedbrain.experiments.catalogue import UsageError
+
+ARGUMENTS = [name for name in inspect.signature(bids).parameters if name != "root"]
+SEVERAL = ("include", "exclude")  # may be given more than once
+
+
+def read_sites(texts: Iterable[str]) -> dict[str, str]:
+    """Sites as `config.sites` holds them.
+
+    Args:
+      texts: `NAME=FOLDER[,ARGUMENT=VALUE]...` with the arguments of `bids`, or `NAME=CALL` with the
+        call of another source.
+
+    Raises:
+      UsageError: for text of another form, an unknown argument, or a name that comes twice.
+
+    >>> read_sites(["bern=/data/bern,label=sdmt:score", "lyon=synthetic('amber', subjects=9)"])
+    {'bern': "bids('/data/bern', label='sdmt:score')", 'lyon': "synthetic('amber', subjects=9)"}
+    """
+    sites: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not value:
+            raise UsageError(f"--site: expected NAME=FOLDER, got {text!r}.")
+        if not re.fullmatch(r"\w[\w-]*", name):
+            raise UsageError(
+                f"--site: expected a name of letters, digits, - and _, got {name!r} in {text!r}."
+            )
+        if name in sites:
+            raise UsageError(f"--site: expected every name once, got {name!r} twice.")
+        is_call = re.fullmatch(r"[a-z]+\(.*\)", value, re.DOTALL)
+        sites[name] = value if is_call else _call_of_bids(name, value)
+    return sites
+
+
+def _call_of_bids(site: str, text: str) -> str:
+    """`FOLDER,label=age` as `bids('FOLDER', label='age')`."""
+    folder, *rest = _split(site, text)
+    values: dict[str, object] = {}
+    for part in rest:
+        name, separator, value = part.partition("=")
+        name, _, column = name.strip().partition(".")
+        if not separator:
+            raise UsageError(
+                f"--site {site}: expected ARGUMENT=VALUE after a comma, got {part!r}. A value with"
+                " a comma needs quotes that the shell leaves: 'include=\"sub-01,sub-02\"'."
+            )
+        _require_argument(site, name, column)
+        if name == "columns":
+            values[name] = {**values.get(name, {}), column: value}  # pyright: ignore[reportGeneralTypeIssues]
+        elif name in SEVERAL:
+            chosen = tuple(one for one in re.split(r"[,\s]+", value) if one)
+            values[name] = (*values.get(name, ()), *chosen)  # pyright: ignore[reportGeneralTypeIssues]
+        elif name in values:
+            raise UsageError(f"--site {site}: expected {name} once, got it twice.")
+        else:
+            values[name] = value
+    arguments = [repr(folder), *(f"{name}={value!r}" for name, value in values.items())]
+    return f"bids({', '.join(arguments)})"
+
+
+def _split(site: str, text: str) -> list[str]:
+    """The parts between commas, without quotes."""
+    lexer = shlex.shlex(text, posix=True)
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = ",", True, ""
+    try:
+        parts = list(lexer)
+    except ValueError as error:  # "No closing quotation"
+        raise UsageError(
+            f"--site {site}: {str(error).lower()} in {text!r}; a quote that is part of a name"
+            " needs a backslash."
+        ) from None
+    if not parts or ("=" in parts[0] and parts[0].partition("=")[0] in ARGUMENTS):
+        raise UsageError(f"--site {site}: expected a folder first, got {text!r}.")
+    return parts
+
+
+def _require_argument(site: str, name: str, column: str) -> None:
+    """Refuses what `bids` does not take."""
+    if name not in ARGUMENTS:
+        near = difflib.get_close_matches(name.lower(), ARGUMENTS, 1)
+        hint = f"Did you mean {near[0]}?" if near else f"Choose from: {', '.join(ARGUMENTS)}."
+        raise UsageError(f"--site {site}: unknown argument {name!r}. {hint}")
+    if (name == "columns") != bool(column):
+        raise UsageError(f"--site {site}: expected columns.NAME=COLUMN, as in columns.age=Age.")
