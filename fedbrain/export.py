@@ -7,6 +7,10 @@ fedbrain:
 
     from safetensors.torch import load_file
     model.load_state_dict(load_file("FILE.safetensors"), strict=True)
+
+The file says what is needed to use the model: voxel size, shape, normalisation, unit, and how a
+prediction is made from the output. `safetensors.safe_open(FILE, "np").metadata()` reads it, and
+`--config.initial="file('FILE.safetensors')"` starts from it.
 """
 
 from absl import flags
@@ -17,7 +21,7 @@ if __name__ == "__main__":
     WORKDIR = cli.define_path(
         "workdir", None, "Work directory of the trained experiment.", required=True
     )
-    OUTPUT = cli.define_path("output", None, "File to write.", required=True)
+    OUTPUT = cli.define_path("output", None, "File to write, FILE.safetensors.", required=True)
     TORCH = flags.DEFINE_bool("torch", False, "Names and layouts of MONAI's DenseNet121.")
     FEDERATION = flags.DEFINE_string(
         "federation", "federated", "Which model: federated, centralised or local-<client>."

@@ -10,10 +10,11 @@ from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.federation import best_models, require_trained, untrained
+from fedbrain.experiments.model_description import describe_model
 from fedbrain.experiments.read_checkpoints import read_newest
 from fedbrain.experiments.round_end import Snapshot, split_weight
 from fedbrain.experiments.workdir import MetricsLog, read_config
-from fedbrain.models.files.weights import save
+from fedbrain.models.files.weights import require_ending, save
 from fedbrain.types import Variables
 
 EXECUTION = ("driver", "residence")  # fields about the machine that trains
@@ -100,7 +101,7 @@ def load_models(
 def export_model(
     workdir: Path, output: str, *, federation: str, client: str, split: str, torch: bool
 ) -> None:
-    """Writes a model to a `.safetensors` file.
+    """Writes a model to a `.safetensors` file that says what is needed to use it.
 
     Args:
       workdir: of the experiment.
@@ -109,7 +110,20 @@ def export_model(
       client: whose private leaves to use, for a federation that keeps some.
       split: `repeat0-split0`.
       torch: whether to use the names and layouts of MONAI's DenseNet121.
+
+    Raises:
+      ValueError: for another ending of the file, no such model, or a network that MONAI does not
+        have.
     """
+    require_ending(output)
     [(_, variables)] = load_models(workdir, federation=federation, client=client, split=split)
-    save(variables, output, torch=torch)
-    print(f"{output}: {federation}, {split}.")
+    experiment, data = read_identity(workdir)
+    model = ", ".join(filter(None, (federation, split, client)))
+    description = describe_model(
+        read_config(workdir)["config"], experiment, tuple(data["shape"]), model=model, torch=torch
+    )
+    save(variables, output, torch=torch, description=description)
+    print(
+        f"{output}: {model}; predicts {experiment.unit} from volumes of {description['shape']}"
+        f" voxels of {description['voxel_size_mm']} mm."
+    )

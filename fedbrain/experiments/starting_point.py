@@ -51,14 +51,16 @@ def run(
     return start
 
 
-def from_file(path: str, head: bool = True) -> Initial:
-    """A file: `.safetensors` of `fedbrain.export` or PyTorch, or `.pt`, `.pth` of PyTorch.
+def from_file(path: str, head: bool = True, part: str = "") -> Initial:
+    """A file: `.safetensors` of `fedbrain.export` or PyTorch, or `.pt`, `.pth`, `.ckpt` of PyTorch.
 
     Args:
-      path: of the file.
+      path: of the file; `~` is the home folder.
       head: whether the last layer is taken too; otherwise it starts at zero.
+      part: prefix of the network's names in the file, where it holds several networks.
     """
-    return lambda fresh, split_id: load(fresh, path, head=head)
+    full = str(Path(path).expanduser())
+    return lambda fresh, split_id: load(fresh, full, head=head, part=part)
 
 
 INITIALS = {"random": random, "run": run, "file": from_file}

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from absl import flags
+from safetensors import safe_open
 
 from fedbrain import main
 from fedbrain.experiments import grid_tables, predict_tree, saliency, saved_models
+from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.saved_models import export_model, load_models, read_identity
 from fedbrain.experiments.split_id import SplitId
+from fedbrain.experiments.starting_point import from_file
 from fedbrain.experiments.starting_point import run as starting_point
 from fedbrain.models.files.weights import flatten
 from tests.experiment_under_test import config
@@ -87,6 +90,35 @@ def test_a_command_that_reads_changes_no_file(workdir, tmp_path, read, monkeypat
     before = _listing(workdir)
     read(workdir, tmp_path)
     assert _listing(workdir) == before
+
+
+def test_an_exported_file_says_what_is_needed_and_starts_another_run(workdir, tmp_path):
+    _export(workdir, tmp_path)
+    path = str(tmp_path / "model.safetensors")
+    with safe_open(path, "np") as file:
+        description = file.metadata()
+    assert description["voxel_size_mm"] == "18"
+    assert description["shape"] == "10 x 12 x 10"
+    assert description["unit"] == "years"
+    assert description["output"] == "prediction (years) = 50 + 15 * output"
+    assert description["model"] == "adapted_sfcn(channels=(4, 8, 8), dropout=0.2)"
+    assert "z-scored inside the mask" in description["normalisation"]
+    assert "jax " in description["versions"]
+    [(_, variables)] = load_models(workdir)
+    started, loaded = from_file(path)(variables, SplitId(0))
+    assert (loaded.missing, loaded.left_over, loaded.renamed) == ([], [], {})
+    assert tree_digest(started) == tree_digest(variables)
+
+
+@pytest.mark.parametrize(
+    ("name", "torch", "message"),
+    [("m.pt", False, r"expected FILE\.safetensors"), ("m.safetensors", True, "--torch: expected")],
+)
+def test_what_cannot_be_exported_is_refused(workdir, tmp_path, name, torch, message):
+    arguments = {"federation": "federated", "client": "", "split": "repeat0-split0"}
+    with pytest.raises(ValueError, match=message):
+        export_model(workdir, str(tmp_path / name), **arguments, torch=torch)
+    assert not (tmp_path / name).exists()
 
 
 def test_tables_of_a_grid_change_no_experiment(workdir, tmp_path):

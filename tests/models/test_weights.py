@@ -1,6 +1,9 @@
 """Weights of other programs: PyTorch without torch, safetensors, hostile files."""
 
+import json
 import os
+import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 
 from fedbrain.models import MODELS
+from fedbrain.models.files.arrays_of_file import read_arrays
 from fedbrain.models.files.torch_file import read_torch
 from fedbrain.models.files.torch_names import to_torch, torch_name
 from fedbrain.models.files.weights import flatten, load, save
@@ -138,3 +142,77 @@ def test_what_is_no_such_file(network, tmp_path, name):
     (tmp_path / f"text{name[4:]}").write_text("hello")
     with pytest.raises(ValueError, match=f"{name}: expected a"):
         load(network[1], str(tmp_path / name), head=True)
+
+
+def test_a_safetensors_file_that_is_cut_or_flipped_is_damaged(network, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save({"params": {"head": {"bias": np.arange(4, dtype=np.float32)}}}, str(path), torch=False)
+    whole = path.read_bytes()
+    flipped = whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:]
+    for content in (whole[:-2], whole[:20], whole[:3], b"", flipped):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"model\.safetensors: .*damaged.*Fetch it again"):
+            load(network[1], str(path), head=True)
+
+
+def _raw_safetensors(path, dtype, raw):
+    entry = {"w": {"dtype": dtype, "shape": [2], "data_offsets": [0, len(raw)]}}
+    header = json.dumps(entry).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + raw)
+
+
+def test_types_of_numbers_in_safetensors(tmp_path):
+    path = tmp_path / "m.safetensors"
+    halves = torch_pickle.bfloat16(np.float32([1.5, -3]))
+    _raw_safetensors(path, "BF16", halves.tobytes())
+    np.testing.assert_array_equal(read_arrays(path)["w"], np.float32([1.5, -3]))
+    for dtype in ("F8_E4M3", "F8_E5M2"):
+        _raw_safetensors(path, dtype, b"\x38\x38")
+        with pytest.raises(ValueError, match=rf"m\.safetensors: w: .* got {dtype}\. Convert"):
+            read_arrays(path)
+
+
+def test_the_ending_of_a_file_does_not_say_what_it_is(tmp_path):
+    save({"params": {"b": np.ones(2, np.float32)}}, str(tmp_path / "m.safetensors"), torch=False)
+    (tmp_path / "m.safetensors").rename(tmp_path / "m.pt")
+    assert list(read_arrays(tmp_path / "m.pt")) == ["params/b"]
+    torch_pickle.write(tmp_path / "n.safetensors", {"w": np.ones(2, np.float32)})
+    assert list(read_arrays(tmp_path / "n.safetensors")) == ["w"]
+
+
+def test_integers_in_place_of_weights_are_refused(network, tmp_path):
+    state = {n: v.astype(np.int8) for n, v in _torch_state(network[2]).items()}
+    torch_pickle.write(tmp_path / "int8.pt", state)
+    with pytest.raises(ValueError, match="floating-point numbers, got int8 .quantised"):
+        load(network[1], str(tmp_path / "int8.pt"), head=True)
+
+
+def test_a_checkpoint_of_a_trainer_in_bfloat16_with_old_names(network, tmp_path):
+    """Everything at once: prefix, dictionary, type of numbers, names of old versions."""
+    _, fresh, trained = network
+    state = {
+        "net." + re.sub(r"layers\.(norm|conv)(\d)", r"\1.\2", n): torch_pickle.bfloat16(v)
+        for n, v in _torch_state(trained).items()
+    }
+    code = torch_pickle.mapping(
+        torch_pickle.item("epoch", b"K\x03"),
+        torch_pickle.item("network_weights", torch_pickle.dictionary(state)),
+    )
+    torch_pickle.write(tmp_path / "m.ckpt", state, code)
+    variables, report = load(fresh, str(tmp_path / "m.ckpt"), head=True)
+    for ours, theirs in zip(jax.tree.leaves(variables), jax.tree.leaves(trained), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2**-7)
+    assert (report.missing, report.left_over) == ([], [])
+
+
+def test_what_is_not_written(network, tmp_path):
+    with pytest.raises(ValueError, match=r"expected FILE\.safetensors, .* got model\.pt\."):
+        save(network[2], "model.pt", torch=False)
+    for model, path in (("adapted_sfcn", "conv1"), ("densenet121", "GroupNorm_0")):
+        module = MODELS[model](norm="group")
+        init = partial(module.init, train=False)
+        shapes = jax.eval_shape(init, jax.random.key(0), jnp.zeros((1, 32, 32, 32, 1)))
+        zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+        with pytest.raises(ValueError, match=rf"--torch: .* got a network with '.*{path}.*'"):
+            save(zeros, str(tmp_path / "m.safetensors"), torch=True)
+    assert not list(tmp_path.iterdir())

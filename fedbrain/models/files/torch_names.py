@@ -1,6 +1,7 @@
 """Names and layouts of PyTorch's DenseNet121 (MONAI) and of ours. Needs numpy only."""
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -20,6 +21,39 @@ def torch_name(name: str) -> str:
     path = re.sub(r"^block(\d+)_layer(\d+)_", r"denseblock\1.denselayer\2.layers.", path)
     path = re.sub(r"^transition(\d+)_", r"transition\1.", path)
     return f"features.{path}.{leaf}"
+
+
+def modern_name(name: str) -> str:
+    """The present name of a layer in MONAI, from that of MONAI before 0.5 or of torchvision.
+
+    >>> modern_name("features.denseblock1.denselayer2.norm.1.weight")
+    'features.denseblock1.denselayer2.layers.norm1.weight'
+    >>> modern_name("classifier.bias")
+    'class_layers.out.bias'
+    """
+    name = re.sub(r"(denselayer\d+)\.(?:layers\.)?(norm|conv)\.?([12])\.", r"\1.layers.\2\3.", name)
+    last = r"(^|\.)(?:class_layers\.(?:out|class)|classifier)\.(weight|bias)$"
+    return re.sub(last, r"\1class_layers.out.\2", name)
+
+
+DENSE = r"denseblock\d+\.denselayer\d+\.layers\.(norm|conv)[12]"
+LAYERS = rf"conv0|norm[05]|transition\d+\.(norm|conv)|{DENSE}"
+LEAF = r"(weight|bias|running_mean|running_var)"
+
+
+def require_torch_names(names: Iterable[str]) -> None:
+    """Raises ValueError when MONAI's DenseNet121 does not have the layers of this network.
+
+    Args:
+      names: of our leaves, such as `conv0/kernel`.
+    """
+    for name in names:
+        other = torch_name(name)
+        if not re.fullmatch(rf"features\.({LAYERS})\.{LEAF}|class_layers\.out\.{LEAF}", other):
+            raise ValueError(
+                "--torch: expected a densenet121 with batch norm and without covariates, which"
+                f" MONAI has too, got a network with {name!r}. Export it without --torch."
+            )
 
 
 def to_torch(name: str, value: np.ndarray) -> np.ndarray:
