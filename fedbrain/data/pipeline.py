@@ -54,7 +54,11 @@ def _read_options() -> grain.ReadOptions:
 
 
 def _collate(scans: list[HostBatch], size: int, inputs: Inputs) -> HostBatch:
-    """One batch, filled up with zeros to `size`."""
+    """One batch, filled up to `size` with copies of its examples, without mask and target.
+
+    Copies, because batch normalisation would make zeros infinite where a few examples are nearly
+    equal, and infinity times a mask of 0 is not a number.
+    """
     batch = {name: np.stack([s[name] for s in scans]) for name in scans[0]}
     if inputs.modalities > 1 and "image" in batch:
         modalities = np.stack([present(image) for image in batch["image"]])
@@ -63,9 +67,10 @@ def _collate(scans: list[HostBatch], size: int, inputs: Inputs) -> HostBatch:
         del batch["covariates"]
     missing = size - len(scans)
     if missing:
+        copied = np.arange(missing) % len(scans)
         for name, x in batch.items():
-            zeros = np.zeros((missing, *x.shape[1:]), x.dtype)
-            batch[name] = np.concatenate([x, zeros])
+            real = name not in ("mask", "target")
+            batch[name] = np.concatenate([x, x[copied] if real else np.zeros(missing, x.dtype)])
     return batch
 
 
@@ -91,7 +96,7 @@ def train_batches(
 
     Yields:
       image [b d h w c], target [b], mask [b], and covariates [b k] where there are some; the last
-      batch is filled up with masked zeros.
+      batch is filled up with masked copies.
     """
 
     def change(scan: HostBatch, rng: np.random.Generator) -> HostBatch:

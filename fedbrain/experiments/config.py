@@ -65,6 +65,7 @@ class Experiment(NamedTuple):
     driver: Driver | None  # None: to be chosen from measured sizes
     residence: Residence | None  # None: likewise
     batch_size: int  # examples in a local step
+    microbatches: int  # parts of a batch whose gradients are summed
     epochs: int  # of local training in a round
     sampling: Sampling  # who is drawn for a round
     trusted: tuple[str, ...]  # clients that are the server's own, for rules that need one
@@ -194,6 +195,7 @@ def read_experiment(config: Any) -> Experiment:
         driver=choose("driver", config.driver, DRIVERS | {"auto": lambda: None}),
         residence=choose("residence", config.residence, RESIDENCES | {"auto": lambda: None}),
         batch_size=batch_size,
+        microbatches=microbatches,
         epochs=at_least("client.epochs", client.epochs, 1),
         sampling=choose("server.sampling", server.sampling, SAMPLINGS),
         trusted=tuple(server.trusted),

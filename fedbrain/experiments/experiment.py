@@ -17,11 +17,13 @@ from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.clients import fingerprints, load_clients
 from fedbrain.experiments.compiled import compile_experiment
 from fedbrain.experiments.config import Experiment, read_experiment
+from fedbrain.experiments.exclusions import sentences
 from fedbrain.experiments.feasible import require_defined
 from fedbrain.experiments.placement import measure_footprint, place
 from fedbrain.experiments.predictions import combine_splits
-from fedbrain.experiments.repeats import Repeat, run_repeat
+from fedbrain.experiments.repeats import Repeat, Run, run_repeat
 from fedbrain.experiments.run_files import draw_figures, write_predictions
+from fedbrain.experiments.small_batches import require_batches_of
 from fedbrain.experiments.workdir import claim, write_json
 from fedbrain.experiments.writing import require_writable
 
@@ -47,6 +49,15 @@ def combine(repeats: list[Repeat]) -> Combined:
     )
 
 
+def name_of(run: Run) -> str:
+    """A federation and its split, as results name them.
+
+    Args:
+      run: whose.
+    """
+    return f"{run.folder.parent.name}/{run.folder.name}"
+
+
 def collect_results(
     experiment: Experiment, repeats: list[Repeat], combined: Combined
 ) -> dict[str, Any]:
@@ -63,10 +74,8 @@ def collect_results(
             regime: sum(run.trained.local_steps for run in runs if run.regime == regime)
             for regime in experiment.regimes
         },
-        "variables_sha256": {
-            f"{run.folder.parent.name}/{run.folder.name}": tree_digest(run.trained.variables)
-            for run in runs
-        },
+        "variables_sha256": {name_of(run): tree_digest(run.trained.variables) for run in runs},
+        "excluded": {name_of(run): run.trained.excluded for run in runs if run.trained.excluded},
         **summarise(combined.own, combined.baselines, combined.crossed),
     }
 
@@ -130,6 +139,7 @@ def run(config: Any, workdir: Path) -> None:
         print(report)
     if federated in experiment.regimes.values():
         require_defined(config, experiment.sampling, sorted(clients))
+    require_batches_of(experiment, clients, model=config.model)
     experiment, placed = place(experiment, clients)
     if placed:
         print(placed)
@@ -145,7 +155,7 @@ def run(config: Any, workdir: Path) -> None:
         synthetic = any(report.synthetic for report in reports)
         measured = {"footprint": footprint._asdict(), "data": data}
         results = train_and_report(experiment, clients, workdir, synthetic=synthetic, more=measured)
-    print(render_table(results))
+    print("\n".join([render_table(results), *sentences(results["excluded"])]))
     steps = ", ".join(f"{regime} {n:,}" for regime, n in results["local_steps"].items())
     print(f"Local optimisation steps: {steps}")
     print(f"Results, figures and models: {workdir}")

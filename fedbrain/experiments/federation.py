@@ -13,6 +13,7 @@ from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import Federation
 from fedbrain.experiments.compiled import Compiled
 from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.exclusions import exclusions, newly_excluded
 from fedbrain.experiments.feasible import is_defined
 from fedbrain.experiments.round_end import Snapshot, first_snapshot
 from fedbrain.experiments.rounds import Rounds
@@ -29,6 +30,7 @@ class Trained(NamedTuple):
     variables: dict[str, Variables]  # client -> model
     selection: Selection  # which round is the best, and its validation loss
     local_steps: int  # of all clients in all rounds
+    excluded: dict[str, dict[str, int]]  # client -> rounds without it, see `exclusions`
 
 
 def untrained(experiment: Experiment, examples: Sequence[int], variables: Variables) -> Snapshot:
@@ -93,8 +95,9 @@ def train(
         tqdm(total=experiment.rounds, initial=rounds.done, desc=title, unit="round") as bar,
     ):
         write_json(folder / "members.json", names)
+        excluded = set(exclusions(MetricsLog.read(rounds.log.path)))
         for line in rounds.run(partial(one_round, setting)):
-            show(bar, line)
+            show(bar, line, excluded)
     history = MetricsLog.read(rounds.log.path)
     require_trained(
         folder,
@@ -104,21 +107,24 @@ def train(
     )
     steps = sum(int(sum(line["steps"].values())) for line in history)
     models = best_models(experiment, names, rounds.snapshot)
-    return Trained(models, rounds.snapshot.selection, steps)
+    return Trained(models, rounds.snapshot.selection, steps, exclusions(history))
 
 
-def show(bar: tqdm, line: Mapping[str, Any]) -> None:
-    """Shows a round on the progress bar, and which updates were excluded.
+def show(bar: tqdm, line: Mapping[str, Any], excluded: set[str]) -> None:
+    """Shows a round on the progress bar, and a client the first time that its update is excluded.
 
     Args:
       bar: of the federation.
       line: of the log.
+      excluded: clients that were excluded before; changed in place.
     """
-    rejected = [name for name, was_rejected in line["rejected"].items() if was_rejected]
-    events = [f"non-finite updates excluded: {', '.join(rejected)}"] if rejected else []
-    events += ["round skipped and logged"] if line["skipped"] else []
-    if events:
-        bar.write(f"Round {line['round']}: {'; '.join(events)}.")
+    for name in newly_excluded(line, excluded):
+        bar.write(
+            f"WARNING round {line['round']}: what {name} computed is not finite; the model is made"
+            " without it. Later rounds are counted in the results."
+        )
+    if line["skipped"]:
+        bar.write(f"Round {line['round']}: round skipped and logged.")
     bar.set_postfix(valid=f"{line['valid_loss']:.2f}", best=line["best_round"])
     bar.update()
 

@@ -110,23 +110,23 @@ def changed(
 
 
 def fetch(volumes: Stored, reference: Batch, *, turns: bool) -> Batch:
-    """The batch that a reference means; masked examples are zero, as when streamed.
+    """The batch that a reference means; masked examples are copies of real ones, as when streamed.
 
     >>> import numpy as np
     >>> from fedbrain.data.augment import none
     >>> change = none().draw((1, 1, 1, 1), np.random.default_rng(0))._asdict()
     >>> change = {name: np.stack([value, value]) for name, value in change.items()}
-    >>> known = {"index": np.array([1, 0]), "target": np.zeros(2), "mask": np.array([1.0, 0.0])}
-    >>> batch = fetch(jnp.full((2, 1, 1, 1, 1), 7.0), {**known, **change}, turns=False)
-    >>> batch["image"].ravel().tolist()
-    [7.0, 0.0]
+    >>> known = {"index": np.array([1, 1]), "target": np.zeros(2), "mask": np.array([1.0, 0.0])}
+    >>> volumes = jnp.array([3.0, 7.0]).reshape(2, 1, 1, 1, 1)
+    >>> fetch(volumes, {**known, **change}, turns=False)["image"].ravel().tolist()
+    [7.0, 7.0]
     """
 
-    def one(index: Array, mask: Array, change: Mapping[str, Array]) -> Array:
-        return jnp.where(mask > 0, changed(_restored(volumes[index]), change, turns=turns), 0)
+    def one(index: Array, change: Mapping[str, Array]) -> Array:
+        return changed(_restored(volumes[index]), change, turns=turns)
 
     arrays = {name: jnp.asarray(value) for name, value in reference.items()}
-    image = jax.vmap(one)(arrays["index"], arrays["mask"], {name: arrays[name] for name in CHANGE})
+    image = jax.vmap(one)(arrays["index"], {name: arrays[name] for name in CHANGE})
     batch = {"image": image, "target": arrays["target"], "mask": arrays["mask"]}
     columns = [arrays["covariates"]] if "covariates" in arrays else []
     if image.shape[-1] > 1:

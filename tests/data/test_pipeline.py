@@ -60,6 +60,7 @@ def test_evaluation_keeps_order_and_shape():
     batches = list(eval_batches(_scans(6), batch_size=4, inputs=PLAIN))
     assert [b["target"].tolist() for b in batches] == [[0, 1, 2, 3], [4, 5, 0, 0]]
     assert [b["mask"].tolist() for b in batches] == [[1] * 4, [1, 1, 0, 0]]
+    assert batches[1]["image"][:, 0, 0, 0, 0].tolist() == [5, 6, 5, 6]  # copies, not zeros
     example = example_batch((4, 5, 6, 1), 4, PLAIN)
     assert {k: (v.shape, v.dtype) for k, v in example.items()} == {
         k: (v.shape, v.dtype) for k, v in batches[0].items()

@@ -12,6 +12,7 @@ from fedbrain.analysis.results_table import accuracy_rows, align
 from fedbrain.deploy.protocol.answers import read_report
 from fedbrain.deploy.server_side.exchange import Side, collect_answers
 from fedbrain.experiments.checkpoints import tree_digest
+from fedbrain.experiments.exclusions import absences
 from fedbrain.experiments.round_end import Snapshot
 from fedbrain.experiments.workdir import MetricsLog, write_json
 from fedbrain.models.files.weights import save
@@ -33,6 +34,11 @@ def render(results: Mapping[str, Any]) -> str:
         *align(rows),
     ]
     lines += [f"{site}: no test results: {why}" for site, why in results["untold"].items()]
+    lines += [
+        f"WARNING {site} is missing in {lost['rounds']} of {lost['of']} rounds; last reason:"
+        f" {lost['reason']}"
+        for site, lost in results["absent"].items()
+    ]
     return "\n".join([*lines, f"Rounds: {results['rounds']}; best round: {results['best_round']}."])
 
 
@@ -54,6 +60,7 @@ def report(side: Side, snapshot: Snapshot, *, workdir: Path) -> dict[str, Any]:
     variables = {"params": snapshot.best_server.params, **snapshot.best_server.model_state}
     answers = collect_answers(side, side.sites, snapshot, "reported")
     reasons = side.progress.status.get("refused", {})
+    history = MetricsLog.read(workdir / "metrics.jsonl")
     clients = {name: read_report(answers.admitted[name]) for name in sorted(answers.admitted)}
     results = {
         "unit": side.agreement.experiment.unit,
@@ -64,12 +71,13 @@ def report(side: Side, snapshot: Snapshot, *, workdir: Path) -> dict[str, Any]:
         "clients": clients,
         "macro": macro(clients) if clients else {},
         "untold": {name: reasons.get(name, why) for name, why in answers.left_out.items()},
+        "absent": absences(history),
         "variables_sha256": tree_digest(
             dict.fromkeys(side.sites, variables)
         ),  # as a simulation's results have it
     }
     save(variables, str(workdir / "model.safetensors"), torch=False)
-    history, synthetic = MetricsLog.read(workdir / "metrics.jsonl"), results["synthetic"]
+    synthetic = results["synthetic"]
     figures.losses(workdir / "losses.png", history, title="Losses", synthetic=synthetic)
     (workdir / "report.txt").write_text(render(results) + "\n", encoding="utf-8")
     write_json(workdir / "results.json", results)

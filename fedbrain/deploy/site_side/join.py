@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fedbrain.data.dataset import Scans, data_fingerprint, volumes_fingerprint
+from fedbrain.data.dataset import Scans, data_fingerprint, shape_of, volumes_fingerprint
 from fedbrain.deploy.protocol.job import agree, require_job
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.policy import Policy, consent, require_subjects
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.clients import load_clients
+from fedbrain.experiments.small_batches import require_large_batches
 from fedbrain.experiments.split_id import SplitId, split_client
 from fedbrain.experiments.workdir import write_json
 
@@ -36,7 +37,7 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
 
     Raises:
       Refused: when the site does not want this job, or has too few people for it.
-      ValueError: when its data cannot be read.
+      ValueError: when its data cannot be read, or a batch of it is too small for the network.
     """
     require_job(job)
     if policy.name not in job["sites"]:
@@ -48,6 +49,8 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
     scans = clients[policy.name]
     split = split_client(experiment, scans, SplitId(experiment.repeats[0]))
     require_subjects(policy, len(set(split.train.subjects)))
+    sizes = {policy.name: [len(split.train)]}
+    require_large_batches(experiment, sizes, shape_of([scans]), model=job["config"]["model"])
     print(report)
     require_same_data(workdir, scans)
     worker = Worker(
