@@ -14,8 +14,9 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from fedbrain.experiments.experiment import run as conduct
+from fedbrain.experiments.leases import Busy, is_held
 from fedbrain.experiments.spec import at_least
-from fedbrain.experiments.workdir import Busy, claim, is_busy
+from fedbrain.experiments.workdir import claim
 
 FIRST = "first"  # the folder of the experiment that rows start from
 WAIT_S = 5.0  # between two looks at what other processes have finished
@@ -94,7 +95,7 @@ def attempt(cell: Cell) -> bool:
     Raises:
       ValueError: naming the row and the seed, when the experiment cannot be run.
     """
-    if is_busy(cell.folder) or (
+    if is_held(cell.folder) or (
         cell.needs is not None and not (cell.needs / "results.json").is_file()
     ):
         return False

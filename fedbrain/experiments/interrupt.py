@@ -33,6 +33,11 @@ def install() -> None:
         signal.signal(number, _note)
 
 
+def request() -> None:
+    """Asks the program to stop, as a signal does."""
+    _requested.set()
+
+
 def check() -> None:
     """Raises KeyboardInterrupt when a signal was noted."""
     if _requested.is_set():

@@ -2,15 +2,15 @@
 lines that a restart continues.
 """
 
-import fcntl
 import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from fedbrain.experiments.checkpoints import write_atomically
+from fedbrain.experiments.leases import held
 from fedbrain.experiments.writing import require_writable, writing
 
 
@@ -79,10 +79,6 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
     return [] if old == new else [f"{name}: {old} -> {new}"]
 
 
-class Busy(ValueError):
-    """Another process is at work in a work directory."""
-
-
 @contextmanager
 def claim(workdir: Path, identity: Mapping[str, Any], *, shared: bool = False) -> Iterator[None]:
     """Holds a work directory for one experiment and, unless `shared`, one process.
@@ -100,37 +96,12 @@ def claim(workdir: Path, identity: Mapping[str, Any], *, shared: bool = False) -
     require_writable(workdir)
     with writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
-        with (workdir / ".lock").open("w") as lock:
-            _lock(workdir, lock, wait=shared)
+        with held(workdir, wait=shared):
             _require_same(workdir, clean(identity))
-            if shared:
-                fcntl.flock(lock, fcntl.LOCK_UN)
+            if not shared:
+                yield
+        if shared:
             yield
-
-
-def is_busy(workdir: Path) -> bool:
-    """Whether a process is at work there now.
-
-    Args:
-      workdir: perhaps of no experiment yet.
-    """
-    if not (workdir / ".lock").is_file():
-        return False
-    with (workdir / ".lock").open("w") as lock:
-        try:
-            _lock(workdir, lock, wait=False)
-        except Busy:
-            return True
-    return False
-
-
-def _lock(workdir: Path, lock: TextIO, *, wait: bool) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        raise Busy(
-            f"{workdir}: another process is at work here. Wait for it, or choose another --workdir."
-        ) from None
 
 
 def _require_same(workdir: Path, identity: Any) -> None:
