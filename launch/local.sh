@@ -23,12 +23,18 @@ YAML
   for site in "${sites[@]}"; do
     cat > "$folder/kits/$site/local/site.toml" <<TOML
 name = "$site"
+# synthetic people, few of them: every floor is lowered here in the open
 minimum_subjects = 5
+minimum_validation_subjects = 2
 minimum_test_subjects = 3
+validation_digits = 0
 [data]
 root = "$folder/trees/$site"
 [targets.age]
 column = "age"
+[at_least]
+local_steps = 2
+people_in_a_step = 1
 [at_most]
 "client.batch_size" = 8
 TOML
@@ -47,7 +53,7 @@ for site in "${sites[@]}"; do
   sed "s/^/$site: /" "$folder/check_$site.txt"
 done
 python -m fedbrain.deploy.server run --kit="$folder/kits/server" --lead="$folder/kits/lead@example.org" \
-  --workdir="$folder/run" --config=configs/quickstart.py "--config.rounds=$rounds" "--config.regimes=('federated',)" \
+  --workdir="$folder/run" --config=configs/quickstart.py "--config.rounds=$rounds" "--config.regimes=('federated',)" "--config.describe=()" \
   "--config.driver=loop()" "--config.residence=streamed()" --target=age --sites=amber,birch,cedar --fewest=3 \
   --deadline_s=600 "$@"
 for site in "${sites[@]}"; do

@@ -11,8 +11,10 @@ from functools import partial
 from typing import Any
 
 
-def call(spec: str, table: Mapping[str, Callable], **more: Any) -> Any:
-    """Calls an entry of a table as text says: `call("adam(1e-3)", OPTIMIZERS)`.
+def bind(
+    spec: str, table: Mapping[str, Callable], **more: Any
+) -> tuple[str, inspect.BoundArguments]:
+    """The name and the arguments that text calls an entry of a table with; nothing is called.
 
     Args:
       spec: a Python call with literal arguments; a bare name is a call without arguments.
@@ -45,9 +47,24 @@ def call(spec: str, table: Mapping[str, Callable], **more: Any) -> Any:
         ) from None
     signature = inspect.signature(table[name])
     try:
-        bound = signature.bind(*args, **keywords, **more)
+        return name, signature.bind(*args, **keywords, **more)
     except TypeError as error:
         raise ValueError(f"{spec!r}: {error}. Expected {name}{signature}.") from None
+
+
+def call(spec: str, table: Mapping[str, Callable], **more: Any) -> Any:
+    """Calls an entry of a table as text says: `call("adam(1e-3)", OPTIMIZERS)`.
+
+    Args:
+      spec: a Python call with literal arguments; a bare name is a call without arguments.
+      table: the names that may be called.
+      more: arguments that the program adds.
+
+    Raises:
+      ValueError: for anything but such a call, an unknown name (with the nearest known one), or
+        wrong arguments.
+    """
+    name, bound = bind(spec, table, **more)
     return table[name](*bound.args, **bound.kwargs)
 
 

@@ -9,12 +9,13 @@ import pytest
 from fedbrain.data.regimes import federated
 from fedbrain.data.splits import split_scans
 from fedbrain.data.synthetic.write import write_cohort
-from fedbrain.deploy.protocol.job import agree
+from fedbrain.deploy.protocol.job import agree, require_job
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
+from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from fedbrain.experiments.clients import load_clients
@@ -22,6 +23,7 @@ from fedbrain.experiments.compiled import compile_experiment
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.federation import train
 from tests.experiment_under_test import config
+from tests.small_site import site_toml
 
 NAMES = ("amber", "birch", "cedar")
 LIMIT = 10_000_000
@@ -36,10 +38,7 @@ def trees(tmp_path_factory):
 
 def _policy(folder, name, tree, minimum=3):
     path = folder / f"{name}.toml"
-    path.write_text(
-        f'name = "{name}"\nminimum_subjects = {minimum}\n[data]\nroot = "{tree}"\n'
-        '[targets.age]\ncolumn = "age"\n[at_most]\n"client.batch_size" = 8\n'
-    )
+    path.write_text(site_toml(name, tree, subjects=minimum))
     return read_policy(path)
 
 
@@ -134,3 +133,26 @@ def test_a_site_refuses_what_it_has_not_agreed_to(trees, tmp_path):
             join(policy, {**job, "config": {**job["config"], **change}}, **how)
     with pytest.raises(Refused, match="at least 50 training subjects at amber, got"):
         join(policy._replace(minimum_subjects=50), job, **how)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"version": 2}, "job: expected version 1, got 2"),
+        ({"code": "print(1)"}, "job: expected the fields config, sites, target, got code"),
+        ({"sites": ["amber", "amber"]}, "sites: expected the names of sites, each once"),
+        ({"sites": "amber"}, "sites: expected the names of sites"),
+        ({"target": 3}, "job: expected fields of an experiment and the name of a target"),
+        ({"config": []}, "job: expected fields of an experiment"),
+    ],
+)
+def test_a_job_of_another_kind_or_version_is_refused(tmp_path, change, sentence):
+    with pytest.raises(Refused, match=sentence):
+        require_job({**_job(tmp_path), **change})
+
+
+def test_what_a_consortium_does_not_compute_is_refused_before_anything_is_sent(tmp_path):
+    config = {**_config(tmp_path).to_dict(), "describe": ("histogram('target', 10, 100, 9)",)}
+    with pytest.raises(Refused, match="job: expected describe=\\(\\), since a consortium"):
+        write_job(tmp_path / "job", config, "age", list(NAMES), fewest=3, deadline_s=60)
+    assert not (tmp_path / "job").exists()

@@ -119,12 +119,8 @@ def _submit(made, folder, change):
     from fedbrain.deploy.server_side.submit import write_job
 
     config = get_config()
-    config.rounds, config.regimes, config.driver, config.residence = (
-        2,
-        ("federated",),
-        "loop()",
-        "streamed()",
-    )
+    config.rounds, config.regimes, config.describe = 2, ("federated",), ()
+    config.driver, config.residence = "loop()", "streamed()"
     config.seed = os.getpid() + len(
         list(made.kit("server").glob("fedbrain/*"))
     )  # an experiment of its own

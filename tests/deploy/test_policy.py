@@ -2,11 +2,15 @@
 
 import pytest
 
+from fedbrain.algorithms import VARIANTS
 from fedbrain.configs import base
 from fedbrain.data.sites import SITES
 from fedbrain.deploy.protocol.config_hash import config_hash
+from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.protocol.wire import Refused
-from fedbrain.deploy.site_side.policy import consent, read_policy, require_subjects
+from fedbrain.deploy.site_side.limits import VALUES
+from fedbrain.deploy.site_side.opened import CALLS
+from fedbrain.deploy.site_side.policy import _fields, consent, read_policy, require_subjects
 from fedbrain.experiments.spec import choose
 
 FILE = """
@@ -133,3 +137,152 @@ def test_the_hash_of_a_configuration_ignores_what_is_the_sites_own():
     )
     assert config_hash(job) == config_hash(dict(reversed(job.items())))
     assert config_hash(job) != config_hash({**job, "rounds": 99})
+
+
+PLAIN = """
+name = "brussels"
+[data]
+root = "/data/brussels"
+[targets.age]
+column = "age"
+"""
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """A site that says nothing but its name, data and target."""
+    path = tmp_path / "plain.toml"
+    path.write_text(PLAIN)
+    return read_policy(path)
+
+
+def _changed(field, value):
+    job = _job()
+    table = job
+    *path, last = field.split(".")
+    for name in path:
+        table[name] = dict(table[name])
+        table = table[name]
+    table[last] = value
+    return job
+
+
+def test_the_package_has_a_row_for_every_field_and_every_algorithm():
+    fields = dict(_fields(_job()))
+    assert set(fields) == {*VALUES, *CALLS}
+    assert set(ALGORITHMS) == set(VARIANTS)
+    for field, calls in CALLS.items():
+        assert set(calls.bounds) <= set(calls.table), field
+
+
+def test_a_site_that_says_nothing_runs_the_default_experiment_above_the_floors(plain):
+    assert consent(plain, _job(), "age").startswith("bids('/data/brussels'")
+    floors = plain.minimum_subjects, plain.minimum_validation_subjects, plain.minimum_test_subjects
+    assert floors == (20, 10, 10)
+
+
+DENIED = [
+    (
+        "algorithm",
+        "mimelite()",
+        "config.algorithm: expected one that this site allows, .*'mimelite'",
+    ),
+    ("algorithm", "mime(beta=0.5)", "got 'mime'"),
+    ("algorithm", "report_fisher()", "got 'report_fisher'"),
+    ("algorithm", "report_global_loss()", "got 'report_global_loss'"),
+    ("algorithm", "feddyn(alpha=1e-9)", "alpha of feddyn: expected a number from 0.0001 to 10"),
+    ("client.optimizer", "sgd(1e-12)", "learning_rate of sgd: expected a number from 1e-05 to 1"),
+    ("client.optimizer", "sgd(float('nan'))", "Expected literal arguments"),
+    ("client.optimizer", "adam(1e-3, mu_dtype='int8')", "no argument 'mu_dtype' of adam"),
+    ("client.transforms", ["clip_by_global_norm(1e-9)"], "max_norm of clip_by_global_norm"),
+    ("client.upload", "top_k(density=1e-7)", "density of top_k"),
+    ("client.batch_size", 1, "config.client.batch_size: expected at least 4 at this site, got 1"),
+    ("client.epochs", 11, "config.client.epochs: expected at most 10 at this site, got 11"),
+    ("loss", "soft_bins(low=50.0, high=52.0)", "got 'soft_bins'"),
+    ("loss", "l1(scale=1e-9)", "scale of l1: expected a number from 0.01"),
+    ("model", "adapted_sfcn(channels=(9999,))", "channels of adapted_sfcn: expected 1 to 8 values"),
+    (
+        "prepare",
+        "conform(mask='../../etc/passwd')",
+        "mask of conform: expected foreground or nonzero",
+    ),
+    ("prepare", "conform(shape=(4000, 4000, 4000))", "shape of conform"),
+    ("covariates", ["scaled('sex')"], "expected columns that this site opens"),
+    (
+        "modalities",
+        ["T1w", "FLAIR"],
+        "config.modalities: expected images that this site opens, T1w",
+    ),
+    ("describe", ["histogram('target', 60, 61, 2)"], "allows, none, got 'histogram'"),
+    ("norms", ["regression_norm('brussels', 1.0, at_least={'age': (60, 9)})"], "got 'regression_"),
+    ("baselines", ["linear('age')"], "got 'linear'"),
+    ("partition", "by_target(3)", "got 'by_target'"),
+    ("splits.valid", 1e-6, "config.splits.valid: expected a number from 0.05 to 0.5, got 1e-06"),
+    ("splits.stratify", "sex", "expected columns that this site opens"),
+    ("server.links", ["sign_flip(1)"], "config.server.links: .* got 'sign_flip'"),
+    ("server.aggregator", "krum(num_byzantine=1e9)", "num_byzantine of krum"),
+    ("server.trusted", ["a/b"], "config.server.trusted"),
+    ("rounds", 1461, "config.rounds: expected at most 200 at this site, got 1461"),
+    ("seed", -1, "config.seed: expected a whole number from 0"),
+    ("client.noise", 1.0, "config.client.noise: expected a field of an experiment, got another"),
+    ("epsilon_at_most", 3.0, "config.epsilon_at_most: expected a field of an experiment"),
+    ("covariates", "scaled('age')", "config.covariates: expected"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "sentence"), DENIED)
+def test_what_a_site_does_not_name_is_denied(plain, field, value, sentence):
+    with pytest.raises(Refused, match=sentence):
+        consent(plain, _changed(field, value), "age")
+
+
+@pytest.mark.parametrize(
+    ("allow", "value", "accepted"),
+    [
+        ('algorithm = ["mimelite"]', "mimelite(beta=0.5)", True),
+        ('algorithm = ["mimelite"]', "mimelite(beta=0.9999)", False),
+        ('algorithm = ["mimelite"]', "fedavg()", False),
+        ('algorithm = ["mimelite(beta=0.9)"]', "mimelite()", True),
+        ('algorithm = ["mimelite(beta=0.9)"]', "mimelite(0.8)", False),
+        ('algorithm = ["mimelite(beta=0.9999)"]', "mimelite(beta=0.9999)", True),
+    ],
+)
+def test_a_site_opens_a_name_within_its_range_or_one_exact_call(tmp_path, allow, value, accepted):
+    path = tmp_path / "site.toml"
+    path.write_text(f"{PLAIN}[allow]\n{allow}\n")
+    try:
+        consent(read_policy(path), _changed("algorithm", value), "age")
+    except Refused:
+        assert not accepted
+    else:
+        assert accepted
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ("[allow]\nmodels = ['sfcn']", "\\[allow\\] models: expected one of prepare"),
+        ("[allow]\nmodel = ['sfnc']", "\\[allow\\] model: expected one of adapted_sfcn, .*'sfnc'"),
+        ("[allow]\nmodel = ['sfcn(layers=3)']", "\\[allow\\] model: 'sfcn\\(layers=3\\)'"),
+        ("[allow]\nnorms = ['regression_norm']", "expected 'regression_norm' with its arguments"),
+        ("[allow]\nmodel = 'sfcn'", "\\[allow\\] model: expected list, got str"),
+        ("[at_most]\nround = 3", "\\[at_most\\] round: expected one of"),
+        ("[at_most]\nrounds = true", "\\[at_most\\] rounds: expected a number, got bool"),
+        ("[at_least]\n'batch_size' = 3", "\\[at_least\\] batch_size: expected one of"),
+        ("[columns]\nsex = 3", "\\[columns\\] sex: expected str, got int"),
+        ("[targets.sdmt]\ncolumn = 'sdmt'\nunit = 'x'", "\\[targets.sdmt\\] unit: expected one of"),
+        ("[privacy]\nepsilon = 3", "privacy: expected one of name"),
+    ],
+)
+def test_a_key_that_nothing_reads_is_an_error_in_every_table(tmp_path, more, sentence):
+    path = tmp_path / "site.toml"
+    path.write_text(PLAIN + more + "\n")
+    with pytest.raises(ValueError, match=sentence):
+        read_policy(path)
+
+
+def test_a_floor_of_nobody_is_an_error(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text("minimum_validation_subjects = 0\n" + PLAIN)
+    with pytest.raises(ValueError, match="minimum_validation_subjects: expected at least 1, got 0"):
+        read_policy(path)

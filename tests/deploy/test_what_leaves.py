@@ -22,6 +22,7 @@ from fedbrain.deploy.site_side.audit import describe
 from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from tests.experiment_under_test import config
+from tests.small_site import site_toml
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 10_000_000
@@ -61,11 +62,7 @@ def recorded(tmp_path_factory):
     workers, sent = {}, []
     for name in NAMES:
         (home / name).mkdir()
-        toml = (
-            f'name = "{name}"\nminimum_subjects = 3\nminimum_test_subjects ='
-            f" {99 if name == 'cedar' else 1}\n"
-        )
-        toml += f'[data]\nroot = "{home / "trees" / name}"\n[targets.age]\ncolumn = "age"\n'
+        toml = site_toml(name, home / "trees" / name, tested=99 if name == "cedar" else 1)
         (home / f"{name}.toml").write_text(toml)
         workers[name] = join(
             read_policy(home / f"{name}.toml"), job, workdir=home / name, limit=LIMIT

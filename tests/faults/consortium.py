@@ -12,24 +12,19 @@ import sys
 import time
 from pathlib import Path
 
+from tests.small_site import site_toml
+
 ROOT = Path(__file__).parents[2]
 SITES = ("amber", "birch", "cedar")
 LEAD = "lead@example.org"
-TOML = """name = "{name}"
-minimum_subjects = 5
-minimum_test_subjects = 3
-[data]
-root = "{root}"
-[targets.age]
-column = "age"
-[allow]
+ALLOW = """[allow]
 loss = ["l1"]
-[at_most]
-"client.batch_size" = 8
+algorithm = ["fedavg", "scaffold"]
 """
 FIELDS = {  # one configuration for the consortium and for the simulation
     "config": "configs/quickstart.py",
     "config.regimes": "('federated',)",
+    "config.describe": "()",  # not between hospitals yet
     "config.driver": "loop()",
     "config.residence": "streamed()",
 }
@@ -79,7 +74,8 @@ class Consortium:
         provision(plan, folder)
         make_trees(folder / "trees")
         for name in sites:
-            text = TOML.format(name=name, root=folder / "trees" / name)
+            tree = folder / "trees" / name
+            text = site_toml(name, tree, subjects=5, tested=3, more=ALLOW)
             (self.kit(name) / "local/site.toml").write_text(text, encoding="utf-8")
 
     def kit(self, name: str) -> Path:

@@ -16,6 +16,7 @@ from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import Policy, read_policy
 from tests.experiment_under_test import config
 from tests.faults.campaign import Injection
+from tests.small_site import site_toml
 
 LIMIT = 10_000_000
 
@@ -24,11 +25,8 @@ def make_site(folder: Path) -> tuple[Policy, dict]:
     """A BIDS tree with its `site.toml`, and a job that it accepts."""
     write_cohort(folder / "trees", healthy=10, ms=0, seed=5)
     path = folder / "site.toml"
-    path.write_text(
-        'name = "amber"\nminimum_subjects = 3\n[data]\nroot ='
-        f' "{folder / "trees/amber"}"\n[targets.age]\ncolumn = "age"\n[allow]\nloss = ["l1",'
-        ' "mae"]\n[at_most]\n"client.batch_size" = 8\n'
-    )
+    allow = '[allow]\nloss = ["l1", "huber"]\n'
+    path.write_text(site_toml("amber", folder / "trees/amber", more=allow))
     fields = config(folder / "x", rounds=2, regimes=("federated",))
     fields.driver, fields.residence = "loop()", "streamed()"
     shared = {

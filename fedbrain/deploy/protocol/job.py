@@ -1,7 +1,7 @@
 """A job: one experiment for a consortium, as both sides read it. The server adds no data to it, a
 site adds its own.
 
-{"config": {fields of configs/base.py, without sites and cache}, "target": "age",
+{"version": 1, "config": {fields of configs/base.py, without sites and cache}, "target": "age",
  "sites": ["amber", "birch", "cedar"]}
 """
 
@@ -21,6 +21,8 @@ from fedbrain.experiments.split_id import SplitId
 from fedbrain.types import Variables
 
 KEYS = {"config", "target", "sites"}
+SIMULATED = ("describe", "baselines")  # computed in a simulation alone
+VERSION = 1  # of jobs and messages; a job without one has this one
 
 
 class Agreement(NamedTuple):
@@ -33,15 +35,47 @@ class Agreement(NamedTuple):
 
 
 def require_job(job: Mapping[str, Any]) -> None:
-    """Raises Refused when a job has other fields than `config`, `target` and `sites`.
+    """Raises Refused when a job has other fields than `config`, `target` and `sites`, or one of
+    another type, or a `version` that this program does not speak.
 
     Args:
       job: as it was sent.
     """
-    if set(job) != KEYS:
+    if set(job) - {"version"} != KEYS:
         raise Refused(
-            f"job: expected the fields {', '.join(sorted(KEYS))}, got {', '.join(sorted(job))}"
+            f"job: expected the fields {', '.join(sorted(KEYS))}, got"
+            f" {', '.join(sorted(map(str, job)))}"
         )
+    if job.get("version", VERSION) != VERSION or isinstance(job.get("version"), bool):
+        raise Refused(f"job: expected version {VERSION}, got {job['version']!r}"[:200])
+    sites = job["sites"]
+    names = isinstance(sites, list | tuple) and all(isinstance(name, str) for name in sites)
+    if not names or not sites or len(set(sites)) != len(sites):
+        raise Refused("sites: expected the names of sites, each once, got something else")
+    if not isinstance(job["config"], Mapping) or not isinstance(job["target"], str):
+        raise Refused("job: expected fields of an experiment and the name of a target, got others")
+
+
+def require_runnable(config: Mapping[str, Any]) -> None:
+    """Raises Refused for what a simulation can do and a consortium cannot.
+
+    Args:
+      config: of a job; what it lacks is another check's.
+    """
+    splits = config.get("splits")
+    splits = splits if isinstance(splits, Mapping) else {}
+    repeats = [splits.get(name, 1) for name in ("repeats", "inner")]
+    if config.get("initial", "random()") not in ("random()", "random") or repeats != [1, 1]:
+        raise Refused(
+            "job: expected initial='random()' and one split, which is all that a consortium can"
+            " run yet"
+        )
+    for field in SIMULATED:
+        if config.get(field):
+            raise Refused(
+                f"job: expected {field}=(), since a consortium does not compute it yet, got"
+                f" {str(config[field])[:80]}"
+            )
 
 
 def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agreement:
@@ -56,6 +90,7 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
       ValueError: naming the field of the configuration that cannot be read.
     """
     require_job(job)
+    require_runnable(job["config"])
     config = ConfigDict({**job["config"], **(own or {"sites": {}, "cache": ""})})
     try:
         experiment = read_experiment(config)
@@ -63,15 +98,6 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
         raise Refused(
             f"job: expected the fields of an experiment, got a configuration without one: {error}"
         ) from None
-    if (
-        experiment.initial not in ("random()", "random")
-        or len(experiment.repeats) > 1
-        or experiment.inner_splits > 1
-    ):
-        raise Refused(
-            "job: expected initial='random()' and one split, which is all that a consortium can"
-            " run yet"
-        )
     shape = (*experiment.recipe.shape, len(experiment.modalities))
     fresh = random_variables(experiment, shape)
     example = example_batch(shape, experiment.batch_size, experiment.inputs)

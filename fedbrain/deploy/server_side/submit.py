@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fedbrain.deploy.protocol.config_hash import OWN, config_hash
+from fedbrain.deploy.protocol.job import VERSION, require_runnable
 from fedbrain.experiments.workdir import clean, write_json
 
 POLL_S = 0.5  # a site that waits asks so often whether there is something to do
@@ -31,8 +32,13 @@ def write_job(
 
     Returns:
       The run's folder in a kit.
+
+    Raises:
+      Refused: for what a consortium cannot run.
     """
+    require_runnable(config)
     job = {
+        "version": VERSION,
         "config": clean({k: v for k, v in config.items() if k not in OWN}),
         "target": target,
         "sites": sites,

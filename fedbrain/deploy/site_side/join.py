@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.data.dataset import Scans, data_fingerprint, shape_of, volumes_fingerprint
-from fedbrain.deploy.protocol.job import agree, require_job
+from fedbrain.deploy.protocol.job import agree, require_job, require_runnable
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Refused
-from fedbrain.deploy.site_side.policy import Policy, consent, require_subjects
+from fedbrain.deploy.site_side.floors import require_every_label, require_floors
+from fedbrain.deploy.site_side.policy import Policy, consent
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.small_batches import require_large_batches
@@ -40,6 +41,7 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
       ValueError: when its data cannot be read, or a batch of it is too small for the network.
     """
     require_job(job)
+    require_runnable(job["config"])
     if policy.name not in job["sites"]:
         raise Refused(f"sites: expected {policy.name} among {', '.join(job['sites'])}")
     spec = consent(policy, job["config"], job["target"])
@@ -48,7 +50,8 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
     clients, [report] = load_clients(experiment)
     scans = clients[policy.name]
     split = split_client(experiment, scans, SplitId(experiment.repeats[0]))
-    require_subjects(policy, len(set(split.train.subjects)))
+    require_floors(policy, split, batch_size=experiment.batch_size, epochs=experiment.epochs)
+    require_every_label(job["config"]["loss"], split)
     sizes = {policy.name: [len(split.train)]}
     require_large_batches(experiment, sizes, shape_of([scans]), model=job["config"]["model"])
     print(report)
@@ -63,6 +66,7 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
         seed=seed,
         limit=limit,
         fewest_tested=policy.minimum_test_subjects,
+        digits=policy.validation_digits,
     )
     declared = Registration(len(split.train), len(split.valid), len(split.test), report.synthetic)
     return Joined(worker, declared)

@@ -1,136 +1,19 @@
-"""What a hospital agrees to run: its own `site.toml`, which the server never sees, is checked
-against the configuration of a job.
-
-name = "brussels"
-minimum_subjects = 20            # with fewer training subjects the site takes no part
-minimum_test_subjects = 10       # with fewer, no test metrics are sent at the end
-
-[data]
-root = "/data/brussels"          # a BIDS tree
-pattern = "T1w"
-pipeline = ""
-
-[targets.age]                    # consent: a target that is not here is refused
-column = "age"
-
-[columns]                        # covariates that may be used, and what they are called here
-sex = "gender"
-
-[allow]                          # names of calls, by field; other fields may hold any known call
-model = ["densenet121", "adapted_sfcn"]
-loss = ["l1"]
-
-[at_most]
-"client.batch_size" = 8
-"rounds" = 200
+"""What a hospital agrees to run: a job is checked against its `site.toml`, field by field. A field
+that is not known, a call that is not opened and an argument out of its range are refused.
 """
 
 import ast
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from fedbrain.deploy.protocol.config_hash import OWN
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.limits import VALUES
+from fedbrain.deploy.site_side.opened import CALLS, MANY, Calls
+from fedbrain.deploy.site_side.site_file import Policy, read_policy
+from fedbrain.experiments.spec import bind
 
-
-class Policy(NamedTuple):
-    """A `site.toml`."""
-
-    name: str  # of the site in the consortium
-    root: Path  # of the BIDS tree
-    pattern: str  # suffix, or entities and suffix, of the images
-    pipeline: str  # folder in derivatives/; empty: the raw tree
-    minimum_subjects: int  # training subjects without which the site takes no part
-    minimum_test_subjects: int  # test subjects without which no test metrics are sent
-    targets: Mapping[str, str]  # target -> column
-    columns: Mapping[str, str]  # covariate -> its column here
-    allow: Mapping[str, list[str]]  # field of a configuration -> names of calls that it may hold
-    at_most: Mapping[str, float]  # field of a configuration -> its largest value
-
-
-KEYS = {
-    "": {
-        "name": str,
-        "minimum_subjects": int,
-        "minimum_test_subjects": int,
-        "data": dict,
-        "targets": dict,
-        "columns": dict,
-        "allow": dict,
-        "at_most": dict,
-    },
-    "data": {"root": str, "pattern": str, "pipeline": str},
-}
-
-
-def read_policy(path: Path) -> Policy:
-    """Reads a site's file.
-
-    Args:
-      path: of the file.
-
-    Raises:
-      ValueError: naming the file and the key, for what is missing, misspelt or of another type.
-    """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"{path}: expected a TOML file, got: {error}.") from None
-    for table, keys in KEYS.items():
-        part = content.get(table, {}) if table else content
-        for key, value in part.items():
-            if key not in keys or type(value) is not keys[key]:
-                where = f"[{table}] {key}" if table else key
-                known = key in keys
-                expected = keys[key].__name__ if known else f"one of {', '.join(keys)}"
-                came = type(value).__name__ if known else repr(key)
-                raise ValueError(f"{path}: {where}: expected {expected}, got {came}.")
-    missing = [k for k in ("name", "minimum_subjects", "data", "targets") if k not in content]
-    missing += [] if "root" in content.get("data", {}) else ["[data] root"]
-    missing += [
-        f"[targets.{name}] column"
-        for name, target in content.get("targets", {}).items()
-        if "column" not in target
-    ]
-    if missing:
-        raise ValueError(f"{path}: expected {missing[0]}, got none.")
-    data = {"pattern": "T1w", "pipeline": "", **content["data"]}
-    return Policy(
-        name=content["name"],
-        root=Path(data["root"]),
-        pattern=data["pattern"],
-        pipeline=data["pipeline"],
-        minimum_subjects=content["minimum_subjects"],
-        minimum_test_subjects=content.get("minimum_test_subjects", 10),
-        targets={name: target["column"] for name, target in content["targets"].items()},
-        columns=content.get("columns", {}),
-        allow=content.get("allow", {}),
-        at_most=content.get("at_most", {}),
-    )
-
-
-def _value(config: Mapping[str, Any], field: str) -> Any:
-    value: Any = config
-    for name in field.split("."):
-        if not isinstance(value, Mapping) or name not in value:
-            raise Refused(f"config.{field}: expected a value, since this site limits it, got none")
-        value = value[name]
-    return value
-
-
-def _called(value: Any) -> set[str]:
-    """Names of the calls in a field: `densenet121(norm='batch')` -> densenet121."""
-    names = set()
-    for text in value if isinstance(value, list | tuple) else [value]:
-        try:
-            node = ast.parse(str(text).strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return {str(text)[:40]}
-        function = node.func if isinstance(node, ast.Call) else node
-        names.add(function.id if isinstance(function, ast.Name) else str(text)[:40])
-    return names
+__all__ = ["Policy", "consent", "read_policy", "require_subjects"]
 
 
 def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
@@ -157,23 +40,19 @@ def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
             f"target: expected one that this site consents to, {', '.join(sorted(policy.targets))},"
             f" got {target!r}"
         )
-    for field, names in policy.allow.items():
-        refused = _called(_value(config, field)) - set(names)
-        if refused:
-            raise Refused(
-                f"config.{field}: expected one that this site allows, {', '.join(names)}, got"
-                f" {sorted(refused)[0]!r}"
-            )
-    for field, most in policy.at_most.items():
-        value = _value(config, field)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value <= most:
-            raise Refused(f"config.{field}: expected at most {most:g} at this site, got {value!r}")
-    wanted = {name for spec in config.get("covariates", ()) for name in _columns_of(spec)}
-    closed = sorted(wanted - set(policy.columns))
+    fields = dict(_fields(config))
+    _require_fields(fields)
+    for field, value in fields.items():
+        if field in VALUES:
+            _require_value(policy, field, value)
+    wanted = _columns(policy, fields["covariates"], fields["splits.stratify"])
+    for field in CALLS:
+        _require_calls(policy, field, fields[field])
+    closed = [name for name in fields["modalities"] if name not in policy.modalities]
     if closed:
         raise Refused(
-            f"config.covariates: expected columns that this site opens, {sorted(policy.columns)},"
-            f" got {closed[0]!r}"
+            "config.modalities: expected images that this site opens,"
+            f" {', '.join(policy.modalities)}, got {closed[0]!r}"
         )
     columns = {name: policy.columns[name] for name in sorted(wanted)}
     where = (
@@ -181,6 +60,124 @@ def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
         f" pipeline={policy.pipeline!r}"
     )
     return f"bids({str(policy.root)!r}, {where}, columns={columns!r})"
+
+
+def _fields(config: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, value) of every field, nested ones as `client.batch_size`, without a site's own."""
+    for key, value in config.items():
+        field = f"{name}.{key}" if name else str(key)
+        if isinstance(value, Mapping):
+            yield from _fields(value, field)
+        elif field not in OWN:
+            yield field, value
+
+
+def _require_fields(fields: Mapping[str, Any]) -> None:
+    known = (*VALUES, *CALLS)
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise Refused(f"config.{unknown[0][:80]}: expected a field of an experiment, got another")
+    missing = [field for field in known if field not in fields]
+    if missing:
+        raise Refused(
+            f"config.{missing[0]}: expected a value, since this site limits it, got none. A job is"
+            " expected the fields of an experiment"
+        )
+
+
+def _require_value(policy: Policy, field: str, value: Any) -> None:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    most, least = policy.at_most.get(field), policy.at_least.get(field)
+    if most is not None and not (plain and value <= most):
+        raise Refused(f"config.{field}: expected at most {most:g} at this site, got {value!r}")
+    if least is not None and not (plain and value >= least):
+        raise Refused(f"config.{field}: expected at least {least:g} at this site, got {value!r}")
+    if not VALUES[field].accepts(value):
+        raise Refused(f"config.{field}: expected {VALUES[field].words}, got {_short(value)}")
+
+
+def _require_calls(policy: Policy, field: str, value: Any) -> None:
+    """Every call of a field is opened, by `[allow]` or else by the package."""
+    if isinstance(value, list | tuple) != (field in MANY):
+        kind = "a sequence of calls" if field in MANY else "a call"
+        raise Refused(f"config.{field}: expected {kind}, got {_short(value)}")
+    calls = CALLS[field]
+    allowed = policy.allow.get(field, sorted(calls.opened))
+    for text in value if field in MANY else [value]:
+        name = _name(text)
+        exact = [call for call in allowed if "(" in call and _same(call, text, calls)]
+        if name not in {call for call in allowed if "(" not in call} and not exact:
+            raise Refused(
+                f"config.{field}: expected one that this site allows,"
+                f" {', '.join(allowed) or 'none'}, got {_shown(name, text, allowed)}"
+            )
+        if not exact:
+            _require_arguments(field, text, calls)
+
+
+def _require_arguments(field: str, text: str, calls: Calls) -> None:
+    try:
+        name, bound = bind(text, calls.table, **calls.program)
+    except ValueError as error:
+        raise Refused(f"config.{field}: {error}") from None
+    for argument, value in bound.arguments.items():
+        if argument in calls.program:
+            continue
+        limit = calls.bound(name, argument)
+        if limit is None:
+            raise Refused(
+                f"config.{field}: expected no argument {argument!r} of {name}, which this site does"
+                " not open, got one"
+            )
+        if not limit.accepts(value):
+            raise Refused(
+                f"config.{field}: {argument} of {name}: expected {limit.words}, got {_short(value)}"
+            )
+
+
+def _same(a: str, b: Any, calls: Calls) -> bool:
+    """Whether two texts are the same call, however their arguments are written."""
+    try:
+        bound = [bind(str(text), calls.table, **calls.program) for text in (a, b)]
+    except ValueError:
+        return False
+    for _, arguments in bound:
+        arguments.apply_defaults()
+    (first, own), (second, other) = bound
+    return first == second and repr(own.arguments) == repr(other.arguments)
+
+
+def _name(text: Any) -> str:
+    """The name that a text calls: `densenet121(norm='batch')` -> densenet121."""
+    try:
+        node = ast.parse(str(text).strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return str(text)[:40]
+    function = node.func if isinstance(node, ast.Call) else node
+    return function.id if isinstance(function, ast.Name) else str(text)[:40]
+
+
+def _shown(name: str, text: Any, allowed: list[str]) -> str:
+    """The name; the whole call where the site names it with other arguments."""
+    named = any(call.startswith(f"{name}(") for call in allowed)
+    return _short(text) if named else repr(name)
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:80]
+
+
+def _columns(policy: Policy, covariates: Any, stratify: str) -> set[str]:
+    """The columns that a job uses, all of them opened by the site."""
+    wanted = {name for spec in covariates for name in _columns_of(spec)}
+    wanted |= {stratify} - {""}
+    closed = sorted(wanted - set(policy.columns))
+    if closed:
+        raise Refused(
+            f"config.covariates: expected columns that this site opens, {sorted(policy.columns)},"
+            f" got {closed[0]!r}"
+        )
+    return wanted
 
 
 def _columns_of(spec: Any) -> set[str]:

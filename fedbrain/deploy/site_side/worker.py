@@ -23,6 +23,7 @@ from fedbrain.deploy.protocol.questions import read_model, require_terms
 from fedbrain.deploy.protocol.terms import Terms
 from fedbrain.deploy.protocol.wire import Message, Refused, unpack
 from fedbrain.deploy.site_side.attempts import Attempts
+from fedbrain.deploy.site_side.floors import rounded
 from fedbrain.deploy.site_side.private_state import Memory
 from fedbrain.experiments.client_work import make_client, validation_loss
 from fedbrain.experiments.config import Experiment
@@ -49,6 +50,7 @@ class Worker:
         seed: int,
         limit: int,
         fewest_tested: int = 10,
+        digits: int = 0,
     ):
         """Opens the site's folder; nothing is computed yet.
 
@@ -63,6 +65,7 @@ class Worker:
           seed: of shuffling, augmentation and dropout.
           limit: the most bytes of a message.
           fewest_tested: fewest test subjects of which metrics are reported.
+          digits: significant digits of a sum of validation losses; 0: all.
         """
         self.name = name
         self.experiment = experiment
@@ -72,6 +75,7 @@ class Worker:
         self.seed = seed
         self.limit = limit
         self.fewest_tested = fewest_tested
+        self.digits = digits
         self.model = workdir / "model.bin"
         self.train = loop()(
             experiment.algorithm.local, partial(fetch, turns=experiment.inputs.augment.turns)
@@ -117,6 +121,7 @@ class Worker:
             state, self.memory.of(message.envelope.round)
         )
         loss, count = validation_loss(self.evaluate, variables, self.split.valid, self.experiment)
+        loss = rounded(loss, self.digits)
         return write_validation(self.terms, message.envelope, self.name, loss=loss, count=count)
 
     def _report(self, message: Message, data: Data) -> bytes:

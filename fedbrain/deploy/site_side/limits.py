@@ -1,0 +1,38 @@
+"""What the fields of a job that are no calls may hold at a site, and the floors and limits where
+`site.toml` sets no other.
+"""
+
+from collections.abc import Mapping
+
+from fedbrain.deploy.site_side.bounds import Bound, number, several, whole, word
+
+VALUES: Mapping[str, Bound] = {
+    "client.batch_size": whole(1, 4096),
+    "client.microbatches": whole(1, 4096),
+    "client.epochs": whole(1, 1000),
+    "rounds": whole(1, 10_000),
+    "seed": whole(0, 2**31 - 1),
+    "unit": word(40),
+    "modalities": several(word(), 16),
+    "splits.valid": number(0.05, 0.5),
+    "splits.test": number(0.05, 0.5),
+    "splits.seed": whole(0, 2**31 - 1),
+    "splits.first": whole(0, 10_000),
+    "splits.repeats": whole(1, 10_000),
+    "splits.inner": whole(1, 10_000),
+    "splits.stratify": word(),
+    "server.trusted": several(word(), 64, least=0),
+    "patience.stop": whole(0, 10_000),
+    "patience.plateau": whole(0, 10_000),
+    "patience.factor": number(0.01, 1),
+    "checkpoint.keep": whole(2, 20),
+}
+AT_LEAST: Mapping[str, float] = {  # arbitrary, but above what a single person would be
+    "client.batch_size": 4,
+    "local_steps": 3,  # optimisation steps in a round: one step is an exact gradient
+    "people_in_a_step": 2,  # different people in the smallest step of a round
+}
+AT_MOST: Mapping[str, float] = {
+    "rounds": 200,
+    "client.epochs": 10,
+}

@@ -1,0 +1,69 @@
+"""Floors at a site: people in every part, steps of a round, people in a step, labels in a loss."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedbrain.data.dataset import Scans
+from fedbrain.data.splits import Split
+from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.floors import local_round, require_every_label, require_floors
+from fedbrain.deploy.site_side.site_file import Policy
+
+
+def _scans(people, scans_each=1, age=50.0):
+    names = [f"sub-{k}" for k in range(people) for _ in range(scans_each)]
+    ages = np.full(len(names), age, np.float32)
+    return Scans(tuple(names), tuple(names), ages, list(np.zeros((len(names), 1, 1, 1, 1))), {})
+
+
+def _policy():
+    return Policy("amber", Path("/data"), "T1w", "", 20, 10, {"age": "age"}, {}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("people", "scans_each", "batch_size", "epochs", "expected"),
+    [
+        (20, 1, 4, 1, (5, 4)),
+        (21, 1, 4, 1, (6, 1)),  # the last step is of one person
+        (20, 3, 4, 1, (15, 2)),  # four scans of at least two people
+        (20, 1, 4, 2, (10, 2)),  # the end of an epoch meets the next one's beginning
+        (3, 1, 8, 1, (1, 3)),
+    ],
+)
+def test_steps_and_people_of_a_round_are_counted(people, scans_each, batch_size, epochs, expected):
+    counted = local_round(_scans(people, scans_each), batch_size=batch_size, epochs=epochs)
+    assert counted == expected
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "change", "sentence"),
+    [
+        (19, 10, {}, "at least 20 training subjects at amber, got 19"),
+        (20, 1, {}, "at least 10 validation subjects at amber, got 1"),
+        (20, 10, {"batch_size": 20}, "local_steps: expected at least 3 at amber, got 1"),
+        (21, 10, {}, "people_in_a_step: expected at least 2 at amber, got 1"),
+    ],
+)
+def test_what_would_be_of_few_people_is_refused(train, valid, change, sentence):
+    split = Split(_scans(train), _scans(valid), _scans(1))
+    with pytest.raises(Refused, match=sentence):
+        require_floors(_policy(), split, **{"batch_size": 4, "epochs": 1, **change})
+
+
+def test_a_site_with_enough_people_takes_part_and_repeated_scans_are_one_person():
+    how = {"batch_size": 4, "epochs": 1}
+    require_floors(_policy(), Split(_scans(20), _scans(10), _scans(1)), **how)
+    with pytest.raises(Refused, match="at least 20 training subjects"):
+        require_floors(_policy(), Split(_scans(10, 2), _scans(10), _scans(1)), **how)
+
+
+@pytest.mark.parametrize("loss", ["soft_bins(low=0.0, high=49.0)", "cross_entropy(classes=40)"])
+def test_a_loss_that_passes_over_people_is_refused(loss):
+    """Two such losses whose edges differ by one person would give that person's gradient."""
+    split = Split(_scans(20), _scans(10), _scans(10))
+    with pytest.raises(Refused, match="hold every label of this site"):
+        require_every_label(loss, split)
+    for held in ("soft_bins(low=0.0, high=100.0)", "l1()", "cross_entropy(classes=51)"):
+        require_every_label(held, split)
