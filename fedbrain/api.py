@@ -1,0 +1,130 @@
+"""Experiments from Python: the functions behind `fedbrain.train` and `fedbrain.load`.
+
+import fedbrain
+
+result = fedbrain.train({"lyon": "/data/lyon", "bern": "/data/bern"}, workdir="runs/age")
+print(result.table)
+"""
+
+import contextlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from fedbrain import cli
+from fedbrain.experiments.config_file import read_file, require_field, require_kind
+from fedbrain.experiments.experiment import run
+from fedbrain.experiments.finished import Result, load
+
+__all__ = ["Result", "configuration", "load", "train"]
+
+DEFAULT = "brain_age"  # DenseNet-121 at 1.4 mm, of the published study
+Site = str | Path | Mapping[str, Any]
+
+
+def configuration(name: str | Path, changes: Mapping[str, Any] | None = None) -> Any:
+    """A configuration, to be changed and given to `train`.
+
+    Args:
+      name: of a configuration of the package (`quickstart`), or the path of a file.
+      changes: field with dots -> its value, e.g. `{"server.aggregator": "median()"}`.
+
+    Returns:
+      An `ml_collections.ConfigDict`.
+
+    Raises:
+      ValueError: naming the file or the field.
+    """
+    config = read_file(str(name))
+    require_kind(config, "experiment", str(name))
+    return changed(config, changes or {}, str(name))
+
+
+def changed(config: ConfigDict, changes: Mapping[str, Any], name: str) -> ConfigDict:
+    """A copy of a configuration with other values.
+
+    Args:
+      config: of an experiment.
+      changes: field with dots -> its value.
+      name: of the configuration, for the sentence.
+
+    Raises:
+      ValueError: for a field that there is not, or a value of another kind.
+    """
+    copy = ConfigDict(config.to_dict())
+    for field, value in changes.items():
+        require_field(copy, field, name)
+        group, _, last = field.rpartition(".")
+        try:
+            (copy[group] if group else copy)[last] = value
+        except TypeError as error:
+            raise ValueError(f"config.{field}: {error}") from None
+    return copy
+
+
+def site_call(name: str, site: Site) -> str:
+    """A site as a configuration names it.
+
+    Args:
+      name: of the site.
+      site: folder of a BIDS tree; or the arguments of `bids` (`root`, `label`, ...); or a call such
+        as `"synthetic('amber', subjects=30)"`.
+
+    >>> site_call("lyon", {"root": "/data/lyon", "label": "phenotype/sdmt:score"})
+    "bids('/data/lyon', label='phenotype/sdmt:score')"
+    """
+    if isinstance(site, str) and site.rstrip().endswith(")"):
+        return site
+    arguments = dict(site) if isinstance(site, Mapping) else {"root": site}
+    root = str(arguments.pop("root", ""))
+    if not root:
+        raise ValueError(f"sites.{name}: expected the folder of a BIDS tree as 'root', got none.")
+    return f"bids({', '.join([repr(root), *(f'{k}={v!r}' for k, v in arguments.items())])})"
+
+
+def train(
+    config: str | Path | ConfigDict | Mapping[str, Site],
+    workdir: str | Path,
+    *,
+    sites: Mapping[str, Site] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    quiet: bool = False,
+) -> Result:
+    """Runs an experiment, or resumes it. Called again when it is finished, it reads the results.
+
+    Args:
+      config: name of a configuration of the package, path of a configuration file, or a
+        `ConfigDict`; or only sites, which the configuration `brain_age` then trains on.
+      workdir: folder of the results.
+      sites: name -> folder of a BIDS tree, arguments of `bids`, or a call; they take the place of
+        the configuration's sites.
+      changes: field with dots -> its value, e.g. `{"rounds": 3, "server.aggregator": "median()"}`.
+      quiet: whether nothing is printed.
+
+    Raises:
+      ValueError: one sentence that names the site, the file or the field; mistakes are found before
+        scans are read where they can be.
+
+    Examples:
+      >>> import fedbrain
+      >>> result = fedbrain.train("quickstart", "runs/quickstart")  # doctest: +SKIP
+      >>> result.predict("scan.nii.gz")  # doctest: +SKIP
+      41.3
+    """
+    if isinstance(config, Mapping) and not isinstance(config, ConfigDict):
+        if sites is not None:
+            raise ValueError("sites: expected once, got them as the first argument and as sites=.")
+        return train(DEFAULT, workdir, sites=config, changes=changes, quiet=quiet)
+    name = "config" if isinstance(config, ConfigDict) else str(config)
+    chosen = config if isinstance(config, ConfigDict) else configuration(config)
+    chosen = changed(chosen, changes or {}, name)
+    if sites is not None:
+        chosen.sites = ConfigDict({k: site_call(k, site) for k, site in sites.items()})
+    cli.configure()
+    folder = Path(workdir).expanduser()
+    with contextlib.redirect_stdout(io.StringIO()) if quiet else contextlib.nullcontext():
+        run(chosen, folder)
+    return load(folder)

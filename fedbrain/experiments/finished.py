@@ -1,0 +1,68 @@
+"""A finished experiment, read from its work directory."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fedbrain.analysis.results_table import render_table
+
+
+class Result(NamedTuple):
+    """What an experiment gave. Reading it changes no file."""
+
+    workdir: Path  # of the experiment
+    metrics: dict[str, Any]  # what `results.json` holds
+
+    @property
+    def table(self) -> str:
+        """The table of the results, as the command prints it."""
+        return render_table(self.metrics)
+
+    @property
+    def figures(self) -> list[Path]:
+        """The figures, PNG files: predictions of each regime, losses of each federation."""
+        return sorted(self.workdir.glob("**/*.png"))
+
+    def __str__(self) -> str:
+        return self.table
+
+
+def not_defined_as_nan(value: Any) -> Any:
+    """The inverse of what JSON did to NaN: null becomes NaN again.
+
+    Args:
+      value: nested mappings, lists and numbers.
+
+    >>> not_defined_as_nan({"r": None, "mae": 7.1})
+    {'r': nan, 'mae': 7.1}
+    """
+    if isinstance(value, Mapping):
+        return {key: not_defined_as_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [not_defined_as_nan(entry) for entry in value]
+    return math.nan if value is None else value
+
+
+def load(workdir: str | Path) -> Result:
+    """Reads a finished experiment.
+
+    Args:
+      workdir: of the experiment.
+
+    Raises:
+      ValueError: when there is no finished experiment.
+    """
+    folder = Path(workdir).expanduser()
+    path = folder / "results.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{folder}: expected the work directory of a finished experiment, got no results.json"
+            " there. Run the experiment to its end."
+        )
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ValueError(f"{path}: expected JSON, got a file that is cut. Copy it again.") from None
+    return Result(folder, not_defined_as_nan(metrics))
