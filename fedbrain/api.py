@@ -15,14 +15,15 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fedbrain import cli
+from fedbrain.experiments.catalogue import let_import, locate
 from fedbrain.experiments.config_file import read_file, require_field, require_kind
 from fedbrain.experiments.experiment import run
 from fedbrain.experiments.finished import Result, load
+from fedbrain.experiments.site_flags import Site, site_call
 
 __all__ = ["Result", "configuration", "load", "train"]
 
 DEFAULT = "brain_age"  # DenseNet-121 at 1.4 mm, of the published study
-Site = str | Path | Mapping[str, Any]
 
 
 def configuration(name: str | Path, changes: Mapping[str, Any] | None = None) -> Any:
@@ -38,7 +39,9 @@ def configuration(name: str | Path, changes: Mapping[str, Any] | None = None) ->
     Raises:
       ValueError: naming the file or the field.
     """
-    config = read_file(str(name))
+    path = locate(str(name))
+    let_import(path)
+    config = read_file(path)
     require_kind(config, "experiment", str(name))
     return changed(config, changes or {}, str(name))
 
@@ -63,26 +66,6 @@ def changed(config: ConfigDict, changes: Mapping[str, Any], name: str) -> Config
         except TypeError as error:
             raise ValueError(f"config.{field}: {error}") from None
     return copy
-
-
-def site_call(name: str, site: Site) -> str:
-    """A site as a configuration names it.
-
-    Args:
-      name: of the site.
-      site: folder of a BIDS tree; or the arguments of `bids` (`root`, `label`, ...); or a call such
-        as `"synthetic('amber', subjects=30)"`.
-
-    >>> site_call("lyon", {"root": "/data/lyon", "label": "phenotype/sdmt:score"})
-    "bids('/data/lyon', label='phenotype/sdmt:score')"
-    """
-    if isinstance(site, str) and site.rstrip().endswith(")"):
-        return site
-    arguments = dict(site) if isinstance(site, Mapping) else {"root": site}
-    root = str(arguments.pop("root", ""))
-    if not root:
-        raise ValueError(f"sites.{name}: expected the folder of a BIDS tree as 'root', got none.")
-    return f"bids({', '.join([repr(root), *(f'{k}={v!r}' for k, v in arguments.items())])})"
 
 
 def train(

@@ -10,7 +10,6 @@ import fedbrain
 from fedbrain.experiments.workdir import clean
 from tests import experiment_under_test
 
-QUICKSTART = "configs/quickstart.py"
 pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
 
 
@@ -65,9 +64,9 @@ def test_numbers_that_are_not_defined_are_printed(result, tmp_path):
 
 
 def test_a_configuration_with_changes():
-    config = fedbrain.configuration(QUICKSTART, {"rounds": 2, "server.aggregator": "median()"})
+    config = fedbrain.configuration("quickstart", {"rounds": 2, "server.aggregator": "median()"})
     assert (config.rounds, config.server.aggregator) == (2, "median()")
-    assert fedbrain.configuration(QUICKSTART).rounds != 2
+    assert fedbrain.configuration("quickstart").rounds != 2
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,7 @@ def test_a_configuration_with_changes():
     ],
 )
 def test_a_site_is_a_folder_or_arguments_or_a_call(sites, expected, tmp_path):
-    from fedbrain.api import site_call
+    from fedbrain.experiments.site_flags import site_call
 
     assert site_call("lyon", sites["lyon"]) == expected
 
@@ -99,7 +98,7 @@ def test_a_site_is_a_folder_or_arguments_or_a_call(sites, expected, tmp_path):
 def test_mistakes_are_sentences(arguments, sentence, tmp_path):
     workdir = tmp_path / "run"
     with pytest.raises(ValueError, match=sentence):
-        fedbrain.train(QUICKSTART, str(workdir), quiet=True, **arguments)
+        fedbrain.train("quickstart", str(workdir), quiet=True, **arguments)
     assert not workdir.exists()
 
 

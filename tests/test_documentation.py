@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import json
 import pkgutil
 import re
 import statistics
@@ -178,9 +179,34 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     namespace: dict = {}
     exec(compile(code, "README.md", "exec"), namespace)
-    mae = namespace["results"]["regimes"]["federated"]["pooled"]["mae"]
+    mae = namespace["result"].metrics["regimes"]["federated"]["pooled"]["mae"]
     assert 0 < mae < 50
     assert f"{mae}" in capsys.readouterr().out
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
+    """Its cells, one after the other; with fewer subjects than it shows."""
+    notebook = json.loads((ROOT / "docs/first_experiment.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    assert not any(c.get("outputs") for c in notebook["cells"])
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {}
+    for cell in cells:
+        exec(compile(re.sub(r"subjects=\d+", "subjects=15", cell), "notebook", "exec"), namespace)
+    assert "SYNTHETIC: MAE" in (printed := capsys.readouterr().out)
+    assert "weighted_mean 10.8" in printed
+    assert "median 1.0" in printed
+
+
+def test_the_python_of_its_page_runs():
+    namespace: dict = {}
+    exec(compile(python_of("docs/python.md"), "python.md", "exec"), namespace)
+    assert namespace["config"].rounds == 50
+
+
+def test_the_page_of_python_names_everything():
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    assert [name for name in fedbrain.__all__ if f"fedbrain.{name}" not in page] == ["Result"]
 
 
 def test_the_configuration_of_own_scans_can_be_read():

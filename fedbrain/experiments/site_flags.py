@@ -1,4 +1,5 @@
-"""Sites on the command line: `--site bern=/data/bern,label=phenotype/sdmt:score,pipeline=hdbet`.
+"""Sites as a user gives them, in Python or on the command line: `--site
+bern=/data/bern,label=phenotype/sdmt:score,pipeline=hdbet`.
 
 A folder or a value in quotes may hold commas; a backslash makes the next character an ordinary one.
 """
@@ -7,13 +8,40 @@ import difflib
 import inspect
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from fedbrain.data.sites import bids
 from fedbrain.experiments.catalogue import UsageError
 
 ARGUMENTS = [name for name in inspect.signature(bids).parameters if name != "root"]
+CALL = re.compile(r"[a-z]+\(.*\)", re.DOTALL)
 SEVERAL = ("include", "exclude")  # may be given more than once
+Site = str | Path | Mapping[str, Any]  # in Python: a folder or a call; the arguments of `bids`
+
+
+def site_call(name: str, site: Site) -> str:
+    """A site as a configuration names it.
+
+    Args:
+      name: of the site.
+      site: folder of a BIDS tree; or the arguments of `bids` (`root`, `label`, ...); or a call such
+        as `"synthetic('amber', subjects=30)"`.
+
+    Raises:
+      ValueError: when there is no folder.
+
+    >>> site_call("lyon", {"root": "/data/lyon", "label": "phenotype/sdmt:score"})
+    "bids('/data/lyon', label='phenotype/sdmt:score')"
+    """
+    if isinstance(site, str) and CALL.fullmatch(site.strip()):
+        return site
+    arguments = dict(site) if isinstance(site, Mapping) else {"root": site}
+    root = str(arguments.pop("root", ""))
+    if not root:
+        raise ValueError(f"sites.{name}: expected the folder of a BIDS tree as 'root', got none.")
+    return f"bids({', '.join([repr(root), *(f'{k}={v!r}' for k, v in arguments.items())])})"
 
 
 def read_sites(texts: Iterable[str]) -> dict[str, str]:
@@ -40,8 +68,7 @@ def read_sites(texts: Iterable[str]) -> dict[str, str]:
             )
         if name in sites:
             raise UsageError(f"--site: expected every name once, got {name!r} twice.")
-        is_call = re.fullmatch(r"[a-z]+\(.*\)", value, re.DOTALL)
-        sites[name] = value if is_call else _call_of_bids(name, value)
+        sites[name] = value if CALL.fullmatch(value) else _call_of_bids(name, value)
     return sites
 
 
