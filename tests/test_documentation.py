@@ -173,6 +173,7 @@ def python_of(page: str) -> str:
     return code[1]
 
 
+@pytest.mark.usefixtures("shared_programs")
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     code = python_of("README.md")
     assert len([line for line in code.splitlines() if line.strip()]) <= 15
@@ -184,6 +185,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert f"{mae}" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("shared_programs")
 def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
     """Its cells, one after the other; with fewer subjects than it shows."""
     notebook = json.loads((ROOT / "docs/first_experiment.ipynb").read_text(encoding="utf-8"))
