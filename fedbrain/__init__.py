@@ -6,14 +6,7 @@ with `ClientChain` and `ServerChain`, `simulate` with `Plan` and `Clients`, and 
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from fedbrain import aggregators, algorithms, models
-    from fedbrain.algorithms import ClientChain, ServerChain, federated
-    from fedbrain.api import Result, configuration, load, train
-    from fedbrain.training.in_memory import Clients, Plan
-    from fedbrain.training.simulate import simulate
+from typing import Any
 
 __version__ = "0.1.0"
 

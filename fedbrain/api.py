@@ -57,7 +57,7 @@ def changed(config: ConfigDict, changes: Mapping[str, Any], name: str) -> Config
     Raises:
       ValueError: for a field that there is not, or a value of another kind.
     """
-    copy = ConfigDict(config.to_dict())
+    copy: Any = ConfigDict(config.to_dict())
     for field, value in changes.items():
         require_field(copy, field, name)
         group, _, last = field.rpartition(".")
@@ -102,8 +102,8 @@ def train(
             raise ValueError("sites: expected once, got them as the first argument and as sites=.")
         return train(DEFAULT, workdir, sites=config, changes=changes, quiet=quiet)
     name = "config" if isinstance(config, ConfigDict) else str(config)
-    chosen = config if isinstance(config, ConfigDict) else configuration(config)
-    chosen = changed(chosen, changes or {}, name)
+    start = config if isinstance(config, ConfigDict) else configuration(str(config))
+    chosen: Any = changed(start, changes or {}, name)
     if sites is not None:
         chosen.sites = ConfigDict({k: site_call(k, site) for k, site in sites.items()})
     cli.configure()

@@ -1,8 +1,10 @@
 """Experiments from Python: `import fedbrain`."""
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +31,13 @@ def test_every_public_name_is_there():
     assert set(fedbrain.__all__) <= set(dir(fedbrain))
     assert all(getattr(fedbrain, name) is not None for name in fedbrain.__all__)
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
-        fedbrain.trian  # noqa: B018
+        getattr(fedbrain, "trian")  # noqa: B009
+
+
+def test_type_checkers_see_the_same_names():
+    stub = Path(fedbrain.__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    names = [node for node in ast.parse(stub).body if isinstance(node, ast.Assign)]
+    assert ast.literal_eval(names[0].value) == fedbrain.__all__
 
 
 def test_importing_fedbrain_imports_nothing_large():
