@@ -10,7 +10,7 @@ What leaves a site is a mean over at least 5 people, never one person's map.
 from absl import flags
 
 from fedbrain import cli
-from fedbrain.data.describe import FEWEST
+from fedbrain.data.small_counts import FEWEST
 
 if __name__ == "__main__":
     WORKDIR = cli.define_path(

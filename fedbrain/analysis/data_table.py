@@ -5,9 +5,16 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
-import numpy as np
-
-from fedbrain.data.describe import FEWEST, Sums, anova, chi_squared, distances, moments
+from fedbrain.analysis.results_table import number
+from fedbrain.analysis.site_differences import (
+    anova,
+    chi_squared,
+    common_counts,
+    distances,
+    moments,
+)
+from fedbrain.data.describe import Sums
+from fedbrain.data.small_counts import FEWEST
 
 Described = Mapping[str, Mapping[str, Sums]]  # site -> column -> sums
 
@@ -23,10 +30,11 @@ def compare_sites(described: Described) -> dict[str, Any]:
             "sites": {site: moments([s])._asdict() for site, s in sums.items()},
             "all": moments(every)._asdict(),
             "anova": anova(every)._asdict(),
-            "chi_squared": chi_squared(np.asarray([s.counts for s in every]))._asdict(),
+            "chi_squared": chi_squared(common_counts(every)[1])._asdict(),
             "distances": {f"{a} - {b}": distances(sums[a], sums[b]) for a, b in pairs},
             "histograms": {s: {"edges": p.edges, "counts": p.counts} for s, p in sums.items()},
-            "suppressed_bins": sum(s.suppressed for s in every),
+            "merged_bins": {site: s.merged for site, s in sums.items()},
+            "withheld": [site for site, s in sums.items() if s.withheld],
         }
     return columns
 
@@ -34,7 +42,7 @@ def compare_sites(described: Described) -> dict[str, Any]:
 def _moments_row(name: str, m: Mapping[str, Any]) -> str:
     numbers = f"{m['mean']:8.2f} {m['sd']:7.2f} {m['skewness']:6.2f}"
     bins = f"{m['low']:g} to {m['high']:g}"
-    row = f"  {name:14s} {m['n']:6d} {m['people']:7d} {m['missing']:8d} {numbers} {bins:>12s}"
+    row = f"  {name:14s} {m['scans']:6d} {m['people']:7d} {m['missing']:8d} {numbers} {bins:>12s}"
     return row.replace("nan", "n/a")
 
 
@@ -59,12 +67,13 @@ def render_data(columns: Mapping[str, Any]) -> str:
         lines += _test_row("do their bins differ?", "chi-squared", str(chi["degrees"][0]), chi)
         for pair, d in of_column["distances"].items():
             lines.append(
-                f"  {pair}: earth mover's distance {d['earth_mover']:.2f},"
-                f" Jensen-Shannon distance {d['jensen_shannon']:.2f}"
+                f"  {pair}: earth mover's distance {number(d['earth_mover'])},"
+                f" Jensen-Shannon distance {number(d['jensen_shannon'])}"
             )
-        if of_column["suppressed_bins"]:
-            lines.append(
-                f"  counts of 1 to {FEWEST - 1} are sent as 0, and others beside them,"
-                f" in {of_column['suppressed_bins']} bins"
-            )
+        lines += [
+            f"  {site}: fewer than {FEWEST} people have a value, so nothing is told of them"
+            for site in of_column["withheld"]
+        ]
+        if any(of_column["merged_bins"].values()):
+            lines.append(f"  every person counts once; classes of fewer than {FEWEST} are merged")
     return "\n".join(lines)

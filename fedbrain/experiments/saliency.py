@@ -19,8 +19,8 @@ from tqdm import tqdm
 from fedbrain.analysis.attribution import integrated_gradients, occlusion
 from fedbrain.analysis.brain_maps import montage, save_map
 from fedbrain.data.dataset import Scans, take
-from fedbrain.data.describe import FEWEST
 from fedbrain.data.pipeline import eval_batches
+from fedbrain.data.small_counts import FEWEST
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.saved_models import load_models, read_identity
