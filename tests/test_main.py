@@ -1,9 +1,11 @@
 """The main job end to end, small: run, run again, resume, refuse, predict."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,53 @@ def test_leaves_what_it_promises(finished):
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line["round"] for line in lines] == [1, 2, 3, 4]
     assert set(lines[0]["cosine"]) == {"amber", "birch", "cedar"}
+
+
+def _keys(value):
+    """All names of fields in nested JSON."""
+    if isinstance(value, dict):
+        return set(value).union(*map(_keys, value.values()))
+    return set().union(*map(_keys, value)) if isinstance(value, list) else set()
+
+
+def _section(page, title):
+    """Names in backticks in a section of docs/work_directory.md: all, of rows, of rows for every
+    run.
+    """
+    text = re.split(r"^## ", page, flags=re.M)
+    [section] = [part for part in text if part.startswith(title)]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    cells = [row.split("|")[1] for row in rows]
+    always = [row.split("|")[1] for row in rows if "| only " not in row]
+    return [set(re.findall(r"`([^`]+)`", "".join(text))) for text in (section, cells, always)]
+
+
+def test_a_page_documents_every_file_and_field(finished):
+    """The other way round, too: a row that is not marked `only` stands for what every run has."""
+    workdir, _ = finished
+    page = (ROOT / "docs/work_directory.md").read_text()
+    _, known, always = _section(page, "Files")
+    patterns = [re.sub("<[^>]*>", "*", name) + "*" * name.endswith("/") for name in known]
+    files = [str(p.relative_to(workdir)) for p in workdir.rglob("*") if p.is_file()]
+    assert [f for f in files if not any(fnmatch(f, pattern) for pattern in patterns)] == []
+    for name in always:
+        assert any(fnmatch(f, re.sub("<[^>]*>", "*", name).rstrip("/") + "*") for f in files), name
+    history = (workdir / "runs/federated/repeat0-split0/metrics.jsonl").read_text().splitlines()
+    results = json.loads((workdir / "results.json").read_text())
+    names = REGIMES | {"federated", "centralised", "local", "amber", "birch", "cedar"}
+    names |= {*results["variables_sha256"], *results["comparisons"]}
+    written = {
+        "`results.json`": _keys(results) - names,
+        "`metrics.jsonl`": _keys([json.loads(line) for line in history]) - names,
+        "`made_by.json`": _keys(json.loads((workdir / "made_by.json").read_text())),
+    }
+    for title, fields in written.items():
+        known, _, always = _section(page, title)
+        assert sorted(fields - known) == [], f"docs/work_directory.md, {title}: no row for these"
+        assert sorted(always - fields) == [], f"docs/work_directory.md, {title}: not written"
+    tables = {path.read_text().splitlines()[0] for path in workdir.glob("clients/*/*.tsv")}
+    columns = {column for line in tables for column in line.split("\t")}
+    assert columns - _section(page, "Tables")[0] == set()
 
 
 def test_volumes_on_the_device_train_as_streamed_ones(finished, tmp_path):

@@ -129,13 +129,33 @@ def require_schema(folder: Path, step: int, template: PyTree) -> None:
         raise ValueError(f"{path}: expected {len(wanted)} arrays, got {len(saved)}.")
 
 
+def _require_manifests(folder: Path) -> None:
+    """Refuses a copy without manifests, whose steps would all be deleted.
+
+    A run that was killed has at most one step whose manifest was not written yet, and the folder of
+    manifests is older than every step.
+    """
+    steps = [path.name for path in (folder / "steps").glob("*") if path.name.isdigit()]
+    manifests = folder / "manifests"
+    if steps and (not manifests.is_dir() or (len(steps) > 1 and not any(manifests.iterdir()))):
+        raise ValueError(
+            f"{folder}: expected a manifest for the steps {', '.join(sorted(steps, key=int))}, got"
+            " none. If this is a copy, copy checkpoints/manifests too; nothing was deleted."
+        )
+
+
 class Checkpoints:
-    """The steps of one federation. Saving is asynchronous; `close` waits for it."""
+    """The steps of one federation. Saving is asynchronous; `close` waits for it.
+
+    Raises:
+      ValueError: when there are steps and no manifests, as in a copy of only some folders.
+    """
 
     def __init__(self, folder: Path, *, keep: int):
         self.folder = folder.absolute()
         self.steps = self.folder / "steps"
         self.manifests = self.folder / "manifests"
+        _require_manifests(self.folder)
         self.manifests.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from fedbrain.analysis import study_table
 from fedbrain.data.problems import Problem
+from fedbrain.experiments.made_by import recorded
 from fedbrain.experiments.study import Cell, cells, draw_problems, fingerprint
 from fedbrain.experiments.study_cell import Scores, run_cell
 from fedbrain.experiments.study_references import choose_per_client, floor, inner_problems
@@ -96,7 +97,8 @@ def run(config: Any, workdir: Path) -> None:
     first = problems[0]
     names = sorted(first.clients)
     better = 1 if first.unit == "accuracy" else -1
-    with claim(workdir, {"config": config.to_dict(), "data": fingerprint(problems)}):
+    identity = {"config": config.to_dict(), "data": fingerprint(problems)}
+    with claim(workdir, identity), recorded(workdir):
         measured = measure(list(cells(config)), config, problems, workdir / "cells")
         measured |= cross_validate(config, measured, problems, workdir, better)
         measured |= {("floor: a constant", attack): floor(problems) for attack in config.attacks}

@@ -18,9 +18,13 @@ from fedbrain.experiments.clients import fingerprints, load_clients
 from fedbrain.experiments.compiled import compile_experiment
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.exclusions import sentences
+from fedbrain.experiments.extend import extend
 from fedbrain.experiments.feasible import require_defined
+from fedbrain.experiments.known_people import write_scans
+from fedbrain.experiments.made_by import recorded
 from fedbrain.experiments.placement import measure_footprint, place
 from fedbrain.experiments.predictions import combine_splits
+from fedbrain.experiments.ready import require_ready
 from fedbrain.experiments.repeats import Repeat, Run, run_repeat
 from fedbrain.experiments.run_files import draw_figures, write_predictions
 from fedbrain.experiments.small_batches import require_batches_of
@@ -122,12 +126,15 @@ def train_and_report(
     return results
 
 
-def run(config: Any, workdir: Path) -> None:
+def run(config: Any, workdir: Path, *, more_rounds: bool = False) -> None:
     """Runs an experiment: reads the data, trains, writes the results and prints them.
 
     Args:
       config: an `ml_collections.ConfigDict` with the fields of `configs/base.py`.
-      workdir: where results go; the same call resumes an interrupted run.
+      workdir: where results go; the same call resumes an interrupted run. It is made when training
+        begins: what is refused before leaves nothing there.
+      more_rounds: whether `config.rounds` may be more than those of the run in `workdir` (see
+        `extend`).
 
     Raises:
       ValueError: one sentence that names the file or the field.
@@ -149,9 +156,14 @@ def run(config: Any, workdir: Path) -> None:
     print(render_data(data), end="\n" if data else "")
     footprint = measure_footprint(experiment, clients)
     print(footprint)
-    with claim(workdir, {"config": config.to_dict(), "data": fingerprints(clients)}):
+    require_ready(experiment, clients)
+    identity = {"config": config.to_dict(), "data": fingerprints(clients)}
+    if more_rounds:
+        extend(workdir, experiment, identity)
+    with claim(workdir, identity), recorded(workdir):
         for report in reports:  # it names subjects: it stays with the site
             write_json(workdir / "clients" / report.site / "data_report.json", report.as_dict())
+        write_scans(workdir, experiment, clients)
         synthetic = any(report.synthetic for report in reports)
         measured = {"footprint": footprint._asdict(), "data": data}
         results = train_and_report(experiment, clients, workdir, synthetic=synthetic, more=measured)

@@ -5,6 +5,7 @@ one round. Everything that decides what comes next is in the checkpoint or a fun
 round, client), so a killed run ends in the same bits as an undisturbed one.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,12 @@ class Rounds:
           The line of each round, once it is logged and its checkpoint is being saved.
         """
         while not self.over and not stop():
+            began = time.monotonic()
             self.snapshot, line = one_round(self.snapshot)
+            line = {
+                "seconds": round(time.monotonic() - began, 3),
+                **line,
+            }  # a network's are its own
             self.log.write(line)
             self.checkpoints.save(line["round"], self.snapshot)
             yield line

@@ -94,29 +94,40 @@ def claim(workdir: Path, identity: Mapping[str, Any], *, shared: bool = False) -
         done while it is held.
     """
     require_writable(workdir)
+    require_same(workdir, clean(identity))  # before a lock is left in the folder of another one
     with writing(workdir):
         workdir.mkdir(parents=True, exist_ok=True)
         with held(workdir, wait=shared):
-            _require_same(workdir, clean(identity))
+            require_same(workdir, clean(identity))
+            if not (workdir / "config.json").exists():
+                write_json(workdir / "config.json", clean(identity))
             if not shared:
                 yield
         if shared:
             yield
 
 
-def _require_same(workdir: Path, identity: Any) -> None:
-    path = workdir / "config.json"
-    if not path.exists():
-        return write_json(path, identity)
+def require_same(workdir: Path, identity: Any) -> None:
+    """Refuses the work directory of another experiment.
+
+    Args:
+      workdir: perhaps of no experiment yet.
+      identity: of this one, in plain JSON types.
+
+    Raises:
+      ValueError: naming what differs.
+    """
+    if not (workdir / "config.json").exists():
+        return
     changed = differences(read_config(workdir), identity)
-    if changed:
-        shown = "; ".join(changed[:3]) + (
-            f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
-        )
-        raise ValueError(
-            f"{workdir}: holds another experiment ({shown}). Choose another --workdir, or"
-            " delete it."
-        )
+    if not changed:
+        return
+    shown = "; ".join(changed[:3]) + (f"; and {len(changed) - 3} more" if len(changed) > 3 else "")
+    only_rounds = len(changed) == 1 and changed[0].startswith("config.rounds:")
+    more = ", or add rounds to this one by --extend" if only_rounds else ", or delete it"
+    raise ValueError(
+        f"{workdir}: holds another experiment ({shown}). Choose another --workdir{more}."
+    )
 
 
 class MetricsLog:

@@ -98,8 +98,8 @@ def _kill_many_times(tmp_path, kills, rounds, regimes, apart):
             results.exists()
         ):  # it came to its end before the signal: take some rounds back and go on
             results.unlink()
-            for manifest in workdir.rglob("manifests/*.json"):
-                manifest.unlink()
+            for manifests in workdir.rglob("manifests"):
+                max(manifests.glob("*.json"), key=lambda path: int(path.stem)).unlink()
     _finish(_run(tmp_path, "killed", rounds, regimes), tmp_path)
     whole, survived = (
         json.loads((tmp_path / n / "results.json").read_text()) for n in ("whole", "killed")

@@ -1,0 +1,44 @@
+"""Refuses, before a work directory is touched, what would stop an experiment before its first
+round: splits, starting points, baselines.
+"""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from fedbrain.data.dataset import Scans, shape_of
+from fedbrain.experiments.baselines import BASELINES
+from fedbrain.experiments.compiled import compile_experiment, random_variables
+from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.spec import choose
+from fedbrain.experiments.split_id import SplitId, split_client
+from fedbrain.experiments.starting_point import INITIALS
+
+
+def require_ready(experiment: Experiment, clients: Mapping[str, Scans]) -> None:
+    """Splits every client, reads every starting point and every baseline's call, and keeps nothing.
+
+    Args:
+      experiment: with residence and driver chosen.
+      clients: name -> scans.
+
+    Raises:
+      ValueError: naming the field, the site or the file.
+    """
+    compile_experiment(experiment)
+    for spec in experiment.baselines:
+        choose("baselines", spec, BASELINES)
+    initial = choose("initial", experiment.initial, INITIALS)
+    shape = shape_of(list(clients.values()))
+    outline = jax.eval_shape(lambda: random_variables(experiment, shape))
+    fresh = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), outline)
+    for repeat in experiment.repeats:
+        for inner in range(experiment.inner_splits):
+            split_id = SplitId(repeat, inner)
+            for name, scans in clients.items():
+                try:
+                    split_client(experiment, scans, split_id)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+            initial(fresh, split_id)
