@@ -12,7 +12,7 @@ from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.compiled import compile_experiment, random_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.spec import choose
-from fedbrain.experiments.split_id import SplitId, split_client
+from fedbrain.experiments.split_id import SplitId, split_clients
 from fedbrain.experiments.starting_point import INITIALS
 
 
@@ -36,9 +36,5 @@ def require_ready(experiment: Experiment, clients: Mapping[str, Scans]) -> None:
     for repeat in experiment.repeats:
         for inner in range(experiment.inner_splits):
             split_id = SplitId(repeat, inner)
-            for name, scans in clients.items():
-                try:
-                    split_client(experiment, scans, split_id)
-                except ValueError as error:
-                    raise ValueError(f"{name}: {error}") from None
+            split_clients(experiment, clients, split_id)
             initial(fresh, split_id)

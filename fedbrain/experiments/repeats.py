@@ -28,7 +28,7 @@ from fedbrain.experiments.predictions import (
 )
 from fedbrain.experiments.round_end import split_weight
 from fedbrain.experiments.spec import choose
-from fedbrain.experiments.split_id import SplitId, split_client
+from fedbrain.experiments.split_id import SplitId, split_clients
 from fedbrain.experiments.starting_point import INITIALS, record_starting_point
 from fedbrain.types import Variables
 
@@ -172,7 +172,7 @@ def run_repeat(
     baselines = [choose("baselines", spec, BASELINES) for spec in experiment.baselines]
     for inner in range(experiment.inner_splits):
         split_id = SplitId(repeat, inner)
-        splits = {n: split_client(experiment, scans, split_id) for n, scans in clients.items()}
+        splits = split_clients(experiment, clients, split_id)
         for site, split in splits.items():
             done.ids[site, split_id, "valid"] = split.valid.ids
             done.ids[site, split_id, "test"] = split.test.ids

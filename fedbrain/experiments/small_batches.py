@@ -15,7 +15,7 @@ from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import Federation
 from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment
-from fedbrain.experiments.split_id import SplitId, split_client
+from fedbrain.experiments.split_id import SplitId, split_clients
 from fedbrain.models.layers_outline import fewest_voxels, layers_of
 
 FEWEST_VALUES = 3  # of a feature
@@ -65,7 +65,7 @@ def federations(experiment: Experiment, clients: Mapping[str, Scans]) -> Iterabl
     for repeat in experiment.repeats:
         for inner in range(experiment.inner_splits):
             split_id = SplitId(repeat, inner)
-            splits = {n: split_client(experiment, scans, split_id) for n, scans in clients.items()}
+            splits = split_clients(experiment, clients, split_id)
             for regime in experiment.regimes.values():
                 yield from regime(splits)
 

@@ -1,5 +1,6 @@
 """Which split of the scans an experiment trains on: its name, its seed, and the split itself."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from fedbrain.data.dataset import Scans
@@ -52,3 +53,25 @@ def split_client(experiment: Experiment, scans: Scans, split_id: SplitId) -> Spl
         stratify=experiment.stratify,
     )
     return experiment.target(split)
+
+
+def split_clients(
+    experiment: Experiment, clients: Mapping[str, Scans], split_id: SplitId
+) -> dict[str, Split]:
+    """`split_client` for every client.
+
+    Args:
+      experiment: says how.
+      clients: name -> scans.
+      split_id: which split.
+
+    Raises:
+      ValueError: naming the client.
+    """
+    splits = {}
+    for name, scans in clients.items():
+        try:
+            splits[name] = split_client(experiment, scans, split_id)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return splits
