@@ -75,8 +75,7 @@ def leaves(
       prefix: of the names.
     """
     for name, value in config.items():
-        group = isinstance(value, ConfigDict) and f"{prefix}{name}" not in known
-        if group:
+        if isinstance(value, ConfigDict) and f"{prefix}{name}" not in known:
             yield from leaves(value, known, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
