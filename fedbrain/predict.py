@@ -42,7 +42,7 @@ if __name__ == "__main__":
         from fedbrain.experiments.predict_tree import Tree, read_models, run
 
         models = read_models(WORKDIR.value, federation=FEDERATION.value, client=CLIENT.value)
-        columns = dict(pair.split("=", 1) for pair in COLUMNS.value)
+        columns = dict(cli.name_and_value("columns", pair) for pair in COLUMNS.value)
         tree = Tree(BIDS.value, LABEL.value, PATTERN.value, PIPELINE.value, columns)
         run(models, tree, OUTPUT.value, views=VIEWS.value)
 

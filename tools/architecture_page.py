@@ -33,6 +33,7 @@ HOLDS = {
     "analysis": "metrics, intervals, tables, figures",
     "data": "BIDS, NIfTI, preparation, splits, batches",
     "configs": "configurations by name, and the meaning of their fields",
+    "progress": "bars on a terminal, lines in a log",
     "types": "the types that everybody shares",
 }
 

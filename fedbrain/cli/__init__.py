@@ -6,6 +6,7 @@
 from fedbrain.cli.entry import (
     define_config,
     given,
+    name_and_value,
     run_command,
     run_config,
     run_flags,
@@ -20,6 +21,7 @@ __all__ = [
     "define_path",
     "define_paths",
     "given",
+    "name_and_value",
     "run_command",
     "run_config",
     "run_flags",

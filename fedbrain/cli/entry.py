@@ -3,6 +3,7 @@
 A mistake of the user becomes one sentence and an exit code.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from fedbrain.experiments.catalogue import UsageError
 
 
 def in_one_sentence(run: Callable[[], None], *, interrupted: str) -> None:
-    """Calls `run`; a ValueError or Ctrl-C ends the program with one sentence and an exit code.
+    """Calls `run`; a mistake, the system or Ctrl-C end the program with a sentence and a code.
 
     Args:
       run: the work.
@@ -29,6 +30,12 @@ def in_one_sentence(run: Callable[[], None], *, interrupted: str) -> None:
         refuse(error)
     except ValueError as error:
         sys.exit(f"fedbrain: {error}")
+    except BrokenPipeError:  # the reader of the output, `head` for instance, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"fedbrain: {where}{error.strerror or error}.")
     except KeyboardInterrupt:
         print(f"\nInterrupted. {interrupted}", file=sys.stderr)
         sys.exit(130)
@@ -97,6 +104,22 @@ def given(flag: flags.FlagHolder | ConfigFlag) -> Any:
     if not flag.value:
         raise UsageError(f"expected --{flag.name}, got none.")
     return flag.value
+
+
+def name_and_value(flag: str, text: str) -> tuple[str, str]:
+    """`age=Age` as `("age", "Age")`.
+
+    Args:
+      flag: that holds the text, for the sentence.
+      text: NAME=VALUE.
+
+    Raises:
+      UsageError: for other text.
+    """
+    name, separator, value = text.partition("=")
+    if not (name and separator and value):
+        raise UsageError(f"--{flag}: expected NAME=VALUE, got {text!r}.")
+    return name, value
 
 
 def run_command(

@@ -1,6 +1,7 @@
 """Settings of the process, made here and nowhere else: huge pages, compilation cache, logs."""
 
 import importlib.metadata
+import io
 import logging
 import os
 import sys
@@ -62,9 +63,11 @@ def configure() -> None:
     computation is running when Ctrl-C ends the program (`fedbrain.models.convolution.foreign` says
     why); this cost no time that could be measured.
     """
-    import jax  # a second, which help does not need
-
     huge_pages()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a log shows a line when it is printed
+    import jax  # a second, which help and a restart do not need
+
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     flag = cpu_flag(importlib.metadata.version("jaxlib"))
     xla_flags = os.environ.get("XLA_FLAGS", "")

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from fedbrain import progress
 from fedbrain.data.bids import Scan
 from fedbrain.data.conform import VERSION, Recipe, conform
 from fedbrain.data.masks import Masks, read_mask
@@ -189,9 +188,9 @@ def _on_all_cores(
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            yield from zip(
-                scans, tqdm(pool.map(attempt, scans), title, len(scans), unit="scan", leave=False)
-            )
+            done = pool.map(attempt, scans)
+            options = {"unit": "scan", "leave": False}
+            yield from zip(scans, progress.each(done, title, len(scans), **options))
         except CacheError:
             pool.shutdown(cancel_futures=True)
             raise

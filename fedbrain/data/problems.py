@@ -79,15 +79,16 @@ def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
     """
 
     def draw(seed: int) -> Problem:
-        for path in (volumes, demographics):
-            if not Path(path).is_file():
+        files = [Path(path).expanduser() for path in (volumes, demographics)]
+        for path in files:
+            if not path.is_file():
                 raise ValueError(
-                    f"{path!r}: expected a CSV file of region volumes or ages, got no file. "
+                    f"'{path}': expected a CSV file of region volumes or ages, got no file. "
                     "Set config.problem."
                 )
-        with open(demographics, newline="") as file:
+        with files[1].open(newline="") as file:
             age = {row["ID"]: float(row["Age"]) for row in csv.DictReader(file)}
-        with open(volumes, newline="") as file:
+        with files[0].open(newline="") as file:
             rows = list(csv.reader(file))[1:]
         missing = [row[0] for row in rows if row[0] not in age]
         if missing:

@@ -63,8 +63,9 @@ def _columns(scans: Scans, names: tuple[str, ...]) -> np.ndarray:
 
 
 def _predictor(workdir: str, split: str) -> Callable[[Scans], np.ndarray]:
-    experiment, _ = read_identity(Path(workdir))
-    [(_, variables)] = load_models(Path(workdir), split=split)
+    folder = Path(workdir).expanduser()
+    experiment, _ = read_identity(folder)
+    [(_, variables)] = load_models(folder, split=split)
     evaluate = make_evaluate(experiment.task)
     return lambda scans: predict_scans(evaluate, variables, scans, experiment)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from fedbrain import progress
 from fedbrain.analysis import study_table
 from fedbrain.data.problems import Problem
 from fedbrain.experiments.made_by import recorded
@@ -33,9 +33,9 @@ def measure(todo: list[Cell], config: Any, problems: list[Problem], folder: Path
       folder: of the cells' files.
     """
     measured: ScoresOfCells = {}
-    with tqdm(total=len(todo), unit="cell", desc=folder.name) as bar:
+    with progress.Steps(folder.name, unit="cell", total=len(todo)) as steps:
         for number, cell in enumerate(todo):
-            bar.set_postfix_str(f"{cell.attack}: {cell.method}")
+            steps.now(f"{cell.attack}: {cell.method}")
             path = folder / f"{number:03d}.json"
             if not path.is_file():
                 scores = run_cell(cell, problems, config.seed)
@@ -43,7 +43,7 @@ def measure(todo: list[Cell], config: Any, problems: list[Problem], folder: Path
             stored = json.loads(path.read_text())
             arrays = (np.asarray(stored[f], np.float64) for f in Scores._fields)  # null is NaN
             measured[cell.method, cell.attack] = Scores(*arrays)
-            bar.update()
+            steps.reach(number + 1, f"{cell.attack}: {cell.method}")
     return measured
 
 

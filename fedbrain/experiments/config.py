@@ -25,7 +25,7 @@ from fedbrain.data.sites import SITES
 from fedbrain.data.splits import Fractions
 from fedbrain.data.targets import NORMS, TARGETS, Norm, Target
 from fedbrain.data.views import VIEWS
-from fedbrain.experiments.spec import at_least, choose, factories
+from fedbrain.experiments.spec import at_least, between, choose, factories
 from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.models.losses import LOSSES
 from fedbrain.models.task import make_task
@@ -153,12 +153,12 @@ def read_experiment(config: Any) -> Experiment:
     """
 
     client, server, splits = config.client, config.server, config.splits
-    fractions = Fractions(splits.valid, splits.test)
+    fractions = Fractions(
+        between("splits.valid", splits.valid, 0, 1), between("splits.test", splits.test, 0, 1)
+    )
     first = at_least("splits.first", splits.first, 0)
-    if min(fractions) <= 0 or sum(fractions) >= 1:
-        raise ValueError(
-            f"config.splits: expected valid, test > 0 and valid + test < 1, got {fractions}."
-        )
+    if sum(fractions) >= 1:
+        raise ValueError(f"config.splits: expected valid + test < 1, got {fractions}.")
     modalities = tuple(config.modalities)
     inputs = read_inputs(config, len(modalities))
     task, trainable = read_task(config, inputs)
@@ -203,7 +203,7 @@ def read_experiment(config: Any) -> Experiment:
         patience=Patience(
             at_least("patience.stop", config.patience.stop, 0),
             at_least("patience.plateau", config.patience.plateau, 0),
-            config.patience.factor,
+            between("patience.factor", config.patience.factor, 0, 1),
         ),
         keep=at_least("checkpoint.keep", config.checkpoint.keep, 2),
         unit=config.unit,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from tqdm import tqdm
 
+from fedbrain import progress
 from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import Federation
@@ -92,12 +92,12 @@ def train(
     first = untrained(experiment, [len(s) for s in scans], initial)
     with (
         Rounds(folder, experiment, first) as rounds,
-        tqdm(total=experiment.rounds, initial=rounds.done, desc=title, unit="round") as bar,
+        progress.Steps(title, unit="round", total=experiment.rounds, done=rounds.done) as steps,
     ):
         write_json(folder / "members.json", names)
         excluded = set(exclusions(MetricsLog.read(rounds.log.path)))
         for line in rounds.run(partial(one_round, setting)):
-            show(bar, line, excluded)
+            show(steps, line, excluded)
     history = MetricsLog.read(rounds.log.path)
     require_trained(
         folder,
@@ -110,23 +110,22 @@ def train(
     return Trained(models, rounds.snapshot.selection, steps, exclusions(history))
 
 
-def show(bar: tqdm, line: Mapping[str, Any], excluded: set[str]) -> None:
-    """Shows a round on the progress bar, and a client the first time that its update is excluded.
+def show(steps: progress.Steps, line: Mapping[str, Any], excluded: set[str]) -> None:
+    """Shows a round, and a client the first time that its update is excluded.
 
     Args:
-      bar: of the federation.
+      steps: of the federation.
       line: of the log.
       excluded: clients that were excluded before; changed in place.
     """
     for name in newly_excluded(line, excluded):
-        bar.write(
+        progress.say(
             f"WARNING round {line['round']}: what {name} computed is not finite; the model is made"
             " without it. Later rounds are counted in the results."
         )
     if line["skipped"]:
-        bar.write(f"Round {line['round']}: round skipped and logged.")
-    bar.set_postfix(valid=f"{line['valid_loss']:.2f}", best=line["best_round"])
-    bar.update()
+        progress.say(f"Round {line['round']}: round skipped and logged.")
+    steps.reach(line["round"], f"valid {line['valid_loss']:.2f}, best round {line['best_round']}")
 
 
 def usable(line: Mapping[str, Any]) -> int:

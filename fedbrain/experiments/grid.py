@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
+from fedbrain import progress
 from fedbrain.experiments.experiment import run as conduct
 from fedbrain.experiments.leases import Busy, is_held
 from fedbrain.experiments.spec import at_least
@@ -126,18 +126,15 @@ def run(config: Any, workdir: Path) -> None:
         raise ValueError(f"config.rows: expected names other than {FIRST!r}, got it.")
     with (
         claim(workdir, {"config": config.to_dict()}, shared=True),
-        tqdm(total=len(todo), unit="experiment") as bar,
+        progress.Steps(workdir.name, unit="experiment", total=len(todo)) as steps,
     ):
         while left := [cell for cell in todo if not cell.done]:
-            bar.update(len(todo) - len(left) - bar.n)
             for cell in left:
-                bar.set_description(f"{cell.row}, seed {cell.seed}")
+                name = f"{cell.row}, seed {cell.seed}"
+                steps.now(name)
                 if not cell.done and attempt(cell):
+                    steps.reach(sum(cell.done for cell in todo), f"{name} is finished")
                     break
             else:
                 time.sleep(WAIT_S)  # other processes are at work on what is left
-        bar.update(len(todo) - bar.n)
-    print(
-        f"{len(todo)} experiments are finished. Tables: python -m fedbrain.tables"
-        f" --workdir={workdir}"
-    )
+    print(f"{len(todo)} experiments are finished. Tables: fedbrain tables {workdir}")

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
+from fedbrain import progress
 from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.splits import Split
 from fedbrain.experiments.baselines import BASELINES
@@ -144,7 +143,7 @@ def starting_model(
     fresh = random_variables(experiment, shape_of([split.train for split in splits.values()]))
     initial, loaded = choose("initial", experiment.initial, INITIALS)(fresh, split_id)
     if loaded is not None:
-        tqdm.write(f"Starts from {loaded}")
+        progress.say(f"Starts from {loaded}")
         record_starting_point(
             workdir / "initial" / f"{split_id.name}.json", loaded, tree_digest(initial)
         )

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
+from fedbrain import progress
 from fedbrain.analysis.attribution import integrated_gradients, occlusion
 from fedbrain.analysis.brain_maps import montage, save_map
 from fedbrain.data.dataset import Scans, take
@@ -128,14 +128,16 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
     split_id = SplitId(experiment.repeats[0])
     sites, synthetic = scans_to_explain(experiment, split_id)
     maps_of_sites = {}
-    for site, scans in tqdm(sites.items(), unit="site"):
+    for site, scans in progress.each(sites.items(), federation, unit="site"):
         client = site if federation.startswith("federated") else ""
         [(_, variables)] = load_models(
             workdir, federation=federation, client=client, split=split_id.name
         )
         some = take(scans, list(range(min(count, len(scans)))))
         each = explain(experiment, variables, some, steps=steps, size=size)
-        maps = mean(list(tqdm(each, site, len(some), leave=False)), len(set(some.subjects)))
+        maps = mean(
+            list(progress.each(each, site, len(some), leave=False)), len(set(some.subjects))
+        )
         for name in Means._fields[:-1]:
             save_map(
                 output / f"{site}_{name}.nii.gz",
@@ -144,7 +146,7 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
             )
         sd = np.sqrt(max(float(maps.variance.sum()), 0))
         missed = f"attributions miss {maps.missed:.2f} {experiment.unit}"
-        tqdm.write(f"{site}: {len(some)} test scans; {missed}, SD of predictions {sd:.2f}")
+        progress.say(f"{site}: {len(some)} test scans; {missed}, SD of predictions {sd:.2f}")
         maps_of_sites[site] = maps
     brains = {site: m.brain for site, m in maps_of_sites.items()}
     for name in Means._fields[1:-1]:

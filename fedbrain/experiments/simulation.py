@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array
-from tqdm import tqdm
 
+from fedbrain import progress
 from fedbrain.data.pipeline import HostBatch
 from fedbrain.data.regimes import Federation
 from fedbrain.experiments import interrupt
@@ -52,7 +52,7 @@ def upload(federation: Federation, residence: Residence, title: str) -> dict[str
     for name, split in federation.clients.items():
         volumes = [
             store(jnp.asarray(v)[None], residence.dtype)[0]
-            for v in tqdm(split.train.volumes, title, leave=False)
+            for v in progress.each(split.train.volumes, title, leave=False)
         ]
         spare = jnp.zeros((longest - len(volumes), *volumes[0].shape), volumes[0].dtype)
         uploaded[name] = jnp.concatenate([jnp.stack(volumes), spare])

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from fedbrain.experiments.literals import require_types
+
 
 def bind(
     spec: str, table: Mapping[str, Callable], **more: Any
@@ -47,9 +49,11 @@ def bind(
         ) from None
     signature = inspect.signature(table[name])
     try:
-        return name, signature.bind(*args, **keywords, **more)
+        bound = signature.bind(*args, **keywords, **more)
     except TypeError as error:
         raise ValueError(f"{spec!r}: {error}. Expected {name}{signature}.") from None
+    require_types(table[name], {k: v for k, v in bound.arguments.items() if k not in more})
+    return name, bound
 
 
 def call(spec: str, table: Mapping[str, Callable], **more: Any) -> Any:
@@ -90,8 +94,22 @@ def at_least(field: str, value: int, minimum: int) -> int:
       value: what it holds.
       minimum: the smallest allowed.
     """
-    if value < minimum:
-        raise ValueError(f"config.{field}: expected an integer >= {minimum}, got {value}.")
+    if type(value) is not int or value < minimum:
+        raise ValueError(f"config.{field}: expected an integer >= {minimum}, got {value!r}.")
+    return value
+
+
+def between(field: str, value: float | int, low: float | int, high: float | int) -> float | int:
+    """The value, or a ValueError that names the field.
+
+    Args:
+      field: of the configuration, for the sentence.
+      value: what it holds.
+      low: below every allowed value.
+      high: above every allowed value.
+    """
+    if type(value) not in (int, float) or not low < value < high:
+        raise ValueError(f"config.{field}: expected a number > {low} and < {high}, got {value!r}.")
     return value
 
 

@@ -43,7 +43,7 @@ def run(
     def start(fresh: Variables, split_id: SplitId) -> tuple[Variables, Loaded]:
         name = split or split_id.name
         [(_, variables)] = load_models(
-            Path(workdir), federation=federation, client=client, split=name
+            Path(workdir).expanduser(), federation=federation, client=client, split=name
         )
         arrays = {n: np.asarray(a) for n, a in flatten(variables).items()}
         return fill(fresh, arrays, f"{workdir}/{federation}/{name}", head=head)

@@ -97,6 +97,21 @@ def test_every_configuration_builds_and_opens_with_its_command(name):
         ("rounds", 0, "config.rounds: expected an integer >= 1, got 0"),
         ("regimes", ("federeted",), "Did you mean 'federated'"),
         ("seed", -1, "config.seed: expected an integer >= 0, got -1"),
+        (
+            "prepare",
+            "conform(voxel_size_mm='3')",
+            "config.prepare: Expected voxel_size_mm to be a number, got '3'",
+        ),
+        (
+            "sites",
+            ConfigDict({"a": "bids('x', columns='age')"}),
+            "config.sites.a: Expected columns to be {text in quotes: text in quotes}",
+        ),
+        (
+            "patience",
+            ConfigDict({"stop": 0, "plateau": 0, "factor": 0.0}),
+            "config.patience.factor: expected a number > 0",
+        ),
         ("patience", ConfigDict({"stop": -1}), "config.patience.stop: expected an integer >= 0"),
         ("patience", ConfigDict({"stop": 0, "plateau": -1}), "config.patience.plateau: expected"),
         ("driver", "chunk(size=0)", "config.driver: Expected size=0 >= 1"),

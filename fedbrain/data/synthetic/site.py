@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from fedbrain import progress
 from fedbrain.data.conform import VERSION, conform
 from fedbrain.data.dataset import Preparation, Scans, SiteLoader, Volumes
 from fedbrain.data.nifti import Volume
@@ -70,7 +70,8 @@ def synthetic(
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             title = f"{name}: synthesise"
-            paths = list(tqdm(pool.map(files, people), title, subjects, unit="scan", leave=False))
+            todo = pool.map(files, people)
+            paths = list(progress.each(todo, title, subjects, unit="scan", leave=False))
         ids = tuple(person.id for person in people)
         columns = columns_of(people)
         target = columns[label]

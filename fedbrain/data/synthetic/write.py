@@ -7,8 +7,8 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from tqdm import tqdm
 
+from fedbrain import progress
 from fedbrain.data.synthetic.people import HOSPITALS, Person, Scanner, draw_person
 from fedbrain.data.synthetic.render import render
 from fedbrain.data.tables import write_table
@@ -44,7 +44,8 @@ def write_hospital(root: Path, hospital: str, people: list[Person]) -> None:
             save_nifti(path, render(person, scanner, modality).data, scanner)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(tqdm(pool.map(write, people), f"{hospital}: write", len(people), unit="scan"))
+        todo = pool.map(write, people)
+        list(progress.each(todo, f"{hospital}: write", len(people), unit="scan"))
     generator = {
         "Name": "fedbrain.synthesise",
         "Description": "Synthetic: no real person is shown.",

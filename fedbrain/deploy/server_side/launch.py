@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from tqdm import tqdm
-
+from fedbrain import progress
 from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.server_side.supervise import Engine, Run, supervise
 from fedbrain.experiments.workdir import claim
@@ -92,19 +91,21 @@ def run_experiment(
       deadline_s: longest wait for an answer, in seconds.
     """
     job, sites, rounds = workdir / "job", fields["sites"], fields["config"]["rounds"]
-    with claim(workdir, fields), tqdm(unit="round", desc="consortium", total=rounds) as bar:
+    with (
+        claim(workdir, fields),
+        progress.Steps("consortium", unit="round", total=rounds) as steps,
+    ):
         folder = write_job(
             job, fields["config"], fields["target"], sites, fewest=fewest, deadline_s=deadline_s
         )
         link_workdir(kit.absolute() / folder, workdir)
 
         def report(sentence: str) -> None:
-            bar.write(sentence)
+            progress.say(sentence)
             record_event(workdir / "events.jsonl", sentence)
 
         def show(status: Mapping[str, Any]) -> None:
-            bar.n = int(status.get("round", 0))
-            bar.set_postfix_str(describe_status(status))
+            steps.reach(int(status.get("round", 0)), describe_status(status))
 
         session = open_session()
         try:
