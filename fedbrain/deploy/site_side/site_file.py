@@ -81,11 +81,11 @@ KEYS: Mapping[str, Mapping[str, type]] = {
 COLUMN = {"column": str}
 
 
-def _folder(path: Path, root: str) -> Path:
+def _folder(root: str) -> Path:
     try:
         return Path(root).expanduser()
     except RuntimeError as error:  # ~ of nobody
-        raise ValueError(f"{path}: [data] root: {error}") from None
+        raise ValueError(f"[data] root: {error}") from None
 
 
 def read_policy(path: Path) -> Policy:
@@ -133,7 +133,7 @@ def _policy(content: Mapping[str, Any]) -> Policy:
         _require_type("[data] modalities", name, str)
     return Policy(
         name=content["name"],
-        root=_folder(path, data["root"]),
+        root=_folder(data["root"]),
         pattern=data["pattern"],
         pipeline=data["pipeline"],
         minimum_subjects=_count(content, "minimum_subjects", 20),
