@@ -49,11 +49,9 @@ def bind(
         ) from None
     signature = inspect.signature(table[name])
     try:
-        bound = signature.bind(*args, **keywords, **more)
+        return name, signature.bind(*args, **keywords, **more)
     except TypeError as error:
         raise ValueError(f"{spec!r}: {error}. Expected {name}{signature}.") from None
-    require_types(table[name], {k: v for k, v in bound.arguments.items() if k not in more})
-    return name, bound
 
 
 def call(spec: str, table: Mapping[str, Callable], **more: Any) -> Any:
@@ -69,6 +67,7 @@ def call(spec: str, table: Mapping[str, Callable], **more: Any) -> Any:
         wrong arguments.
     """
     name, bound = bind(spec, table, **more)
+    require_types(table[name], {k: v for k, v in bound.arguments.items() if k not in more})
     return table[name](*bound.args, **bound.kwargs)
 
 
