@@ -1,16 +1,19 @@
 """Applies trained models to new scans and writes a table of predictions.
 
     fedbrain predict WORKDIR[,WORKDIR,...] --bids=ROOT --output=FILE.tsv
+    fedbrain predict WORKDIR --image=FILE.nii.gz[,FILE,...] [--covariates=age=63,sex=F]
 
 The prediction is the mean over the models of all repeats and inner splits of a regime, weighted by
 1 / validation loss; with several work directories (seeds), also over those.
 `--test_views="averaged()"` averages over views of each scan as well. Scans without a label are
-predicted too; the accuracy on scans with a label is printed.
+predicted too; the accuracy on scans with a label is printed. People who trained the model are
+looked for among the scans, by image and by participant id.
 """
 
 from absl import flags
 
 from fedbrain import cli
+from fedbrain.experiments.catalogue import UsageError
 
 if __name__ == "__main__":
     WORKDIR = cli.define_paths(
@@ -18,9 +21,11 @@ if __name__ == "__main__":
         "Work directory of the trained experiment, or several with the same inputs.",
         required=True,
     )
-    BIDS = cli.define_path("bids", None, "Root of the BIDS tree with the new scans.", required=True)
-    OUTPUT = cli.define_path(
-        "output", None, "Table to write: scan_id, prediction, target or n/a.", required=True
+    BIDS = cli.define_path("bids", None, "Root of the BIDS tree with the new scans.")
+    IMAGE = cli.define_paths("image", "A NIfTI file, or several, in place of a BIDS tree.")
+    OUTPUT = cli.define_path("output", None, "Table to write: scan, prediction, target or n/a.")
+    COVARIATES = flags.DEFINE_list(
+        "covariates", [], "Of the person in --image, where the model needs some: age=63,sex=F."
     )
     COLUMNS = flags.DEFINE_list(
         "columns", [], "Columns of covariates in this tree, where named otherwise: age=Age."
@@ -39,11 +44,25 @@ if __name__ == "__main__":
     )
 
     def _predict() -> None:
-        from fedbrain.experiments.predict_tree import Tree, read_models, run
+        whose = {"federation": FEDERATION.value, "client": CLIENT.value, "views": VIEWS.value}
+        columns = dict(cli.name_and_value("columns", text) for text in COLUMNS.value)
+        covariates = dict(cli.name_and_value("covariates", text) for text in COVARIATES.value)
+        if bool(IMAGE.value) == bool(BIDS.value) or (BIDS.value and not OUTPUT.value):
+            raise UsageError("expected --bids and --output, or --image, and not both.")
+        if covariates and BIDS.value:
+            raise UsageError("--covariates is for --image; a tree has them in its tables.")
+        if IMAGE.value:
+            from fedbrain.experiments import predict_images
 
-        models = read_models(WORKDIR.value, federation=FEDERATION.value, client=CLIENT.value)
-        columns = dict(cli.name_and_value("columns", pair) for pair in COLUMNS.value)
-        tree = Tree(BIDS.value, LABEL.value, PATTERN.value, PIPELINE.value, columns)
-        run(models, tree, OUTPUT.value, views=VIEWS.value)
+            predict_images.run(
+                WORKDIR.value, IMAGE.value, OUTPUT.value, covariates=covariates, **whose
+            )
+        else:
+            from fedbrain.experiments import predict_tree
+
+            tree = predict_tree.Tree(
+                BIDS.value, LABEL.value, PATTERN.value, PIPELINE.value, columns
+            )
+            predict_tree.run(WORKDIR.value, tree, OUTPUT.value, **whose)
 
     cli.run_flags(_predict, interrupted="Nothing was written.", word="workdir")

@@ -2,11 +2,14 @@
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.analysis.results_table import render_table
+from fedbrain.experiments.predict_images import predict_images
+from fedbrain.experiments.predict_tree import read_models
 
 
 class Result(NamedTuple):
@@ -24,6 +27,38 @@ class Result(NamedTuple):
     def figures(self) -> list[Path]:
         """The figures, PNG files: predictions of each regime, losses of each federation."""
         return sorted(self.workdir.glob("**/*.png"))
+
+    def predict(
+        self,
+        image: str | Path,
+        *,
+        federation: str = "federated",
+        client: str = "",
+        **covariates: Any,
+    ) -> float:
+        """The prediction for a NIfTI file, in the unit of the target (`metrics["unit"]`).
+
+        Args:
+          image: path of the file.
+          federation: federated, centralised or local-<client>.
+          client: whose private leaves to use, where every client keeps some.
+          covariates: of the person, where the model needs some, such as `age=63`.
+
+        Raises:
+          ValueError: naming the file or the covariate.
+        """
+        workdirs = [self.workdir]
+        models = read_models(workdirs, federation=federation, client=client)
+        predicted = predict_images(
+            models,
+            [Path(image).expanduser()],
+            workdirs=workdirs,
+            federation=federation,
+            covariates=covariates,
+        )
+        for sentence in predicted.warnings:
+            warnings.warn(sentence, stacklevel=2)
+        return predicted.values[0]
 
     def __str__(self) -> str:
         return self.table

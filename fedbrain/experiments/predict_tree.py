@@ -17,6 +17,7 @@ from fedbrain.data.sites import prepare_site
 from fedbrain.data.tables import write_table
 from fedbrain.experiments.clients import preparation_of
 from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.known_people import find_known, warn
 from fedbrain.experiments.predict_scans import predict_scans
 from fedbrain.experiments.saved_models import load_models, read_identity
 from fedbrain.experiments.spec import call
@@ -130,18 +131,25 @@ def accuracy_where_known(scans: Scans, prediction: Float[np.ndarray, " n"]) -> d
     return accuracy(Predictions(subjects, target, prediction[known].astype(np.float32), floor))
 
 
-def run(models: list[Model], tree: Tree, output: Path, *, views: str) -> None:
+def run(
+    workdirs: list[Path], tree: Tree, output: Path, *, federation: str, client: str, views: str
+) -> None:
     """Writes a table of predictions for a tree, and prints their accuracy where labels are known.
 
+    People who trained the models are named, since errors on them say nothing about new people.
+
     Args:
-      models: whose predictions are averaged.
+      workdirs: of finished experiments, whose models are averaged.
       tree: where the scans are.
       output: the table to write.
+      federation: federated, centralised or local-<client>.
+      client: whose private leaves to use, where every client keeps some.
       views: of each scan, a call; empty: those of the experiment.
 
     Raises:
       ValueError: when no scan can be used.
     """
+    models = read_models(workdirs, federation=federation, client=client)
     experiment = models[0].experiment
     scans, report = load_tree(tree, experiment)
     print(report)
@@ -153,9 +161,12 @@ def run(models: list[Model], tree: Tree, output: Path, *, views: str) -> None:
         for scan, y, t in zip(scans.ids, prediction, scans.target)
     ]
     write_table(output, ["scan_id", "prediction", "target"], rows)
-    print(f"{len(rows)} predictions of {len(models)} models in {output}")
+    print(f"{len(rows)} predictions of {len(models)} models in {output}, in {experiment.unit}")
     metrics = accuracy_where_known(scans, prediction)
     if metrics:
         kind = "SYNTHETIC data: " if report.synthetic else ""
         name = f"{kind}{metrics['n']} with a label"
         print(render_accuracy(name, metrics, experiment.unit))
+    known = warn(find_known(workdirs, federation, scans), len(scans))
+    if known:
+        print(known)

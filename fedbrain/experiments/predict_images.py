@@ -1,0 +1,172 @@
+"""Predictions of trained models for single NIfTI files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fedbrain.data.dataset import concatenate
+from fedbrain.data.single_image import load_image
+from fedbrain.data.tables import parse_value, write_table
+from fedbrain.experiments.clients import preparation_of
+from fedbrain.experiments.known_people import find_known, warn
+from fedbrain.experiments.predict_tree import Model, average, read_models
+
+
+class Predicted(NamedTuple):
+    """Predictions for images, and what is to be said of them."""
+
+    values: list[float]  # one an image, in `unit`
+    unit: str  # of the target
+    models: int  # whose mean they are
+    warnings: list[str]  # notes on images, and people who trained the models
+
+
+def read_covariates(
+    texts: Mapping[str, Any], names: Sequence[str], images: int
+) -> dict[str, float]:
+    """Covariates of the person, as numbers.
+
+    Args:
+      texts: column -> value, as text or number; M and F are sexes in a column of sexes.
+      names: columns that the models need.
+      images: how many images there are.
+
+    Raises:
+      ValueError: for one that is missing, unknown or no number, or with several images.
+    """
+    missing, unknown = [n for n in names if n not in texts], [n for n in texts if n not in names]
+    if missing:
+        values = ",".join(f"{name}=VALUE" for name in names)
+        raise ValueError(
+            f"--covariates: expected {', '.join(names)}, which the model needs, got no"
+            f" {missing[0]}. Write --covariates={values}."
+        )
+    if unknown:
+        needs = ", ".join(names) or "none"
+        raise ValueError(f"--covariates: expected those of the model ({needs}), got {unknown[0]}.")
+    if names and images > 1:
+        raise ValueError(
+            f"--image: expected one image, since --covariates are of one person, got {images}."
+            " Predict one after the other, or a BIDS tree with --bids."
+        )
+    numbers = {}
+    for name, text in texts.items():
+        try:
+            value = parse_value(str(text), name)
+        except ValueError as error:
+            raise ValueError(f"--covariates: {name}: {error}") from None
+        if value is None:
+            raise ValueError(f"--covariates: {name}: expected a number, got {text!r}.")
+        numbers[name] = value
+    return numbers
+
+
+def predict_images(
+    models: list[Model],
+    images: Sequence[Path],
+    *,
+    workdirs: Sequence[Path],
+    federation: str = "federated",
+    covariates: Mapping[str, Any] | None = None,
+    views: str = "",
+) -> Predicted:
+    """The mean prediction of the models for each image.
+
+    Args:
+      models: of `read_models`.
+      images: NIfTI files.
+      workdirs: of the models, where people who trained them are looked for.
+      federation: of the models.
+      covariates: column -> value, where the models need some.
+      views: of each scan, a call; empty: those of the experiment.
+
+    Raises:
+      ValueError: naming the image that cannot be used, or the covariate that is missing.
+    """
+    experiment = models[0].experiment
+    names = list(experiment.inputs.covariates)
+    columns = read_covariates(covariates or {}, names, len(images))
+    preparation = preparation_of(experiment)
+    loaded = [load_image(path, preparation, columns) for path in images]
+    scans = concatenate([one for one, _ in loaded])
+    values = average(models, scans, views)
+    warnings = [f"Note: {reason}: {text}" for _, notes in loaded for reason, text in notes.items()]
+    known = warn(find_known(workdirs, federation, scans), len(scans))
+    return Predicted(
+        [float(v) for v in values],
+        experiment.unit,
+        len(models),
+        warnings + ([known] if known else []),
+    )
+
+
+def usual_error(workdir: Path, federation: str) -> str:
+    """How far the model was off for test people; empty where the results do not say.
+
+    Args:
+      workdir: of the experiment.
+      federation: whose model.
+    """
+    try:
+        results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
+        regime, _, client = federation.partition("-")
+        of_regime = results["regimes"][regime]
+        accuracy = of_regime["clients"][client] if client else of_regime["pooled"]
+        low, high = accuracy["mae_95"]
+        text = (
+            f"MAE for {accuracy['subjects']} test people: {accuracy['mae']:.1f} {results['unit']}"
+            f" (95 %: {low:.1f} to {high:.1f}); of the median predictor:"
+            f" {accuracy['floor_mae']:.1f}."
+        )
+        return f"SYNTHETIC training data. {text}" if results["synthetic"] else text
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def run(
+    workdirs: list[Path],
+    images: list[Path],
+    output: Path | None,
+    *,
+    federation: str,
+    client: str,
+    covariates: Mapping[str, str],
+    views: str,
+) -> None:
+    """Prints the prediction for each image, with its unit and the error that is usual.
+
+    Args:
+      workdirs: of finished experiments.
+      images: NIfTI files.
+      output: a table to write, or None.
+      federation: federated, centralised or local-<client>.
+      client: whose private leaves to use, where every client keeps some.
+      covariates: column -> value.
+      views: of each scan, a call; empty: those of the experiment.
+
+    Raises:
+      ValueError: naming what cannot be used.
+    """
+    models = read_models(workdirs, federation=federation, client=client)
+    predicted = predict_images(
+        models,
+        images,
+        workdirs=workdirs,
+        federation=federation,
+        covariates=covariates,
+        views=views,
+    )
+    for path, value in zip(images, predicted.values):
+        print(f"{path}: {value:.1f} {predicted.unit}")
+    print(f"Mean of {predicted.models} model{'s' if predicted.models > 1 else ''}.")
+    for workdir in workdirs:
+        error = usual_error(workdir, federation)
+        if error:
+            print(f"{workdir}: {error}")
+    for warning in predicted.warnings:
+        print(warning)
+    if output:
+        rows = [(path, f"{value:.3f}") for path, value in zip(images, predicted.values)]
+        write_table(output, ["image", "prediction"], rows)
+        print(f"{len(rows)} predictions in {output}")
