@@ -40,6 +40,7 @@ class Volumes(Sequence[np.ndarray]):
       paths: of the files of every scan.
       shape: of a volume.
       makers: file -> how it is made anew; it must give the same file.
+      digests: what tells the image of a scan from others; empty: the prepared volume does.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Volumes(Sequence[np.ndarray]):
         paths: Sequence[Sequence[Path | None]],
         shape: tuple[int, int, int],
         makers: Mapping[Path, Callable[[], Path]] | None = None,
+        digests: Sequence[bytes] = (),
     ):
         self.paths, self.shape, self.makers = tuple(paths), shape, dict(makers or {})
+        self.digests = tuple(digests)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -164,6 +167,9 @@ class Preparation(NamedTuple):
     recipe: Recipe
     cache: Path  # folder of prepared volumes
     modalities: tuple[str, ...] = ("T1w",)  # suffixes; only the first one must be there
+    # None: all scans are prepared at once, into the cache. A folder: a scan is prepared when its
+    # voxels are read, and into that folder if the cache does not have it
+    scratch: Path | None = None
 
 
 SiteLoader = Callable[

@@ -19,6 +19,11 @@ def _unit(image: Any) -> int:
     return int(image.header["xyzt_units"]) & 0x07
 
 
+def mm_per_unit(header: Any) -> float:
+    """Length of a header's unit; what is not said, or not a length, counts as mm."""
+    return MM.get(int(header["xyzt_units"]) & 0x07, 1.0)
+
+
 def affine_in_mm(path: Path, image: Any, in_file: Any) -> Float[np.ndarray, "4 4"]:
     """The affine from voxel index to mm; sform where it is set, otherwise qform.
 

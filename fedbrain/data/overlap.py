@@ -9,12 +9,14 @@ from fedbrain.data.scan_report import Report
 
 
 def checksums(scans: Scans) -> list[bytes]:
-    """One digest for each scan, of the prepared volume of its first modality."""
+    """One digest for each scan, of its first modality: of the image or its prepared volume."""
     return [_checksum(scans, i) for i in range(len(scans))]
 
 
 def _checksum(scans: Scans, i: int) -> bytes:
     volumes = scans.volumes
+    if isinstance(volumes, Volumes) and volumes.digests:
+        return volumes.digests[i]
     path = volumes.paths[i][0] if isinstance(volumes, Volumes) else None
     if path is not None and isinstance(volumes, Volumes):
         try:

@@ -7,6 +7,9 @@ from jaxtyping import Bool, Float
 
 from fedbrain.data.conform import Recipe
 from fedbrain.data.nifti import Volume
+from fedbrain.data.scan_report import WITHOUT_SKULL
+
+VERSION = 1  # part of every cache fingerprint: raise it when a note changes
 
 # All arbitrary, outside what whole-brain scans show.
 FEWEST_SLICES = 10  # along each axis
@@ -14,6 +17,8 @@ SMALLEST_SHARE_OF_FIELD = 0.25  # of the prepared field of view, along each axis
 BRAIN_SHARE = (0.01, 0.6)  # of an image; a brain fills half of the tightest box around it
 FAINT = 1e-3  # of the brightest voxels: ringing of an interpolation, not brain
 FAINT_SHARE = 0.05  # of the brain
+BRAIN_ML = 2200.0  # the largest brains, with the fluid around them; a head has 3 litres and more
+BLANK_FACES = 0.9  # of the voxels on the six faces of a brain-extracted image have one value
 
 
 def notes_of(
@@ -35,6 +40,7 @@ def notes_of(
             "neither sform nor qform is set; LAS order was assumed"
         )
     notes |= _few_slices(volume, recipe)
+    notes |= _without_skull(volume)
     if recipe.mask == "nonzero":
         notes |= _not_extracted(volume.data)
     elif brain is not None:
@@ -54,6 +60,23 @@ def _few_slices(volume: Volume, recipe: Recipe) -> dict[str, str]:
     }
 
 
+def _without_skull(volume: Volume) -> dict[str, str]:
+    """Whether an image holds a brain alone: blank around it, and no larger than a brain."""
+    blank, share = _blank(volume.data)
+    voxels = np.count_nonzero(np.abs(volume.data - blank) > FAINT * np.abs(volume.data).max())
+    ml = float(voxels * np.prod(volume.voxel_size_mm) / 1000)
+    if share < BLANK_FACES or ml > BRAIN_ML:
+        return {}
+    return {WITHOUT_SKULL: f"{ml:.0f} ml are not background"}
+
+
+def _blank(data: Float[np.ndarray, "x y z"]) -> tuple[float, float]:
+    """(the commonest value on the six faces, its share of them)."""
+    faces = np.concatenate([np.take(data, [0, -1], axis).ravel() for axis in range(3)])
+    values, counts = np.unique(faces, return_counts=True)
+    return float(values[counts.argmax()]), float(counts.max() / faces.size)
+
+
 def _share_of_brain(brain: Bool[np.ndarray, "x y z"]) -> dict[str, str]:
     share, (least, most) = float(brain.mean()), BRAIN_SHARE
     if least <= share <= most:
@@ -67,10 +90,8 @@ def _share_of_brain(brain: Bool[np.ndarray, "x y z"]) -> dict[str, str]:
 def _not_extracted(data: Float[np.ndarray, "x y z"]) -> dict[str, str]:
     """Signs that 0 is not the background of an image."""
     notes = _share_of_brain(data != 0)
-    faces = np.concatenate([np.take(data, [0, -1], axis).ravel() for axis in range(3)])
-    values, counts = np.unique(faces, return_counts=True)
-    commonest = float(values[counts.argmax()])
-    if commonest != 0 and counts.max() > 0.5 * faces.size:
+    commonest, part = _blank(data)
+    if commonest != 0 and part > 0.5:
         notes["background that is not 0"] = (
             f"the background is {commonest:g}, and mask='nonzero' takes it for brain; set it to 0"
         )

@@ -19,6 +19,7 @@ from fedbrain.data.masks import Masks, read_mask
 from fedbrain.data.memory import SHARE, Memory, free_bytes, needed_bytes
 from fedbrain.data.nifti import read_volume
 from fedbrain.data.nifti_file import ImageError, require_file, sentence
+from fedbrain.data.peculiar import VERSION as NOTES_VERSION
 from fedbrain.data.peculiar import notes_of
 from fedbrain.data.prepared_file import CacheError, DamagedError, read_notes, save_prepared
 from fedbrain.data.scan_report import Report
@@ -34,7 +35,7 @@ def fingerprint(paths: list[Path], recipe: Recipe) -> str:
         (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns, content_sample(path))
         for path in paths
     ]
-    text = json.dumps([VERSION, recipe._asdict(), files])
+    text = json.dumps([VERSION, NOTES_VERSION, recipe._asdict(), files])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -49,6 +50,25 @@ def content_sample(path: Path) -> str:
             file.seek(last * i // (SAMPLES - 1))
             digest.update(file.read(SAMPLE_BYTES))
     return digest.hexdigest()
+
+
+def name_of(scan: Scan, paths: list[Path], recipe: Recipe) -> str:
+    """The name of a prepared file.
+
+    Args:
+      scan: that is prepared.
+      paths: all files that it depends on; the prepared one first.
+      recipe: see `Recipe`.
+
+    Raises:
+      ImageError: when one of them is missing, empty or closed.
+    """
+    for path in paths:
+        require_file(path)
+    try:
+        return f"{scan.id}_{fingerprint(paths, recipe)}.f32"
+    except OSError as error:
+        raise ImageError(sentence(paths[0], error)) from None
 
 
 def prepare_scan(
@@ -76,15 +96,11 @@ def prepare_scan(
     """
     shown = follower or scan.path
     paths = [path for path in (follower, scan.path, mask) if path]
-    for path in paths:
-        require_file(path)
+    target = cache / name_of(scan, paths, recipe)
     try:
-        target = cache / f"{scan.id}_{fingerprint(paths, recipe)}.f32"
         return target, read_notes(target, recipe.shape)
     except DamagedError:
         pass  # it is not there yet, or cut short: it is made now
-    except OSError as error:
-        raise ImageError(sentence(shown, error)) from None
     try:
         memory = memory or Memory(free_bytes())
         with memory.hold(shown, needed_bytes(paths)):
@@ -124,8 +140,7 @@ def prepare(
             report.leave_out("unusable image", str(outcome))
             continue
         prepared[scan], notes = outcome
-        for reason, note in notes.items():
-            report.note(reason, note)
+        report.look(notes)
     return prepared
 
 

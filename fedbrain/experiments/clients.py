@@ -10,14 +10,15 @@ from fedbrain.data.scan_report import Report
 from fedbrain.experiments.config import Experiment
 
 
-def preparation_of(experiment: Experiment) -> Preparation:
+def preparation_of(experiment: Experiment, scratch: Path | None = None) -> Preparation:
     """How the experiment wants scans prepared, and where prepared volumes are kept.
 
     Args:
       experiment: gives the recipe, the cache and the modalities.
+      scratch: see `Preparation`.
     """
     cache = Path(experiment.cache).expanduser()
-    return Preparation(experiment.recipe, cache, experiment.modalities)
+    return Preparation(experiment.recipe, cache, experiment.modalities, scratch)
 
 
 def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]]:
@@ -32,7 +33,26 @@ def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]
     Raises:
       ValueError: naming the site, for data that cannot be read, or the field.
     """
-    preparation = preparation_of(experiment)
+    sites, reports = load_sites(experiment)
+    return experiment.partition(sites), list(reports.values())
+
+
+def load_sites(
+    experiment: Experiment, scratch: Path | None = None
+) -> tuple[dict[str, Scans], dict[str, Report]]:
+    """Reads every site.
+
+    Args:
+      experiment: gives sites and norms.
+      scratch: a folder: scans are prepared there, and only when they are read (see `Preparation`).
+
+    Returns:
+      (site -> scans, site -> report).
+
+    Raises:
+      ValueError: naming the site, for data that cannot be read, or the field.
+    """
+    preparation = preparation_of(experiment, scratch)
     unknown = sorted(set(experiment.norms) - set(experiment.sites))
     if unknown:
         raise ValueError(
@@ -47,7 +67,7 @@ def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]
         loaded[name] = norm(loaded[name], reports[name])
     for name, scans in loaded.items():
         require_scans(name, scans, reports[name])
-    return experiment.partition(loaded), list(reports.values())
+    return loaded, reports
 
 
 def fingerprints(clients: Mapping[str, Scans]) -> dict[str, Any]:

@@ -10,16 +10,15 @@ from fedbrain.analysis.data_table import compare_sites, render_data
 from fedbrain.analysis.results import RegimePredictions, summarise
 from fedbrain.analysis.results_table import render_table
 from fedbrain.analysis.stored_predictions import write_tests
-from fedbrain.data.dataset import Scans
+from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.describe import describe
-from fedbrain.data.regimes import federated
+from fedbrain.experiments.advice import advise
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.clients import fingerprints, load_clients
 from fedbrain.experiments.compiled import compile_experiment
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.exclusions import sentences
 from fedbrain.experiments.extend import extend
-from fedbrain.experiments.feasible import require_defined
 from fedbrain.experiments.known_people import write_scans
 from fedbrain.experiments.made_by import recorded
 from fedbrain.experiments.placement import measure_footprint, place
@@ -27,7 +26,6 @@ from fedbrain.experiments.predictions import combine_splits
 from fedbrain.experiments.ready import require_ready
 from fedbrain.experiments.repeats import Repeat, Run, run_repeat
 from fedbrain.experiments.run_files import draw_figures, write_predictions
-from fedbrain.experiments.small_batches import require_batches_of
 from fedbrain.experiments.workdir import claim, write_json
 from fedbrain.experiments.writing import require_writable
 
@@ -144,9 +142,7 @@ def run(config: Any, workdir: Path, *, more_rounds: bool = False) -> None:
     clients, reports = load_clients(experiment)
     for report in reports:
         print(report)
-    if federated in experiment.regimes.values():
-        require_defined(config, experiment.sampling, sorted(clients))
-    require_batches_of(experiment, clients, model=config.model)
+    warnings = advise(config, experiment, clients, reports)
     experiment, placed = place(experiment, clients)
     if placed:
         print(placed)
@@ -156,7 +152,8 @@ def run(config: Any, workdir: Path, *, more_rounds: bool = False) -> None:
     print(render_data(data), end="\n" if data else "")
     footprint = measure_footprint(experiment, clients)
     print(footprint)
-    require_ready(experiment, clients)
+    print(warnings, end="\n" if warnings else "")
+    require_ready(experiment, clients, shape_of(list(clients.values())))
     identity = {"config": config.to_dict(), "data": fingerprints(clients)}
     if more_rounds:
         extend(workdir, experiment, identity)

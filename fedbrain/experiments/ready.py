@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from fedbrain.data.dataset import Scans, shape_of
+from fedbrain.data.dataset import Scans
 from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.compiled import compile_experiment, random_variables
 from fedbrain.experiments.config import Experiment
@@ -16,12 +16,15 @@ from fedbrain.experiments.split_id import SplitId, split_clients
 from fedbrain.experiments.starting_point import INITIALS
 
 
-def require_ready(experiment: Experiment, clients: Mapping[str, Scans]) -> None:
+def require_ready(
+    experiment: Experiment, clients: Mapping[str, Scans], shape: tuple[int, int, int, int]
+) -> None:
     """Splits every client, reads every starting point and every baseline's call, and keeps nothing.
 
     Args:
       experiment: with residence and driver chosen.
       clients: name -> scans.
+      shape: of an image, [d h w c].
 
     Raises:
       ValueError: naming the field, the site or the file.
@@ -30,7 +33,6 @@ def require_ready(experiment: Experiment, clients: Mapping[str, Scans]) -> None:
     for spec in experiment.baselines:
         choose("baselines", spec, BASELINES)
     initial = choose("initial", experiment.initial, INITIALS)
-    shape = shape_of(list(clients.values()))
     outline = jax.eval_shape(lambda: random_variables(experiment, shape))
     fresh = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), outline)
     for repeat in experiment.repeats:

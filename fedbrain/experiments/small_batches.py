@@ -10,12 +10,9 @@ from collections.abc import Iterable, Mapping
 
 import jax
 
-from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.pipeline import example_batch
-from fedbrain.data.regimes import Federation
 from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment
-from fedbrain.experiments.split_id import SplitId, split_clients
 from fedbrain.models.layers_outline import fewest_voxels, layers_of
 
 FEWEST_VALUES = 3  # of a feature
@@ -39,35 +36,6 @@ def smallest_batch(scans: int, *, batch_size: int, epochs: int, microbatches: in
     """
     part = batch_size // microbatches
     return scans * epochs % part or min(part, scans * epochs)
-
-
-def train_sizes(experiment: Experiment, clients: Mapping[str, Scans]) -> dict[str, set[int]]:
-    """Numbers of training scans over all regimes, repeats and inner splits: client -> numbers.
-
-    Args:
-      experiment: gives regimes and splits.
-      clients: name -> scans.
-    """
-    sizes: dict[str, set[int]] = {}
-    for federation in federations(experiment, clients):
-        for name, member in federation.clients.items():
-            sizes.setdefault(name, set()).add(len(member.train))
-    return sizes
-
-
-def federations(experiment: Experiment, clients: Mapping[str, Scans]) -> Iterable[Federation]:
-    """Every federation that the experiment trains.
-
-    Args:
-      experiment: gives regimes and splits.
-      clients: name -> scans.
-    """
-    for repeat in experiment.repeats:
-        for inner in range(experiment.inner_splits):
-            split_id = SplitId(repeat, inner)
-            splits = split_clients(experiment, clients, split_id)
-            for regime in experiment.regimes.values():
-                yield from regime(splits)
 
 
 def require_large_batches(
@@ -134,15 +102,3 @@ def voxels_of(experiment: Experiment, shape: tuple[int, int, int, int]) -> int:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def require_batches_of(experiment: Experiment, clients: Mapping[str, Scans], *, model: str) -> None:
-    """`require_large_batches` for all federations of an experiment.
-
-    Args:
-      experiment: what is trained.
-      clients: name -> scans.
-      model: the network as the configuration names it.
-    """
-    shape = shape_of(list(clients.values()))
-    require_large_batches(experiment, train_sizes(experiment, clients), shape, model=model)

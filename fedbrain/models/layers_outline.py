@@ -17,6 +17,8 @@ class Layer(NamedTuple):
     values: int  # in its output
     operations: int  # multiplications and additions of its forward pass; 0 without a kernel
     voxels: int  # of an example, over which batch statistics are taken; 0 where none are
+    input: tuple[int, ...] = ()  # its shape
+    kernel: tuple[int, ...] = ()  # its shape, where there is one
 
 
 def layers_of(task: Task, variables: Variables, batch: Batch) -> list[Layer]:
@@ -45,6 +47,8 @@ def layers_of(task: Task, variables: Variables, batch: Batch) -> list[Layer]:
                 math.prod(output.shape),
                 0 if kernel is None else 2 * math.prod(output.shape[:-1]) * math.prod(kernel.shape),
                 math.prod(output.shape[1:-1]) if taken else 0,
+                args[0].shape,
+                () if kernel is None else kernel.shape,
             )
         )
         return output

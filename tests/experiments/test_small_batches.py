@@ -6,11 +6,11 @@ import pytest
 from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Fractions
 from fedbrain.experiments import experiment
+from fedbrain.experiments.advice import split_all, train_sizes
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.small_batches import (
     require_large_batches,
     smallest_batch,
-    train_sizes,
     voxels_of,
 )
 from tests.experiment_under_test import config
@@ -76,7 +76,8 @@ def test_microbatches_count():
 
 def test_sizes_of_all_regimes_and_splits():
     c = read()._replace(fractions=Fractions(0.2, 0.2), repeats=range(2))
-    sizes = train_sizes(c, {"amber": people(10), "birch": people(11)})
+    splits = split_all(c, {"amber": people(10), "birch": people(11)})
+    sizes = train_sizes(c, splits)
     assert set(sizes) == {"amber", "birch", "all"}
     assert max(sizes["all"]) == max(sizes["amber"]) + max(sizes["birch"])
 

@@ -61,10 +61,11 @@ def synthetic(
     def load(name: str, preparation: Preparation) -> tuple[Scans, Report]:
         people = [draw_person(hospital, i, seed=seed, ms=ms) for i in range(subjects)]
         acquired = {"T1w", "FLAIR"} if flair else {"T1w"}
+        make = prepared if preparation.scratch is None else place_of
 
         def files(person: Person) -> list[Path | None]:
             return [
-                prepared(person, hospital, modality, preparation) if modality in acquired else None
+                make(person, hospital, modality, preparation) if modality in acquired else None
                 for modality in preparation.modalities
             ]
 
@@ -79,19 +80,26 @@ def synthetic(
             target = target[np.argsort([unit_hash(f"{seed}/{i}") for i in ids])]
         report = Report(name, found=subjects, kept=subjects, synthetic=True)
         makers = {
-            path: partial(prepared, person, hospital, modality, preparation)
+            path: partial(
+                prepared, person, hospital, modality, preparation._replace(cache=path.parent)
+            )
             for person, files_of_person in zip(people, paths)
             for modality, path in zip(preparation.modalities, files_of_person)
             if path is not None
         }
-        volumes = Volumes(paths, preparation.recipe.shape, makers)
+        if preparation.scratch is not None:  # then the cache stays as it is
+            makers = {p: make for p, make in makers.items() if p.parent == preparation.scratch}
+        digests = [str(first and first.name).encode() for first, *_ in paths]
+        volumes = Volumes(
+            paths, preparation.recipe.shape, makers, digests if preparation.scratch else ()
+        )
         return Scans(ids, ids, target, volumes, columns), report
 
     return load
 
 
-def prepared(person: Person, hospital: str, modality: str, preparation: Preparation) -> Path:
-    """The prepared file of a person's scan, which is made when it does not exist yet."""
+def name_of(person: Person, hospital: str, modality: str, preparation: Preparation) -> str:
+    """The name of the prepared file of a person's scan."""
     if modality not in MODALITIES:
         raise ValueError(
             f"config.modalities: a synthetic hospital has {', '.join(MODALITIES)}, got"
@@ -99,7 +107,23 @@ def prepared(person: Person, hospital: str, modality: str, preparation: Preparat
         )
     scanner = HOSPITALS[hospital].scanner
     text = repr((MODEL, VERSION, preparation.recipe, person, scanner, modality))
-    path = preparation.cache / f"synthetic_{hashlib.sha256(text.encode()).hexdigest()[:32]}.f32"
+    return f"synthetic_{hashlib.sha256(text.encode()).hexdigest()[:32]}.f32"
+
+
+def place_of(person: Person, hospital: str, modality: str, preparation: Preparation) -> Path:
+    """Where the prepared file is: in the cache, or else in the scratch folder, made or not."""
+    name = name_of(person, hospital, modality, preparation)
+    try:
+        read_notes(preparation.cache / name, preparation.recipe.shape)
+    except DamagedError:
+        return (preparation.scratch or preparation.cache) / name
+    return preparation.cache / name
+
+
+def prepared(person: Person, hospital: str, modality: str, preparation: Preparation) -> Path:
+    """The prepared file of a person's scan, which is made when it does not exist yet."""
+    path = preparation.cache / name_of(person, hospital, modality, preparation)
+    scanner = HOSPITALS[hospital].scanner
     try:
         read_notes(path, preparation.recipe.shape)
     except DamagedError:

@@ -1,0 +1,147 @@
+"""What is checked before every experiment: some of it ends it, the rest is printed as warnings."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fedbrain.data.dataset import Scans, shape_of
+from fedbrain.data.differences import differences
+from fedbrain.data.regimes import federated
+from fedbrain.data.scan_report import Report
+from fedbrain.data.splits import Split
+from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.feasible import require_defined
+from fedbrain.experiments.small_batches import require_large_batches
+from fedbrain.experiments.split_id import SplitId, split_clients
+
+FEWEST_PEOPLE = 5  # in a part: fewer people give no error worth a name; arbitrary
+
+Splits = Sequence[tuple[SplitId, Mapping[str, Split]]]  # of every repeat and inner split
+
+
+def split_all(experiment: Experiment, clients: Mapping[str, Scans]) -> Splits:
+    """Every split that the experiment trains on; no volume is read.
+
+    Args:
+      experiment: gives repeats and inner splits.
+      clients: name -> scans.
+
+    Raises:
+      ValueError: naming the client that is too small for three parts.
+    """
+    splits = []
+    for repeat in experiment.repeats:
+        for inner in range(experiment.inner_splits):
+            split_id = SplitId(repeat, inner)
+            splits.append((split_id, split_clients(experiment, clients, split_id)))
+    return splits
+
+
+def train_sizes(experiment: Experiment, splits: Splits) -> dict[str, set[int]]:
+    """Numbers of training scans over all regimes and splits: client -> numbers.
+
+    Args:
+      experiment: gives the regimes.
+      splits: of all clients.
+    """
+    sizes: dict[str, set[int]] = {}
+    for _, parts in splits:
+        for regime in experiment.regimes.values():
+            for federation in regime(parts):
+                for name, member in federation.clients.items():
+                    sizes.setdefault(name, set()).add(len(member.train))
+    return sizes
+
+
+def require_feasible(
+    config: Any,
+    experiment: Experiment,
+    names: Sequence[str],
+    splits: Splits,
+    shape: tuple[int, int, int, int],
+) -> None:
+    """Refuses what would fail in training, or waste it.
+
+    Args:
+      config: an `ml_collections.ConfigDict` of the experiment.
+      experiment: as read from it.
+      names: of all clients, sorted.
+      splits: of all clients.
+      shape: of an image, [d h w c].
+
+    Raises:
+      ValueError: naming the field and what helps.
+    """
+    if federated in experiment.regimes.values():
+        require_defined(config, experiment.sampling, names)
+    sizes = train_sizes(experiment, splits)
+    require_large_batches(experiment, sizes, shape, model=config.model)
+
+
+def warnings_of(experiment: Experiment, reports: Sequence[Report], splits: Splits) -> list[str]:
+    """What a careful reader of the data would say, a sentence each.
+
+    Args:
+      experiment: gives the recipe.
+      reports: of all sites.
+      splits: of all clients.
+    """
+    return [*differences(reports, experiment.recipe.mask), *small_parts(splits)]
+
+
+def small_parts(splits: Splits) -> Iterator[str]:
+    """Clients whose validation or test part holds few people in some split.
+
+    Args:
+      splits: of all clients.
+    """
+    names = splits[0][1] if splits else {}
+    for name in names:
+        counts = [(_people(parts[name]), split_id) for split_id, parts in splits]
+        (valid, _), (test, _) = (min(counts, key=lambda row: row[0][k]) for k in (0, 1))
+        few = [
+            f"{part} {n} {'person' if n == 1 else 'people'}"
+            for part, n in (("validation", valid[0]), ("test", test[1]))
+            if n < FEWEST_PEOPLE
+        ]
+        if few:
+            yield (
+                f"{name}: too few people: {' and '.join(few)}, fewer than {FEWEST_PEOPLE}; its"
+                " numbers say little. Take more people, a larger share (config.splits), or more"
+                " repeats."
+            )
+
+
+def _people(split: Split) -> tuple[int, int]:
+    return len(set(split.valid.subjects)), len(set(split.test.subjects))
+
+
+def render_warnings(warnings: Sequence[str]) -> str:
+    """A block of text; empty without warnings.
+
+    Args:
+      warnings: a sentence each.
+    """
+    if not warnings:
+        return ""
+    title = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+    return "\n".join([f"{title}:", *(f"  - {sentence}" for sentence in warnings)])
+
+
+def advise(
+    config: Any, experiment: Experiment, clients: Mapping[str, Scans], reports: Sequence[Report]
+) -> str:
+    """The refusals, and the warnings as a block of text.
+
+    Args:
+      config: an `ml_collections.ConfigDict` of the experiment.
+      experiment: as read from it.
+      clients: name -> scans.
+      reports: of all sites.
+
+    Raises:
+      ValueError: see `require_feasible`.
+    """
+    splits = split_all(experiment, clients)
+    shape = shape_of(list(clients.values()))
+    require_feasible(config, experiment, sorted(clients), splits, shape)
+    return render_warnings(warnings_of(experiment, reports, splits))

@@ -1,0 +1,171 @@
+"""Looks at an experiment before it is run: its data, its fields and what it will take.
+
+Nothing is trained. Headers of all images are read, and the voxels of a few. Nothing is written but
+the folder that is asked for; the cache stays as it is.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from fedbrain.analysis.scan_montage import scan_montage
+from fedbrain.data.dataset import Scans
+from fedbrain.data.overlap import require_scans
+from fedbrain.data.scan_report import Report
+from fedbrain.experiments.advice import (
+    Splits,
+    render_warnings,
+    require_feasible,
+    split_all,
+    warnings_of,
+)
+from fedbrain.experiments.clients import load_sites
+from fedbrain.experiments.config import Experiment, read_experiment
+from fedbrain.experiments.cost import estimate, render_cost
+from fedbrain.experiments.glance import Glance, glance
+from fedbrain.experiments.ready import require_ready
+from fedbrain.experiments.workdir import clean, differences, read_config, write_json
+from fedbrain.experiments.writing import require_writable, writing
+from fedbrain.training.maps import loop
+
+EXAMPLES = 3  # sentences of each reason that are printed
+
+
+def fields_of(config: ConfigDict, prefix: str = "") -> Iterator[str]:
+    """Every field and its value, a line each.
+
+    Args:
+      config: of an experiment.
+      prefix: of the names.
+    """
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from fields_of(value, f"{prefix}{name}.")
+        else:
+            yield f"  {prefix}{name} = {value!r}"
+
+
+def parts_of(splits: Splits) -> Iterator[str]:
+    """People of every client in the parts of the first split.
+
+    Args:
+      splits: of all clients.
+    """
+    split_id, parts = splits[0]
+    for name, split in parts.items():
+        train, valid, test = (len(set(part.subjects)) for part in split)
+        yield f"  {name}: {train} train, {valid} validate, {test} test"
+    more = f" and {len(splits) - 1} other splits" if len(splits) > 1 else ""
+    yield f"  (people, in {split_id.name}{more})"
+
+
+def require_same_config(config: Any, workdir: Path) -> None:
+    """Refuses a work directory that holds another experiment.
+
+    Args:
+      config: an `ml_collections.ConfigDict`.
+      workdir: perhaps not there yet.
+
+    Raises:
+      ValueError: naming the fields that differ.
+    """
+    if not (workdir / "config.json").is_file():
+        return
+    stored = read_config(workdir).get("config", {})
+    changed = differences(stored, clean(config.to_dict()))
+    if changed:
+        raise ValueError(
+            f"{workdir}: holds another experiment ({'; '.join(changed[:3])}). Choose another"
+            " --workdir."
+        )
+
+
+def problems_of(
+    config: Any, experiment: Experiment, clients: Mapping[str, Scans], splits: Splits
+) -> list[str]:
+    """What would end the experiment before its first round.
+
+    Args:
+      config: an `ml_collections.ConfigDict`.
+      experiment: as read from it.
+      clients: name -> scans; no volume is read.
+      splits: of all clients.
+    """
+    shape = (*experiment.recipe.shape, len(experiment.modalities))
+    any_driver = experiment._replace(driver=experiment.driver or loop())
+    problems = []
+    for require in (
+        lambda: require_feasible(config, experiment, sorted(clients), splits, shape),
+        lambda: require_ready(any_driver, clients, shape),
+    ):
+        try:
+            require()
+        except ValueError as error:
+            problems.append(str(error))
+    return problems
+
+
+def write_output(
+    folder: Path, seen: Sequence[Glance], reports: Mapping[str, Report], text: str
+) -> None:
+    """Writes a montage and the whole data report of every site, and what was printed.
+
+    Args:
+      folder: for them.
+      seen: scans that were looked at.
+      reports: of all sites.
+      text: that was printed.
+    """
+    with writing(folder):
+        for name, report in reports.items():
+            scans = {glance.scan: glance.volume for glance in seen if glance.site == name}
+            if scans:
+                path = folder / f"{name}.png"
+                scan_montage(path, scans, title=name, synthetic=report.synthetic)
+            write_json(folder / f"{name}.json", report.as_dict())
+        (folder / "check.txt").write_text(text + "\n", encoding="utf-8")
+
+
+def run(config: Any, workdir: Path, *, output: Path | None) -> None:
+    """Prints the resolved configuration, the data of every site, costs and warnings.
+
+    Args:
+      config: an `ml_collections.ConfigDict` with the fields of `configs/base.py`.
+      workdir: where the experiment would write; nothing is written there.
+      output: folder for montages and data reports, which name subjects; None: none.
+
+    Raises:
+      ValueError: what the experiment would be refused for.
+    """
+    experiment = read_experiment(config)
+    require_writable(workdir)
+    require_same_config(config, workdir)
+    if output is not None:
+        require_writable(output)
+    with tempfile.TemporaryDirectory(prefix="fedbrain-check-") as folder:
+        scratch = Path(folder)
+        sites, reports = load_sites(experiment, scratch)
+        seen, usable = glance(sites, reports)
+        for name, scans in usable.items():
+            require_scans(name, scans, reports[name])
+        clients = experiment.partition(usable)
+        splits = split_all(experiment, clients)
+        cost = estimate(experiment, sites, splits, scratch)
+    problems = problems_of(config, experiment, clients, splits)
+    warnings = warnings_of(experiment, list(reports.values()), splits)
+    lines = ["Configuration:", *fields_of(config), f"Sites (voxels of {len(seen)} scans read):"]
+    lines += [report.text(EXAMPLES) for report in reports.values()]
+    lines += ["Clients:", *parts_of(splits), *render_cost(cost)]
+    if not problems:
+        lines.append(f"Rule: {config.server.aggregator} is defined for these clients.")
+    lines += [render_warnings(warnings) or "No warnings."]
+    print("\n".join(lines))
+    if output is not None:
+        lines += [f"Refused: {problem}" for problem in problems]
+        write_output(output, seen, reports, "\n".join(lines))
+        print(f"Montages and data reports, which name subjects: {output}")
+    if problems:
+        raise ValueError(" ".join(problems))
