@@ -1,7 +1,6 @@
 """A client that is missing in a model is named once while it trains, and in the results."""
 
-from tqdm import tqdm
-
+from fedbrain import progress
 from fedbrain.deploy.server_side.report import render
 from fedbrain.experiments.exclusions import absences, exclusions, sentences
 from fedbrain.experiments.federation import show
@@ -33,13 +32,13 @@ def test_a_client_that_takes_no_step_is_not_counted():
     assert exclusions([absent]) == {}
 
 
-def test_it_is_told_once():
+def test_it_is_told_once(monkeypatch):
     told = []
+    monkeypatch.setattr(progress, "say", told.append)
     known: set[str] = set()
-    with tqdm(disable=True) as bar:
-        bar.write = told.append
+    with progress.Steps("federated", unit="round", total=3) as steps:
         for of_round in HISTORY:
-            show(bar, of_round, known)
+            show(steps, of_round, known)
     assert [text.partition(":")[0] for text in told] == ["WARNING round 2"]
     assert "amber" in told[0]
 
