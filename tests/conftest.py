@@ -1,7 +1,10 @@
 """Every annotation of fedbrain is checked while tests run; two CPU devices stand in for a mesh."""
 
+import gc
 import importlib.metadata
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,7 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
     # For programs that tests start, too.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE.expanduser()))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+    # Small programs, too: there are thousands, and reading one takes a quarter of compiling it.
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    gc.set_threshold(
+        10_000, 20, 50
+    )  # what JAX traced lives on: looking through it again is in vain
 
     import jax
     from jaxtyping import install_import_hook
@@ -65,6 +72,39 @@ def tree(tmp_path) -> Path:
     return tiny.write_tree(tmp_path / "tree")
 
 
+@pytest.fixture(scope="session")
+def scans(tmp_path_factory) -> Path:
+    """A cache of prepared scans: all processes that test draw a synthetic scan once."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "scans"
+
+
+@pytest.fixture(scope="session")
+def hospitals(tmp_path_factory) -> Path:
+    """BIDS trees of three synthetic hospitals with ten people each, to be read and not written."""
+    from fedbrain.data.synthetic.write import write_cohort
+
+    folder = tmp_path_factory.mktemp("hospitals") / "trees"
+    write_cohort(folder, healthy=10, ms=0, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def two_rounds(shared_programs, scans, tmp_path_factory) -> Path:
+    """The work directory of a finished federated experiment on ages, to be read and not written."""
+    from absl import flags
+
+    from fedbrain import main
+    from tests.experiment_under_test import config
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    folder = tmp_path_factory.mktemp("two_rounds")
+    with without_figures():
+        main.run(config(scans, rounds=2, regimes=("federated",)), folder)
+    return folder
+
+
 # Fields that decide what is compiled; seeds, rounds and folders are arguments of it.
 COMPILED = (
     "algorithm", "augment", "client", "covariates", "driver", "loss", "modalities", "model",
@@ -99,11 +139,18 @@ def shared_programs():
         yield
 
 
-@pytest.fixture(scope="module")
-def no_figures():
+@contextmanager
+def without_figures() -> Iterator[None]:
     """Experiments draw nothing: their figures are looked at in tests/test_main.py."""
     from fedbrain.experiments import experiment as module
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "draw_figures", lambda *args, **kwargs: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def no_figures():
+    """See `without_figures`."""
+    with without_figures():
         yield

@@ -34,7 +34,11 @@ def config(
 
 if __name__ == "__main__":  # python -m tests.experiment_under_test WORKDIR CACHE ROUNDS REGIME...
     from fedbrain import cli, main
+    from tests.conftest import without_figures
 
     flags.FLAGS.mark_as_parsed()
     cli.configure()
-    main.run(config(Path(sys.argv[2]), int(sys.argv[3]), tuple(sys.argv[4:])), Path(sys.argv[1]))
+    with without_figures():
+        main.run(
+            config(Path(sys.argv[2]), int(sys.argv[3]), tuple(sys.argv[4:])), Path(sys.argv[1])
+        )

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grimp  # comes with import-linter
-import jax
 import pytest
 
 from fedbrain.deploy.server_side.rounds import conduct
-from fedbrain.experiments.experiment import run
+from fedbrain.experiments import experiment
+from fedbrain.experiments.compiled import compile_experiment
+from fedbrain.experiments.config import read_experiment
 from tests import experiment_under_test
 from tests.faults import in_memory
 from tools import architecture_page as page
@@ -41,23 +42,22 @@ def test_no_hop_is_passed_twice(walk):
 def calls_during(run: Callable[[], object]) -> list[str]:
     """file:function of every call into fedbrain, in all threads, in their order.
 
-    Programs compiled before are forgotten: JAX calls a jitted function's Python only to trace it.
+    JAX calls a jitted function's Python only to trace it: `run` must train a new experiment.
     """
-    jax.clear_caches()
-    calls = []
+    calls, ours = [], str(ROOT / "fedbrain")
 
     def record(frame, event, argument):
-        del argument
-        if event == "call" and frame.f_code.co_filename.startswith(str(ROOT / "fedbrain")):
+        del event, argument  # a trace function is asked about calls of Python alone
+        if frame.f_code.co_filename.startswith(ours):
             calls.append((frame.f_code.co_filename, frame.f_code.co_qualname))
 
-    threading.setprofile(record)
-    sys.setprofile(record)
+    threading.settrace(record)
+    sys.settrace(record)
     try:
         run()
     finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
+        sys.settrace(None)
+        threading.settrace(None)
     names = ((Path(file).relative_to(ROOT), name.replace(".<locals>", "")) for file, name in calls)
     return [f"{file.as_posix()}:{name}" for file, name in names]
 
@@ -69,19 +69,21 @@ def require_order(walk: Sequence[walks.Hop], calls: Sequence[str]) -> None:
         assert hop.place in left, f"{hop.place}: not called after the hops before it"
 
 
-def test_a_scan_goes_that_way(tree, tmp_path):
+def test_a_scan_goes_that_way(tree, tmp_path, monkeypatch):
     c = experiment_under_test.config(tmp_path / "cache", rounds=1, regimes=("federated",))
     c.sites = {"here": f"bids({str(tree)!r})"}
     c.prepare = "conform(voxel_size_mm=6.0, shape=(8, 8, 8))"
     c.driver, c.residence = "loop()", "streamed()"
-    require_order(walks.SCAN, calls_during(lambda: run(c, tmp_path / "run")))
+    monkeypatch.setattr(experiment, "read_experiment", read_experiment)  # not `shared_programs`
+    monkeypatch.setattr(experiment, "compile_experiment", compile_experiment)
+    require_order(walks.SCAN, calls_during(lambda: experiment.run(c, tmp_path / "run")))
 
 
-def test_an_update_goes_that_way(tmp_path, monkeypatch):
+def test_an_update_goes_that_way(tmp_path, scans, monkeypatch):
     """Without the network engine, whose place a transport in memory takes."""
     monkeypatch.setattr(in_memory, "EXPERIMENTS", {})
     monkeypatch.setattr(in_memory, "COMPILED", {})
-    consortium = in_memory.Consortium(tmp_path / "cache", tmp_path, rounds=1)
+    consortium = in_memory.Consortium(scans, tmp_path, rounds=1)
     calls = calls_during(lambda: conduct(consortium.side(), workdir=tmp_path / "server"))
     inside = [hop for hop in walks.UPDATE if "/nvflare/" not in hop.place]
     require_order([hop for hop in inside if "/audit.py:" not in hop.place], calls)

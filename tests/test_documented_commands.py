@@ -9,7 +9,6 @@ import runpy
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.starting_point import INITIALS
 from fedbrain.experiments.study_cell import read_task
+from tests.programs import no_flags
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("launch/**/*.md")]
@@ -34,7 +34,6 @@ CONFIGS = sorted(ROOT.glob("configs/*.py"))
 MODULES = [ROOT / f"{row.module.replace('.', '/')}.py" for row in NAMES.values()]
 START = re.compile(r"(?:\S*python -m |(?:^|&& |\S*/)(fedbrain ))(?=[a-z])")
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # absl's
-OURS = ("fedbrain.", "benchmarks.", "tools.", "tests.")
 
 
 def blocks(text: str) -> Iterator[str]:
@@ -78,25 +77,6 @@ def arguments(command: str) -> list[str]:
     words = shlex.split(command, comments=True)
     ends = [k for k, word in enumerate(words) if word in ("&&", "|", ";", ">")]
     return words[: min(ends, default=len(words))]
-
-
-@contextmanager
-def no_flags() -> Iterator[None]:
-    """The flags of our commands are gone inside, and are as before afterwards."""
-    known = flags.FLAGS
-    before = {name: known[name] for name in known}
-    for name in before:
-        if str(known.find_module_defining_flag(name)).startswith(OURS):
-            delattr(known, name)
-    try:
-        yield
-    finally:
-        for name in set(known) - set(before):
-            delattr(known, name)
-        for name in set(before) - set(known):
-            known[name] = before[name]
-        known.unparse_flags()
-        known.mark_as_parsed()
 
 
 def optional(words: list[str]) -> list[str]:

@@ -6,27 +6,35 @@ import shutil
 import subprocess
 import sys
 from fnmatch import fnmatch
-from pathlib import Path
 
 import pytest
 from absl import flags
 
 from fedbrain import main
+from tests.conftest import without_figures
 from tests.experiment_under_test import config
+from tests.programs import ROOT, run_program
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
-ROOT = Path(__file__).parents[1]
 REGIMES = {"federated", "centralised", "local-amber", "local-birch", "local-cedar"}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, scans):
     """A finished experiment: (work directory, cache)."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
-    folder = tmp_path_factory.mktemp("main")
-    main.run(config(folder / "cache"), folder / "run")
-    return folder / "run", folder / "cache"
+    workdir = tmp_path_factory.mktemp("main") / "run"
+    main.run(config(scans), workdir)
+    return workdir, scans
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(finished):
+    """The finished experiment has drawn its figures; what the tests run draws none."""
+    del finished
+    with without_figures():
+        yield
 
 
 def test_leaves_what_it_promises(finished):
@@ -225,15 +233,10 @@ def test_early_stopping_sampling_and_private_leaves_survive_a_restart(finished, 
     assert (tmp_path / "run/results.json").read_bytes() == whole
 
 
-def _program(module, *arguments):
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
-
 def test_predict_on_scans_it_never_saw(finished, tmp_path):
     """Predictions for labelled and unlabelled scans, a sentence for a broken one."""
     workdir, _ = finished
-    written = _program(
+    written = run_program(
         "fedbrain.synthesise", f"--out={tmp_path / 'trees'}", "--healthy=4", "--seed=99"
     )
     assert written.returncode == 0, written.stderr
@@ -241,7 +244,7 @@ def test_predict_on_scans_it_never_saw(finished, tmp_path):
     rows = (tree / "participants.tsv").read_text().splitlines()
     (tree / "participants.tsv").write_text("\n".join(rows[:-1]) + "\n")
     sorted(tree.glob("sub-*/anat/*.nii.gz"))[0].write_bytes(b"")
-    done = _program(
+    done = run_program(
         "fedbrain.predict",
         f"--workdir={workdir}",
         f"--bids={tree}",
@@ -260,7 +263,7 @@ def test_predict_on_scans_it_never_saw(finished, tmp_path):
         "--test_views=averaged()",
         f"--output={tmp_path / 'both.tsv'}",
     )
-    done = _program("fedbrain.predict", f"--bids={tree}", *several)
+    done = run_program("fedbrain.predict", f"--bids={tree}", *several)
     assert done.returncode == 0, done.stderr
     models = json.loads((workdir / "results.json").read_text())["regimes"]["federated"][
         "over_repeats"
@@ -272,15 +275,6 @@ def test_predict_on_scans_it_never_saw(finished, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            (
-                "fedbrain.main",
-                "--config=configs/quickstart.py",
-                "--config.model=sfcm()",
-                "--workdir=WORK",
-            ),
-            "Did you mean 'sfcn'",
-        ),
         (
             ("fedbrain.predict", "--workdir=WORK/none", "--bids=x", "--output=y"),
             "expected the work directory",
@@ -295,9 +289,18 @@ def test_predict_on_scans_it_never_saw(finished, tmp_path):
     ],
 )
 def test_mistakes_on_the_command_line_end_in_one_sentence(arguments, message, tmp_path):
-    done = _program(*(a.replace("WORK", str(tmp_path)) for a in arguments))
+    done = run_program(*(a.replace("WORK", str(tmp_path)) for a in arguments))
     assert done.returncode != 0
     assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mistake_ends_a_process_in_one_sentence(tmp_path):
+    line = [sys.executable, "-m", "fedbrain.main", "--config=configs/quickstart.py"]
+    line += ["--config.model=sfcm()", f"--workdir={tmp_path}"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert "Did you mean 'sfcn'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

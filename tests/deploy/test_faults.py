@@ -1,5 +1,7 @@
 """The fault suite: a sample of faults at every test run, every kind by hand (-m slow)."""
 
+import shutil
+
 import pytest
 
 from tests.faults import machines, messages
@@ -35,8 +37,8 @@ HARMLESS = {
 @pytest.mark.parametrize(
     "kinds", [SAMPLE, pytest.param(EVERY, marks=pytest.mark.slow)], ids=["a sample", "every kind"]
 )
-def test_no_fault_of_a_message_or_a_machine_changes_a_model(kinds, tmp_path):
-    done = Campaign(tmp_path, kinds).run()
+def test_no_fault_of_a_message_or_a_machine_changes_a_model(kinds, scans, tmp_path):
+    done = Campaign(tmp_path, kinds, scans=scans).run()
     assert sorted(d.kind for d in done) == sorted(kinds)
     assert all(d.exact for d in done)
     assert {d.kind for d in done if not d.detected} <= HARMLESS | {
@@ -44,7 +46,8 @@ def test_no_fault_of_a_message_or_a_machine_changes_a_model(kinds, tmp_path):
     }  # a full disk that nobody wrote to
 
 
-def test_a_site_refuses_what_its_data_and_its_consent_do_not_allow(tmp_path):
+def test_a_site_refuses_what_its_data_and_its_consent_do_not_allow(hospitals, tmp_path):
+    shutil.copytree(hospitals, tmp_path / "trees")
     done = data_faults(tmp_path, 15)
     assert len(done) == 15
     assert {d.kind for d in done if not d.detected} <= {

@@ -8,7 +8,6 @@ import pytest
 
 from fedbrain.data.regimes import federated
 from fedbrain.data.splits import split_scans
-from fedbrain.data.synthetic.write import write_cohort
 from fedbrain.deploy.protocol.job import agree, require_job
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
@@ -27,13 +26,6 @@ from tests.small_site import site_toml
 
 NAMES = ("amber", "birch", "cedar")
 LIMIT = 10_000_000
-
-
-@pytest.fixture(scope="module")
-def trees(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trees") / "out"
-    write_cohort(folder, healthy=10, ms=0, seed=5)
-    return folder
 
 
 def _policy(folder, name, tree, minimum=3):
@@ -56,12 +48,12 @@ def _job(tmp_path):
     )  # as it comes over the network
 
 
-def test_a_consortium_on_bids_trees_trains_the_simulated_model(trees, tmp_path):
+def test_a_consortium_on_bids_trees_trains_the_simulated_model(hospitals, tmp_path):
     job, workers = _job(tmp_path), {}
     for name in NAMES:
         (tmp_path / name).mkdir()
         workers[name] = join(
-            _policy(tmp_path, name, trees / name), job, workdir=tmp_path / name, limit=LIMIT
+            _policy(tmp_path, name, hospitals / name), job, workdir=tmp_path / name, limit=LIMIT
         )
     server = agree(job)
     assert len({w.worker.terms.config for w in workers.values()} | {server.terms.config}) == 1
@@ -77,7 +69,7 @@ def test_a_consortium_on_bids_trees_trains_the_simulated_model(trees, tmp_path):
     state = conduct(side, workdir=tmp_path / "server")
 
     c = _config(tmp_path / "cache")
-    c.sites = {name: f"bids({str(trees / name)!r})" for name in NAMES}
+    c.sites = {name: f"bids({str(hospitals / name)!r})" for name in NAMES}
     experiment = read_experiment(c)
     clients, _ = load_clients(experiment)
     [federation] = federated(
@@ -101,8 +93,8 @@ def test_a_consortium_on_bids_trees_trains_the_simulated_model(trees, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_site_refuses_what_it_has_not_agreed_to(trees, tmp_path):
-    job, policy = _job(tmp_path), _policy(tmp_path, "amber", trees / "amber")
+def test_a_site_refuses_what_it_has_not_agreed_to(hospitals, tmp_path):
+    job, policy = _job(tmp_path), _policy(tmp_path, "amber", hospitals / "amber")
     how = {"workdir": tmp_path, "limit": LIMIT}
     with pytest.raises(
         Refused, match="target: expected one that this site consents to, age, got 'sex'"

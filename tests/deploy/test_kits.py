@@ -9,7 +9,6 @@ import pytest
 
 pytest.importorskip("nvflare", reason="needs the extra deploy")
 
-from fedbrain.data.synthetic.write import write_cohort
 from fedbrain.deploy.nvflare.kits import command, harden, provision, read_consortium
 from fedbrain.deploy.protocol.wire import unpack
 from fedbrain.deploy.server_side.submit import write_job
@@ -29,14 +28,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # the engine's own
 
 
 @pytest.fixture(scope="module")
-def kits(tmp_path_factory):
+def kits(tmp_path_factory, hospitals):
     """Folder of a consortium's kits, with a tree and settings for the first site."""
     folder = tmp_path_factory.mktemp("consortium")
     provision(read_consortium(HOSPITAL / "consortium.yaml"), folder)
-    write_cohort(folder / "trees", healthy=10, ms=0, seed=5)
-    text = (
-        (HOSPITAL / "site.toml").read_text().replace("/data/brussels", str(folder / "trees/amber"))
-    )
+    text = (HOSPITAL / "site.toml").read_text().replace("/data/brussels", str(hospitals / "amber"))
     text = text.replace("minimum_subjects = 20", "minimum_subjects = 3").replace(
         'model = ["densenet121", "adapted_sfcn"]', ""
     )

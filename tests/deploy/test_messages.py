@@ -99,7 +99,7 @@ def test_a_cohort_is_in_memory_once(rule):
     rest = Update(
         jax.ShapeDtypeStruct((sites, 0), np.float32), {}, each, dict.fromkeys(names, each), ()
     )
-    program = jax.jit(partial(reduce_rows, algorithm)).lower(state, rows, rest).compile()
+    program = reduce_rows.lower(algorithm, state, rows, rest).compile()
     memory = program.memory_analysis()
     assert memory.temp_size_in_bytes < 2 * 4 * numbers
 

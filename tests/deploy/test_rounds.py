@@ -24,10 +24,10 @@ def _equal(a, b):
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def runs(request, tmp_path_factory):
+def runs(request, scans, tmp_path_factory):
     """(folder, kind, the simulated run, the undisturbed run)."""
     folder = tmp_path_factory.mktemp("deploy")
-    whole = Consortium(folder / "cache", folder / "whole", **KINDS[request.param])
+    whole = Consortium(scans, folder / "whole", **KINDS[request.param])
     return folder, KINDS[request.param], whole.simulated(), (whole, whole.run())
 
 
@@ -44,9 +44,9 @@ def test_a_run_over_messages_is_the_simulated_run(runs):
 
 
 @pytest.mark.parametrize("dies", ["in training", "in validation", "server and sites"])
-def test_a_run_that_was_broken_off_ends_in_the_same_bits(runs, dies):
+def test_a_run_that_was_broken_off_ends_in_the_same_bits(runs, scans, dies):
     folder, kind, _, (_, undisturbed) = runs
-    broken, calls = Consortium(folder / "cache", folder / dies.replace(" ", "_"), **kind), []
+    broken, calls = Consortium(scans, folder / dies.replace(" ", "_"), **kind), []
 
     def once(messages, deadline_s):
         calls.append(1)  # model, train, model, train, ...
@@ -68,9 +68,11 @@ def test_a_run_that_was_broken_off_ends_in_the_same_bits(runs, dies):
     assert _equal(state, undisturbed)
 
 
-def test_a_site_that_does_not_answer_is_told_of_and_too_few_end_the_run_in_words(runs, tmp_path):
-    folder, kind, *_ = runs
-    some = Consortium(folder / "cache", tmp_path, **kind)
+def test_a_site_that_does_not_answer_is_told_of_and_too_few_end_the_run_in_words(
+    runs, scans, tmp_path
+):
+    _, kind, *_ = runs
+    some = Consortium(scans, tmp_path, **kind)
 
     def without(messages, deadline_s):
         return ((name, data) for name, data in some.transport(messages) if name != "birch")
@@ -87,9 +89,9 @@ def test_a_site_that_does_not_answer_is_told_of_and_too_few_end_the_run_in_words
     )
 
 
-def test_an_answer_of_another_length_or_without_its_loss_is_left_out_alone(runs, tmp_path):
-    folder, kind, *_ = runs
-    some = Consortium(folder / "cache", tmp_path, **kind)
+def test_an_answer_of_another_length_or_without_its_loss_is_left_out_alone(runs, scans, tmp_path):
+    _, kind, *_ = runs
+    some = Consortium(scans, tmp_path, **kind)
 
     def lying(messages, deadline_s):
         for name, data in some.transport(messages):
@@ -106,9 +108,9 @@ def test_an_answer_of_another_length_or_without_its_loss_is_left_out_alone(runs,
     assert "expected the scalars count, loss, got ['count']" in log
 
 
-def test_an_order_without_a_model_is_refused(runs, tmp_path):
-    folder, kind, *_ = runs
-    one = Consortium(folder / "cache", tmp_path, **kind)
+def test_an_order_without_a_model_is_refused(runs, scans, tmp_path):
+    _, kind, *_ = runs
+    one = Consortium(scans, tmp_path, **kind)
     trained = one.experiment.algorithm.init(one.fresh, jax.numpy.ones(3))
     order = write_training_order(one.terms, trained, nonce="n")
     with pytest.raises(

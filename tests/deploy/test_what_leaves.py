@@ -3,13 +3,10 @@ server's folder.
 """
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+import shutil
 
 import pytest
 
-from fedbrain.data.synthetic.write import write_cohort
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.what_leaves import COLLECTIONS, ENVELOPE, JOINED, SCALARS
 from fedbrain.deploy.protocol.wire import Refused
@@ -22,26 +19,26 @@ from fedbrain.deploy.site_side.audit import describe
 from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from tests.experiment_under_test import config
+from tests.programs import ROOT, run_program
 from tests.small_site import site_toml
 
-ROOT = Path(__file__).parents[2]
 LIMIT = 10_000_000
 NAMES = ("amber", "birch", "cedar")
 
 
 def test_the_document_is_made_from_the_code():
-    line = [sys.executable, "-m", "fedbrain.deploy.what_leaves"]
-    made = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert (ROOT / "docs/what_leaves.md").read_text(encoding="utf-8") == made, (
+    made = run_program("fedbrain.deploy.what_leaves")
+    assert made.returncode == 0, made.stderr
+    assert (ROOT / "docs/what_leaves.md").read_text(encoding="utf-8") == made.stdout, (
         "make it again with the command it names"
     )
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
+def recorded(tmp_path_factory, hospitals):
     """(all bytes that sites sent, folder of the server, words that must be in neither)."""
     home = tmp_path_factory.mktemp("canary_home_5b1f")
-    write_cohort(home / "trees", healthy=10, ms=0, seed=5)
+    shutil.copytree(hospitals, home / "trees")
     subjects = []
     for name in NAMES:  # every subject gets a name that nothing else has
         tree = home / "trees" / name

@@ -33,11 +33,10 @@ CHOICES = {
 }
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
+@pytest.fixture(autouse=True, scope="module")
+def parsed():
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
-    return tmp_path_factory.mktemp("cache")
 
 
 def _history(workdir):
@@ -49,8 +48,8 @@ def _history(workdir):
 
 
 @pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
-def test_a_round_lost_is_a_round_done_again(choice, cache, tmp_path):
-    c = config(cache, rounds=3, regimes=("federated",))
+def test_a_round_lost_is_a_round_done_again(choice, scans, tmp_path):
+    c = config(scans, rounds=3, regimes=("federated",))
     c.update(choice)
     main.run(c, tmp_path / "run")
     results = (tmp_path / "run/results.json").read_bytes()
@@ -65,9 +64,9 @@ def test_a_round_lost_is_a_round_done_again(choice, cache, tmp_path):
     assert {"effective_weight", "influence", "drift", "rejected"} <= set(last)
 
 
-def test_a_rule_without_enough_hospitals_is_refused_in_the_open(cache, tmp_path):
+def test_a_rule_without_enough_hospitals_is_refused_in_the_open(scans, tmp_path):
     """Krum needs 2f + 3 = 5 of 3: every round would be skipped, so none is run."""
-    c = config(cache, rounds=2, regimes=("federated",))
+    c = config(scans, rounds=2, regimes=("federated",))
     c.server.aggregator = "krum(num_byzantine=1)"
     with pytest.raises(
         ValueError, match=r"krum\(num_byzantine=1\) is not defined for 3 clients; it needs 5"

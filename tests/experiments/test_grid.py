@@ -39,11 +39,11 @@ def tiny(cache, rounds=1):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, scans):
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
     folder = tmp_path_factory.mktemp("grid")
-    c = tiny(folder / "cache")
+    c = tiny(scans)
     grid.run(c, folder / "run")
     return c, folder / "run"
 

@@ -52,9 +52,9 @@ def _errors(folder):
     return (folder / "errors.txt").read_text()
 
 
-def _run(folder, workdir, rounds, regimes):
+def _run(folder, workdir, scans, rounds, regimes):
     module = "tests.experiment_under_test"
-    command = ["-m", module, folder / workdir, folder / "cache", str(rounds), *regimes]
+    command = ["-m", module, folder / workdir, scans, str(rounds), *regimes]
     return _start(command, folder, XLA_FLAGS="")
 
 
@@ -77,15 +77,15 @@ def _saving(workdir):
     return any(not path.name.isdigit() for path in steps)
 
 
-def _kill_many_times(tmp_path, kills, rounds, regimes, apart):
+def _kill_many_times(tmp_path, scans, kills, rounds, regimes, apart):
     """Every other kill hits a save; the others a moment after one, in training or validation. They
     are up to `apart` rounds apart.
     """
-    _finish(_run(tmp_path, "whole", rounds, regimes), tmp_path)
+    _finish(_run(tmp_path, "whole", scans, rounds, regimes), tmp_path)
     rng, killed, workdir = random.Random(0), 0, tmp_path / "killed"
     while killed < kills:
         goal = _saved(workdir) + rng.randint(1, apart)
-        process = _run(tmp_path, "killed", rounds, regimes)
+        process = _run(tmp_path, "killed", scans, rounds, regimes)
         running = _wait(process, tmp_path, lambda goal=goal: _saved(workdir) >= goal)
         if killed % 2:
             running = _wait(process, tmp_path, lambda: _saving(workdir))
@@ -100,7 +100,7 @@ def _kill_many_times(tmp_path, kills, rounds, regimes, apart):
             results.unlink()
             for manifests in workdir.rglob("manifests"):
                 max(manifests.glob("*.json"), key=lambda path: int(path.stem)).unlink()
-    _finish(_run(tmp_path, "killed", rounds, regimes), tmp_path)
+    _finish(_run(tmp_path, "killed", scans, rounds, regimes), tmp_path)
     whole, survived = (
         json.loads((tmp_path / n / "results.json").read_text()) for n in ("whole", "killed")
     )
@@ -108,26 +108,28 @@ def _kill_many_times(tmp_path, kills, rounds, regimes, apart):
     assert survived == whole
 
 
-def test_two_kills(tmp_path):
-    _kill_many_times(tmp_path, kills=2, rounds=6, regimes=["federated"], apart=2)
+def test_two_kills(tmp_path, scans):
+    _kill_many_times(tmp_path, scans, kills=2, rounds=6, regimes=["federated"], apart=2)
 
 
 @pytest.mark.slow
-def test_twenty_kills(tmp_path):
+def test_twenty_kills(tmp_path, scans):
     regimes = ["federated", "centralised", "local"]
-    _kill_many_times(tmp_path, kills=20, rounds=30, regimes=regimes, apart=7)
+    _kill_many_times(tmp_path, scans, kills=20, rounds=30, regimes=regimes, apart=7)
 
 
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM of a cluster"]
 )
-def test_an_interrupted_run_says_how_to_go_on(tmp_path, number):
+def test_an_interrupted_run_says_how_to_go_on(tmp_path, scans, number):
     """The round in progress is lost, earlier ones are saved; the last line says what to do."""
     command = ["-c", OBEY, "-m", "fedbrain.main", "--config=configs/quickstart.py"]
     sites = [
         f"--config.sites.{h}=synthetic('{h}', subjects=15)" for h in ("amber", "birch", "cedar")
     ]
-    process = _start([*command, f"--workdir={tmp_path / 'run'}", *sites], tmp_path)
+    process = _start(
+        [*command, f"--config.cache={scans}", *sites, f"--workdir={tmp_path / 'run'}"], tmp_path
+    )
     metrics = tmp_path / "run/runs/federated/repeat0-split0/metrics.jsonl"
     assert _wait(
         process, tmp_path, lambda: metrics.exists() and metrics.read_text().count("\n") >= 3

@@ -84,10 +84,10 @@ def test_the_map_of_variance_adds_up_to_the_variance_of_predictions():
     assert saliency.mean(maps, 6).variance.sum() == pytest.approx(predictions.var())
 
 
-def test_maps_of_an_experiment(tmp_path):
+def test_maps_of_an_experiment(scans, tmp_path):
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
-    c = config(tmp_path / "cache", rounds=1, regimes=("federated",))
+    c = config(scans, rounds=1, regimes=("federated",))
     c.splits.test = 0.5
     main.run(c, tmp_path / "run")
     saliency.run(tmp_path / "run", tmp_path / "maps", "federated", 5, 4, 4)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl import flags
 from safetensors import safe_open
 
 from fedbrain import main
@@ -24,20 +23,10 @@ pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
 RUN = Path("runs/federated/repeat0-split0")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished experiment: (work directory, cache)."""
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-    folder = tmp_path_factory.mktemp("read")
-    main.run(config(folder / "cache", rounds=2, regimes=("federated",)), folder / "run")
-    return folder / "run", folder / "cache"
-
-
 @pytest.fixture
-def workdir(finished, tmp_path):
+def workdir(two_rounds, tmp_path):
     """A copy of the finished experiment, with a save that is under way."""
-    shutil.copytree(finished[0], tmp_path / "run")
+    shutil.copytree(two_rounds, tmp_path / "run")
     unfinished = tmp_path / "run" / RUN / "checkpoints/steps/3.orbax-checkpoint-tmp"
     unfinished.mkdir()
     (unfinished / "part").write_bytes(b"x")
@@ -164,8 +153,8 @@ def test_a_model_trained_on_more_devices_is_read_on_fewer(workdir):
         read_experiment(c)
 
 
-def test_a_run_whose_rounds_were_all_skipped_is_refused(finished, tmp_path):
-    c = config(finished[1], rounds=2, regimes=("federated",))
+def test_a_run_whose_rounds_were_all_skipped_is_refused(two_rounds, scans, tmp_path):
+    c = config(scans, rounds=2, regimes=("federated",))
     c.client.optimizer = "sgd(1e30)"
     with pytest.raises(ValueError, match="every round was skipped"):
         main.run(c, tmp_path / "run")

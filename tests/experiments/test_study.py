@@ -1,8 +1,6 @@
 """Studies: a small grid from the command line, resumed; problems; the page and the code agree."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -25,6 +23,7 @@ from fedbrain.experiments.spec import call
 from fedbrain.experiments.study import cells, draw_problems, fingerprint
 from fedbrain.experiments.study_cell import run_cell
 from fedbrain.experiments.study_references import choose_per_client, floor, inner_problems
+from tests.programs import run_program
 from tools.aggregation_page import PAGE, fill
 
 
@@ -173,27 +172,21 @@ def test_compare_from_the_command_line_resumes(tmp_path):
         " small()\n    config.methods.update({'median': {'server': {'aggregator': 'median()'}}})\n "
         "   return config\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "fedbrain.compare",
-        f"--config={config}",
-        f"--workdir={tmp_path}/run",
-    ]
-    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = ["fedbrain.compare", f"--config={config}", f"--workdir={tmp_path}/run"]
+    first = run_program(*command)
+    assert first.returncode == 0, first.stderr
     assert "median" in first.stdout
     assert "floor: a constant" in first.stdout
     kept = json.loads((tmp_path / "run" / "comparison.json").read_text())
     stamp = (tmp_path / "run" / "cells" / "000.json").stat().st_mtime_ns
     (tmp_path / "run" / "cells" / "001.json").unlink()
-    second = subprocess.run(command, capture_output=True, text=True, check=True)
+    second = run_program(*command)
+    assert second.returncode == 0, second.stderr
     assert second.stdout == first.stdout
     assert json.loads((tmp_path / "run" / "comparison.json").read_text()) == kept
     assert (tmp_path / "run" / "cells" / "000.json").stat().st_mtime_ns == stamp
     assert (tmp_path / "run" / "comparison.png").stat().st_size > 1000
-    wrong = subprocess.run(
-        [*command, "--config.score=worst"], capture_output=True, text=True, check=False
-    )
+    wrong = run_program(*command, "--config.score=worst")
     assert wrong.returncode != 0
     assert "Traceback" not in wrong.stderr
 

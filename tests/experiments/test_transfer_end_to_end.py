@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from absl import flags
 
 from fedbrain import main
 from fedbrain.experiments.saved_models import load_models
@@ -16,14 +15,10 @@ from tests.experiment_under_test import config
 pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory):
+@pytest.fixture
+def first(two_rounds, scans):
     """A finished experiment on ages: (work directory, cache)."""
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-    folder = tmp_path_factory.mktemp("first")
-    main.run(config(folder / "cache", rounds=2, regimes=("federated",)), folder / "run")
-    return folder / "run", folder / "cache"
+    return two_rounds, scans
 
 
 def _second(cache, **sites):

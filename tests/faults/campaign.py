@@ -52,7 +52,7 @@ def model_of(question: bytes) -> tuple[int, str] | None:
 class Campaign:
     """A run, its reference, and a list of faults to go through."""
 
-    def __init__(self, folder: Path, kinds: list[str], *, seed: int = 0):
+    def __init__(self, folder: Path, kinds: list[str], *, scans: Path | None = None, seed: int = 0):
         self.rng, self.left, self.done = Random(seed), list(kinds), []
         self.rng.shuffle(self.left)
         self.waiting: list[tuple[str, str]] = []  # (kind, sentence) until the next model is seen
@@ -61,9 +61,10 @@ class Campaign:
         )  # what is broken at the server, until its next question
         self.past, self.reference = messages.Past([], []), {}
         rounds = len(kinds) + 3
-        plain = Consortium(folder / "cache", folder / "plain", rounds=rounds, **STATEFUL)
+        cache = scans or folder / "cache"  # of prepared scans
+        plain = Consortium(cache, folder / "plain", rounds=rounds, **STATEFUL)
         plain.run(lambda asked, deadline_s: self._noting(plain, asked))
-        self.sites = Consortium(folder / "cache", folder / "hit", rounds=rounds, **STATEFUL)
+        self.sites = Consortium(cache, folder / "hit", rounds=rounds, **STATEFUL)
 
     def _noting(
         self, consortium: Consortium, asked: Mapping[str, bytes]

@@ -22,8 +22,9 @@ LIMIT = 10_000_000
 
 
 def make_site(folder: Path) -> tuple[Policy, dict]:
-    """A BIDS tree with its `site.toml`, and a job that it accepts."""
-    write_cohort(folder / "trees", healthy=10, ms=0, seed=5)
+    """A BIDS tree with its `site.toml`, and a job that it accepts; uses trees that are there."""
+    if not (folder / "trees").exists():
+        write_cohort(folder / "trees", healthy=10, ms=0, seed=5)
     path = folder / "site.toml"
     allow = '[allow]\nloss = ["l1", "huber"]\n'
     path.write_text(site_toml("amber", folder / "trees/amber", more=allow))

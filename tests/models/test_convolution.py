@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -62,60 +62,83 @@ def _assert_close(ours, theirs, tolerance: float = 2e-5):
         np.testing.assert_allclose(a, b, atol=tolerance * float(jnp.abs(b).max()))
 
 
-@pytest.mark.parametrize(("name", "kernel", "stride", "c", "o"), CHECKS)
-def test_formulation_equals_the_native_one(name, kernel, stride, c, o):
-    x, k = _arrays(kernel, c, o)
-    ours, ours_correlated = FORMULATIONS[name]
+@cache
+def _natively(kernel, stride, c, o):
+    """The convolution by the platform's own, and its gradient of the kernel for the cotangent
+    cos(y); the same for every formulation.
+    """
 
     @jax.jit
     def both(x, k):
         y, pull = jax.vjp(lambda k: native(x, k, stride), k)
-        mine = ours(x, k, stride), ours_correlated(x, jnp.cos(y), (kernel,) * 3, stride)
-        return mine, (y, pull(jnp.cos(y))[0])
+        return y, pull(jnp.cos(y))[0]
 
-    _assert_close(*both(x, k))
+    return both(*_arrays(kernel, c, o))
+
+
+@pytest.mark.parametrize(("name", "kernel", "stride", "c", "o"), CHECKS)
+def test_formulation_equals_the_native_one(name, kernel, stride, c, o):
+    x, k = _arrays(kernel, c, o)
+    ours, ours_correlated = FORMULATIONS[name]
+    y, correlated = _natively(kernel, stride, c, o)
+
+    @jax.jit
+    def mine(x, k, y):
+        return ours(x, k, stride), ours_correlated(x, jnp.cos(y), (kernel,) * 3, stride)
+
+    _assert_close(mine(x, k, y), (y, correlated))
+
+
+def _gradients(f, kernel, stride):
+    """Of first and second order, of a function that is not linear in either argument."""
+
+    def energy(x, k):
+        return jnp.sum(jnp.sin(f(x, k, stride)))
+
+    def slope(x, k):
+        gx, gk = jax.grad(energy, argnums=(0, 1))(x, k)
+        return jnp.sum(jnp.cos(gx)) + jnp.sum(gk**2)
+
+    x, k = _arrays(kernel, 3, 5)
+    return [jax.jit(jax.grad(order, argnums=(0, 1)))(x, k) for order in (energy, slope)]
+
+
+native_gradients = cache(partial(_gradients, native))  # they do not depend on `kernels`
 
 
 @pytest.mark.parametrize(("kernel", "stride"), GEOMETRIES)
 def test_first_and_second_order_gradients(kernels, kernel, stride):
-    """Of a function that is not linear in either argument."""
-    x, k = _arrays(kernel, 3, 5)
+    ours = _gradients(conv3d, kernel, stride)
+    for mine, theirs in zip(ours, native_gradients(kernel, stride), strict=True):
+        _assert_close(mine, theirs, 1e-4)
 
-    def energy(f, x, k):
+
+def _side_by_side(f, axes, stride):
+    """Sum and gradients of all clients, and gradients of each."""
+    pairs = [_arrays(3, 2, 4, seed) for seed in range(3)]
+    x = jnp.stack([p[0] for p in pairs]) if axes[0] == 0 else pairs[0][0]
+    k = jnp.stack([p[1] for p in pairs]) if axes[1] == 0 else pairs[0][1]
+
+    def total(x, k):
+        return jnp.sum(jnp.sin(jax.vmap(lambda x, k: f(x, k, stride), axes)(x, k)))
+
+    def one(k, x):
         return jnp.sum(jnp.sin(f(x, k, stride)))
 
-    def slope(f, x, k):
-        gx, gk = jax.grad(partial(energy, f), argnums=(0, 1))(x, k)
-        return jnp.sum(jnp.cos(gx)) + jnp.sum(gk**2)
+    together = jax.jit(jax.value_and_grad(total, argnums=(0, 1)))(x, k)
+    return together, jax.vmap(jax.grad(one), axes[::-1])(k, x)
 
-    for order in (energy, slope):
-        ours, theirs = (
-            jax.jit(jax.grad(partial(order, f), argnums=(0, 1)))(x, k) for f in (conv3d, native)
-        )
-        _assert_close(ours, theirs, 1e-4)
+
+native_side_by_side = cache(partial(_side_by_side, native))  # does not depend on `kernels`
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
 def test_clients_side_by_side(kernels, axes, stride):
     """Volumes, kernels or both belong to clients; gradients too."""
-    pairs = [_arrays(3, 2, 4, seed) for seed in range(3)]
-    x = jnp.stack([p[0] for p in pairs]) if axes[0] == 0 else pairs[0][0]
-    k = jnp.stack([p[1] for p in pairs]) if axes[1] == 0 else pairs[0][1]
-
-    def total(f, x, k):
-        return jnp.sum(jnp.sin(jax.vmap(lambda x, k: f(x, k, stride), axes)(x, k)))
-
-    ours, theirs = (
-        jax.jit(jax.value_and_grad(partial(total, f), argnums=(0, 1)))(x, k)
-        for f in (conv3d, native)
-    )
-    _assert_close(ours, theirs)
-    each = [
-        jax.vmap(jax.grad(lambda k, x, f=f: jnp.sum(jnp.sin(f(x, k, stride)))), axes[::-1])(k, x)
-        for f in (conv3d, native)
-    ]
-    _assert_close(*each)
+    ours = _side_by_side(conv3d, axes, stride)
+    for mine, theirs in zip(ours, native_side_by_side(axes, stride), strict=True):
+        _assert_close(mine, theirs)
 
 
 def test_two_maps_of_clients(kernels):

@@ -67,13 +67,15 @@ def aligned(rows: int, columns: int) -> Float[np.ndarray, "rows columns"]:
     return whole[start : start + 4 * rows * columns].view(np.float32).reshape(rows, columns)
 
 
+@partial(jax.jit, static_argnums=0)
 def reduce_rows(
     algorithm: Algorithm,
     state: ServerState,
     pseudo_gradients: Float[Array, "sites p"],
     rest: Update,
 ) -> Reduced:
-    """`algorithm.reduce` of what `read_answers` returned, without a second matrix in memory.
+    """`algorithm.reduce` of what `read_answers` returned, without a second matrix in memory;
+    compiled once for an algorithm.
 
     XLA cancels the sign here against the one in `reduce`. Rows of deltas would have only the
     latter, whose result is as large as the cohort.
@@ -94,13 +96,14 @@ def make_aggregate(
       `aggregate(state, cohort, update, names)` -> (state, metrics): what `read_answers` returned,
       and the names in the order of its rows. The cohort is let go before the new model is made.
     """
-    reduce, apply = jax.jit(partial(reduce_rows, algorithm)), jax.jit(algorithm.apply)
+    apply = jax.jit(algorithm.apply)
 
     def aggregate(
         state: ServerState, cohort: list[np.ndarray], update: Update, names: Sequence[str]
     ):
         marks = jnp.asarray([name in trusted for name in names], jnp.float32)
         rest = update._replace(metrics={**update.metrics, "trusted": marks})
-        return apply(state, jax.block_until_ready(reduce(state, cohort.pop(), rest)))
+        reduced = reduce_rows(algorithm, state, cohort.pop(), rest)
+        return apply(state, jax.block_until_ready(reduced))
 
     return aggregate

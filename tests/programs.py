@@ -1,0 +1,91 @@
+"""Commands in this process: no other one starts, and what is compiled stays so."""
+
+import contextlib
+import io
+import logging
+import runpy
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from absl import flags
+
+from fedbrain.cli import process
+
+ROOT = Path(__file__).parents[1]
+OURS = ("fedbrain.", "benchmarks.", "tools.", "tests.")
+
+
+class Done(NamedTuple):
+    """How a command ended, as `subprocess.run` says it."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@contextmanager
+def no_flags() -> Iterator[None]:
+    """The flags of our commands are gone inside, and are as before afterwards."""
+    known = flags.FLAGS
+    before = {name: known[name] for name in known}
+    for name in before:
+        if str(known.find_module_defining_flag(name)).startswith(OURS):
+            delattr(known, name)
+    try:
+        yield
+    finally:
+        for name in set(known) - set(before):
+            delattr(known, name)
+        for name in set(before) - set(known):
+            known[name] = before[name]
+        known.unparse_flags()
+        known.mark_as_parsed()
+
+
+@contextmanager
+def same_process() -> Iterator[None]:
+    """What a command sets for its process (loggers, signals) is as before afterwards."""
+    levels = {name: logging.getLogger(name).level for name in process.LOGGERS}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def run_program(module: str, *arguments: object) -> Done:
+    """`python -m MODULE ARGUMENT...` from the root of the project; an error that the command does
+    not turn into a sentence is raised.
+    """
+    words = [module, *map(str, arguments)]
+    out, errors = io.StringIO(), io.StringIO()
+
+    with (
+        warnings.catch_warnings(),
+        no_flags(),
+        same_process(),
+        contextlib.chdir(ROOT),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(errors),
+        mock.patch.object(sys, "argv", words),
+    ):
+        warnings.filterwarnings("ignore", "the load_module", DeprecationWarning)  # absl's
+        sys.modules.pop(module, None)  # else Python warns that it is there twice
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=False)
+            code = 0
+        except SystemExit as error:
+            code = error.code or 0
+            if isinstance(code, str):  # as Python does
+                print(code, file=errors)
+                code = 1
+    return Done(int(code), out.getvalue(), errors.getvalue())
