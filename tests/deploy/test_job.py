@@ -148,3 +148,13 @@ def test_what_a_consortium_does_not_compute_is_refused_before_anything_is_sent(t
     with pytest.raises(Refused, match="job: expected describe=\\(\\), since a consortium"):
         write_job(tmp_path / "job", config, "age", list(NAMES), fewest=3, deadline_s=60)
     assert not (tmp_path / "job").exists()
+
+
+def test_a_rule_that_is_not_defined_for_so_many_sites_is_refused_too(tmp_path):
+    config = _config(tmp_path)
+    config.server.aggregator = "krum(num_byzantine=1)"
+    with pytest.raises(ValueError, match="not defined for 3 clients; it needs 5 or more"):
+        write_job(tmp_path / "job", config.to_dict(), "age", list(NAMES), fewest=3, deadline_s=60)
+    assert not (tmp_path / "job").exists()
+    names = [*NAMES, "dover", "exeter"]
+    write_job(tmp_path / "job", config.to_dict(), "age", names, fewest=3, deadline_s=60)

@@ -4,9 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from fedbrain.deploy.protocol.config_hash import OWN, config_hash
 from fedbrain.deploy.protocol.job import VERSION, require_runnable
+from fedbrain.experiments.feasible import require_defined
+from fedbrain.experiments.spec import choose
 from fedbrain.experiments.workdir import clean, write_json
+from fedbrain.training.sampling import SAMPLINGS
 
 POLL_S = 0.5  # a site that waits asks so often whether there is something to do
 
@@ -35,8 +40,11 @@ def write_job(
 
     Raises:
       Refused: for what a consortium cannot run.
+      ValueError: for a rule that is not defined for so many sites.
     """
     require_runnable(config)
+    sampling = choose("server.sampling", config["server"]["sampling"], SAMPLINGS)
+    require_defined(ConfigDict(config), sampling, sorted(sites))
     job = {
         "version": VERSION,
         "config": clean({k: v for k, v in config.items() if k not in OWN}),
