@@ -222,6 +222,6 @@ def test_the_configuration_of_own_scans_can_be_read():
 )
 def test_a_configuration_has_a_row_and_opens_with_command_time_and_what_to_expect(path):
     header = ast.get_docstring(ast.parse(path.read_text())) or ""
-    for word in ("\nCommand", "\nTime: ", "\nExpect", f"configs/{path.name}"):
+    for word in ("\nCommand", "\nTime: ", "\nExpect", f" {path.stem}"):
         assert word in header, word
     assert f"| `configs/{path.name}` |" in (ROOT / "docs/configuration.md").read_text()

@@ -26,6 +26,7 @@ from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.starting_point import INITIALS
 from fedbrain.experiments.study_cell import read_task
 from tests.programs import no_flags
+from tools import configuration_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("launch/**/*.md")]
@@ -83,7 +84,10 @@ def optional(words: list[str]) -> list[str]:
     """The words without brackets, `[--output=FOLDER]`, and with a configuration for CONFIG."""
     plain = [re.sub(r"^\[|\]$", "", word) for word in words]
     plain = [re.sub(r"=N$", "=1", word) for word in plain]
-    plain = [re.sub(r"^(--config=)?([A-Z]+\.py|CONFIG)$", r"\1quickstart", w) for w in plain]
+    plain = [
+        re.sub(r"^(--config=)?([A-Z]+\.py|CONFIG|mine\.py|\.\.\.)$", r"\1quickstart", w)
+        for w in plain
+    ]
     return [word for word in plain if word not in ("--config.FIELD=VALUE", "--FLAG=VALUE")]
 
 
@@ -163,20 +167,9 @@ def test_a_field_in_a_sentence_is_one(page, field, value):
     read_experiment(config)
 
 
-def leaves(config: ConfigDict, prefix: str = "") -> Iterator[str]:
-    """Names of all fields."""
-    for name, value in config.items():
-        if isinstance(value, ConfigDict) and name != "sites":
-            yield from leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name
-
-
-def test_the_page_of_fields_has_every_field():
-    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines() if line.startswith("| `")]
-    shown = {name for row in rows for name in re.findall(r"`([\w.]+)`", row.split("|")[1])}
-    assert shown - {"configs/"} >= set(leaves(base.get_config()))
+def test_the_page_of_fields_is_made_from_the_fields():
+    text = configuration_page.PAGE.read_text(encoding="utf-8")
+    assert text == configuration_page.render(text), "python -m tools.configuration_page"
 
 
 def test_the_page_of_fields_has_every_choice():

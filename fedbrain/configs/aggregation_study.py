@@ -3,7 +3,7 @@
 The data are scikit-learn's digits, dealt out by class.
 
 Command:
-    python -m fedbrain.compare --config=configs/aggregation_study.py
+    fedbrain compare aggregation_study
 
 Time: 2 min 21 s on 2 cores.
 

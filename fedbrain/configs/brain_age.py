@@ -6,9 +6,8 @@ mask='nonzero'. Values from FLightcase's development plans: Adam 1e-3, L1, batch
 halved after 3 rounds without a better validation loss, stop after 10, split .6/.2/.2.
 
 Command:
-    python -m fedbrain.main --config=configs/brain_age.py \
-        --config.sites.ixi="bids('/data/IXI')" --config.sites.sald="bids('/data/SALD')" \
-        --config.sites.camcan="bids('/data/CamCAN')"
+    fedbrain train brain_age \
+        --site ixi=/data/IXI --site sald=/data/SALD --site camcan=/data/CamCAN
 
 Time: not measured; docs/reproduction.md computes it.
 

@@ -4,7 +4,7 @@
 https://arxiv.org/abs/2006.09365, on scikit-learn's digits instead of MNIST.
 
 Command:
-    python -m fedbrain.compare --config=configs/byzantine_digits.py
+    fedbrain compare byzantine_digits
 
 Time: 6 min 42 s on 2 cores.
 

@@ -6,7 +6,7 @@ behind its table: FedYogi is FedAdagrad with another learning rate as long as th
 smaller than the squared step (Reddi et al. 2021), and FedProx with a small mu is FedAvg.
 
 Command:
-    python -m fedbrain.compare --config=configs/flamby_methods.py
+    fedbrain compare flamby_methods
 
 Time: 26 s on 2 cores.
 

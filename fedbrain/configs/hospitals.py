@@ -3,7 +3,7 @@ r"""Is the small hospital hurt? Age from region volumes of three real hospitals.
 Models are trained alone, pooled, averaged and personalised.
 
 Command:
-    python -m fedbrain.compare --config=configs/hospitals.py \
+    fedbrain compare hospitals \
         --config.problem="region_volumes('VOLUMES.csv', 'DEMOGRAPHICS.csv')"
 
 Time: not measured.

@@ -5,7 +5,7 @@ The hospitals' people differ in age. Full-head T1w images, neither skull-strippe
 is tested once by a model that was not trained on them.
 
 Command:
-    python -m fedbrain.main --config=configs/ixi_hh.py --config.sites.hh="bids('FOLDER')"
+    fedbrain train ixi_hh --site hh=FOLDER
 
 Time: 26 minutes on one core; 14 with brain-only volumes and --config.regimes="('federated',)".
 

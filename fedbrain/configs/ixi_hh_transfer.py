@@ -7,9 +7,9 @@ them. `sex` is a class, so its MAE is the share of people put into the wrong one
 Commands:
     python -m tools.region_volumes --bids=TREE --pipeline=dlmuse --output=volumes.tsv \
         --region=ventricles_ml:4,11,49,50,51,52
-    python -m fedbrain.grid --config=configs/ixi_hh_transfer.py:FILE.npz,volumes.tsv \
+    fedbrain grid ixi_hh_transfer:FILE.npz,volumes.tsv \
         --workdir=runs/ixi_hh_transfer
-    python -m fedbrain.tables --workdir=runs/ixi_hh_transfer
+    fedbrain tables runs/ixi_hh_transfer
 
 Time: half an hour on one core.
 

@@ -1,7 +1,7 @@
 """Rules, links and algorithms that configs/aggregation_study.py leaves out, on its digits.
 
 Command:
-    python -m fedbrain.compare --config=configs/more_methods.py
+    fedbrain compare more_methods
 
 Time: 3 min of CPU.
 

@@ -3,14 +3,14 @@ r"""The two published tables: brain age at three centres, then SDMT in multiple 
 The second one has a row for every starting point and depth.
 
 Commands:
-    python -m fedbrain.grid --config=configs/paper.py \
+    fedbrain grid paper \
         --config.first.sites.brussels="bids('/data/IXI')" \
         --config.first.sites.greifswald="bids('/data/SALD')" \
         --config.first.sites.prague="bids('/data/CamCAN')" \
         --config.second.sites.brussels="bids('/data/MS1', label='phenotype/sdmt:score')" \
         --config.second.sites.greifswald="bids('/data/MS2', label='phenotype/sdmt:score')" \
         --config.second.sites.prague="bids('/data/MS3', label='phenotype/sdmt:score')"
-    python -m fedbrain.tables --workdir=runs/paper
+    fedbrain tables runs/paper
 
 Time: not measured; docs/reproduction.md computes the first stage.
 

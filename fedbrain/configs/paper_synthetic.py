@@ -4,8 +4,8 @@
 duration, age, education and the brain's reserve (its age gap); the image shows lesions and reserve.
 
 Commands:
-    python -m fedbrain.grid --config=configs/paper_synthetic.py
-    python -m fedbrain.tables --workdir=runs/paper_synthetic
+    fedbrain grid paper_synthetic
+    fedbrain tables runs/paper_synthetic
 
 Time: an hour on one core; started twice, half an hour.
 

@@ -3,7 +3,7 @@
 The data of configs/flamby_methods.py, with an MLP whose head can stay at a hospital.
 
 Command:
-    python -m fedbrain.compare --config=configs/personal_models.py
+    fedbrain compare personal_models
 
 Time: 1 min of CPU.
 

@@ -5,7 +5,7 @@ logistic regression, 600 rounds of 20 steps of 20 examples, 10 clients a round; 
 accuracy of all rounds, as published.
 
 Command:
-    python -m fedbrain.compare --config=configs/pfedme.py
+    fedbrain compare pfedme
 
 Time: 5 min 26 s on 2 busy cores.
 

@@ -4,8 +4,8 @@ Sizes are those of the authors' first study: 97, 104 and 100 images. The first e
 configs/paper_synthetic.py.
 
 Commands:
-    python -m fedbrain.grid --config=configs/preprint_synthetic.py
-    python -m fedbrain.tables --workdir=runs/preprint_synthetic
+    fedbrain grid preprint_synthetic
+    fedbrain tables runs/preprint_synthetic
 
 Time: not measured alone.
 

@@ -1,7 +1,7 @@
 """Brain age on three synthetic hospitals, in memory: every part of an experiment, once.
 
 Command:
-    python -m fedbrain.main --config=configs/quickstart.py
+    fedbrain train quickstart
 
 Time: 2 minutes on 2 cores.
 

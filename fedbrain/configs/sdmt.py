@@ -3,10 +3,10 @@ r"""The published second stage: from brain age to SDMT in multiple sclerosis, at
 SDMT is the Symbol Digit Modalities Test.
 
 Command, after configs/brain_age.py:
-    python -m fedbrain.main --config=configs/sdmt.py \
-        --config.sites.brussels="bids('/data/brussels', label='phenotype/sdmt:score')" \
-        --config.sites.greifswald="bids('/data/greifswald', label='phenotype/sdmt:score')" \
-        --config.sites.prague="bids('/data/prague', label='phenotype/sdmt:score')"
+    fedbrain train sdmt \
+        --site brussels=/data/brussels,label=sdmt:score \
+        --site greifswald=/data/greifswald,label=sdmt:score \
+        --site prague=/data/prague,label=sdmt:score
 
 This is deep transfer (all layers). Shallow: --config.trainable="only_head()"; in between:
 --config.trainable="after('transition3')"; from scratch: --config.initial="random()"; from a PyTorch

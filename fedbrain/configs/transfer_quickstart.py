@@ -1,9 +1,9 @@
 r"""Transfer from brain age to SDMT on three synthetic hospitals.
 
 Commands, deep transfer and shallow transfer, after the quickstart:
-    python -m fedbrain.main --config=configs/quickstart.py
-    python -m fedbrain.main --config=configs/transfer_quickstart.py
-    python -m fedbrain.main --config=configs/transfer_quickstart.py \
+    fedbrain train quickstart
+    fedbrain train transfer_quickstart
+    fedbrain train transfer_quickstart \
         --config.trainable="only_head()" --workdir=runs/shallow
 
 From scratch: --config.initial="random()" --workdir=runs/scratch. With FLAIR, which one hospital

@@ -4,7 +4,7 @@ Rules and personal models with ten local steps a round, and fusion in one round,
 configs/hospitals.py.
 
 Command:
-    python -m fedbrain.compare --config=configs/unequal_hospitals.py \
+    fedbrain compare unequal_hospitals \
         --config.problem="region_volumes('VOLUMES.csv', 'DEMOGRAPHICS.csv')"
 
 Time: 1 min of CPU.

@@ -14,6 +14,8 @@ if __name__ == "__main__":
         from fedbrain.configs.quickstart import get_config
         from fedbrain.deploy.protocol.what_leaves import render_config
 
-        print(render_config(get_config().to_dict(), name="configs/quickstart.py"), end="")
+        config = get_config()
+        config.describe = ()  # a consortium does not compute it
+        print(render_config(config.to_dict(), name="configs/quickstart.py"), end="")
 
     cli.run_flags(_print, interrupted="Nothing was lost.")

@@ -180,9 +180,7 @@ def run(workdir: Path) -> None:
     started = [read_row(workdir, name, config["seeds"]) for name in names]
     rows = [row for row in started if row is not None]
     if not rows:
-        raise ValueError(
-            f"{workdir}: no experiment is finished. Run python -m fedbrain.grid first."
-        )
+        raise ValueError(f"{workdir}: no experiment is finished. Run fedbrain grid first.")
     text = (
         ["SYNTHETIC data: says nothing about real brains."]
         if any(row.results["synthetic"] for row in rows)

@@ -53,7 +53,11 @@ def test_every_command_is_a_module_with_help(name):
         (["train", "--workdir=x"], 2, "expected a configuration"),
         (["train", "quickstart", "sdmt"], 2, "['quickstart', 'sdmt']"),
         (["train", "sdmt", "--config=sdmt"], 2, "and --config"),
-        (["predict", "runs/a"], 2, "expected --bids and --output"),
+        (["predict"], 2, "expected --workdir"),
+        (["predict", "runs/a", "--bids=x", "--output=y", "--columns=age"], 2, "got 'age'"),
+        (["submit", "quickstart", "--config.foo=1"], 2, "no such field"),
+        (["server", "run", "--config=aggregation_study"], 2, "Run fedbrain compare"),
+        (["contribute", "quickstart"], 2, "Run fedbrain train quickstart"),
         (["train", "wrong.py"], 1, "wrong.py, line 1: invalid syntax"),
     ],
 )

@@ -1,6 +1,6 @@
 """What each algorithm sends of a hospital's people beyond the change of the weights.
 
-`python -m fedbrain.deploy.what_leaves` writes the table into docs/what_leaves.md. A site runs what
+`fedbrain what-leaves` writes the table into docs/what_leaves.md. A site runs what
 is not `opened` here only when its `site.toml` names it.
 """
 

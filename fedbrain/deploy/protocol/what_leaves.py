@@ -127,14 +127,14 @@ JOINED: Mapping[str, Field] = {
 DOCUMENT = """# What leaves a hospital
 
 This page lists every field that fedbrain sends from a hospital. It is made from the code by
-`python -m fedbrain.deploy.what_leaves`; `tests/deploy/test_what_leaves.py` compares it with the
+`fedbrain what-leaves`; `tests/deploy/test_what_leaves.py` compares it with the
 code and with the messages of a run.
 
 fedbrain sends nothing else: no image, no label, no prediction, no identifier, no path, no log. The
 network engine adds its own fields: the site's name and certificate, job ids, times, and return
 codes.
 
-A site can check this itself. `python -m fedbrain.deploy.site dry_run --kit=KIT --job=JOB
+A site can check this itself. `fedbrain site dry_run --kit=KIT --job=JOB
 --output=FILE` writes the exact bytes that the first round of a job would send.
 `fedbrain/audit.jsonl` in the site's kit has a line for every message that was sent or received.
 
