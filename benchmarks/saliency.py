@@ -16,7 +16,7 @@ import numpy as np
 from absl import app, flags
 
 from fedbrain import cli
-from fedbrain.analysis.statistics import cluster_means, interval
+from fedbrain.analysis.intervals import Group, by_person, over_people
 from fedbrain.configs import quickstart
 from fedbrain.data.synthetic.people import HOSPITALS
 from fedbrain.data.synthetic.regions import brain_region, change_with_age
@@ -64,10 +64,11 @@ def measure(workdir: Path) -> list[tuple[str, float, float]]:
 
 
 def shares(found: list[tuple[str, float, float]]) -> np.ndarray:
-    """[share of the variance, then bootstrap replicates over people]."""
+    """[share of the variance, low and high end of its interval over people]."""
     pairs = np.asarray([[inside * whole, whole * whole] for _, inside, whole in found])
-    draws = cluster_means(pairs, [person for person, *_ in found])
-    return np.concatenate([[pairs[:, 0].sum() / pairs[:, 1].sum()], draws[:, 0] / draws[:, 1]])
+    people = [person for person, *_ in found]
+    inside, whole = (by_person(column, people).sums for column in pairs.T)
+    return np.asarray([inside.sum() / whole.sum(), *over_people([Group(inside, whole)])])
 
 
 def main(argv: list[str]) -> None:
@@ -88,7 +89,7 @@ def main(argv: list[str]) -> None:
             [(f"{k}/{person}", a, b) for k, found in enumerate(seeds) for person, a, b in found]
         )
         each = [shares(found)[0] for found in seeds]
-        (low, high), spread = interval(told[1:]), f"seeds {min(each):+.2f} to {max(each):+.2f}"
+        (low, high), spread = told[1:], f"seeds {min(each):+.2f} to {max(each):+.2f}"
         print(f"  trained on {name:14s} {told[0]:+.2f} (95 % {low:+.2f} to {high:+.2f}; {spread})")
 
 

@@ -1,9 +1,18 @@
 """Claims about two methods that predicted the same scans, under several seeds."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fedbrain.analysis.statistics import Predictions, concatenate, difference
+import numpy as np
+
+from fedbrain.analysis.intervals import FEWEST_PEOPLE, span
+from fedbrain.analysis.statistics import (
+    Predictions,
+    concatenate,
+    mean_difference,
+    pooled_difference,
+)
 
 SEEDS = 3  # with fewer, a difference may be chance of training
 ALL = "all test scans"
@@ -15,7 +24,7 @@ class Paired(NamedTuple):
     """MAE of the first method minus that of the second, in target units."""
 
     mean: float
-    interval: tuple[float, float]  # bootstrap 95 % over subjects
+    interval: tuple[float, float]  # 95 % over people
     better: int  # seeds in which the first has the smaller MAE
     seeds: int
 
@@ -43,20 +52,20 @@ def paired(first: Seeds, second: Seeds) -> dict[str, Paired]:
     """
     sites = list(first[0])
 
-    def pooled(seed: Mapping[str, Predictions]) -> Predictions:
-        return concatenate([seed[site] for site in sites])
-
-    pairs = {site: ([s[site] for s in first], [s[site] for s in second]) for site in sites}
-    pairs[ALL] = ([pooled(s) for s in first], [pooled(s) for s in second])
-    return {name: _paired(a, b) for name, (a, b) in pairs.items()}
+    names = {site: [site] for site in sites} | {ALL: sites}
+    return {name: _paired(first, second, of_name) for name, of_name in names.items()}
 
 
-def _paired(first: list[Predictions], second: list[Predictions]) -> Paired:
-    """Of the predictions of each seed."""
-    per_seed = [difference(a, b)["mae_difference"] for a, b in zip(first, second)]
-    together = difference(concatenate(first), concatenate(second))
+def _paired(first: Seeds, second: Seeds, sites: list[str]) -> Paired:
+    """Over the scans of some sites."""
+    each = [[mean_difference(a[s], b[s]) for s in sites] for a, b in zip(first, second)]
+    weights = [[len(a[s].target) for s in sites] for a in first]
+    per_seed = [np.average(d, weights=w) for d, w in zip(each, weights)]
+    together = pooled_difference(
+        *([concatenate([seed[s] for seed in seeds]) for s in sites] for seeds in (first, second))
+    )
     low, high = together["mae_difference_95"]
-    better = sum(d < 0 for d in per_seed)
+    better = sum(bool(d < 0) for d in per_seed)
     return Paired(together["mae_difference"], (low, high), better, len(per_seed))
 
 
@@ -67,13 +76,15 @@ def sentence(first: str, second: str, d: Paired, unit: str) -> str:
     'A has a smaller error than B: -0.90 years (95 % -1.50 to -0.20; 3 of 3 seeds below 0).'
     """
     low, high = d.interval
-    interval = f"95 % {low:+.2f} to {high:+.2f}"
+    interval = f"95 % {span(d.interval, '+.2f')}"
     numbers = f"{d.mean:+.2f} {unit} ({interval}; {d.better} of {d.seeds} seeds below 0)"
     if d.holds:
         claim = "has a smaller error than" if d.mean < 0 else "has a larger error than"
         return f"{first} {claim} {second}: {numbers}."
     if d.seeds < SEEDS:
         reason = f"{d.seeds} of {SEEDS} seeds are there"
+    elif not math.isfinite(high - low):
+        reason = f"an interval needs {FEWEST_PEOPLE} people"
     elif low <= 0 <= high:
         reason = "the interval holds 0"
     else:

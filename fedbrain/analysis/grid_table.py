@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from fedbrain.analysis.claims import Seeds
+from fedbrain.analysis.intervals import over_people, span
 from fedbrain.analysis.results_table import align, number, p_value
 from fedbrain.analysis.statistics import (
     Predictions,
-    accuracy,
-    cluster_means,
     concatenate,
-    interval,
+    errors,
+    pooled_accuracy,
 )
 
 OURS = ("", "images", "n test", "MAE", "95 %", "over seeds", "r", "p", "floor")
@@ -36,36 +36,34 @@ def measure(seeds: Seeds, images: Mapping[str, int]) -> dict[str, dict[str, Any]
       the floor.
     """
     sites = {site: [seed[site] for seed in seeds] for site in seeds[0]}
-    measured = {site: _pooled(parts) | {"images": images[site]} for site, parts in sites.items()}
-    measured["by_test_scans"] = _pooled([concatenate(list(seed.values())) for seed in seeds])
+    measured = {
+        site: _pooled({site: parts}) | {"images": images[site]} for site, parts in sites.items()
+    }
+    measured["by_test_scans"] = _pooled(sites)
     measured["by_images"] = _weighted(sites, [images[site] for site in sites])
     measured["by_sites"] = _weighted(sites, [1] * len(sites))
     return measured
 
 
-def _pooled(seeds: Sequence[Predictions]) -> dict[str, Any]:
+def _pooled(sites: Mapping[str, Sequence[Predictions]]) -> dict[str, Any]:
     """Accuracy of all seeds together, and the range of MAE over seeds."""
-    maes = [accuracy(p)["mae"] for p in seeds]
-    return accuracy(concatenate(seeds)) | {"seeds": [min(maes), max(maes)]}
+    maes = [float(_mae(concatenate(of_seed))) for of_seed in zip(*sites.values())]
+    together = pooled_accuracy([concatenate(seeds) for seeds in sites.values()])
+    return together | {"seeds": [min(maes), max(maes)]}
 
 
 def _mae(p: Predictions) -> Any:
-    return np.abs(p.prediction - p.target).mean()
+    return np.abs(p.prediction - p.target).mean(dtype=np.float64)
 
 
 def _weighted(sites: Mapping[str, Sequence[Predictions]], counts: Sequence[int]) -> dict[str, Any]:
     """The mean of the sites' MAEs; subjects are drawn at each site independently."""
     weights = np.asarray(counts, float) / sum(counts)
     together = [concatenate(seeds) for seeds in sites.values()]
-    errors = [np.abs(p.prediction - p.target).astype(np.float64) for p in together]
-    replicates = [
-        cluster_means(e[:, None], p.subjects, seed=k)[:, 0]
-        for k, (e, p) in enumerate(zip(errors, together))
-    ]
     maes = [weights @ [_mae(p) for p in of_seed] for of_seed in zip(*sites.values())]
     return {
-        "mae": float(weights @ [e.mean() for e in errors]),
-        "mae_95": interval(weights @ np.stack(replicates)),
+        "mae": float(weights @ [_mae(p) for p in together]),
+        "mae_95": list(over_people([errors(p) for p in together], weights.tolist())),
         "floor_mae": float(weights @ [np.abs(p.floor - p.target).mean() for p in together]),
         "seeds": [float(min(maes)), float(max(maes))],
     }
@@ -76,8 +74,8 @@ def _row(name: str, m: Mapping[str, Any], published: Mapping[str, float]) -> lis
         f"  {name}",
         *(str(m.get(k, "")) for k in ("images", "n")),
         number(m["mae"]),
-        "{:.2f}-{:.2f}".format(*m["mae_95"]),
-        "{:.2f}-{:.2f}".format(*m["seeds"]),
+        span(m["mae_95"]),
+        span(m["seeds"]),
         number(m["r"]) if "r" in m else "",
         p_value(m.get("p")),
         number(m["floor_mae"]),
@@ -113,8 +111,7 @@ def render_crossed(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> s
     sites = [site for site in next(iter(measured.values())) if site not in AVERAGES]
 
     def cell(m: Mapping[str, Any]) -> str:
-        low, high = m["mae_95"]
-        return f"{number(m['mae'])} ({low:.2f}-{high:.2f})"
+        return f"{number(m['mae'])} ({span(m['mae_95'])})"
 
     rows = [["MAE of the model", *(f"on {site}" for site in sites)]]
     for model, of_model in measured.items():

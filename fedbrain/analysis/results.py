@@ -11,20 +11,31 @@ from typing import Any
 import numpy as np
 
 from fedbrain.analysis.age_gap import age_gap
+from fedbrain.analysis.intervals import over_sites
 from fedbrain.analysis.metrics import add, regression_sums
-from fedbrain.analysis.statistics import Predictions, accuracy, concatenate, difference
+from fedbrain.analysis.statistics import (
+    Predictions,
+    accuracy,
+    concatenate,
+    person_means,
+    pooled_accuracy,
+    pooled_difference,
+)
 from fedbrain.analysis.stored_predictions import RegimePredictions
 
 
-def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Unweighted mean over the sites where a number is defined: every hospital counts the same.
+def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Unweighted mean over the sites where a number is defined: every hospital counts the same. The
+    interval of its MAE needs nothing but MAE, standard error and number of people of each.
 
     Args:
       per_site: site -> `accuracy`.
     """
     names = ("mae", "rmse", "r2", "r", "floor_mae")
     defined = {k: [s[k] for s in per_site.values() if np.isfinite(s[k])] for k in names}
-    return {k: float(np.mean(values)) if values else float("nan") for k, values in defined.items()}
+    means = {k: float(np.mean(v)) if v else float("nan") for k, v in defined.items()}
+    columns = zip(*((s["mae"], s["mae_se"], s["subjects"]) for s in per_site.values()))
+    return means | {"mae_95": list(over_sites(*map(list, columns)))}
 
 
 def regime_results(sites: Mapping[str, Mapping[str, Predictions]]) -> dict[str, Any]:
@@ -33,10 +44,7 @@ def regime_results(sites: Mapping[str, Mapping[str, Predictions]]) -> dict[str, 
     Args:
       sites: site -> {"valid": predictions, "test": predictions}.
     """
-    valid = {
-        name: regression_sums(parts["valid"].target, parts["valid"].prediction)
-        for name, parts in sites.items()
-    }
+    valid = {name: regression_sums(*person_means(parts["valid"])) for name, parts in sites.items()}
     per_site = {
         name: accuracy(parts["test"]) | {"age_gap": age_gap(parts["test"], valid[name])}
         for name, parts in sites.items()
@@ -44,7 +52,8 @@ def regime_results(sites: Mapping[str, Mapping[str, Predictions]]) -> dict[str, 
     pooled = concatenate([parts["test"] for parts in sites.values()])
     return {
         "clients": per_site,
-        "pooled": accuracy(pooled) | {"age_gap": age_gap(pooled, add(*valid.values()))},
+        "pooled": pooled_accuracy([parts["test"] for parts in sites.values()])
+        | {"age_gap": age_gap(pooled, add(*valid.values()))},
         "macro": macro(per_site),
     }
 
@@ -93,14 +102,17 @@ def summarise(
     of_regimes = together(predictions)
     of_baselines = together(baselines)
 
-    def pooled_tests(sites: Mapping[str, Mapping[str, Predictions]]) -> Predictions:
-        return concatenate([parts["test"] for parts in sites.values()])
+    def tests_of(sites: Mapping[str, Mapping[str, Predictions]]) -> list[Predictions]:
+        return [parts["test"] for parts in sites.values()]
+
+    def mae(p: Predictions) -> float:
+        return float(np.abs(p.prediction - p.target).mean(dtype=np.float64))
 
     regimes = {}
     for regime, sites in of_regimes.items():
-        maes = [accuracy(pooled_tests(repeat[regime]))["mae"] for repeat in predictions]
+        maes = [mae(concatenate(tests_of(repeat[regime]))) for repeat in predictions]
         regimes[regime] = regime_results(sites) | {"over_repeats": spread(maes)}
-    tests = {name: pooled_tests(sites) for name, sites in (of_regimes | of_baselines).items()}
+    tests = {name: tests_of(sites) for name, sites in (of_regimes | of_baselines).items()}
     pairs = [*combinations(of_regimes, 2), *product(of_regimes, of_baselines)]
     return {
         "regimes": regimes,
@@ -109,5 +121,5 @@ def summarise(
             model: {site: accuracy(parts["test"]) for site, parts in sites.items()}
             for model, sites in together(crossed).items()
         },
-        "comparisons": {f"{a} - {b}": difference(tests[a], tests[b]) for a, b in pairs},
+        "comparisons": {f"{a} - {b}": pooled_difference(tests[a], tests[b]) for a, b in pairs},
     }

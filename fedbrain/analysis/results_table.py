@@ -4,16 +4,27 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-HEADER = ("", "n", "MAE", "95 %", "RMSE", "R2", "r", "p", "floor", "gap slope", "corrected")
+from fedbrain.analysis.age_gap import FEWEST_TO_FIT
+from fedbrain.analysis.intervals import UNDEFINED, span
+
+HEADER = ("", "n", "MAE", "95 %", "RMSE", "R2", "r", "95 % of r", "p", "floor")
+GAP_HEADER = (
+    "age gap", "to fit", "slope", "95 %", "corrected slope", "95 %", "corrected MAE", "95 %",
+)  # fmt: skip
 
 
-def number(value: float, form: str = ".2f") -> str:
+def number(value: float | None, form: str = ".2f") -> str:
     """A number, or n/a where it is not defined.
 
     >>> number(7.126), number(math.nan)
     ('7.13', 'n/a')
     """
-    return format(value, form) if math.isfinite(value) else "n/a"
+    return format(value, form) if math.isfinite(number_or_nan(value)) else "n/a"
+
+
+def number_or_nan(value: float | None) -> float:
+    """NaN for None, which stands for it in JSON."""
+    return math.nan if value is None else value
 
 
 def p_value(p: float | None) -> str:
@@ -26,17 +37,40 @@ def p_value(p: float | None) -> str:
 
 
 def _row(name: str, m: dict[str, Any]) -> list[str]:
-    gap = m.get("age_gap")
     return [
         name,
         str(m.get("n", "")),
         number(m["mae"]),
-        "{:.2f}-{:.2f}".format(*m["mae_95"]) if "mae_95" in m else "",
+        span(m.get("mae_95", UNDEFINED)),
         *(number(m[k]) for k in ("rmse", "r2", "r")),
+        span(m["r_95"]) if "r_95" in m else "",
         p_value(m.get("p")),
         number(m["floor_mae"]),
-        *(number(gap[k], "+.2f") if gap else "" for k in ("slope", "corrected_slope")),
     ]
+
+
+def _gap_row(name: str, gap: Mapping[str, Any]) -> list[str]:
+    """Of files written before intervals were there, too."""
+    form = {"slope": "+.2f", "corrected_slope": "+.2f", "corrected_mae": ".2f"}
+    cells = [
+        cell
+        for key, f in form.items()
+        for cell in (number(gap[key], f), span(gap.get(f"{key}_95", UNDEFINED), f))
+    ]
+    return [name, str(gap.get("correction_people", "n/a")), *cells]
+
+
+def _gaps(regimes: Mapping[str, Any]) -> list[str]:
+    """The age gap of every regime, and its correction (Cole) where there are people to fit it."""
+    rows: list[list[str]] = [list(GAP_HEADER)]
+    for regime, r in regimes.items():
+        rows.append([regime] + [""] * (len(GAP_HEADER) - 1))
+        of_sites = {**r["clients"], "pooled": r["pooled"]}
+        rows += [_gap_row(f"  {name}", m["age_gap"]) for name, m in of_sites.items()]
+    lines = align(rows)
+    if any("n/a" in cell for row in rows for cell in row):
+        lines.append(f"  n/a: not corrected with fewer than {FEWEST_TO_FIT} validation people")
+    return lines
 
 
 def align(rows: list[list[str]]) -> list[str]:
@@ -61,7 +95,7 @@ def accuracy_rows(named: Mapping[str, dict[str, Any]]) -> list[list[str]]:
 
 def render_accuracy(name: str, m: dict[str, Any], unit: str) -> str:
     """One line: MAE with its interval, r and the MAE of the median predictor."""
-    interval = "(95 % {:.2f}-{:.2f})".format(*m["mae_95"])
+    interval = f"(95 % {span(m['mae_95'])})"
     floor = f"median predictor {m['floor_mae']:.2f}"
     return f"{name}: MAE {m['mae']:.2f} {unit} {interval}, r {m['r']:.2f}; {floor}"
 
@@ -78,9 +112,9 @@ def _crossed(crossed: dict[str, Any]) -> list[str]:
 
 
 def _comparison(name: str, c: dict[str, Any], unit: str) -> str:
-    low, high = c["mae_difference_95"]
+    low, high = (number_or_nan(end) for end in c["mae_difference_95"])
     verdict = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
-    interval = f"95 % {low:+.2f} to {high:+.2f}"
+    interval = f"95 % {span((low, high), '+.2f')}"
     return f"MAE {name}: {c['mae_difference']:+.2f} {unit} ({interval}): {verdict}"
 
 
@@ -97,9 +131,10 @@ def render_table(results: dict[str, Any]) -> str:
         rows.append([regime] + [""] * (len(HEADER) - 1))
         rows += [_row(f"  {client}", m) for client, m in r["clients"].items()]
         rows += [_row("  pooled", r["pooled"]), _row("  macro", r["macro"])]
-    legend = "95 %: bootstrap over subjects; floor: the median predictor."
+    legend = "95 %: over people; floor: the median predictor."
     lines = [f"{warning}Test sets, errors in {unit}; {legend}", *align(rows)]
     lines += _crossed(results["crossed"])
+    lines += _gaps(results["regimes"])
     lines += [_comparison(name, c, unit) for name, c in results["comparisons"].items()]
     for regime, r in results["regimes"].items():
         over = r["over_repeats"]

@@ -1,4 +1,4 @@
-"""Accuracy of predictions with intervals over subjects, and paired differences of two methods."""
+"""Accuracy of predictions with intervals over people, and paired differences of two methods."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from fedbrain.analysis.intervals import Group, by_person, over_people, standard_error
 from fedbrain.analysis.metrics import regression_metrics, regression_sums
-
-SAMPLES = 2000  # bootstrap draws; the interval's own error is then about 1.5 % of its width
 
 
 class Predictions(NamedTuple):
@@ -27,81 +26,97 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
     return Predictions(subjects, *(np.concatenate([p[k] for p in parts]) for k in (1, 2, 3)))
 
 
-def cluster_means(
-    values: Float[np.ndarray, "n k"], subjects: Sequence[str], *, seed: int = 0
-) -> Float[np.ndarray, "s k"]:
-    """Bootstrap replicates of column means.
+def errors(p: Predictions) -> Group:
+    """Absolute errors of each person."""
+    return by_person(np.abs(p.prediction - p.target), p.subjects)
 
-    Subjects, with all their scans, are drawn with replacement.
 
-    Args:
-      values: a row a scan.
-      subjects: of the scans.
-      seed: of the draws.
+def person_means(p: Predictions) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """(target, prediction) of each person: means over scans, and over seeds put together."""
+    targets, predictions = (by_person(v, p.subjects) for v in (p.target, p.prediction))
+    return targets.sums / targets.scans, predictions.sums / predictions.scans
 
-    Returns:
-      A row a replicate.
 
-    >>> cluster_means(np.ones((4, 1)), ["a", "a", "b", "c"]).shape
-    (2000, 1)
+def correlation(p: Predictions) -> dict[str, Any]:
+    """Pearson r over people, its Fisher interval and p value; NaN where not defined.
+
+    A person counts once, with means over scans: scans of one person are not independent.
     """
-    _, group = np.unique(np.asarray(subjects), return_inverse=True)
-    groups = int(group.max()) + 1
-    sums = np.stack([np.bincount(group, column, groups) for column in values.T], 1)
-    counts = np.bincount(group, minlength=groups)
-    draws = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), SAMPLES)
-    return (draws @ sums) / (draws @ counts)[:, None]
-
-
-def interval(replicates: Float[np.ndarray, " s"]) -> list[float]:
-    """The central 95 % of bootstrap replicates."""
-    low, high = np.quantile(replicates, [0.025, 0.975])
-    return [float(low), float(high)]
+    target, prediction = person_means(p)
+    r = regression_metrics(regression_sums(target, prediction))["r"]
+    if len(target) < 3 or not np.isfinite(r):
+        return {"r": r if len(target) > 2 else np.nan, "r_95": [np.nan, np.nan], "p": np.nan}
+    test = stats.pearsonr(target, prediction)
+    low, high = test.confidence_interval(0.95) if len(target) > 3 else (np.nan, np.nan)
+    return {"r": r, "r_95": [float(low), float(high)], "p": float(test.pvalue)}
 
 
 def accuracy(p: Predictions) -> dict[str, Any]:
-    """Accuracy of predictions.
+    """Accuracy of predictions at one site.
 
     Returns:
-      n, subjects, MAE and its 95 % interval over subjects, RMSE and the median predictor's MAE in
-      target units, R2, Pearson r and p; NaN where not defined.
+      n, subjects, MAE with its standard error and 95 % interval over people, RMSE and the median
+      predictor's MAE in target units, R2 over scans, Pearson r and p over people; NaN where not
+      defined.
     """
-    error = np.abs(p.prediction - p.target).astype(np.float64)
-    floor = np.abs(p.floor - p.target).astype(np.float64)
+    return pooled_accuracy([p])
+
+
+def pooled_accuracy(sites: Sequence[Predictions]) -> dict[str, Any]:
+    """Accuracy over all scans of several sites; people are drawn within their site."""
+    p = concatenate(sites)
+    groups = [errors(part) for part in sites]
     metrics = regression_metrics(regression_sums(p.target, p.prediction))
-    p_of_r = float("nan")
-    if len(p.target) > 2 and np.isfinite(metrics["r"]):
-        p_of_r = float(np.asarray(stats.pearsonr(p.target, p.prediction))[1])
+    floor = np.abs(p.floor - p.target).astype(np.float64)
     return {
         "n": len(p.target),
         "subjects": len(set(p.subjects)),
-        "mae": float(error.mean()),
-        "mae_95": interval(cluster_means(error[:, None], p.subjects)[:, 0]),
+        "mae": metrics["mae"],
+        "mae_se": standard_error(errors(p)),
+        "mae_95": list(over_people(groups)),
         "rmse": metrics["rmse"],
         "r2": metrics["r2"],
-        "r": metrics["r"],
-        "p": p_of_r,
+        **correlation(p),
         "floor_mae": float(floor.mean()),
     }
 
 
+def _differences(a: Predictions, b: Predictions) -> Group:
+    """Absolute errors of the first minus those of the second, of each person."""
+    same_subjects = list(a.subjects) == list(b.subjects)
+    if not same_subjects or not np.array_equal(a.target, b.target):
+        raise ValueError(
+            "Expected two predictions of the same scans, got different subjects or targets."
+        )
+    a_error, b_error = (np.abs(p.prediction - p.target) for p in (a, b))
+    return by_person(a_error - b_error, a.subjects)
+
+
+def mean_difference(first: Predictions, second: Predictions) -> float:
+    """MAE of the first minus that of the second, on the same scans."""
+    group = _differences(first, second)
+    return float(group.sums.sum() / group.scans.sum())
+
+
 def difference(first: Predictions, second: Predictions) -> dict[str, Any]:
-    """Paired difference of absolute errors, first - second, on the same scans.
+    """`pooled_difference` at one site."""
+    return pooled_difference([first], [second])
+
+
+def pooled_difference(
+    first: Sequence[Predictions], second: Sequence[Predictions]
+) -> dict[str, Any]:
+    """Paired difference of absolute errors, first - second, on the same scans of several sites.
 
     Returns:
-      Its mean and 95 % interval over subjects, in target units.
+      Its mean and 95 % interval over people, in target units.
 
     Raises:
       ValueError: when the two do not predict the same scans in the same order.
     """
-    same_subjects = list(first.subjects) == list(second.subjects)
-    if not same_subjects or not np.array_equal(first.target, second.target):
-        raise ValueError(
-            "Expected two predictions of the same scans, got different subjects or targets."
-        )
-    first_error, second_error = (np.abs(p.prediction - p.target) for p in (first, second))
-    d = (first_error - second_error).astype(np.float64)
+    groups = [_differences(a, b) for a, b in zip(first, second, strict=True)]
+    total = sum(g.sums.sum() for g in groups) / sum(g.scans.sum() for g in groups)
     return {
-        "mae_difference": float(d.mean()),
-        "mae_difference_95": interval(cluster_means(d[:, None], first.subjects)[:, 0]),
+        "mae_difference": float(total),
+        "mae_difference_95": list(over_people(groups)),
     }

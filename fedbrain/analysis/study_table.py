@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fedbrain.analysis.figures import save, titled
+from fedbrain.analysis.intervals import over_seeds, span
 
 # (method, attack) -> (scores, test examples [seeds, clients] both, skipped rounds [seeds])
 Cells = Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -21,7 +22,7 @@ class Line(NamedTuple):
     method: str
     attack: str
     mean: float  # over seeds
-    interval: tuple[float, float]  # bootstrap 95 % of the mean
+    interval: tuple[float, float]  # 95 % of the mean, by t; NaN below 3 seeds
     low: float  # smallest over seeds
     high: float  # largest over seeds
     rank: float  # mean over seeds, 1 = best under this attack
@@ -52,14 +53,6 @@ def reduce_history(scores: np.ndarray, score: str, better: int) -> np.ndarray:
     raise ValueError(f"config.score: expected 'last', 'last_five' or 'best', got {score!r}.")
 
 
-def bootstrap_mean(x: np.ndarray, *, draws: int = 2000) -> tuple[float, float]:
-    """95 % interval of the mean over seeds."""
-    rng = np.random.default_rng(0)
-    means = x[rng.integers(0, len(x), (draws, len(x)))].mean(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def summarise(cells: Cells, names: list[str], better: int) -> list[Line]:
     """The lines of the table, best first under each attack.
 
@@ -83,7 +76,7 @@ def summarise(cells: Cells, names: list[str], better: int) -> list[Line]:
             method=method,
             attack=attack,
             mean=float(score.mean()),
-            interval=bootstrap_mean(score),
+            interval=over_seeds(score),
             low=float(score.min()),
             high=float(score.max()),
             rank=float(rank.mean()),
@@ -109,9 +102,8 @@ def render(lines: list[Line], *, unit: str, seeds: int, synthetic: bool) -> str:
     rows = [[*HEADER[:2], score_label(unit), *HEADER[2:]]]
     rows[0] += list(lines[0].clients) if with_clients else []
     for x in lines:
-        interval = "{:.2f} to {:.2f}".format(*x.interval)
         spread = f"{x.low:.2f} to {x.high:.2f}"
-        row = [x.attack, x.method, f"{x.mean:.2f}", interval, spread]
+        row = [x.attack, x.method, f"{x.mean:.2f}", span(x.interval), spread]
         row += [f"{x.rank:.1f}", f"{x.worst:.2f}"]
         row += [f"{v:.2f}" for v in x.clients.values()] if with_clients else []
         rows.append(row)
@@ -140,7 +132,7 @@ def render_differences(cells: Cells, names: list[str], against: tuple[str, ...])
       against: names of the reference methods.
 
     Returns:
-      Means with bootstrap 95 % intervals over seeds.
+      Means with 95 % intervals over seeds.
     """
     text = []
     for (method, attack), (scores, _, _) in cells.items():
@@ -150,8 +142,7 @@ def render_differences(cells: Cells, names: list[str], against: tuple[str, ...])
             paired = scores - cells[reference, attack][0]
             parts = []
             for name, d in zip(names, paired.T):
-                low, high = bootstrap_mean(d)
-                parts.append(f"{name} {d.mean():+.2f} ({low:+.2f} to {high:+.2f})")
+                parts.append(f"{name} {d.mean():+.2f} ({span(over_seeds(d), '+.2f')})")
             text.append(f"{attack}: {method} - {reference}: {', '.join(parts)}")
     return "\n".join(text)
 

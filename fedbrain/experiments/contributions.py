@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from fedbrain.analysis.intervals import over_seeds, span
 from fedbrain.analysis.shapley import MOST_EXACT, gtg_shapley, leave_one_out, shapley
-from fedbrain.analysis.study_table import bootstrap_mean
 from fedbrain.data.problems import ClientData, Problem
 from fedbrain.experiments.study import Cell, cells, draw_problems
 from fedbrain.experiments.study_cell import run_cell
@@ -86,5 +86,5 @@ def run(config: Any, method: str) -> None:
         ("Shapley", shapley(value, names)),
     ):
         for name, v in values.items():
-            low, high = bootstrap_mean(np.asarray(v))
-            print(f"{title:14s} {name:8s} {float(np.mean(v)):+.2f} ({low:+.2f} to {high:+.2f})")
+            interval = span(over_seeds(np.asarray(v)), "+.2f")
+            print(f"{title:14s} {name:8s} {float(np.mean(v)):+.2f} ({interval})")

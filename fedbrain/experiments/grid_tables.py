@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from fedbrain.analysis import grid_table
 from fedbrain.analysis.claims import ALL, SEEDS, Paired, Seeds, paired, sentence
+from fedbrain.analysis.intervals import span
 from fedbrain.analysis.results_table import align
 from fedbrain.analysis.stored_predictions import read_tests
 from fedbrain.experiments.checkpoints import write_atomically
@@ -100,7 +101,7 @@ def render_comparisons(compared: list[Comparison]) -> list[str]:
         (claims if over_all.holds else no_claims).append(line)
     count = sum(len(c.differences) for c in compared)
     return [
-        "Paired differences: 95 % over subjects; seeds in which the first has the smaller error.",
+        "Paired differences: 95 % over people; seeds in which the first has the smaller error.",
         f"* may be claimed: {SEEDS} seeds at least, an interval without 0, all seeds on one side.",
         f"Of {count} intervals, about {count / 20:.0f} would miss by chance.",
         *align(rows),
@@ -112,7 +113,7 @@ def render_comparisons(compared: list[Comparison]) -> list[str]:
 
 
 def _cell(d: Paired) -> str:
-    return f"{d.mean:+.2f} ({d.interval[0]:+.2f} to {d.interval[1]:+.2f})"
+    return f"{d.mean:+.2f} ({span(d.interval, '+.2f')})"
 
 
 def read_grid(workdir: Path) -> dict[str, Any]:
@@ -187,7 +188,7 @@ def run(workdir: Path) -> None:
         else []
     )
     text.append(
-        "MAE with 95 % over subjects and range over seeds; n test: test scans of all seeds; floor:"
+        "MAE with 95 % over people and range over seeds; n test: test scans of all seeds; floor:"
         " median predictor."
     )
     text += [f"Published: {config['source']}."] if config["source"] else []

@@ -22,8 +22,10 @@ from fedbrain.deploy.protocol.wire import (
 from fedbrain.types import Update
 
 # metrics of test scans that are always sent
-TEST_METRICS = ("n", "subjects", "mae", "mae_low", "mae_high", "rmse", "r2", "floor_mae")
-CORRELATION = ("r", "p")  # sent where predictions differ from each other
+TEST_METRICS = ("n", "subjects", "mae", "rmse", "floor_mae")
+# sent where they are defined: with enough people, and predictions that differ from each other
+OPTIONAL = ("mae_se", "mae_low", "mae_high", "r2", "r", "r_low", "r_high", "p")
+ENDS = ("low", "high")  # of a 95 % interval
 
 
 def write_update(terms: Terms, asked: Envelope, sender: str, update: Update) -> bytes:
@@ -88,11 +90,11 @@ def write_report(terms: Terms, asked: Envelope, sender: str, accuracy: Mapping[s
       sender: the site's name.
       accuracy: see `fedbrain.analysis.statistics.accuracy`.
     """
-    low, high = accuracy["mae_95"]
-    metrics = {**accuracy, "mae_low": low, "mae_high": high}
+    ends = {f"{m}_{end}": x for m in ("mae", "r") for end, x in zip(ENDS, accuracy[f"{m}_95"])}
+    metrics = {**accuracy, **ends}
     scalars = {
         name: float(metrics[name])
-        for name in (*TEST_METRICS, *CORRELATION)
+        for name in (*TEST_METRICS, *OPTIONAL)
         if math.isfinite(metrics[name])
     }
     return pack(
@@ -108,13 +110,13 @@ def read_report(message: Message) -> dict[str, Any]:
       message: from a site.
     """
     metrics = {
-        name: message.envelope.scalars.get(name, math.nan) for name in (*TEST_METRICS, *CORRELATION)
+        name: message.envelope.scalars.get(name, math.nan) for name in (*TEST_METRICS, *OPTIONAL)
     }
     return {
         **metrics,
         "n": int(metrics["n"]),
         "subjects": int(metrics["subjects"]),
-        "mae_95": [metrics["mae_low"], metrics["mae_high"]],
+        **{f"{m}_95": [metrics[f"{m}_{end}"] for end in ENDS] for m in ("mae", "r")},
     }
 
 
@@ -131,6 +133,6 @@ def require_answer(terms: Terms, message: Message) -> None:
         "validated": {"loss", "count"},
         "reported": set(TEST_METRICS),
     }[kind]
-    if scalars - set(CORRELATION if kind == "reported" else ()) != names:
+    if scalars - set(OPTIONAL if kind == "reported" else ()) != names:
         raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")
     unflatten(message.vectors, terms.answer if kind == "update" else {})

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from fedbrain.deploy.protocol.answers import CORRELATION, TEST_METRICS
+from fedbrain.deploy.protocol.answers import OPTIONAL, TEST_METRICS
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.terms import Terms
@@ -75,8 +75,12 @@ SCALARS: Mapping[str, Field] = {
     "mae": Field(
         NUMBER, "24 bytes at most", "6.08", "reported: mean absolute error over test scans"
     ),
+    "mae_se": Field(NUMBER, "24 bytes at most", "0.55", "reported: its standard error over people"),
     "mae_low": Field(
-        NUMBER, "24 bytes at most", "5.01", "reported: lower end of its 95 % interval"
+        NUMBER,
+        "24 bytes at most",
+        "5.01",
+        "reported: lower end of its 95 % interval, from 8 people on",
     ),
     "mae_high": Field(
         NUMBER, "24 bytes at most", "7.22", "reported: upper end of its 95 % interval"
@@ -84,8 +88,13 @@ SCALARS: Mapping[str, Field] = {
     "rmse": Field(NUMBER, "24 bytes at most", "7.9", "reported: root mean squared error"),
     "r2": Field(NUMBER, "24 bytes at most", "0.81", "reported: share of variance explained"),
     "r": Field(
-        NUMBER, "24 bytes at most", "0.91", "reported: Pearson correlation, where it is defined"
+        NUMBER,
+        "24 bytes at most",
+        "0.91",
+        "reported: Pearson correlation over people, where it is defined",
     ),
+    "r_low": Field(NUMBER, "24 bytes at most", "0.85", "reported: lower end of its 95 % interval"),
+    "r_high": Field(NUMBER, "24 bytes at most", "0.95", "reported: upper end of its 95 % interval"),
     "p": Field(NUMBER, "24 bytes at most", "1e-23", "reported: its p value"),
     "floor_mae": Field(
         NUMBER,
@@ -185,7 +194,7 @@ def sent_scalars(terms: Terms) -> set[str]:
     Args:
       terms: of the experiment.
     """
-    return {"weight", *terms.metrics, "loss", "count", *TEST_METRICS, *CORRELATION}
+    return {"weight", *terms.metrics, "loss", "count", *TEST_METRICS, *OPTIONAL}
 
 
 def _rows(names: Any, table: Mapping[str, Field], **sizes: object) -> str:

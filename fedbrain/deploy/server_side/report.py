@@ -28,7 +28,7 @@ def render(results: Mapping[str, Any]) -> str:
     rows = accuracy_rows({**results["clients"], "macro": results["macro"]})
     lines = [
         (
-            f"{kind}Test sets, errors in {results['unit']}; 95 %: bootstrap over subjects; floor:"
+            f"{kind}Test sets, errors in {results['unit']}; 95 %: over people; floor:"
             " the median predictor."
         ),
         *align(rows),
