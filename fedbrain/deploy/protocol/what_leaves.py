@@ -226,6 +226,7 @@ def render(terms: Terms, *, model: str, sizes: Mapping[str, int]) -> str:
 def render_config(config: Mapping[str, Any], *, name: str) -> str:
     """The document for a configuration of three sites, called `name` in it."""
     fields = {k: v for k, v in config.items() if k not in ("sites", "cache")}
+    fields["describe"] = ()  # a consortium does not compute it
     job = {"config": clean(fields), "target": "age", "sites": ["amber", "birch", "cedar"]}
     terms = agree(job).terms
     sizes = {k: sum(x.size for x in jax.tree.leaves(v)) for k, v in terms.answer.items()}
