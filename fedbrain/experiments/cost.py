@@ -16,7 +16,7 @@ from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.writing import nearest_folder
 from fedbrain.models.layers_outline import Layer, layers_of
-from fedbrain.models.probe import costliest, forward_and_backward
+from fedbrain.models.probe import costliest, probe_of
 from fedbrain.training.footprint import Footprint, footprint
 from fedbrain.training.outline import outline
 from fedbrain.training.speed import seconds_of
@@ -105,9 +105,8 @@ def estimate(
     batch = example_batch(shape, experiment.batch_size, experiment.inputs)
     layers = layers_of(experiment.task, variables, batch)
     start = outline(experiment.algorithm, variables, batch, clients=max(1, len(splits[0][1]))).start
-    probe = costliest(layers)
-    function, arguments = forward_and_backward(probe)
-    rate = FORWARD_AND_BACKWARD * probe.operations / seconds_of(function, *arguments)
+    probe = probe_of(costliest(layers))
+    rate = FORWARD_AND_BACKWARD * probe.operations / seconds_of(probe.function, *probe.arguments)
     trained, validated = images_trained(experiment, splits)
     per_image = sum(layer.operations for layer in layers) / experiment.batch_size
     return Cost(

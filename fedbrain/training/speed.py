@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-REPEATS = 3  # of which the fastest counts
+REPEATS = 2  # of which the fastest counts
 
 
 def seconds_of(function: Callable[..., Any], *arguments: Any) -> float:
