@@ -26,7 +26,11 @@ from fedbrain.analysis.statistics import (
 
 DRAWS = 2000
 LEAST, MOST = 0.93, 0.97
-REACHES = {"MAE, heavy tails, 10 people": 0.92}  # short of it, as docs/statistics.md says
+# what these reach instead: docs/statistics.md names them
+OUTSIDE = {
+    "MAE, heavy tails, 10 people": (0.92, MOST),
+    "age gap: corrected mae, 20 to fit, 20 people": (LEAST, 0.98),
+}
 HALF_NORMAL = float(np.sqrt(2 / np.pi))  # E|N(0, 1)|
 SITES = {"a": 4.0, "b": 6.0, "c": 9.0}  # SD of errors, years
 Rng = np.random.Generator
