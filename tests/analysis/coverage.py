@@ -30,6 +30,7 @@ LEAST, MOST = 0.93, 0.97
 OUTSIDE = {
     "MAE, heavy tails, 10 people": (0.92, MOST),
     "age gap: corrected mae, 20 to fit, 20 people": (LEAST, 0.98),
+    "age gap: corrected mae, 50 to fit, 100 people": (LEAST, 0.98),
 }
 HALF_NORMAL = float(np.sqrt(2 / np.pi))  # E|N(0, 1)|
 SITES = {"a": 4.0, "b": 6.0, "c": 9.0}  # SD of errors, years
