@@ -24,6 +24,7 @@ YAML
     cat > "$folder/kits/$site/local/site.toml" <<TOML
 name = "$site"
 # synthetic people, few of them: every floor is lowered here in the open
+approval = false
 minimum_subjects = 5
 minimum_validation_subjects = 2
 minimum_test_subjects = 3

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 TOML = """name = "{name}"
+approval = false
 minimum_subjects = {subjects}
 minimum_validation_subjects = 1
 minimum_test_subjects = {tested}

@@ -8,13 +8,20 @@ fedbrain site status --kit=KIT
     Prints what was received and sent, from the site's own record.
 fedbrain site dry_run --kit=KIT --job=FOLDER --output=FILE
     Writes the exact bytes that the first round of a job would send, and prints their contents.
+fedbrain site review --kit=KIT
+    Prints in plain words what each job that came may ask; with --job=FOLDER, that job.
+fedbrain site approve --kit=KIT --hash=HASH
+    A person at the site approves a job by the hash that `review` prints; it runs from then on.
 """
+
+from absl import flags
 
 from fedbrain.cli import configure, define_path, given, run_command
 
 if __name__ == "__main__":
     KIT = define_path("kit", None, "Folder of the site's kit.", required=True)
     JOB = define_path("job", None, "Folder of a job.")
+    HASH = flags.DEFINE_string("hash", None, "Hash of a job, as `review` prints it.")
     OUTPUT = define_path("output", None, "File for the bytes.")
 
     def _join() -> None:
@@ -33,6 +40,17 @@ if __name__ == "__main__":
 
         run_checks(KIT.value)
 
+    def _review() -> None:
+        from fedbrain.deploy.site_side.review import review
+
+        configure()
+        print(review(KIT.value, JOB.value), end="")
+
+    def _approve() -> None:
+        from fedbrain.deploy.site_side.approval import approve
+
+        print(approve(KIT.value, given(HASH), JOB.value))
+
     def _status() -> None:
         from fedbrain.deploy.site_side.checks import account
 
@@ -43,5 +61,7 @@ if __name__ == "__main__":
         "join": _join,
         "status": _status,
         "dry_run": _dry_run,
+        "review": _review,
+        "approve": _approve,
     }
     run_command(COMMANDS)

@@ -33,9 +33,10 @@ def kits(tmp_path_factory, hospitals):
     folder = tmp_path_factory.mktemp("consortium")
     provision(read_consortium(HOSPITAL / "consortium.yaml"), folder)
     text = (HOSPITAL / "site.toml").read_text().replace("/data/brussels", str(hospitals / "amber"))
-    text = text.replace("minimum_subjects = 20", "minimum_subjects = 3").replace(
-        'model = ["densenet121", "adapted_sfcn"]', ""
-    )
+    for least in ("minimum_subjects = 20", "minimum_validation_subjects = 10"):
+        text = text.replace(least, f"{least.split()[0]} = 1")  # ten synthetic people
+    for least in ("local_steps = 3", "people_in_a_step = 2"):
+        text = text.replace(least, f"{least.split()[0]} = 1")
     (folder / "kits/brussels/local/site.toml").write_text(text)
     return folder / "kits"
 
@@ -67,7 +68,7 @@ def test_a_site_runs_one_class_of_ours_and_opens_nothing(kits):
 
 def test_check_says_what_is_ready_and_what_is_not(kits, tmp_path):
     kit = kits / "brussels"
-    assert settings(kit) == "brussels, targets age, at least 3 training subjects"
+    assert settings(kit) == "brussels, targets age, at least 1 training subjects"
     assert people(kit) == "10 participants"
     assert "days" in certificate(kit)
     assert account(kit) == "No message yet."

@@ -8,14 +8,16 @@ import shutil
 import pytest
 
 from fedbrain.deploy.protocol.job import agree
-from fedbrain.deploy.protocol.what_leaves import COLLECTIONS, ENVELOPE, JOINED, SCALARS
+from fedbrain.deploy.protocol.register import Note, write_join
+from fedbrain.deploy.protocol.versions import versions
+from fedbrain.deploy.protocol.what_leaves import COLLECTIONS, ENVELOPE, JOINED, NOTE, SCALARS
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.report import report
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
-from fedbrain.deploy.site_side.audit import describe
+from fedbrain.deploy.site_side.audit import describe, end_of
 from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from tests.experiment_under_test import config
@@ -64,7 +66,8 @@ def recorded(tmp_path_factory, hospitals):
         workers[name] = join(
             read_policy(home / f"{name}.toml"), job, workdir=home / name, limit=LIMIT
         )
-        sent.append(json.dumps(workers[name].declared._asdict()).encode())
+        note = Note(workers[name].worker.last_round, versions(), end_of(home / "none.jsonl"))
+        sent.append(write_join(workers[name].declared, note))
     server = tmp_path_factory.mktemp("server")
 
     def transport(asked, deadline_s):
@@ -107,7 +110,7 @@ def test_messages_hold_the_fields_of_the_document_and_no_other(recorded):
             assert len(header["kind"]) <= 9
             kinds.add(describe(data)["kind"])
         elif data.startswith(b"{"):
-            assert set(json.loads(data)) == set(JOINED)
+            assert set(json.loads(data)) == {*JOINED, *NOTE}
     assert kinds == {"validated", "update", "reported"}
 
 

@@ -8,11 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fedbrain.deploy.protocol.register import Registration, recall, register
+from fedbrain.deploy.protocol.register import (
+    MOST_SCANS,
+    Note,
+    Registration,
+    changed,
+    read_joins,
+    recall,
+    register,
+    write_join,
+)
 from fedbrain.deploy.protocol.wire import Envelope, Refused, pack
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.site_side.attempts import Attempts
-from fedbrain.deploy.site_side.audit import Audit, check
+from fedbrain.deploy.site_side.audit import Audit, check, end_of, head_file
 from fedbrain.deploy.site_side.private_state import Memory
 
 
@@ -35,6 +44,59 @@ def test_a_record_of_messages_shows_when_a_line_was_changed_or_taken_out(tmp_pat
         audit.path.write_bytes(b"\n".join(spoilt) + b"\n")
         with pytest.raises(ValueError, match="expected one that follows line"):
             check(audit.path)
+
+
+def test_a_record_whose_last_lines_were_cut_is_seen(tmp_path):
+    audit = Audit(tmp_path / "audit.jsonl")
+    for k in range(4):
+        audit.record("in", f"sentence {k}".encode())
+    assert end_of(audit.path)["lines"] == check(audit.path) == 4
+    lines = audit.path.read_bytes().splitlines(keepends=True)
+    for kept in (3, 1):
+        audit.path.write_bytes(b"".join(lines[:kept]))
+        with pytest.raises(ValueError, match="expected at least the 4 lines"):
+            check(audit.path)
+    audit.path.write_bytes(b"".join(lines))
+    head_file(audit.path).write_text(json.dumps({**end_of(audit.path), "lines": 9}))
+    with pytest.raises(ValueError, match="the last ones were cut"):
+        check(audit.path)
+
+
+DECLARED = Registration(10, 2, 3, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"train": 10**9}, "train: 1000000000 scans, of 1 to 10000"),
+        ({"train": -1}, "train: -1 scans"),
+        ({"train": 10.0}, "train: 10.0 scans"),
+        ({"valid": True}, "valid: True scans"),
+        ({"synthetic": 1}, "another type"),
+        ({"round": "x"}, "another type"),
+        ({"record": 3}, "another type"),
+        ({"more": 1}, "unexpected keyword argument 'more'"),
+        ({"versions": {"x": "y" * 5000}}, "bytes of 4096 at most"),
+    ],
+)
+def test_a_wrong_answer_to_joining_leaves_its_site_out_and_no_other(change, sentence):
+    honest = write_join(DECLARED, Note(round=4, versions={"jax": "0.10"}))
+    wrong = json.dumps({**json.loads(honest), **change}).encode()
+    joins = read_joins([("amber", wrong), ("birch", honest), ("cedar", b"{")], MOST_SCANS)
+    assert joins.joined == {"birch": DECLARED}
+    assert joins.seen == {"birch": 4}
+    assert sentence in joins.wrong["amber"]
+    assert "cedar" in joins.wrong
+
+
+def test_a_site_that_declares_something_else_is_asked_nothing_and_named():
+    known = {"amber": DECLARED, "birch": DECLARED}
+    other = write_join(DECLARED._replace(train=11), Note())
+    same = write_join(DECLARED, Note())
+    joins = read_joins([("amber", other), ("birch", same), ("cedar", same)], MOST_SCANS)
+    assert set(changed(known, joins)) == {"amber", "cedar"}
+    assert "expected what it declared at the start" in changed(known, joins)["amber"]
+    assert changed({}, joins) == {}
 
 
 def _state(value):

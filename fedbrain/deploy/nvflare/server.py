@@ -18,7 +18,15 @@ from nvflare.apis.signal import Signal
 from fedbrain import cli
 from fedbrain.deploy.nvflare.transport import JOIN, Transport
 from fedbrain.deploy.protocol.job import agree, folder_of
-from fedbrain.deploy.protocol.register import Registration, register
+from fedbrain.deploy.protocol.register import (
+    MOST_SCANS,
+    changed,
+    read_joins,
+    recall,
+    record_joins,
+    register,
+)
+from fedbrain.deploy.protocol.versions import versions
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.report import report
@@ -32,9 +40,16 @@ class Conductor(Controller):
     """The server's side of a job."""
 
     def __init__(
-        self, job: dict, fewest: int, deadline_s: int, medians: float = 100.0, limit: int = 1 << 30
+        self,
+        job: dict,
+        fewest: int,
+        deadline_s: int,
+        medians: float = 100.0,
+        limit: int = 1 << 30,
+        most_scans: int = MOST_SCANS,
     ):
         super().__init__()
+        self.most_scans = most_scans
         self.job, self.rules = job, Rules(fewest, medians, limit, deadline_s)
 
     def start_controller(self, fl_ctx: FLContext) -> None:
@@ -67,13 +82,30 @@ class Conductor(Controller):
         self, abort: Signal, context: FLContext, workdir: Path, progress: Progress
     ) -> None:
         agreement, deadline_s = agree(self.job), self.rules.deadline_s
+        own = json.dumps(versions()).encode()  # for the sites' records
         transport = Transport(self, context, workdir, progress, abort)
-        answers = transport.ask(JOIN, self.job["sites"], b"", deadline_s)
-        joined = {name: Registration(**json.loads(bytes(data))) for name, data in answers}
+        answers = transport.ask(JOIN, self.job["sites"], own, deadline_s)
+        joins = read_joins(answers, self.most_scans)
+        known = recall(workdir)
+        excluded = changed(known, joins)
+        joined = {name: site for name, site in joins.joined.items() if name not in excluded}
+        for name, why in {**joins.wrong, **excluded}.items():
+            transport.notify(name, why)
+        expected = [name for name in self.job["sites"] if name not in joins.wrong]
         refused = progress.status.get("refused", {})
-        sites = register(workdir, joined, expected=self.job["sites"], refused=refused)
+        sites = register(workdir, joined, expected=expected, refused=refused)
+        progress.update(left_out={**joins.wrong, **excluded})
+        record_joins(workdir, joins)
         side = Side(
-            agreement, transport, sites, self.rules, Pace(deadline_s), progress, transport.notify
+            agreement,
+            transport,
+            sites,
+            self.rules,
+            Pace(deadline_s),
+            progress,
+            transport.notify,
+            joins.seen,
+            {name: why for name, why in excluded.items() if name in sites},
         )
         snapshot = conduct(side, workdir=workdir)
         if is_over(agreement.experiment, snapshot):

@@ -7,7 +7,6 @@ message.
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,11 @@ from fedbrain import cli
 from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE, NOTICE, REFUSED
 from fedbrain.deploy.protocol.job import folder_of
+from fedbrain.deploy.protocol.register import LARGEST, Note, write_join
+from fedbrain.deploy.protocol.versions import require_engine, versions
 from fedbrain.deploy.protocol.wire import Refused
-from fedbrain.deploy.site_side.audit import Audit
+from fedbrain.deploy.site_side.approval import NotApproved, keep_waiting
+from fedbrain.deploy.site_side.audit import Audit, end_of
 from fedbrain.deploy.site_side.join import Joined, join
 from fedbrain.deploy.site_side.policy import read_policy
 
@@ -56,7 +58,10 @@ class Hospital(Executor):
             if self.joined is None:  # the process is new
                 self.joined = self._join(fl_ctx)
             if task_name == JOIN:
-                answer = json.dumps(self.joined.declared._asdict()).encode()
+                audit.record("in", bytes(whole(shareable.pop(MESSAGE)))[:LARGEST])
+                worker = self.joined.worker
+                note = Note(worker.last_round, versions(), end_of(audit.path))
+                answer = write_join(self.joined.declared, note)
             else:
                 data = whole(shareable.pop(MESSAGE))
                 audit.record("in", data)
@@ -83,6 +88,7 @@ class Hospital(Executor):
 
     def _join(self, context: FLContext) -> Joined:
         cli.configure()
+        require_engine()
         engine: Any = context.get_engine()
         workspace = engine.get_workspace()
         path = Path(workspace.get_site_config_dir()) / "site.toml"
@@ -91,6 +97,9 @@ class Hospital(Executor):
             raise ValueError(
                 f"{path}: expected the name {context.get_identity_name()!r}, got {policy.name!r}"
             )
-        return join(
-            policy, self.job, workdir=folder_of(workspace.get_root_dir(), self.job), limit=1 << 30
-        )
+        kit = workspace.get_root_dir()
+        try:
+            return join(policy, self.job, workdir=folder_of(kit, self.job), limit=1 << 30)
+        except NotApproved:
+            keep_waiting(Path(kit), self.job)
+            raise

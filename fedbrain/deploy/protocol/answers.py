@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fedbrain.deploy.protocol.plausible import require_variances
 from fedbrain.deploy.protocol.terms import Terms, answer_collections
 from fedbrain.deploy.protocol.wire import (
     Envelope,
@@ -136,3 +137,5 @@ def require_answer(terms: Terms, message: Message) -> None:
     if scalars - set(OPTIONAL if kind == "reported" else ()) != names:
         raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")
     unflatten(message.vectors, terms.answer if kind == "update" else {})
+    if kind == "update":
+        require_variances(terms, message)

@@ -26,6 +26,9 @@ class Question(NamedTuple):
     # counts that must be there, positive and no more than the site declared when it joined
     at_most: Mapping[str, float]
     limit: int  # the most bytes of the answer
+    # scalars that may be there -> (smallest, largest)
+    bounds: Mapping[str, tuple[float, float]] = {}
+    sizes: Mapping[str, int] | None = None  # collection -> numbers, compared before they are read
 
 
 def admit(
@@ -47,7 +50,7 @@ def admit(
             f"expected an answer of {', '.join(sorted(questions)) or 'nobody'}, got one of {sender}"
         )
     question = questions[sender]
-    message = unpack(data, limit=question.limit)
+    message = unpack(data, limit=question.limit, sizes=question.sizes)
     envelope = message.envelope
     expected_fields = {
         "sender": sender,
@@ -70,6 +73,10 @@ def admit(
             raise Refused(
                 f"{name}: expected more than 0 and at most the {most:g} declared, got {count:g}"
             )
+    for name, (low, high) in question.bounds.items():
+        value = envelope.scalars.get(name, low)
+        if not low <= value <= high:
+            raise Refused(f"{name}: expected a number from {low:g} to {high:g}, got {value:g}")
     return message
 
 
@@ -101,9 +108,10 @@ def too_large(
     norms_of: Mapping[str, Mapping[str, float]], *, medians: float | int
 ) -> dict[str, str]:
     """Sites whose update is refused: in some collection its norm is above so many times the median
-    of the round's norms.
+    of the round's norms, the lower one of two.
 
-    With fewer than three sites there is no majority to compare with, and nobody is refused.
+    Of two sites the larger one is refused: there is no majority, and the smaller one does less
+    harm. A single site is compared with nobody.
 
     Args:
       norms_of: site -> collection -> norm.
@@ -112,11 +120,12 @@ def too_large(
     Returns:
       Site -> why.
     """
-    if len(norms_of) < 3:
+    if len(norms_of) < 2:
         return {}
     reasons = {}
     for collection in sorted({name for of_site in norms_of.values() for name in of_site}):
-        median = float(np.median([of_site[collection] for of_site in norms_of.values()]))
+        ordered = sorted(of_site[collection] for of_site in norms_of.values())
+        median = ordered[(len(ordered) - 1) // 2]
         for site, of_site in norms_of.items():
             if of_site[collection] > medians * median:
                 reason = (

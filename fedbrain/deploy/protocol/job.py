@@ -5,6 +5,8 @@ site adds its own.
  "sites": ["amber", "birch", "cedar"]}
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.split_id import SplitId
+from fedbrain.experiments.workdir import clean
 from fedbrain.types import Variables
 
 KEYS = {"config", "target", "sites"}
@@ -76,6 +79,17 @@ def require_runnable(config: Mapping[str, Any]) -> None:
                 f"job: expected {field}=(), since a consortium does not compute it yet, got"
                 f" {str(config[field])[:80]}"
             )
+
+
+def job_hash(job: Mapping[str, Any]) -> str:
+    """SHA-256 of a whole job: what a person at a site approves.
+
+    Args:
+      job: as it was sent.
+    """
+    fields = clean({"version": VERSION, **job})
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agreement:

@@ -2,12 +2,16 @@
 change until the end.
 """
 
+import datetime
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fedbrain.experiments.workdir import write_json
+
+LARGEST = 4096  # bytes of an answer
+MOST_SCANS = 10_000  # of a part of a site, unless the lead expects more
 
 
 class Registration(NamedTuple):
@@ -28,6 +32,101 @@ def recall(workdir: Path) -> dict[str, Registration]:
     path = workdir / "sites.json"
     sites = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return {name: Registration(**site) for name, site in sites.items()}
+
+
+class Joins(NamedTuple):
+    """What came back when sites were asked to join."""
+
+    joined: dict[str, Registration]  # site -> what it declares
+    wrong: dict[str, str]  # site -> why its answer is none
+    seen: dict[str, int]  # site -> round of the last model that it has seen; -1: none
+    notes: dict[str, dict[str, Any]]  # site -> versions of its programs, the end of its record
+
+
+class Note(NamedTuple):
+    """What a site tells beside its numbers of scans."""
+
+    round: int = -1  # of the last model that it has seen
+    versions: Mapping[str, str] = {}  # program -> version
+    record: Mapping[str, Any] = {}  # lines of the site's own record, and the hash of the last one
+
+
+def write_join(declared: Registration, note: Note) -> bytes:
+    """What a site answers when it joins.
+
+    Args:
+      declared: numbers of scans.
+      note: the rest.
+    """
+    return json.dumps({**declared._asdict(), **note._asdict()}).encode()
+
+
+def read_joins(answers: Iterable[tuple[str, bytes | bytearray | memoryview]], most: int) -> Joins:
+    """Reads what sites declare; a wrong answer leaves its site out, and no other.
+
+    Args:
+      answers: (site as its certificate names it, bytes).
+      most: scans of a part that a site may declare.
+    """
+    joins = Joins({}, {}, {}, {})
+    for name, data in answers:
+        try:
+            declared, note = _read_join(bytes(data), most)
+        except (ValueError, TypeError, RecursionError) as error:
+            joins.wrong[name] = f"expected what a site declares when it joins, got: {error}"[:300]
+            continue
+        joins.joined[name] = declared
+        joins.seen[name] = note.round
+        joins.notes[name] = {"versions": dict(note.versions), "record": dict(note.record)}
+    return joins
+
+
+def _read_join(data: bytes, most: int) -> tuple[Registration, Note]:
+    if len(data) > LARGEST:
+        raise ValueError(f"{len(data)} bytes of {LARGEST} at most")
+    fields = json.loads(data)
+    note = Note(**{k: fields.pop(k) for k in Note._fields if k in fields})
+    declared = Registration(**fields)
+    for part, least in (("train", 1), ("valid", 1), ("test", 0)):
+        count = getattr(declared, part)
+        if type(count) is not int or not least <= count <= most:
+            raise ValueError(f"{part}: {count!r} scans, of {least} to {most}")
+    if type(declared.synthetic) is not bool or type(note.round) is not int or note.round < -1:
+        raise ValueError("another type of a field")
+    if not all(isinstance(x, Mapping) for x in (note.versions, note.record)):
+        raise ValueError("another type of a field")
+    return declared, note
+
+
+def changed(known: Mapping[str, Registration], joins: Joins) -> dict[str, str]:
+    """Sites that are asked nothing in this job -> why: their answer is wrong, is not the one of the
+    start, or they were not there then.
+
+    Args:
+      known: sites of the run; empty at the first start.
+      joins: of this job.
+    """
+    reasons = {name: why for name, why in joins.wrong.items() if name in known}
+    for name, site in joins.joined.items():
+        if known and name not in known:
+            reasons[name] = "it was left out at the start of this experiment"
+        elif known and site != known[name]:
+            reasons[name] = f"expected what it declared at the start, {known[name]}, got {site}"
+    return reasons
+
+
+def record_joins(workdir: Path, joins: Joins) -> None:
+    """Appends to `joined.jsonl` what sites told beside their scans: with the end of a site's record
+    outside the site, cutting its last lines shows.
+
+    Args:
+      workdir: of the run.
+      joins: of this job.
+    """
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    with (workdir / "joined.jsonl").open("a", encoding="utf-8") as file:
+        for name, note in sorted(joins.notes.items()):
+            file.write(json.dumps({"time": now, "site": name, **note}) + "\n")
 
 
 def register(

@@ -11,8 +11,10 @@ import jax
 
 from fedbrain.deploy.protocol.answers import OPTIONAL, TEST_METRICS
 from fedbrain.deploy.protocol.job import agree
-from fedbrain.deploy.protocol.register import Registration
+from fedbrain.deploy.protocol.register import Note, Registration
+from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.protocol.terms import Terms
+from fedbrain.deploy.protocol.what_leaves_text import DOCUMENT
 from fedbrain.deploy.protocol.wire import Envelope, schema
 from fedbrain.experiments.workdir import clean
 
@@ -133,59 +135,17 @@ JOINED: Mapping[str, Field] = {
 }
 
 
-DOCUMENT = """# What leaves a hospital
-
-This page lists every field that fedbrain sends from a hospital. It is made from the code by
-`fedbrain what-leaves`; `tests/deploy/test_what_leaves.py` compares it with the
-code and with the messages of a run.
-
-fedbrain sends nothing else: no image, no label, no prediction, no identifier, no path, no log. The
-network engine adds its own fields: the site's name and certificate, job ids, times, and return
-codes.
-
-A site can check this itself. `fedbrain site dry_run --kit=KIT --job=JOB
---output=FILE` writes the exact bytes that the first round of a job would send.
-`fedbrain/audit.jsonl` in the site's kit has a line for every message that was sent or received.
-
-## When a site joins a run
-
-{joined}
-
-## Every answer
-
-An answer consists of a magic word (4 bytes), the length of the header (4), a SHA-256 of all that
-follows (32), a header in JSON that is filled up with spaces to a multiple of 16 bytes, and vectors.
-An answer above 4 MB is fetched by the server in pieces of 1 MB. The header has these fields:
-
-{envelope}
-
-## Scalars
-
-An answer is an `update` (after training), `validated` (after validation) or `reported` (at the end
-of a run). The last column says which of them holds the number.
-
-{scalars}
-
-## Vectors
-
-The sizes are those of {model}.
-
-{vectors}
-
-## Refusals
-
-A site that refuses a message answers with one sentence: which field, what was expected, what came.
-The sentence never holds a path or an identifier. Errors about files are written to the site's own
-log only; the server reads "the site cannot take part".
-
-## What the numbers could still reveal
-
-Weights that were trained on few people can reveal something about them: membership inference and
-reconstruction from gradients are known attacks. These measures reduce the risk: a minimum of
-training subjects per site (`minimum_subjects`), sums and counts over whole splits only, test
-results only from `minimum_test_subjects` on, and several epochs per update. Differential privacy
-and secure aggregation are not part of the deployment yet.
-"""
+NOTE: Mapping[str, Field] = {
+    "round": Field(
+        "whole number", "up to 5 digits", "12", "round of the last model that the site has seen"
+    ),
+    "versions": Field(
+        "table of texts", "200 bytes", "", "versions of fedbrain, jax and the engine"
+    ),
+    "record": Field(
+        "table", "100 bytes", "", "lines of the site's own record, and the hash of the last one"
+    ),
+}
 
 
 def sent_scalars(terms: Terms) -> set[str]:
@@ -195,6 +155,15 @@ def sent_scalars(terms: Terms) -> set[str]:
       terms: of the experiment.
     """
     return {"weight", *terms.metrics, "loss", "count", *TEST_METRICS, *OPTIONAL}
+
+
+def _algorithms() -> str:
+    lines = ["| algorithm | without being named | sent beside the weights | what it tells |"]
+    lines.append("|---|---|---|---|")
+    for name, row in ALGORITHMS.items():
+        opened = "runs" if row.opened else "refused"
+        lines.append(f"| `{name}` | {opened} | {row.sent} | {row.note} |")
+    return "\n".join(lines)
 
 
 def _rows(names: Any, table: Mapping[str, Field], **sizes: object) -> str:
@@ -216,6 +185,8 @@ def render(terms: Terms, *, model: str, sizes: Mapping[str, int]) -> str:
     scalars = sorted(sent_scalars(terms), key=list(SCALARS).index)
     return DOCUMENT.format(
         joined=_rows(Registration._fields, JOINED),
+        note="\n".join(_rows(Note._fields, NOTE).splitlines()[2:]),
+        algorithms=_algorithms(),
         envelope=_rows(Envelope._fields, ENVELOPE),
         scalars=_rows(scalars, SCALARS),
         model=f"{model}, with all weights shared (schema {schema(terms.answer)[:16]}...)",

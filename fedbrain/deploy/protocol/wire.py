@@ -147,12 +147,13 @@ def pack(envelope: Envelope, vectors: Vectors) -> bytes:
     )  # one copy of the numbers
 
 
-def unpack(data: Data, *, limit: int) -> Message:
+def unpack(data: Data, *, limit: int, sizes: Mapping[str, int] | None = None) -> Message:
     """Reads a message. Float32 vectors are views of its bytes, not to be written to.
 
     Args:
       data: as received.
       limit: the most bytes that a message may have.
+      sizes: collection -> numbers that are expected; None: any.
 
     Raises:
       Refused: for anything but a whole message.
@@ -169,13 +170,16 @@ def unpack(data: Data, *, limit: int) -> Message:
         )
     if hashlib.sha256(memoryview(data)[START:]).digest() != digest:
         raise Refused("expected the bytes that the sender hashed, got others: damaged on the way")
-    envelope, sizes = _header(bytes(data[START : START + length]))
+    envelope, listed = _header(bytes(data[START : START + length]))
     body = memoryview(data)[START + length :]
-    expected = sum(size for *_, size in sizes)
+    expected = sum(size for *_, size in listed)
     if expected != len(body):
         raise Refused(f"expected {expected:,} bytes after the header, got {len(body):,}")
+    lengths = {name: n for name, _, n, _ in listed}
+    if sizes is not None and lengths != dict(sizes):
+        raise Refused(f"expected the numbers {dict(sizes)}, got {lengths}"[:300])
     vectors, start = {}, 0
-    for name, coding, n, size in sizes:
+    for name, coding, n, size in listed:
         try:
             vectors[name] = decode(coding, body[start : start + size], n)
         except ValueError as error:

@@ -11,6 +11,7 @@ from fedbrain.deploy.protocol.answers import require_answer
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.gate import Question, admit
 from fedbrain.deploy.protocol.job import Agreement
+from fedbrain.deploy.protocol.plausible import HEADER, numbers_of, scalar_bounds
 from fedbrain.deploy.protocol.questions import write_model, write_training_order
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Message, Refused, schema
@@ -42,6 +43,8 @@ class Side(NamedTuple):
     pace: Pace  # deadlines, from what answers took so far
     progress: Progress  # the status file
     notify: Callable[[str, str], None] = lambda site, reason: None  # a site, why it was refused
+    seen: Mapping[str, int] = {}  # site -> round of the last model that it has seen; -1: none
+    excluded: Mapping[str, str] = {}  # sites that are asked nothing -> why
 
 
 class Answers(NamedTuple):
@@ -81,6 +84,9 @@ def _expected_answers(
     """Site -> what its answer must be."""
     terms = side.agreement.terms
     outline = terms.answer if kind == "update" else {}
+    sizes, experiment = numbers_of(outline), side.agreement.experiment
+    limit = min(side.rules.limit, 4 * sum(sizes.values()) + HEADER)
+    steps = {"batch_size": experiment.batch_size, "epochs": experiment.epochs}
     scalar, field = COUNTS[kind]
     return {
         name: Question(
@@ -90,7 +96,9 @@ def _expected_answers(
             terms.config,
             schema(outline),
             {scalar: float(getattr(side.sites[name], field))},
-            side.rules.limit,
+            limit,
+            scalar_bounds(kind, side.sites[name], **steps),
+            sizes,
         )
         for name in names
     }
@@ -108,9 +116,13 @@ def collect_answers(side: Side, names: Iterable[str], snapshot: Snapshot, kind: 
     began = time.monotonic()
     nonce = secrets.token_hex(16)
     round, message = _write_question(side, snapshot, kind, nonce)
-    questions = _expected_answers(side, names, kind, round, nonce)
+    names = list(names)
+    here = [name for name in names if name not in side.excluded]
+    excluded = {name: side.excluded[name] for name in names if name in side.excluded}
+    questions = _expected_answers(side, here, kind, round, nonce)
     side.progress.update(doing=kind)
-    answers = Answers({}, dict.fromkeys(questions, "no answer before the deadline"), [])
+    silent = dict.fromkeys(questions, "no answer before the deadline")
+    answers = Answers({}, {**excluded, **silent}, [])
     arriving = side.transport(dict.fromkeys(questions, message), side.pace.deadline_s(kind))
     for sender, data in arriving:
         try:
@@ -124,7 +136,7 @@ def collect_answers(side: Side, names: Iterable[str], snapshot: Snapshot, kind: 
             # a second answer does not undo the first
             if sender in questions and sender not in answers.admitted:
                 answers.left_out[sender] = str(error)
-    if not answers.left_out:
+    if answers.left_out.keys() <= excluded.keys():
         side.pace.took(kind, time.monotonic() - began)
     return answers
 

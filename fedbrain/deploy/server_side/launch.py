@@ -41,7 +41,7 @@ def link_workdir(folder: Path, workdir: Path) -> None:
 
 
 def describe_status(status: Mapping[str, Any]) -> str:
-    """One line: the task at hand, sites that are awaited, losses, last contact with each site.
+    """One line: the task at hand, sites that are awaited or left out, losses, last contacts.
 
     Args:
       status: as the status file holds it, with `contact_s` of the sites.
@@ -49,6 +49,8 @@ def describe_status(status: Mapping[str, Any]) -> str:
     parts = [str(status.get("doing", "waiting for the job to start"))]
     if status.get("waiting"):
         parts.append(f"waiting for {', '.join(status['waiting'])}")
+    for site, why in sorted(status.get("left_out", {}).items()):
+        parts.append(f"without {site} ({why[:60]})")
     if "valid_loss" in status:
         loss, best_round = status["valid_loss"], status["best_round"]
         parts.append(f"validation loss {loss:.3g}, best round {best_round}")

@@ -6,6 +6,7 @@ with the same bits.
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from fedbrain.deploy.protocol.gate import norms, too_large
+from fedbrain.deploy.server_side.aggregated import Aggregate, Aggregates
 from fedbrain.deploy.server_side.cohort import make_aggregate, read_answers
 from fedbrain.deploy.server_side.exchange import Answers, Side, collect_answers, require_enough
 from fedbrain.experiments.round_end import (
@@ -53,14 +55,40 @@ def read_sums(validation: Answers) -> ValidationSums:
     return {n: (scalars[n]["loss"], int(scalars[n]["count"])) for n in sorted(scalars)}
 
 
+def train(side: Side, aggregate: Callable, snapshot: Snapshot) -> Aggregate:
+    """Has sites train on the model that they have, and aggregates their updates.
+
+    Args:
+      side: the server's.
+      aggregate: see `make_aggregate`.
+      snapshot: before the round.
+
+    Raises:
+      ValueError: when too few sites answer.
+    """
+    round, experiment = int(snapshot.server.round) + 1, side.agreement.experiment
+    cohort = experiment.sampling(sorted(side.sites), round, side.agreement.seed)
+    updates = collect_answers(side, cohort, snapshot, "update")
+    exclude_large(side, updates)
+    fewest = min(side.rules.fewest, len(cohort))
+    require_enough(updates.admitted, updates.left_out, fewest, f"round {round}, training")
+    names = sorted(updates.admitted)
+    vectors, update = read_answers(side.agreement.terms, updates.admitted)
+    side.progress.update(doing="aggregating")
+    server, info = aggregate(snapshot.server, vectors, update, names)
+    metrics = {**update.metrics, **info}
+    return Aggregate(server, names, metrics, updates.left_out, updates.refused)
+
+
 def one_round(
-    side: Side, aggregate: Callable, snapshot: Snapshot
+    side: Side, aggregate: Callable, aggregates: Aggregates, snapshot: Snapshot
 ) -> tuple[Snapshot, dict[str, Any]]:
     """Runs a round: trains on the model that sites have, aggregates, and validates the new one.
 
     Args:
       side: the server's.
       aggregate: see `make_aggregate`.
+      aggregates: of the last rounds; a model that sites may have seen is sent again.
       snapshot: before the round.
 
     Returns:
@@ -69,31 +97,22 @@ def one_round(
     Raises:
       ValueError: when too few sites answer.
     """
-    experiment, rules = side.agreement.experiment, side.rules
     round = int(snapshot.server.round) + 1
-    cohort = experiment.sampling(sorted(side.sites), round, side.agreement.seed)
-    updates = collect_answers(side, cohort, snapshot, "update")
-    exclude_large(side, updates)
-    require_enough(
-        updates.admitted,
-        updates.left_out,
-        min(rules.fewest, len(cohort)),
-        f"round {round}, training",
-    )
-    names = sorted(updates.admitted)
-    vectors, update = read_answers(side.agreement.terms, updates.admitted)
-    side.progress.update(doing="aggregating")
-    server, info = aggregate(snapshot.server, vectors, update, names)
+    trained = aggregates.of(round, snapshot.server)
+    if trained is None:
+        trained = train(side, aggregate, snapshot)
+        aggregates.save(round, trained)
+    server, names, metrics, left_out, refused = trained
     validation = collect_answers(side, side.sites, snapshot._replace(server=server), "validated")
     require_enough(
-        validation.admitted, validation.left_out, rules.fewest, f"round {round}, validation"
+        validation.admitted, validation.left_out, side.rules.fewest, f"round {round}, validation"
     )
     sums = read_sums(validation)
-    after = end_round(experiment, snapshot, server, [], sums)
+    after = end_round(side.agreement.experiment, snapshot, server, [], sums)
     return after, {
-        **log_line(after, names, {**update.metrics, **info}, sums),
-        "left_out": updates.left_out | validation.left_out,
-        "refused": [*updates.refused, *validation.refused],
+        **log_line(after, names, metrics, sums),
+        "left_out": left_out | validation.left_out,
+        "refused": [*refused, *validation.refused],
         "seconds": side.pace.seconds(),
     }
 
@@ -107,6 +126,26 @@ def untrained(side: Side) -> Snapshot:
     examples = jnp.asarray([side.sites[name].train for name in sorted(side.sites)], jnp.float32)
     algorithm = side.agreement.experiment.algorithm
     return first_snapshot(algorithm.init(side.agreement.fresh, examples), [])
+
+
+def introduce(side: Side, done: int) -> None:
+    """Sends the first model to sites that have seen none: they take part from it on.
+
+    Args:
+      side: the server's.
+      done: rounds that are done.
+
+    Raises:
+      ValueError: when no site has seen any model, though rounds are done: these are not theirs.
+    """
+    new = [name for name in side.sites if side.seen.get(name, 0) < 0]
+    if new and len(new) == len(side.seen):
+        raise ValueError(
+            f"Expected a work directory whose models the sites have seen, got one with {done}"
+            " rounds of which no site knows. Begin with an empty one."
+        )
+    if new:
+        collect_answers(side, new, untrained(side), "validated")
 
 
 def conduct(side: Side, *, workdir: Path) -> Snapshot:
@@ -125,14 +164,17 @@ def conduct(side: Side, *, workdir: Path) -> Snapshot:
     """
     experiment = side.agreement.experiment
     aggregate = make_aggregate(experiment.algorithm, experiment.trusted)
-    with Rounds(workdir, experiment, untrained(side)) as rounds:
+    aggregates = Aggregates(workdir, keep=experiment.keep + 1)
+    with Rounds(workdir, experiment, untrained(side)) as rounds, closing(aggregates):
         side.progress.update(round=rounds.done, rounds=experiment.rounds)
+        if rounds.done:
+            introduce(side, rounds.done)
         if not rounds.over:  # sites need the model; what it scores is known already
             answers = collect_answers(side, side.sites, rounds.snapshot, "validated")
             occasion = f"round {rounds.done}, start"
             require_enough(answers.admitted, answers.left_out, side.rules.fewest, occasion)
         stop = (workdir / "stop").exists
-        for line in rounds.run(partial(one_round, side, aggregate), stop=stop):
+        for line in rounds.run(partial(one_round, side, aggregate, aggregates), stop=stop):
             side.progress.update(doing="saving")
             rounds.checkpoints.flush()
             side.progress.update(**{key: line[key] for key in SHOWN})

@@ -1,6 +1,8 @@
 """A site's own record of every message: time, direction, round, size and hash, one JSON line each.
 
 A line holds the hash of the line before it, so that a line that was changed or taken out shows.
+The number of lines and the hash of the last one are in a file beside it, and go to the server when
+the site joins, so that cutting the last lines shows too.
 """
 
 import datetime
@@ -11,6 +13,7 @@ from typing import Any
 
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.wire import Refused, unpack
+from fedbrain.experiments.workdir import write_json
 
 
 class Audit:
@@ -42,6 +45,26 @@ class Audit:
         }
         with self.path.open("ab") as file:
             file.write(json.dumps(line).encode() + b"\n")
+        write_json(head_file(self.path), end_of(self.path))
+
+
+def head_file(path: Path) -> Path:
+    """The file beside a record that says where the record ends.
+
+    Args:
+      path: of the record.
+    """
+    return path.with_suffix(".head")
+
+
+def end_of(path: Path) -> dict[str, Any]:
+    """How many lines a record has, and the hash of the last one.
+
+    Args:
+      path: of the record.
+    """
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    return {"lines": len(lines), "sha256": hashlib.sha256(lines[-1] if lines else b"").hexdigest()}
 
 
 def describe(data: Data) -> dict[str, Any]:
@@ -65,7 +88,7 @@ def describe(data: Data) -> dict[str, Any]:
 
 
 def check(path: Path) -> int:
-    """Checks that no line of a record was changed or taken out.
+    """Checks that no line of a record was changed, taken out or cut off at the end.
 
     Args:
       path: of the record.
@@ -89,4 +112,13 @@ def check(path: Path) -> int:
                 " changed or cut."
             )
         before = line
+    head = head_file(path)
+    if head.is_file():
+        end = json.loads(head.read_text(encoding="utf-8"))
+        last = lines[end["lines"] - 1] if 0 < end["lines"] <= len(lines) else b""
+        if end["lines"] and hashlib.sha256(last).hexdigest() != end["sha256"]:
+            raise ValueError(
+                f"{path}: expected at least the {end['lines']} lines that {head.name} tells of, got"
+                f" {len(lines)}: the last ones were cut."
+            )
     return len(lines)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.questions import write_model, write_training_order
+from fedbrain.deploy.site_side.approval import read_job
 from fedbrain.deploy.site_side.audit import check as check_audit
 from fedbrain.deploy.site_side.audit import describe
 from fedbrain.deploy.site_side.join import join
@@ -207,16 +208,14 @@ def dry_run(kit: Path, job: Path, output: Path) -> str:
     Returns:
       What the bytes say, as text.
     """
-    client = json.loads((job / "app/config/config_fed_client.json").read_text(encoding="utf-8"))
-    fields = client["executors"][0]["executor"]["args"]["job"]
+    fields = read_job(job)
+    policy = read_policy(kit / "local/site.toml")._replace(approval=False)  # nothing is sent
     with tempfile.TemporaryDirectory(dir=kit) as folder:
-        worker = join(
-            read_policy(kit / "local/site.toml"), fields, workdir=Path(folder), limit=1 << 30
-        ).worker
+        worker = join(policy, fields, workdir=Path(folder), limit=1 << 30).worker
         terms, experiment = worker.terms, worker.experiment
         state = experiment.algorithm.init(agree(fields).fresh, jnp.ones(len(fields["sites"])))
-        first = worker.receive(write_model(terms, state, nonce="dry", best_round=-1))
-        second = worker.receive(write_training_order(terms, state, nonce="dry"))
+        first = worker.receive(write_model(terms, state, nonce="dry run: model", best_round=-1))
+        second = worker.receive(write_training_order(terms, state, nonce="dry run: order"))
         worker.close()
     output.write_bytes(second)
     lines = [json.dumps(describe(data)) for data in (first, second)]

@@ -11,6 +11,7 @@ from fedbrain.data.dataset import Scans, data_fingerprint, shape_of, volumes_fin
 from fedbrain.deploy.protocol.job import agree, require_job, require_runnable
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.approval import require_approval
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.policy import Policy, consent
 from fedbrain.deploy.site_side.worker import Worker
@@ -45,6 +46,8 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
     if policy.name not in job["sites"]:
         raise Refused(f"sites: expected {policy.name} among {', '.join(job['sites'])}")
     spec = consent(policy, job["config"], job["target"])
+    if policy.approval:
+        require_approval(policy.approved, job)
     own = {"sites": {policy.name: spec}, "cache": str(workdir / "volumes")}
     experiment, terms, fresh, seed = agree(job, own)
     clients, [report] = load_clients(experiment)

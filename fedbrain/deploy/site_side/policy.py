@@ -13,7 +13,7 @@ from fedbrain.deploy.site_side.opened import CALLS, MANY, Calls
 from fedbrain.deploy.site_side.site_file import Policy, read_policy
 from fedbrain.experiments.spec import bind
 
-__all__ = ["Policy", "consent", "read_policy", "require_subjects"]
+__all__ = ["Policy", "consent", "name_of", "read_policy", "require_subjects"]
 
 
 def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
@@ -104,7 +104,7 @@ def _require_calls(policy: Policy, field: str, value: Any) -> None:
     calls = CALLS[field]
     allowed = policy.allow.get(field, sorted(calls.opened))
     for text in value if field in MANY else [value]:
-        name = _name(text)
+        name = name_of(text)
         exact = [call for call in allowed if "(" in call and _same(call, text, calls)]
         if name not in {call for call in allowed if "(" not in call} and not exact:
             raise Refused(
@@ -147,8 +147,15 @@ def _same(a: str, b: Any, calls: Calls) -> bool:
     return first == second and repr(own.arguments) == repr(other.arguments)
 
 
-def _name(text: Any) -> str:
-    """The name that a text calls: `densenet121(norm='batch')` -> densenet121."""
+def name_of(text: Any) -> str:
+    """The name that a text calls, or its beginning when it is no call.
+
+    Args:
+      text: of a configuration.
+
+    >>> name_of("densenet121(norm='batch')")
+    'densenet121'
+    """
     try:
         node = ast.parse(str(text).strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

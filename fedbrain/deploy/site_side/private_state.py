@@ -66,6 +66,18 @@ class Memory:
             )
         return self.first if restored is None else jax.tree.map(jnp.asarray, restored[1]["own"])
 
+    def holds(self, round: int) -> bool:
+        """Whether the state after a round in which the site took part is there and whole.
+
+        Args:
+          round: its number, from 1.
+        """
+        try:
+            self.of(round)
+        except Refused:
+            return False
+        return round in self._rounds()
+
     def put_aside(self, round: int) -> None:
         """Keeps the state of the best round so far, before later rounds push it out.
 

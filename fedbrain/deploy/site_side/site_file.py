@@ -2,6 +2,7 @@
 error, so that nothing is misspelt in silence.
 
 name = "brussels"
+approval = true                  # a job runs when a person here has approved its hash
 minimum_subjects = 20            # with fewer people to train on, the site takes no part
 minimum_validation_subjects = 10 # with fewer to validate on, the site takes no part
 minimum_test_subjects = 10       # with fewer, no test metrics are sent at the end
@@ -34,6 +35,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fedbrain.deploy.site_side.approval import read_approved
 from fedbrain.deploy.site_side.limits import AT_LEAST, AT_MOST, VALUES
 from fedbrain.deploy.site_side.opened import CALLS
 from fedbrain.experiments.spec import bind
@@ -56,6 +58,8 @@ class Policy(NamedTuple):
     minimum_validation_subjects: int = 10  # people to validate on, likewise
     modalities: tuple[str, ...] = ("T1w",)  # suffixes of images that may be used
     validation_digits: int = 3  # significant digits of a sum of validation losses; 0: all
+    approval: bool = True  # whether a person must approve every job
+    approved: frozenset[str] = frozenset()  # hashes of jobs that a person has approved
 
 
 NUMBERS = [name for name, bound in VALUES.items() if any(map(bound.accepts, (0.5, 2)))]
@@ -66,6 +70,7 @@ KEYS: Mapping[str, Mapping[str, type]] = {
         "minimum_validation_subjects": int,
         "minimum_test_subjects": int,
         "validation_digits": int,
+        "approval": bool,
         "data": dict,
         "targets": dict,
         "columns": dict,
@@ -102,7 +107,7 @@ def read_policy(path: Path) -> Policy:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: expected a TOML file, got: {error}.") from None
     try:
-        return _policy(content)
+        return _policy(content)._replace(approved=read_approved(path.with_name("approved.json")))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -146,6 +151,7 @@ def _policy(content: Mapping[str, Any]) -> Policy:
         at_most={**AT_MOST, **content.get("at_most", {})},
         at_least={**AT_LEAST, **content.get("at_least", {})},
         modalities=tuple(modalities),
+        approval=content.get("approval", True),
     )
 
 

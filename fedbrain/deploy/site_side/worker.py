@@ -25,6 +25,8 @@ from fedbrain.deploy.protocol.wire import Message, Refused, unpack
 from fedbrain.deploy.site_side.attempts import Attempts
 from fedbrain.deploy.site_side.floors import rounded
 from fedbrain.deploy.site_side.private_state import Memory
+from fedbrain.deploy.site_side.questions import Questions
+from fedbrain.deploy.site_side.start import require_scale, require_start
 from fedbrain.experiments.client_work import make_client, validation_loss
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.predict_scans import predict_scans
@@ -82,6 +84,8 @@ class Worker:
         )
         self.evaluate = make_evaluate(experiment.task)
         self.attempts = Attempts(workdir / "attempts.json")
+        self.questions = Questions(workdir, rounds=experiment.rounds, keep=experiment.keep + 1)
+        self.fresh = fresh
         self.memory = Memory(workdir, experiment.algorithm.init_client(fresh), keep=experiment.keep)
 
     def receive(self, data: Data) -> bytes:
@@ -104,31 +108,45 @@ class Worker:
             )
         return kinds[message.envelope.kind](message, data)
 
+    @property
+    def last_round(self) -> int:
+        """Of the last model that the server sent; -1 before the first one."""
+        return self.questions.last_round
+
     def close(self) -> None:
         """Waits until the private state is safe."""
         self.memory.close()
 
     def _validate(self, message: Message, data: Data) -> bytes:
         state = read_model(self.terms, message)
-        self.memory.put_aside(int(message.envelope.scalars["best_round"]))
+        if message.envelope.round == 0:
+            require_start(self.experiment, self.fresh, state)
+        best_round = _best_round(message)
+        self.questions.admit(message)
+        self.memory.put_aside(best_round)
         temporary = self.model.with_suffix(".tmp")
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.model)
-        variables = self.experiment.algorithm.client_variables(
-            state, self.memory.of(message.envelope.round)
-        )
+        own = self.memory.of(message.envelope.round)
+        kept = self.questions.answer(message, limit=self.limit)
+        if kept is not None:
+            return kept
+        variables = self.experiment.algorithm.client_variables(state, own)
         loss, count = validation_loss(self.evaluate, variables, self.split.valid, self.experiment)
         loss = rounded(loss, self.digits)
-        return write_validation(self.terms, message.envelope, self.name, loss=loss, count=count)
+        sent = write_validation(self.terms, message.envelope, self.name, loss=loss, count=count)
+        self.questions.keep_answer(message, sent)
+        return sent
 
     def _report(self, message: Message, data: Data) -> bytes:
         """The last question: tests the best model. Model and predictions stay at the site."""
         del data
         state = read_model(self.terms, message)
         best_round = message.envelope.round
+        self.questions.admit(message)
         self.memory.put_aside(best_round)
         variables = self.experiment.algorithm.client_variables(
             state, self.memory.of_best(best_round)
@@ -157,16 +175,20 @@ class Worker:
         order = message.envelope
         require_terms(self.terms, order, "train", ("learning_rate_scale",))
         scale = order.scalars["learning_rate_scale"]
-        if not 0 <= scale <= 1:
-            raise Refused(f"learning_rate_scale: expected a share from 0 to 1, got {scale:g}")
+        require_scale(self.experiment, order.round, scale)
         broadcast = self._model(order.round)._replace(
             learning_rate_scale=jnp.asarray(scale, jnp.float32)
         )
+        self.questions.admit(message)
+        own = self.memory.of(order.round)
+        kept = self.questions.answer(message, limit=self.limit)
+        if kept is not None and self.memory.holds(order.round + 1):
+            return kept
         self.attempts.begin(order.round + 1)
         client = make_client(
             self.name,
             self.split.train,
-            self.memory.of(order.round),
+            own,
             self.experiment,
             round=order.round + 1,
             seed=self.seed,
@@ -176,6 +198,7 @@ class Worker:
         update, [state] = self.train(broadcast, [client], example)
         sent = write_update(self.terms, order, self.name, update)
         self.memory.save(order.round + 1, state)
+        self.questions.keep_answer(message, sent)
         self.attempts.over()
         return sent
 
@@ -187,3 +210,11 @@ class Worker:
         raise Refused(
             f"expected the model of round {round} before the order to train on it, got none"
         )
+
+
+def _best_round(message: Message) -> int:
+    """The best round so far, which no message may put after its own."""
+    value, round = message.envelope.scalars["best_round"], message.envelope.round
+    if value not in range(-1, round + 1):
+        raise Refused(f"best_round: expected a round from -1 to {round}, got {value:g}")
+    return int(value)

@@ -1,0 +1,65 @@
+"""The sentences around the tables of docs/what_leaves.md."""
+
+DOCUMENT = """# What leaves a hospital
+
+This page lists every field that fedbrain sends from a hospital. It is made from the code by
+`fedbrain what-leaves`; `tests/deploy/test_what_leaves.py` compares it with the
+code and with the messages of a run.
+
+fedbrain sends nothing else: no image, no label, no prediction, no identifier, no path, no log. The
+network engine adds its own fields: the site's name and certificate, job ids, times, and return
+codes.
+
+A site can check this itself. `fedbrain site dry_run --kit=KIT --job=JOB
+--output=FILE` writes the exact bytes that the first round of a job would send.
+`fedbrain/audit.jsonl` in the site's kit has a line for every message that was sent or received.
+
+## When a site joins a run
+
+{joined}
+{note}
+
+## Every answer
+
+An answer consists of a magic word (4 bytes), the length of the header (4), a SHA-256 of all that
+follows (32), a header in JSON that is filled up with spaces to a multiple of 16 bytes, and vectors.
+An answer above 4 MB is fetched by the server in pieces of 1 MB. The header has these fields:
+
+{envelope}
+
+## Scalars
+
+An answer is an `update` (after training), `validated` (after validation) or `reported` (at the end
+of a run). The last column says which of them holds the number.
+
+{scalars}
+
+## Vectors
+
+The sizes are those of {model}.
+
+{vectors}
+
+## Algorithms
+
+What an algorithm sends beside the change of the weights, and what that tells. A site refuses some
+of them unless its `site.toml` names them.
+
+{algorithms}
+
+## Refusals
+
+A site that refuses a message answers with one sentence: which field, what was expected, what came.
+The sentence never holds a path or an identifier. Errors about files are written to the site's own
+log only; the server reads "the site cannot take part".
+
+## What the numbers could still reveal
+
+Weights that were trained on few people can reveal something about them: membership inference and
+reconstruction from gradients are known attacks. These measures reduce the risk: least numbers of
+people in training, validation and test parts, of scans in a step, of people in a step and of steps
+in a round; one sum of validation losses a round, with three digits; a number of questions that the
+agreement fixes; approval of every job by a person at the site. What remains is in
+[threat_model.md](threat_model.md). Differential privacy and secure aggregation are not part of the
+deployment yet.
+"""

@@ -1,0 +1,99 @@
+"""What a job may ask of a site, in plain words, for the person who approves it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from fedbrain.deploy.protocol.job import agree, job_hash
+from fedbrain.deploy.protocol.reveals import ALGORITHMS
+from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.approval import APPROVED, read_approved, waiting
+from fedbrain.deploy.site_side.policy import Policy, consent, name_of, read_policy
+
+PAGE = """Job {hash}
+{state}
+
+Asks to predict: {target}. Sites: {sites}.
+Images: {modalities}. Columns beside the target: {columns}.
+
+In {rounds} rounds at most, this site would send
+  - at joining: numbers of scans of each part, versions of programs, the end of its own record
+  - {models} sums of validation losses, each over all its validation people (at least {valid})
+  - {rounds} updates of {numbers} numbers, each from all its training people (at least {train}),
+    {batch} scans a step, {epochs} passes
+  - 1 row of test results, over at least {test} people; with fewer, none
+It sends no image, no label, no prediction and no name (docs/what_leaves.md).
+
+Algorithm {algorithm}: sends beside the weights {sent}; {note}.
+
+site.toml: {consent}
+
+Every field of the job:
+{fields}
+"""
+
+
+def review(kit: Path, folder: Path | None = None) -> str:
+    """Jobs in plain words.
+
+    Args:
+      kit: of the site.
+      folder: of a job; None: all that came and wait.
+    """
+    policy = read_policy(kit / "local/site.toml")
+    approved = read_approved(kit / APPROVED)
+    jobs = waiting(kit, folder)
+    pages = [describe_job(policy, job, approved=hash in approved) for hash, job in jobs.items()]
+    return "\n".join(pages) or "No job waits."
+
+
+def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> str:
+    """One job in plain words, with what `site.toml` says of it.
+
+    Args:
+      policy: of the site.
+      job: as it came.
+      approved: whether a person has approved it.
+    """
+    config = job["config"]
+    try:
+        consent(policy, config, job["target"])
+        terms = agree(job).terms
+    except (Refused, ValueError) as error:
+        return f"Job {job_hash(job)}\nThis site refuses it: {error}\n"
+    name = name_of(config["algorithm"])
+    hash = job_hash(job)
+    return PAGE.format(
+        hash=hash,
+        state="Approved."
+        if approved
+        else f"Not approved. To approve: fedbrain site approve --kit=KIT --hash={hash}",
+        target=f"{job['target']} (column {policy.targets[job['target']]!r})",
+        sites=", ".join(job["sites"]),
+        modalities=", ".join(config["modalities"]),
+        columns=", ".join(config["covariates"]) or "none",
+        rounds=config["rounds"],
+        models=config["rounds"] + 1,
+        numbers=sum(leaf.size for leaf in jax.tree.leaves(terms.answer)),
+        valid=policy.minimum_validation_subjects,
+        train=policy.minimum_subjects,
+        test=policy.minimum_test_subjects,
+        batch=config["client"]["batch_size"],
+        epochs=config["client"]["epochs"],
+        algorithm=config["algorithm"],
+        sent=ALGORITHMS[name].sent,
+        note=ALGORITHMS[name].note,
+        consent="allows it. People are counted when it runs.",
+        fields="\n".join(_lines(config)),
+    )
+
+
+def _lines(config: Mapping[str, Any], name: str = "") -> list[str]:
+    lines = []
+    for key, value in sorted(config.items()):
+        field = f"{name}.{key}" if name else key
+        nested = isinstance(value, Mapping)
+        lines += _lines(value, field) if nested else [f"  {field} = {value!r}"]
+    return lines
