@@ -25,6 +25,9 @@ if __name__ == "__main__":
     FEWEST = flags.DEFINE_integer(
         "fewest", 2, "Number of sites without which no round counts.", lower_bound=1
     )
+    MOST_SCANS = flags.DEFINE_integer(
+        "most_scans", 10_000, "Most scans of a part that a site may declare.", lower_bound=1
+    )
     DEADLINE = flags.DEFINE_integer(
         "deadline_s", 3600, "Longest wait for an answer, in seconds.", lower_bound=1
     )
@@ -48,6 +51,7 @@ if __name__ == "__main__":
             {"config": given(CONFIG).to_dict(), "target": TARGET.value, "sites": given(SITES)},
             fewest=given(FEWEST),
             deadline_s=given(DEADLINE),
+            most_scans=given(MOST_SCANS),
         )
 
     def _listen() -> None:

@@ -20,6 +20,9 @@ if __name__ == "__main__":
     FEWEST = flags.DEFINE_integer(
         "fewest", 2, "Number of sites without which no round counts.", lower_bound=1
     )
+    MOST_SCANS = flags.DEFINE_integer(
+        "most_scans", 10_000, "Most scans of a part that a site may declare.", lower_bound=1
+    )
     DEADLINE = flags.DEFINE_integer(
         "deadline_s", 3600, "Longest wait for an answer, in seconds.", lower_bound=1
     )
@@ -34,6 +37,7 @@ if __name__ == "__main__":
             SITES.value,
             fewest=FEWEST.value,
             deadline_s=DEADLINE.value,
+            most_scans=MOST_SCANS.value,
         )
         print(f"{OUTPUT.value}: a job for {', '.join(SITES.value)}")
 

@@ -123,6 +123,10 @@ def test_a_site_refuses_what_it_has_not_agreed_to(hospitals, tmp_path):
     for change in ({"initial": "run('x')"}, {"splits": {**job["config"]["splits"], "repeats": 2}}):
         with pytest.raises(Refused, match="all that a consortium can run yet"):
             join(policy, {**job, "config": {**job["config"], **change}}, **how)
+    for name in ("memory", "disk"):
+        small = policy._replace(at_most={**policy.at_most, f"{name}_gib": 1e-6})
+        with pytest.raises(Refused, match=f"{name}: expected a job of at most 0.0 GiB at this"):
+            join(small, job, **how)
     with pytest.raises(Refused, match="at least 50 training subjects at amber, got"):
         join(policy._replace(minimum_subjects=50), job, **how)
 

@@ -142,6 +142,8 @@ def _submit(made, folder, change):
         told["executors"][0]["executor"]["args"]["job"]["config"]["client"]["batch_size"] = 3
     elif change == "policy":
         told["executors"][0]["executor"]["args"]["job"]["config"]["client"]["batch_size"] = 64
+    elif change == "algorithm":
+        told["executors"][0]["executor"]["args"]["job"]["config"]["algorithm"] = "mimelite()"
     path.write_text(json.dumps(told))
     lead = Lead(made.kit(LEAD))
     wait_for(lambda: len(lead.sites()) == 3, seconds=60, every=1)
@@ -168,6 +170,7 @@ def _submit(made, folder, change):
             "got 'sdmt'",
         ),
         ("hash", "config: expected", "fedbrain: refused: config: expected"),
+        ("algorithm", "expected one that this site allows, fedavg, scaffold", "got 'mimelite'"),
         ("policy", "expected at most 8 at this site, got 64", "expected at most 8 at this site"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fedbrain import progress
+from fedbrain.deploy.protocol.register import MOST_SCANS
 from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.server_side.supervise import Engine, Run, supervise
 from fedbrain.experiments.workdir import claim
@@ -81,6 +82,7 @@ def run_experiment(
     *,
     fewest: int,
     deadline_s: int,
+    most_scans: int = MOST_SCANS,
 ) -> None:
     """Writes the job, supervises it until results are there, and prints the report.
 
@@ -91,6 +93,7 @@ def run_experiment(
       fields: `config`, `target` and `sites` of the job.
       fewest: sites without which no round counts.
       deadline_s: longest wait for an answer, in seconds.
+      most_scans: of a part that a site may declare.
     """
     job, sites, rounds = workdir / "job", fields["sites"], fields["config"]["rounds"]
     with (
@@ -98,7 +101,13 @@ def run_experiment(
         progress.Steps("consortium", unit="round", total=rounds) as steps,
     ):
         folder = write_job(
-            job, fields["config"], fields["target"], sites, fewest=fewest, deadline_s=deadline_s
+            job,
+            fields["config"],
+            fields["target"],
+            sites,
+            fewest=fewest,
+            deadline_s=deadline_s,
+            most_scans=most_scans,
         )
         link_workdir(kit.absolute() / folder, workdir)
 

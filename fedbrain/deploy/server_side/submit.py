@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from fedbrain.deploy.protocol.config_hash import OWN, config_hash
 from fedbrain.deploy.protocol.job import VERSION, require_runnable
+from fedbrain.deploy.protocol.register import MOST_SCANS
 from fedbrain.experiments.feasible import require_defined
 from fedbrain.experiments.spec import choose
 from fedbrain.experiments.workdir import clean, write_json
@@ -24,6 +25,7 @@ def write_job(
     *,
     fewest: int,
     deadline_s: int,
+    most_scans: int = MOST_SCANS,
 ) -> str:
     """Writes the engine's files.
 
@@ -34,6 +36,7 @@ def write_job(
       sites: names, as in their certificates.
       fewest: sites without which no round counts.
       deadline_s: of an answer at most, in seconds.
+      most_scans: of a part that a site may declare.
 
     Returns:
       The run's folder in a kit.
@@ -54,6 +57,7 @@ def write_job(
     path, version = "fedbrain.deploy.nvflare", {"format_version": 2}
     server = {"id": "conductor", "path": f"{path}.server.Conductor"}
     arguments = {"job": job, "fewest": fewest, "deadline_s": deadline_s}
+    arguments["most_scans"] = most_scans
     executor = {
         "tasks": ["join", "message", "told"],
         "executor": {"path": f"{path}.site.Hospital", "args": {"job": job}},

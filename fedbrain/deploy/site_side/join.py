@@ -14,6 +14,7 @@ from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.approval import require_approval
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.policy import Policy, consent
+from fedbrain.deploy.site_side.resources import require_resources
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.small_batches import require_large_batches
@@ -50,6 +51,7 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
         require_approval(policy.approved, job)
     own = {"sites": {policy.name: spec}, "cache": str(workdir / "volumes")}
     experiment, terms, fresh, seed = agree(job, own)
+    require_resources(policy, experiment, fresh, workdir)
     clients, [report] = load_clients(experiment)
     scans = clients[policy.name]
     split = split_client(experiment, scans, SplitId(experiment.repeats[0]))

@@ -32,6 +32,7 @@ AT_LEAST: Mapping[str, float] = {  # arbitrary, but above what a single person w
     "local_steps": 3,  # optimisation steps in a round: one step is an exact gradient
     "people_in_a_step": 2,  # different people in the smallest step of a round
 }
+ESTIMATES = ("memory_gib", "disk_gib")  # of a job; without a limit, what the machine has free
 AT_MOST: Mapping[str, float] = {
     "rounds": 200,
     "client.epochs": 10,

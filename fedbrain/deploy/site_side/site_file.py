@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.deploy.site_side.approval import read_approved
-from fedbrain.deploy.site_side.limits import AT_LEAST, AT_MOST, VALUES
+from fedbrain.deploy.site_side.limits import AT_LEAST, AT_MOST, ESTIMATES, VALUES
 from fedbrain.deploy.site_side.opened import CALLS
 from fedbrain.experiments.spec import bind
 
@@ -80,7 +80,7 @@ KEYS: Mapping[str, Mapping[str, type]] = {
     },
     "data": {"root": str, "pattern": str, "pipeline": str, "modalities": list},
     "allow": dict.fromkeys(CALLS, list),
-    "at_most": dict.fromkeys([*NUMBERS, *AT_MOST], float),
+    "at_most": dict.fromkeys([*NUMBERS, *AT_MOST, *ESTIMATES], float),
     "at_least": dict.fromkeys([*NUMBERS, *AT_LEAST], float),
 }
 COLUMN = {"column": str}
