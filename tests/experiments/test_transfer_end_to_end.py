@@ -53,7 +53,7 @@ def test_shallow_transfer_starts_from_the_first_experiment_and_moves_the_head_al
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["footprint"]["trained"] == 9
     assert results["footprint"]["sent_bytes"] < 100
-    assert results["data"]["age"]["all"]["n"] == 37
+    assert results["data"]["age"]["all"]["people"] == 37
     assert set(results["data"]["target"]["distances"]) == {
         "amber - birch",
         "amber - cedar",
