@@ -4,11 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.wire import Refused
-from fedbrain.deploy.site_side.floors import local_round, require_every_label, require_floors
+from fedbrain.deploy.site_side.floors import (
+    local_round,
+    require_every_label,
+    require_floors,
+    rounded,
+)
 from fedbrain.deploy.site_side.site_file import Policy
 
 
@@ -67,3 +73,22 @@ def test_a_loss_that_passes_over_people_is_refused(loss):
         require_every_label(loss, split)
     for held in ("soft_bins(low=0.0, high=100.0)", "l1()", "cross_entropy(classes=51)"):
         require_every_label(held, split)
+
+
+def _labels_from_sums(ages, digits):
+    """Mean error in years of the sorted labels, from |age - c| summed for 91 constants c."""
+    grid, asked = np.arange(5, 101, 0.5), np.arange(10, 101.0)
+    sums = [rounded(float(np.abs(ages - c).sum()), digits) for c in asked]
+    rows = np.vstack([np.abs(grid - asked[:, None]), np.full(len(grid), 1e3)])
+    people, _ = nnls(rows, np.r_[sums, 1e3 * len(ages)], maxiter=20_000)
+    ranks = np.cumsum(people) / people.sum() * len(ages)
+    return np.abs(np.interp(np.arange(len(ages)) + 0.5, ranks, grid) - np.sort(ages)).mean()
+
+
+def test_what_remains_when_every_round_of_a_job_asks_a_constant_model():
+    """docs/threat_model.md: three digits hide little, two about a year; nobody has a name."""
+    rng = np.random.default_rng(0)
+    people = [rng.uniform(20, 80, 10) for _ in range(10)]
+    errors = {d: np.mean([_labels_from_sums(ages, d) for ages in people]) for d in (0, 3, 2)}
+    assert errors[0] < 0.35 < 0.7 < errors[2] < 1.5
+    assert errors[3] < 0.5
