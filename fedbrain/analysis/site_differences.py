@@ -30,7 +30,9 @@ class Moments(NamedTuple):
 
 def moments(parts: Sequence[Sums]) -> Moments:
     """Mean, SD (n - 1), skewness and range of all sites together."""
-    scans, n, missing = (sum(p[k] for p in parts) for k in range(3))
+    scans = sum(p.scans for p in parts)
+    n = sum(p.people for p in parts)
+    missing = sum(p.missing for p in parts)
     if not n:
         return Moments(0, 0, missing, *[math.nan] * 5)
     if len({p.centre for p in parts}) > 1:

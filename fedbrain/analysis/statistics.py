@@ -46,7 +46,7 @@ def correlation(p: Predictions) -> dict[str, Any]:
     r = regression_metrics(regression_sums(target, prediction))["r"]
     if len(target) < 3 or not np.isfinite(r):
         return {"r": r if len(target) > 2 else np.nan, "r_95": [np.nan, np.nan], "p": np.nan}
-    test = stats.pearsonr(target, prediction)
+    test: Any = stats.pearsonr(target, prediction)
     low, high = test.confidence_interval(0.95) if len(target) > 3 else (np.nan, np.nan)
     return {"r": r, "r_95": [float(low), float(high)], "p": float(test.pvalue)}
 

@@ -61,7 +61,7 @@ def load_image(
     Raises:
       ValueError: naming the file, when it or its mask cannot be used.
     """
-    recipe, cache, modalities = preparation
+    recipe, others = preparation.recipe, preparation.modalities[1:]
     scan = scan_of(path)
     try:
         mask = Masks(root_of(path.absolute()), recipe).of(scan)
@@ -70,9 +70,9 @@ def load_image(
             f"{path}: expected a mask of {recipe.mask}, as the model was trained with: put image"
             f" and mask into a BIDS tree, and name the image there. {error}"
         ) from None
-    prepared, notes = prepare_scan(scan, mask, recipe=recipe, cache=cache)
-    absent = {f"without {other}": f"{path} is used without {other}." for other in modalities[1:]}
-    volumes = Volumes([[prepared, *(None for _ in modalities[1:])]], recipe.shape)
+    prepared, notes = prepare_scan(scan, mask, recipe=recipe, cache=preparation.cache)
+    absent = {f"without {other}": f"{path} is used without {other}." for other in others}
+    volumes = Volumes([[prepared, *(None for _ in others)]], recipe.shape)
     values = {name: np.asarray([value], np.float32) for name, value in columns.items()}
     target = np.asarray([math.nan], np.float32)
     return Scans((scan.id,), (scan.subject,), target, volumes, values), notes | absent
