@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fedbrain.analysis.results_table import span
 from fedbrain.data.dataset import concatenate
+from fedbrain.data.scan_report import WITHOUT_SKULL
 from fedbrain.data.single_image import load_image
 from fedbrain.data.tables import parse_value, write_table
 from fedbrain.experiments.clients import preparation_of
@@ -91,7 +93,12 @@ def predict_images(
     loaded = [load_image(path, preparation, columns) for path in images]
     scans = concatenate([one for one, _ in loaded])
     values = average(models, scans, views)
-    warnings = [f"Note: {reason}: {text}" for _, notes in loaded for reason, text in notes.items()]
+    warnings = [
+        f"Note: {reason}: {text}"
+        for _, notes in loaded
+        for reason, text in notes.items()
+        if reason != WITHOUT_SKULL  # of interest where sites are compared
+    ]
     known = warn(find_known(workdirs, federation, scans), len(scans))
     return Predicted(
         [float(v) for v in values],
@@ -113,10 +120,9 @@ def usual_error(workdir: Path, federation: str) -> str:
         regime, _, client = federation.partition("-")
         of_regime = results["regimes"][regime]
         accuracy = of_regime["clients"][client] if client else of_regime["pooled"]
-        low, high = accuracy["mae_95"]
         text = (
             f"MAE for {accuracy['subjects']} test people: {accuracy['mae']:.1f} {results['unit']}"
-            f" (95 %: {low:.1f} to {high:.1f}); of the median predictor:"
+            f" (95 %: {span(accuracy['mae_95'])}); of the median predictor:"
             f" {accuracy['floor_mae']:.1f}."
         )
         return f"SYNTHETIC training data. {text}" if results["synthetic"] else text
