@@ -4,7 +4,8 @@
 
 `python -m fedbrain.main --config=configs/quickstart.py` does the same. The same command resumes an
 interrupted run. With `--extend` and more `--config.rounds`, a finished run gets more rounds: to the
-same bits as if it had had them from the start.
+same bits as if it had had them from the start. Several processes, of a cluster or by hand, share
+the clients: docs/clusters.md.
 """
 
 from pathlib import Path
@@ -13,19 +14,21 @@ from typing import Any
 from absl import flags
 
 from fedbrain import cli
+from fedbrain.processes.place import ALONE, Place
 
 
-def run(config: Any, workdir: Path, *, more_rounds: bool = False) -> None:
-    """See `fedbrain.experiments.experiment.run`."""
-    from fedbrain.experiments import experiment  # seconds, which help does not need
+def run(config: Any, workdir: Path, *, more_rounds: bool = False, place: Place = ALONE) -> None:
+    """See `fedbrain.experiments.by_processes.run`."""
+    from fedbrain.experiments import by_processes  # seconds, which help does not need
 
-    experiment.run(config, workdir, more_rounds=more_rounds)
+    by_processes.run(config, workdir, more_rounds=more_rounds, place=place)
 
 
 if __name__ == "__main__":
     EXTEND = flags.DEFINE_bool("extend", False, "Gives the run in --workdir more rounds.")
+    PLACE = cli.define_place()
     cli.run_config(
-        lambda config, workdir: run(config, workdir, more_rounds=EXTEND.value),
+        lambda c, workdir: run(c, workdir, more_rounds=EXTEND.value, place=PLACE()),
         kind="experiment",
         interrupted="The same command goes on from the last round.",
     )

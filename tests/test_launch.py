@@ -2,6 +2,7 @@
 there is one.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -27,7 +28,8 @@ def test_modules_that_are_called_exist(path):
 @pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.name)
 def test_files_that_are_named_exist(path):
     for name in re.findall(
-        r"(?:launch|docs|configs)/[\w/@.-]+\.(?:sh|md|yaml|toml|conf|service|py)", path.read_text()
+        r"(?:launch|docs|configs)/[\w/@.-]+\.(?:sh|sbatch|md|yaml|toml|conf|service|py|gpu|def)",
+        path.read_text(),
     ):
         assert (ROOT / name).is_file(), name
 
@@ -56,6 +58,55 @@ def test_the_example_of_a_site_is_a_policy():
 
 
 def test_shell_scripts_parse():
-    for path in (ROOT / "launch").glob("*.sh"):
+    launch = ROOT / "launch"
+    for path in launch.glob("*.sbatch"):
+        subprocess.run(["bash", "-n", str(path)], check=True)
+    for path in launch.glob("*.sh"):
         subprocess.run(["bash", "-n", str(path)], check=True)
         assert path.stat().st_mode & 0o100, path
+
+
+def test_every_script_has_a_row_in_the_table():
+    text = (ROOT / "launch/README.md").read_text()
+    scripts = {p.name for p in (ROOT / "launch").iterdir() if p.is_file()}
+    hospitals = {"README.md", "keep.sh", "local.sh"}
+    assert {name for name in scripts - hospitals if f"launch/{name}" not in text} == set()
+
+
+SRUN = """#!/usr/bin/env bash
+[ "$1" = --wait=120 ] && shift
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "requeued"), [(0, 0), (1, 0), (2, 0), (75, 1), (130, 1), (137, 1)]
+)
+@pytest.mark.parametrize("name", ["slurm", "slurm_array"])
+def test_slurm_scripts_requeue_what_another_start_mends(tmp_path, name, code, requeued):
+    """With stand-ins for SLURM's commands: the exit code of the run decides."""
+    stand_ins = {
+        "srun": SRUN,
+        "scontrol": f'#!/usr/bin/env bash\necho "$@" >> {tmp_path}/requeued\n',
+        "python": f'#!/usr/bin/env bash\necho "$@" >> {tmp_path}/calls\nexit {code}\n',
+    }
+    for command, text in stand_ins.items():
+        (tmp_path / command).write_text(text)
+        (tmp_path / command).chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "CONFIG": "configs/quickstart.py",
+        "WORKDIR": str(tmp_path / "run"),
+        "SLURM_JOB_ID": "7",
+        "SLURM_ARRAY_JOB_ID": "7",
+        "SLURM_ARRAY_TASK_ID": "3",
+    }
+    script = ["bash", str(ROOT / f"launch/{name}.sbatch"), "--config.rounds=3"]
+    assert subprocess.run(script, env=environment, capture_output=True).returncode == code
+    calls = (tmp_path / "calls").read_text()
+    assert f"--workdir={tmp_path}/run --config.rounds=3" in calls
+    assert (tmp_path / "requeued").is_file() == (code > 2)
+    environment["SLURM_RESTART_COUNT"] = "20"
+    (tmp_path / "requeued").unlink(missing_ok=True)
+    subprocess.run(script, env=environment, capture_output=True)
+    assert not (tmp_path / "requeued").exists()

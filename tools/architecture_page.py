@@ -32,6 +32,7 @@ HOLDS = {
     "models": "networks, losses, files of weights",
     "analysis": "metrics, intervals, tables, figures",
     "data": "BIDS, NIfTI, preparation, splits, batches",
+    "processes": "start, talk and end of several processes",
     "configs": "configurations by name, and the meaning of their fields",
     "progress": "bars on a terminal, lines in a log",
     "types": "the types that everybody shares",

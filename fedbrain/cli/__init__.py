@@ -13,6 +13,7 @@ from fedbrain.cli.entry import (
 )
 from fedbrain.cli.paths import define_path, define_paths
 from fedbrain.cli.process import configure, configure_training
+from fedbrain.cli.together import define_place
 
 __all__ = [
     "configure",
@@ -20,6 +21,7 @@ __all__ = [
     "define_config",
     "define_path",
     "define_paths",
+    "define_place",
     "given",
     "name_and_value",
     "run_command",

@@ -140,7 +140,7 @@ def get_config() -> Any:
         }
     )
     # how the clients of a round are computed: `auto()`, `loop()`, `chunk(size)`, `vmap()`,
-    # `shard(devices)`
+    # `shard(devices)`, `processes(loop())`
     config.driver = "auto()"
     # where training volumes lie: `auto()`, `streamed()`, `resident(dtype)`
     config.residence = "auto()"

@@ -26,6 +26,7 @@ class Scans:
     volumes: Sequence[np.ndarray]
     # age, sex, ...: [n] float32 each; NaN where unknown
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    holder: int = 0  # the process that reads the volumes, where several share the work
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -82,6 +83,26 @@ class Volumes(Sequence[np.ndarray]):
         return read_prepared(path, self.shape)
 
 
+class Elsewhere(Sequence[np.ndarray]):
+    """Volumes that another process holds: their shape, and NaN in every voxel, so that nothing that
+    is computed from them by mistake passes for a result.
+
+    Args:
+      shape: of a volume, [d h w c].
+      checksums: of the first modality of every scan.
+    """
+
+    def __init__(self, shape: tuple[int, ...], checksums: Sequence[bytes]):
+        self.shape, self.checksums = shape, checksums
+
+    def __len__(self) -> int:
+        return len(self.checksums)
+
+    def __getitem__(self, index):
+        del index  # all are the same
+        return np.broadcast_to(np.float32(np.nan), self.shape)
+
+
 class _View(Sequence[np.ndarray]):
     """Volumes of other sequences, nothing copied."""
 
@@ -105,6 +126,7 @@ def take(scans: Scans, index: Sequence[int]) -> Scans:
         scans.target[rows],
         _View([(scans.volumes, i) for i in index]),
         {name: values[rows] for name, values in scans.columns.items()},
+        scans.holder,
     )
 
 
@@ -123,6 +145,7 @@ def concatenate(parts: Sequence[Scans]) -> Scans:
         np.concatenate([p.target for p in parts]).astype(np.float32),
         _View([(p.volumes, i) for p in parts for i in range(len(p))]),
         {name: column(name) for name in names},
+        parts[0].holder if len({p.holder for p in parts}) == 1 else 0,
     )
 
 

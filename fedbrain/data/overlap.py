@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 
-from fedbrain.data.dataset import Scans, Volumes
+from fedbrain.data.dataset import Elsewhere, Scans, Volumes
 from fedbrain.data.prepared_file import DamagedError, read_checksum
 from fedbrain.data.scan_report import Report
 
@@ -17,6 +17,8 @@ def _checksum(scans: Scans, i: int) -> bytes:
     volumes = scans.volumes
     if isinstance(volumes, Volumes) and volumes.digests:
         return volumes.digests[i]
+    if isinstance(volumes, Elsewhere):
+        return volumes.checksums[i]
     path = volumes.paths[i][0] if isinstance(volumes, Volumes) else None
     if path is not None and isinstance(volumes, Volumes):
         try:

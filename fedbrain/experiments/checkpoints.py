@@ -18,6 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from fedbrain.experiments.one_process import alone
 from fedbrain.experiments.writing import writing
 from fedbrain.types import PyTree
 
@@ -157,11 +158,13 @@ class Checkpoints:
         self.manifests = self.folder / "manifests"
         _require_manifests(self.folder)
         self.manifests.mkdir(parents=True, exist_ok=True)
+        self.steps.mkdir(exist_ok=True)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
-            create=True,
+            create=False,  # orbax creates folders by all processes together
             cleanup_tmp_directories=True,
             enable_async_checkpointing=True,
+            multiprocessing_options=alone(),
         )
         self.manager = ocp.CheckpointManager(self.steps, options=options)
         self.pending: tuple[int, list[str]] | None = None

@@ -8,6 +8,7 @@ from fedbrain.data.dataset import Scans
 from fedbrain.data.pipeline import eval_batches, pipeline_seed, train_batches, train_references
 from fedbrain.experiments import interrupt
 from fedbrain.experiments.config import Experiment
+from fedbrain.processes import peers
 from fedbrain.training.evaluate import Evaluate
 from fedbrain.training.round import Client
 from fedbrain.types import ClientState, Variables
@@ -25,6 +26,8 @@ def make_client(
 ) -> Client:
     """A client with its batches and key, functions of (seed, round, name) alone.
 
+    It has no batches here when another process holds its scans.
+
     Args:
       name: of the client.
       scans: that it trains on.
@@ -40,13 +43,15 @@ def make_client(
         "inputs": experiment.inputs,
         "seed": pipeline_seed(seed, round, name),
     }
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), round), pipeline_seed(name))
+    if scans.holder != peers.index():
+        return Client(name, len(scans), state, key, (), None, scans.holder)
     batches = (
         train_batches(scans, **options)
         if volumes is None
         else train_references(scans, volumes.shape[1:], **options)
     )
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), round), pipeline_seed(name))
-    return Client(name, len(scans), state, key, interrupt.watched(batches), volumes)
+    return Client(name, len(scans), state, key, interrupt.watched(batches), volumes, scans.holder)
 
 
 def validation_loss(

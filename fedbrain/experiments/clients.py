@@ -8,6 +8,7 @@ from fedbrain.data.dataset import Preparation, Scans, data_fingerprint, shape_of
 from fedbrain.data.overlap import note_same_scans, require_scans
 from fedbrain.data.scan_report import Report
 from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.site_shares import assign_holders, read_sites
 
 
 def preparation_of(experiment: Experiment, scratch: Path | None = None) -> Preparation:
@@ -34,7 +35,7 @@ def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]
       ValueError: naming the site, for data that cannot be read, or the field.
     """
     sites, reports = load_sites(experiment)
-    return experiment.partition(sites), list(reports.values())
+    return assign_holders(experiment.partition(sites)), list(reports.values())
 
 
 def load_sites(
@@ -59,9 +60,9 @@ def load_sites(
             f"config.norms: expected names of sites, {', '.join(experiment.sites)}, got"
             f" {unknown[0]!r}."
         )
-    loaded, reports = {}, {}
-    for name, site in experiment.sites.items():
-        loaded[name], reports[name] = site(name, preparation)
+    sites = read_sites(experiment, preparation)
+    loaded = {name: scans for name, (scans, _) in sites.items()}
+    reports = {name: report for name, (_, report) in sites.items()}
     note_same_scans(loaded, reports)
     for name, norm in experiment.norms.items():
         loaded[name] = norm(loaded[name], reports[name])

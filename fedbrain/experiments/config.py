@@ -30,7 +30,7 @@ from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.models.losses import LOSSES
 from fedbrain.models.task import make_task
 from fedbrain.training.device_volumes import RESIDENCES, Residence
-from fedbrain.training.maps import DRIVERS
+from fedbrain.training.maps import DRIVERS, LOCAL_DRIVERS
 from fedbrain.training.round import Driver
 from fedbrain.training.sampling import SAMPLINGS, Sampling
 from fedbrain.training.selection import Patience
@@ -192,7 +192,9 @@ def read_experiment(config: Any) -> Experiment:
         initial=config.initial,
         task=task,
         algorithm=algorithm,
-        driver=choose("driver", config.driver, DRIVERS | {"auto": lambda: None}),
+        driver=choose(
+            "driver", config.driver, DRIVERS | {"auto": lambda: None}, nested=LOCAL_DRIVERS
+        ),
         residence=choose("residence", config.residence, RESIDENCES | {"auto": lambda: None}),
         batch_size=batch_size,
         microbatches=microbatches,

@@ -26,8 +26,10 @@ from fedbrain.experiments.predictions import combine_splits
 from fedbrain.experiments.ready import require_ready
 from fedbrain.experiments.repeats import Repeat, Run, run_repeat
 from fedbrain.experiments.run_files import draw_figures, write_predictions
+from fedbrain.experiments.site_shares import describe_processes
 from fedbrain.experiments.workdir import claim, write_json
 from fedbrain.experiments.writing import require_writable
+from fedbrain.processes import peers
 
 
 class Combined(NamedTuple):
@@ -101,13 +103,15 @@ def train_and_report(
       more: further entries of `results.json`.
 
     Returns:
-      What `results.json` holds.
+      What `results.json` holds; nothing at processes that do not write it.
     """
     compiled = compile_experiment(experiment)
     repeats = [
         run_repeat(experiment, compiled, clients, workdir=workdir, repeat=r)
         for r in experiment.repeats
     ]
+    if peers.index():
+        return {}  # process 0 has the same, and writes it
     combined = combine(repeats)
     results = {
         "unit": experiment.unit,
@@ -144,8 +148,8 @@ def run(config: Any, workdir: Path, *, more_rounds: bool = False) -> None:
         print(report)
     warnings = advise(config, experiment, clients, reports)
     experiment, placed = place(experiment, clients)
-    if placed:
-        print(placed)
+    for line in filter(None, (describe_processes(clients), placed)):
+        print(line)
     data = compare_sites(
         {name: describe(scans, experiment.describe) for name, scans in clients.items()}
     )
@@ -164,6 +168,8 @@ def run(config: Any, workdir: Path, *, more_rounds: bool = False) -> None:
         synthetic = any(report.synthetic for report in reports)
         measured = {"footprint": footprint._asdict(), "data": data}
         results = train_and_report(experiment, clients, workdir, synthetic=synthetic, more=measured)
+    if not results:
+        return
     print("\n".join([render_table(results), *sentences(results["excluded"])]))
     steps = ", ".join(f"{regime} {n:,}" for regime, n in results["local_steps"].items())
     print(f"Local optimisation steps: {steps}")

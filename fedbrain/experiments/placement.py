@@ -9,12 +9,14 @@ import jax
 
 from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.pipeline import example_batch
+from fedbrain.data.regimes import centralised
 from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.spec import choose
+from fedbrain.processes import peers
 from fedbrain.training.device_volumes import RESIDENCES
 from fedbrain.training.footprint import Footprint, footprint
-from fedbrain.training.maps import DRIVERS
+from fedbrain.training.maps import DRIVERS, LOCAL_DRIVERS
 from fedbrain.training.memory_plan import choose_driver, choose_residence, measure
 
 
@@ -33,20 +35,38 @@ def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experim
         return experiment, ""
     shape = shape_of(list(clients.values()))
     batch = example_batch(shape, experiment.batch_size, experiment.inputs)
-    sizes = measure(experiment.algorithm, random_variables(experiment, shape), batch, len(clients))
-    voxels = math.prod(shape) * sum(len(scans) for scans in clients.values())
+    count = -(-len(clients) // peers.count())  # clients of one process, at most
+    sizes = measure(experiment.algorithm, random_variables(experiment, shape), batch, count)
+    voxels = math.prod(shape) * most_scans(experiment, clients)
     lines = []
     if experiment.residence is None:
-        spec, reason = choose_residence(sizes, 2 * voxels)
+        spec, reason = peers.exchange(choose_residence(sizes, 2 * voxels))[0]
         experiment = experiment._replace(residence=choose("residence", spec, RESIDENCES))
         lines.append(f"Volumes {spec}: {reason}.")
     assert experiment.residence is not None
     left = max(sizes.device_bytes - 2 * voxels * experiment.residence.itemsize, 0)
     if experiment.driver is None:
-        spec, reason = choose_driver(sizes._replace(device_bytes=left))
-        experiment = experiment._replace(driver=choose("driver", spec, DRIVERS))
+        spec, reason = peers.exchange(choose_driver(sizes._replace(device_bytes=left)))[0]
+        spec = spec if peers.count() == 1 else f"processes({spec})"
+        driver = choose("driver", spec, DRIVERS, nested=LOCAL_DRIVERS)
+        experiment = experiment._replace(driver=driver)
         lines.append(f"Driver {spec}: {reason}.")
     return experiment, " ".join(lines)
+
+
+def most_scans(experiment: Experiment, clients: Mapping[str, Scans]) -> int:
+    """How many scans one process holds, at most; process 0 holds all in the centralised regime.
+
+    Args:
+      experiment: gives the regimes.
+      clients: name -> scans.
+    """
+    if centralised in experiment.regimes.values():
+        return sum(len(scans) for scans in clients.values())
+    counts = [0] * peers.count()
+    for scans in clients.values():
+        counts[scans.holder] += len(scans)
+    return max(counts)
 
 
 def measure_footprint(experiment: Experiment, clients: Mapping[str, Scans]) -> Footprint:

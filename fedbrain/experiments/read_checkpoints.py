@@ -9,7 +9,13 @@ from pathlib import Path
 
 import orbax.checkpoint as ocp
 
-from fedbrain.experiments.checkpoints import arrays_to_fill, problem_of, require_schema, to_tree
+from fedbrain.experiments.checkpoints import (
+    arrays_to_fill,
+    problem_of,
+    require_schema,
+    to_tree,
+)
+from fedbrain.experiments.one_process import alone
 from fedbrain.types import PyTree
 
 log = logging.getLogger(__name__)
@@ -76,7 +82,9 @@ def _read_verified(folder: Path, step: int, template: PyTree) -> tuple[str, PyTr
 
 def _read(folder: Path, step: int, template: PyTree) -> PyTree:
     require_schema(folder, step, template)
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+    options = alone()
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=options)
+    with ocp.Checkpointer(handler, multiprocessing_options=options) as checkpointer:
         target = ocp.args.StandardRestore(arrays_to_fill(template))  # pyright: ignore[reportCallIssue]
         leaves = checkpointer.restore(folder / "steps" / str(step) / "default", args=target)
     return to_tree(template, leaves)

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fedbrain.experiments.checkpoints import Checkpoints
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.round_end import Snapshot
+from fedbrain.experiments.shared_checkpoints import open_checkpoints
 from fedbrain.experiments.workdir import MetricsLog
+from fedbrain.processes import peers
+from fedbrain.processes.running import finished_before_the_end
 from fedbrain.training.selection import should_stop
 
 # (before the round) -> (after the round, its line of the log)
@@ -47,14 +49,21 @@ class Rounds:
 
     def __init__(self, folder: Path, experiment: Experiment, first: Snapshot):
         self.experiment = experiment
-        self.checkpoints = Checkpoints(folder / "checkpoints", keep=experiment.keep)
-        done, self.snapshot = self.checkpoints.restore_latest(first) or (0, first)
+        self.checkpoints = open_checkpoints(folder / "checkpoints", keep=experiment.keep)
+        done, snapshot = self.checkpoints.restore_latest(first) or (0, first)
+        self.snapshot: Snapshot = peers.first(snapshot)
         self.log = MetricsLog(folder / "metrics.jsonl", rounds=done)
+        lines = peers.exchange(MetricsLog.read(self.log.path))[0]
+        if peers.index():
+            self.log.replace(lines)
+        self.at_end = finished_before_the_end(self.checkpoints.flush)
 
     def __enter__(self) -> "Rounds":
+        self.at_end.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.at_end.__exit__(None, None, None)
         self.checkpoints.close()
 
     @property

@@ -15,6 +15,7 @@ from fedbrain.experiments.client_work import make_client, validation_loss
 from fedbrain.experiments.compiled import Compiled
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.round_end import Snapshot, ValidationSums, end_round, log_line
+from fedbrain.processes import peers
 from fedbrain.training.device_volumes import Residence, store
 from fedbrain.training.round import Client
 from fedbrain.types import ClientState, ServerState
@@ -43,13 +44,15 @@ def upload(federation: Federation, residence: Residence, title: str) -> dict[str
       title: of the progress bar.
 
     Returns:
-      Member -> volumes [scans d h w c]; empty when volumes stream from the host.
+      Member -> volumes [scans d h w c], of this process; empty when volumes stream from the host.
     """
     if residence.dtype is None:
         return {}
     longest = max(len(m.train) for m in federation.clients.values())
     uploaded = {}
     for name, split in federation.clients.items():
+        if split.train.holder != peers.index():
+            continue
         volumes = [
             store(jnp.asarray(v)[None], residence.dtype)[0]
             for v in progress.each(split.train.volumes, title, leave=False)
@@ -94,10 +97,13 @@ def validate(setting: Setting, server: ServerState, clients: list[ClientState]) 
     for name, state in zip(setting.names, clients):
         variables = setting.experiment.algorithm.client_variables(server, state)
         scans = setting.federation.clients[name].valid
+        if scans.holder != peers.index():
+            continue
         sums[name] = validation_loss(
             setting.compiled.evaluate, variables, scans, setting.experiment
         )
-    return sums
+    together = {n: s for own in peers.exchange(sums) for n, s in own.items()}
+    return {name: (together[name][0], together[name][1]) for name in setting.names}
 
 
 def one_round(setting: Setting, snapshot: Snapshot) -> tuple[Snapshot, dict[str, Any]]:
@@ -116,6 +122,9 @@ def one_round(setting: Setting, snapshot: Snapshot) -> tuple[Snapshot, dict[str,
     interrupt.check()
     cohort = make_cohort(setting, snapshot, int(snapshot.server.round) + 1)
     server, states, info = setting.compiled.run_round(snapshot.server, cohort, setting.example)
+    server = peers.first(
+        server
+    )  # devices may round in their own ways: all go on from the same bits
     names = [client.name for client in cohort]
     returned = dict(zip(names, states))
     clients = [returned.get(n, s) for n, s in zip(setting.names, snapshot.clients)]

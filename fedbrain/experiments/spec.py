@@ -14,13 +14,18 @@ from fedbrain.experiments.literals import require_types
 
 
 def bind(
-    spec: str, table: Mapping[str, Callable], **more: Any
+    spec: str,
+    table: Mapping[str, Callable],
+    *,
+    nested: Mapping[str, Callable] | None = None,
+    **more: Any,
 ) -> tuple[str, inspect.BoundArguments]:
     """The name and the arguments that text calls an entry of a table with; nothing is called.
 
     Args:
       spec: a Python call with literal arguments; a bare name is a call without arguments.
       table: the names that may be called.
+      nested: the names that may be called to make an argument.
       more: arguments that the program adds.
 
     Raises:
@@ -41,9 +46,9 @@ def bind(
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"Unknown {name!r}.{hint} Choose from: {', '.join(sorted(table))}.")
     try:
-        args = [ast.literal_eval(a) for a in node.args]
-        keywords = {k.arg or "**": ast.literal_eval(k.value) for k in node.keywords}
-    except ValueError:
+        args = [_literal(a, nested) for a in node.args]
+        keywords = {k.arg or "**": _literal(k.value, nested) for k in node.keywords}
+    except _NotLiteral:
         raise ValueError(
             f"Expected literal arguments (numbers, text, tuples), got {spec!r}."
         ) from None
@@ -54,21 +59,41 @@ def bind(
         raise ValueError(f"{spec!r}: {error}. Expected {name}{signature}.") from None
 
 
-def call(spec: str, table: Mapping[str, Callable], **more: Any) -> Any:
+def call(
+    spec: str,
+    table: Mapping[str, Callable],
+    *,
+    nested: Mapping[str, Callable] | None = None,
+    **more: Any,
+) -> Any:
     """Calls an entry of a table as text says: `call("adam(1e-3)", OPTIMIZERS)`.
 
     Args:
       spec: a Python call with literal arguments; a bare name is a call without arguments.
       table: the names that may be called.
+      nested: the names that may be called to make an argument.
       more: arguments that the program adds.
 
     Raises:
       ValueError: for anything but such a call, an unknown name (with the nearest known one), or
         wrong arguments.
     """
-    name, bound = bind(spec, table, **more)
+    name, bound = bind(spec, table, nested=nested, **more)
     require_types(table[name], {k: v for k, v in bound.arguments.items() if k not in more})
     return table[name](*bound.args, **bound.kwargs)
+
+
+class _NotLiteral(Exception):
+    """An argument that is neither a literal nor a call that is allowed."""
+
+
+def _literal(node: ast.expr, nested: Mapping[str, Callable] | None) -> Any:
+    if nested and isinstance(node, ast.Call | ast.Name):
+        return call(ast.unparse(node), nested)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise _NotLiteral from None
 
 
 def choose(field: str, spec: str, table: Mapping[str, Callable], **more: Any) -> Any:

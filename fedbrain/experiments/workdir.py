@@ -136,8 +136,15 @@ class MetricsLog:
     def __init__(self, path: Path, *, rounds: int):
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        restored = [line for line in self.read(path) if line["round"] <= rounds]
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in restored))
+        self.replace([line for line in self.read(path) if line["round"] <= rounds])
+
+    def replace(self, lines: list[dict[str, Any]]) -> None:
+        """Writes the file anew.
+
+        Args:
+          lines: all of them.
+        """
+        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in lines))
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
 """Maps of the local work over a cohort: one client after the other, side by side, or spread over
-devices.
+devices or processes.
 
 All run the same guarded step over the same batches, so they differ only in the order of
 floating-point sums. Where a client's volumes lie on the device, its batches are references to them
@@ -18,6 +18,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array
 
 from fedbrain.training import local_steps
+from fedbrain.training.processes import processes
 from fedbrain.training.round import Client, Driver, Fetch, MapClients
 from fedbrain.types import Batch, ClientState, LocalTrainer, PyTree, ServerState, Update
 
@@ -76,9 +77,11 @@ def shard(devices: int) -> Driver:
     Traceback (most recent call last):
     ValueError: Expected devices=1000 <= ... available.
     """
-    if devices > jax.device_count():
-        raise ValueError(f"Expected devices={devices} <= {jax.device_count()} available.")
-    mesh = jax.make_mesh((devices,), ("clients",), axis_types=(jax.sharding.AxisType.Auto,))
+    own = jax.local_devices()
+    if devices > len(own):
+        raise ValueError(f"Expected devices={devices} <= {len(own)} available.")
+    auto = (jax.sharding.AxisType.Auto,)
+    mesh = jax.make_mesh((devices,), ("clients",), axis_types=auto, devices=own[:devices])
 
     def lift(f: Callable, in_axes: Any = 0) -> Callable:
         spec = PartitionSpec("clients")
@@ -92,7 +95,8 @@ def shard(devices: int) -> Driver:
     return partial(_mapped, width=lambda cohort: -(-cohort // devices) * devices, lift=lift)
 
 
-DRIVERS = {"loop": loop, "chunk": chunk, "vmap": vmap, "shard": shard}
+LOCAL_DRIVERS = {"loop": loop, "chunk": chunk, "vmap": vmap, "shard": shard}
+DRIVERS = LOCAL_DRIVERS | {"processes": processes}
 
 
 class Programs(NamedTuple):

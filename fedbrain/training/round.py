@@ -35,6 +35,7 @@ class Client(NamedTuple):
     key: Key
     batches: Iterable[Batch]  # of one shape each; without a batch the client is absent
     volumes: Array | None = None  # on the device, [n d h w c]; then batches are references to them
+    process: int = 0  # that has its data, where several processes share the work
 
 
 @runtime_checkable

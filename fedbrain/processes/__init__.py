@@ -1,0 +1,1 @@
+"""One experiment by several processes: they start, talk and end together."""
