@@ -41,7 +41,8 @@ def _largest_difference(a, b):
 
 
 def test_every_driver_is_tested():
-    assert set(CHOICES) == set(DRIVERS)
+    """`processes` is in tests/processes, with several of them."""
+    assert set(CHOICES) | {"processes"} == set(DRIVERS)
 
 
 @pytest.mark.parametrize("name", [n for n in CHOICES if n != "loop"])
