@@ -58,7 +58,7 @@ log only; the server reads "the site cannot take part".
 Weights that were trained on few people can reveal something about them: membership inference and
 reconstruction from gradients are known attacks. These measures reduce the risk: least numbers of
 people in training, validation and test parts, of scans in a step, of people in a step and of steps
-in a round; one sum of validation losses a round, with three digits; a number of questions that the
+in a round; one sum of validation losses a round, with two digits; a number of questions that the
 agreement fixes; approval of every job by a person at the site. What remains is in
 [threat_model.md](threat_model.md). Differential privacy and secure aggregation are not part of the
 deployment yet.

@@ -6,7 +6,7 @@ approval = true                  # a job runs when a person here has approved it
 minimum_subjects = 20            # with fewer people to train on, the site takes no part
 minimum_validation_subjects = 10 # with fewer to validate on, the site takes no part
 minimum_test_subjects = 10       # with fewer, no test metrics are sent at the end
-validation_digits = 3            # of a sum of validation losses that is sent; 0: all
+validation_digits = 2            # of a sum of validation losses that is sent; 0: all
 
 [data]
 root = "/data/brussels"          # a BIDS tree
@@ -57,7 +57,7 @@ class Policy(NamedTuple):
     at_least: Mapping[str, float] = AT_LEAST  # field, or count of a round -> its smallest value
     minimum_validation_subjects: int = 10  # people to validate on, likewise
     modalities: tuple[str, ...] = ("T1w",)  # suffixes of images that may be used
-    validation_digits: int = 3  # significant digits of a sum of validation losses; 0: all
+    validation_digits: int = 2  # significant digits of a sum of validation losses; 0: all
     approval: bool = True  # whether a person must approve every job
     approved: frozenset[str] = frozenset()  # hashes of jobs that a person has approved
 
@@ -144,7 +144,7 @@ def _policy(content: Mapping[str, Any]) -> Policy:
         minimum_subjects=_count(content, "minimum_subjects", 20),
         minimum_validation_subjects=_count(content, "minimum_validation_subjects", 10),
         minimum_test_subjects=_count(content, "minimum_test_subjects", 10),
-        validation_digits=_count(content, "validation_digits", 3, least=0),
+        validation_digits=_count(content, "validation_digits", 2, least=0),
         targets={name: target["column"] for name, target in content["targets"].items()},
         columns=columns,
         allow=content.get("allow", {}),
