@@ -86,7 +86,7 @@ def _labels_from_sums(ages, digits):
 
 
 def test_what_remains_when_every_round_of_a_job_asks_a_constant_model():
-    """docs/threat_model.md: three digits hide little, two (the default) about a year; nobody has a name."""
+    """docs/threat_model.md: three digits hide little, two, the default, about a year; no names."""
     rng = np.random.default_rng(0)
     people = [rng.uniform(20, 80, 10) for _ in range(10)]
     errors = {d: np.mean([_labels_from_sums(ages, d) for ages in people]) for d in (0, 3, 2)}
