@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,7 +100,7 @@ def test_results_say_what_made_them(finished):
     assert entry["started"] <= entry["ended"]
     assert entry["seconds"] > 0
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", entry["commit"] or "0" * 40)
-    assert "pytest" in entry["command"]
+    assert entry["command"] == shlex.join(sys.orig_argv)
     assert {"jax", "jaxlib", "fedbrain", "device", "python"} <= set(entry)
     assert _history(finished[0])
 
