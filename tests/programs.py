@@ -62,9 +62,9 @@ def same_process() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_program(module: str, *arguments: object) -> Done:
-    """`python -m MODULE ARGUMENT...` from the root of the project; an error that the command does
-    not turn into a sentence is raised.
+def run_program(module: str, *arguments: object, folder: Path = ROOT) -> Done:
+    """`python -m MODULE ARGUMENT...` from a folder, by default the root of the project; an error
+    that the command does not turn into a sentence is raised.
     """
     words = [module, *map(str, arguments)]
     out, errors = io.StringIO(), io.StringIO()
@@ -73,7 +73,7 @@ def run_program(module: str, *arguments: object) -> Done:
         warnings.catch_warnings(),
         no_flags(),
         same_process(),
-        contextlib.chdir(ROOT),
+        contextlib.chdir(folder),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(errors),
         mock.patch.object(sys, "argv", words),

@@ -102,6 +102,19 @@ def list_images(
     return listing._replace(unread=unread)
 
 
+def suffixes(root: Path, *, pipeline: str = "", datatype: str = "anat") -> list[str]:
+    """What images of a tree are called behind their entities: T1w, FLAIR, ...
+
+    Args:
+      root: of the data set.
+      pipeline: folder in `derivatives/`; empty: the raw images.
+      datatype: folder of the images.
+    """
+    folder = root / "derivatives" / pipeline if pipeline else root
+    patterns = (f"sub-*/{datatype}/*.nii*", f"sub-*/ses-*/{datatype}/*.nii*")
+    return sorted({parse_name(p.name)[1] for one in patterns for p in folder.glob(one)})
+
+
 def find_scans(
     root: Path, pattern: str = "T1w", *, pipeline: str = "", datatype: str = "anat"
 ) -> list[Scan]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fedbrain.data.bids import Listing, Scan, is_synthetic, list_images
+from fedbrain.data.bids import Listing, Scan, is_synthetic, list_images, suffixes
 from fedbrain.data.choice import one_per_session, select
 from fedbrain.data.columns import Tables, read_tables, resolve
 from fedbrain.data.labels import (
@@ -52,6 +52,11 @@ def labelled_scans(
     report = Report(name, synthetic=is_synthetic(root))
     listing = list_images(root, pattern, pipeline=pipeline)
     chosen = _choose(listing, report, include, exclude)
+    if not report.found:
+        kinds = ", ".join(suffixes(root, pipeline=pipeline)) or "none"
+        report.note(
+            "no such image", f"expected images whose names end with {pattern}, got {kinds}."
+        )
     tables = read_tables(root)
     labels: Labels = {}
     try:

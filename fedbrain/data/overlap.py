@@ -67,7 +67,7 @@ def require_scans(name: str, scans: Scans, report: Report) -> None:
     reasons = [
         f"{len(lines)} x {why}, for instance: {lines[0]}" for why, lines in report.left_out.items()
     ]
-    detail = " ".join(reasons) or "There are no such images."
+    detail = " ".join(reasons or report.notes.get("no such image", ()))
     raise ValueError(
         f"sites.{name}: expected at least one usable scan with a label, got none of {report.found}"
         f" found. {detail}"

@@ -138,6 +138,7 @@ def split_scans(
         if fraction and not index[part]:
             raise ValueError(
                 f"Expected enough subjects for train, valid and test, got {len(subjects)}: {part}"
-                " is empty."
+                " is empty. Three people are the fewest; leave the site out, or change"
+                " config.splits."
             )
     return Split(*(take(scans, rows) for rows in index.values()))

@@ -7,6 +7,7 @@ all scans together.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -20,8 +21,15 @@ from fedbrain.experiments.saved_models import load_models, read_identity
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.training.evaluate import make_evaluate
 
-# (splits, which split) -> site -> part -> predictions
-Baseline = Callable[[Mapping[str, Split], SplitId], dict[str, dict[str, Predictions]]]
+
+class Baseline(NamedTuple):
+    """A regression, as `config.baselines` names it."""
+
+    title: str
+    # (site -> scans, which split) -> nothing, or ValueError: what it needs is there
+    require: Callable[[Mapping[str, Scans], SplitId], None]
+    # (splits, which split) -> site -> part -> predictions
+    predict: Callable[[Mapping[str, Split], SplitId], dict[str, dict[str, Predictions]]]
 
 
 def products(
@@ -46,20 +54,20 @@ def solve(sent: Float[np.ndarray, "m columns"]) -> Float[np.ndarray, " m"]:
     return np.linalg.lstsq(sent[:, :-1], sent[:, -1], rcond=None)[0]
 
 
-def _columns(scans: Scans, names: tuple[str, ...]) -> np.ndarray:
+def _require_columns(site: str, scans: Scans, names: tuple[str, ...]) -> None:
     absent = [name for name in names if name not in scans.columns]
     if absent:
+        have = ", ".join(sorted(scans.columns)) or "none"
         raise ValueError(
-            f"config.baselines: expected a column {absent[0]!r} at every site, got"
-            f" {sorted(scans.columns)} at one. Name it there: columns={{'"
-            + absent[0]
-            + "': 'COLUMN'}."
+            f"config.baselines: expected a column {absent[0]!r} at every site, got {have} at"
+            f" {site}. Name it there: --site {site}=...,columns.{absent[0]}=COLUMN, or"
+            f" columns={{{absent[0]!r}: 'COLUMN'}} in config.sites.{site}."
         )
-    return (
-        np.stack([scans.columns[n].astype(np.float64) for n in names], 1)
-        if names
-        else np.zeros((len(scans), 0))
-    )
+
+
+def _columns(scans: Scans, names: tuple[str, ...]) -> np.ndarray:
+    columns = [scans.columns[name].astype(np.float64) for name in names]
+    return np.stack(columns, 1) if columns else np.zeros((len(scans), 0))
 
 
 def _predictor(workdir: str, split: str) -> Callable[[Scans], np.ndarray]:
@@ -70,7 +78,7 @@ def _predictor(workdir: str, split: str) -> Callable[[Scans], np.ndarray]:
     return lambda scans: predict_scans(evaluate, variables, scans, experiment)
 
 
-def linear(*columns: str, model: str = "", split: str = "") -> tuple[str, Baseline]:
+def linear(*columns: str, model: str = "", split: str = "") -> Baseline:
     """Least squares on columns of the sites' tables and, perhaps, on what another experiment's
     model says of the scan.
 
@@ -83,6 +91,12 @@ def linear(*columns: str, model: str = "", split: str = "") -> tuple[str, Baseli
     """
     if not columns and not model:
         raise ValueError("Expected columns, a model or both.")
+
+    def require(clients: Mapping[str, Scans], split_id: SplitId) -> None:
+        for site, scans in clients.items():
+            _require_columns(site, scans, columns)
+        if model:
+            _predictor(model, split or split_id.name)
 
     def predict(
         splits: Mapping[str, Split], split_id: SplitId
@@ -112,7 +126,7 @@ def linear(*columns: str, model: str = "", split: str = "") -> tuple[str, Baseli
         }
 
     regressors = [*columns, *(["predicted by the first model"] if model else [])]
-    return f"linear: {', '.join(regressors)}", predict
+    return Baseline(f"linear: {', '.join(regressors)}", require, predict)
 
 
 BASELINES = {"linear": linear}

@@ -123,21 +123,24 @@ def duration(seconds: int | float) -> str:
     """A time in words, coarsely.
 
     >>> duration(50), duration(400), duration(9000), duration(1e6)
-    ('less than a minute', '7 minutes', '2.5 hours', '12 days')
+    ('less than a minute', 'about 7 minutes', 'about 2.5 hours', 'about 12 days')
     """
     if seconds < 60:
         return "less than a minute"
     if seconds < 5400:
-        return f"{max(2, seconds / 60):.0f} minutes"
-    return f"{seconds / 3600:.1f} hours" if seconds < 172800 else f"{seconds / 86400:.0f} days"
+        return f"about {max(2, seconds / 60):.0f} minutes"
+    hours = seconds / 3600
+    return f"about {hours:.1f} hours" if hours < 48 else f"about {hours / 24:.0f} days"
 
 
 def size(count: int | float) -> str:
     """Bytes in words.
 
-    >>> size(2e6), size(3.5e10)
-    ('2 MB', '35.0 GB')
+    >>> size(0), size(3e4), size(2e6), size(3.5e10)
+    ('0 MB', 'less than 1 MB', '2 MB', '35.0 GB')
     """
+    if 0 < count < 1e6:
+        return "less than 1 MB"
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
@@ -150,11 +153,11 @@ def render_cost(cost: Cost) -> Iterator[str]:
     seconds = cost.operations / cost.operations_per_second
     yield str(cost.footprint)
     yield (
-        f"Memory of a training step of one client: about {size(cost.memory_bytes)}, from the sizes"
-        " of its layers"
+        f"Memory of a training step of one client: {size(cost.memory_bytes)}, estimated from the"
+        " sizes of its layers"
     )
     yield (
-        f"Time of training on this machine: about {duration(seconds)}, within a factor of {SPARE}:"
+        f"Time of training on this machine: {duration(seconds)}, within a factor of {SPARE}:"
         f" {cost.operations / 1e12:.3g} TFLOP, at {cost.operations_per_second / 1e9:.3g} GFLOP/s of"
         " the network's costliest layer, measured now; preparation and checkpoints not counted"
     )

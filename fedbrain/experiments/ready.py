@@ -19,7 +19,8 @@ from fedbrain.experiments.starting_point import INITIALS
 def require_ready(
     experiment: Experiment, clients: Mapping[str, Scans], shape: tuple[int, int, int, int]
 ) -> None:
-    """Splits every client, reads every starting point and every baseline's call, and keeps nothing.
+    """Splits every client, reads every starting point and what every baseline needs, and keeps
+    nothing.
 
     Args:
       experiment: with residence and driver chosen.
@@ -30,8 +31,7 @@ def require_ready(
       ValueError: naming the field, the site or the file.
     """
     compile_experiment(experiment)
-    for spec in experiment.baselines:
-        choose("baselines", spec, BASELINES)
+    baselines = [choose("baselines", spec, BASELINES) for spec in experiment.baselines]
     initial = choose("initial", experiment.initial, INITIALS)
     outline = jax.eval_shape(lambda: random_variables(experiment, shape))
     fresh = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), outline)
@@ -40,3 +40,5 @@ def require_ready(
             split_id = SplitId(repeat, inner)
             split_clients(experiment, clients, split_id)
             initial(fresh, split_id)
+            for baseline in baselines:
+                baseline.require(clients, split_id)

@@ -176,8 +176,8 @@ def run_repeat(
             done.ids[site, split_id, "valid"] = split.valid.ids
             done.ids[site, split_id, "test"] = split.test.ids
         done.baselines.extend(
-            Evaluation(title, split_id, 1.0, baseline(splits, split_id))
-            for title, baseline in baselines
+            Evaluation(baseline.title, split_id, 1.0, baseline.predict(splits, split_id))
+            for baseline in baselines
         )
         initial = starting_model(experiment, splits, split_id, workdir=workdir)
         for regime in experiment.regimes:

@@ -31,7 +31,7 @@ def people(number: int, seed: int) -> dict[str, Person]:
 
 
 def head(person: Person, voxel_mm: float, *, seed: int, skull: bool) -> nib.Nifti1Image:
-    """A noisy ball of 150 mm with a ventricle that grows with age; `skull` puts a shell around it."""
+    """A noisy ball of 150 mm with a ventricle that grows with age, perhaps in a shell."""
     size = round(192 / voxel_mm)
     axis = (np.arange(size) - (size - 1) / 2) * voxel_mm
     radius = np.linalg.norm(np.stack(np.meshgrid(axis, axis, axis)), axis=0)
