@@ -39,6 +39,16 @@ def compare_sites(described: Described) -> dict[str, Any]:
     return columns
 
 
+MOMENTS = ("", "scans", "people", "missing", "mean", "SD", "skew", "bins")
+
+
+def moments_cells(name: str, m: Mapping[str, Any]) -> list[str]:
+    """A row below MOMENTS."""
+    bins = f"{number(m['low'], 'g')} to {number(m['high'], 'g')}"
+    counts = [str(m[k]) for k in ("scans", "people", "missing")]
+    return [name, *counts, *(number(m[k]) for k in ("mean", "sd", "skewness")), bins]
+
+
 def _moments_row(name: str, m: Mapping[str, Any]) -> str:
     numbers = f"{m['mean']:8.2f} {m['sd']:7.2f} {m['skewness']:6.2f}"
     bins = f"{m['low']:g} to {m['high']:g}"
@@ -53,6 +63,27 @@ def _test_row(question: str, name: str, degrees: str, test: Mapping[str, Any]) -
     return [f"  {question} {name}({degrees}) = {test['statistic']:.2f}, p = {test['p']:.2g}"]
 
 
+def difference_lines(of_column: Mapping[str, Any]) -> list[str]:
+    """Whether sites differ in a column: tests and distances, a line each."""
+    lines = []
+    f_test, chi = of_column["anova"], of_column["chi_squared"]
+    degrees = "{}, {}".format(*f_test["degrees"])
+    lines += _test_row("do means differ?", "F", degrees, f_test)
+    lines += _test_row("do their bins differ?", "chi-squared", str(chi["degrees"][0]), chi)
+    for pair, d in of_column["distances"].items():
+        lines.append(
+            f"  {pair}: earth mover's distance {number(d['earth_mover'])},"
+            f" Jensen-Shannon distance {number(d['jensen_shannon'])}"
+        )
+    lines += [
+        f"  {site}: fewer than {FEWEST} people have a value, so nothing is told of them"
+        for site in of_column["withheld"]
+    ]
+    if any(of_column["merged_bins"].values()):
+        lines.append(f"  every person counts once; classes of fewer than {FEWEST} are merged")
+    return lines
+
+
 def render_data(columns: Mapping[str, Any]) -> str:
     """A block of text per column, from `compare_sites`."""
     head = f"{'scans':>6s} {'people':>7s} {'missing':>8s} {'mean':>8s} {'SD':>7s} {'skew':>6s}"
@@ -61,19 +92,5 @@ def render_data(columns: Mapping[str, Any]) -> str:
         lines.append(f"{column:16s} {head} {'bins':>12s}")
         lines += [_moments_row(site, m) for site, m in of_column["sites"].items()]
         lines.append(_moments_row("all", of_column["all"]))
-        f_test, chi = of_column["anova"], of_column["chi_squared"]
-        degrees = "{}, {}".format(*f_test["degrees"])
-        lines += _test_row("do means differ?", "F", degrees, f_test)
-        lines += _test_row("do their bins differ?", "chi-squared", str(chi["degrees"][0]), chi)
-        for pair, d in of_column["distances"].items():
-            lines.append(
-                f"  {pair}: earth mover's distance {number(d['earth_mover'])},"
-                f" Jensen-Shannon distance {number(d['jensen_shannon'])}"
-            )
-        lines += [
-            f"  {site}: fewer than {FEWEST} people have a value, so nothing is told of them"
-            for site in of_column["withheld"]
-        ]
-        if any(of_column["merged_bins"].values()):
-            lines.append(f"  every person counts once; classes of fewer than {FEWEST} are merged")
+        lines += difference_lines(of_column)
     return "\n".join(lines)

@@ -83,10 +83,10 @@ def _row(name: str, m: Mapping[str, Any], published: Mapping[str, float]) -> lis
     ]
 
 
-def render(
+def site_rows(
     measured: Mapping[str, Mapping[str, Mapping[str, Any]]], published: Mapping[str, Any]
-) -> str:
-    """One row's table.
+) -> list[list[str]]:
+    """One experiment's table: a header, then every regime and baseline.
 
     Args:
       measured: regime or baseline -> `measure`.
@@ -103,11 +103,18 @@ def render(
             their_mean = theirs.get("all", {}) if average == "by_images" else {}
             rows.append(_row(title, of_regime[average], their_mean))
     columns = len(rows[0]) if published else len(OURS)
-    return "\n".join(align([row[:columns] for row in rows]))
+    return [row[:columns] for row in rows]
 
 
-def render_crossed(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """MAE of every client's own model on every client's test scans."""
+def render(
+    measured: Mapping[str, Mapping[str, Mapping[str, Any]]], published: Mapping[str, Any]
+) -> str:
+    """`site_rows` as text."""
+    return "\n".join(align(site_rows(measured, published)))
+
+
+def crossed_rows(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[list[str]]:
+    """A header, then the MAE of every client's own model on every client's test scans."""
     sites = [site for site in next(iter(measured.values())) if site not in AVERAGES]
 
     def cell(m: Mapping[str, Any]) -> str:
@@ -116,4 +123,9 @@ def render_crossed(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> s
     rows = [["MAE of the model", *(f"on {site}" for site in sites)]]
     for model, of_model in measured.items():
         rows.append([f"  {model}", *(cell(of_model[site]) for site in sites)])
-    return "\n".join(align(rows))
+    return rows
+
+
+def render_crossed(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """`crossed_rows` as text."""
+    return "\n".join(align(crossed_rows(measured)))

@@ -60,16 +60,26 @@ def _gap_row(name: str, gap: Mapping[str, Any]) -> list[str]:
     return [name, str(gap.get("correction_people", "n/a")), *cells]
 
 
-def _gaps(regimes: Mapping[str, Any]) -> list[str]:
-    """The age gap of every regime, and its correction (Cole) where there are people to fit it."""
+def gap_rows(regimes: Mapping[str, Any]) -> list[list[str]]:
+    """A header, then the age gap of every regime, and its correction (Cole) where there are people
+    to fit it.
+    """
     rows: list[list[str]] = [list(GAP_HEADER)]
     for regime, r in regimes.items():
         rows.append([regime] + [""] * (len(GAP_HEADER) - 1))
         of_sites = {**r["clients"], "pooled": r["pooled"]}
         rows += [_gap_row(f"  {name}", m["age_gap"]) for name, m in of_sites.items()]
+    return rows
+
+
+NOT_CORRECTED = f"n/a: not corrected with fewer than {FEWEST_TO_FIT} validation people"
+
+
+def _gaps(regimes: Mapping[str, Any]) -> list[str]:
+    rows = gap_rows(regimes)
     lines = align(rows)
     if any("n/a" in cell for row in rows for cell in row):
-        lines.append(f"  n/a: not corrected with fewer than {FEWEST_TO_FIT} validation people")
+        lines.append(f"  {NOT_CORRECTED}")
     return lines
 
 
@@ -100,15 +110,15 @@ def render_accuracy(name: str, m: dict[str, Any], unit: str) -> str:
     return f"{name}: MAE {m['mae']:.2f} {unit} {interval}, r {m['r']:.2f}; {floor}"
 
 
-def _crossed(crossed: dict[str, Any]) -> list[str]:
-    """Every model on every site's test scans."""
+def crossed_rows(crossed: Mapping[str, Any]) -> list[list[str]]:
+    """A header, then every model on every site's test scans; empty without such models."""
     if not crossed:
         return []
     sites = list(next(iter(crossed.values())))
     rows = [["MAE of the model", *(f"on {site}" for site in sites)]]
     for model, m in crossed.items():
         rows.append([f"  {model}", *(number(m[site]["mae"]) for site in sites)])
-    return align(rows)
+    return rows
 
 
 def _comparison(name: str, c: dict[str, Any], unit: str) -> str:
@@ -116,6 +126,28 @@ def _comparison(name: str, c: dict[str, Any], unit: str) -> str:
     verdict = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
     interval = f"95 % {span((low, high), '+.2f')}"
     return f"MAE {name}: {c['mae_difference']:+.2f} {unit} ({interval}): {verdict}"
+
+
+def regime_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """A header, then every regime and baseline: per client, pooled by test scans and macro."""
+    rows: list[list[str]] = [list(HEADER)]
+    for regime, r in [*results["regimes"].items(), *results["baselines"].items()]:
+        rows.append([regime] + [""] * (len(HEADER) - 1))
+        rows += [_row(f"  {client}", m) for client, m in r["clients"].items()]
+        rows += [_row("  pooled", r["pooled"]), _row("  macro", r["macro"])]
+    return rows
+
+
+def comparison_lines(results: Mapping[str, Any]) -> list[str]:
+    """Differences of regimes, and the range over repeats, a sentence each."""
+    unit = results["unit"]
+    lines = [_comparison(name, c, unit) for name, c in results["comparisons"].items()]
+    for regime, r in results["regimes"].items():
+        over = r["over_repeats"]
+        if over["repeats"] > 1:
+            span = f"range {over['min']:.2f}-{over['max']:.2f}"
+            lines.append(f"{regime}: MAE over {over['repeats']} splits {over['mean']:.2f} ({span})")
+    return lines
 
 
 def render_table(results: dict[str, Any]) -> str:
@@ -126,19 +158,9 @@ def render_table(results: dict[str, Any]) -> str:
     """
     unit = results["unit"]
     warning = "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
-    rows: list[list[str]] = [list(HEADER)]
-    for regime, r in [*results["regimes"].items(), *results["baselines"].items()]:
-        rows.append([regime] + [""] * (len(HEADER) - 1))
-        rows += [_row(f"  {client}", m) for client, m in r["clients"].items()]
-        rows += [_row("  pooled", r["pooled"]), _row("  macro", r["macro"])]
     legend = "95 %: over people; floor: the median predictor."
-    lines = [f"{warning}Test sets, errors in {unit}; {legend}", *align(rows)]
-    lines += _crossed(results["crossed"])
-    lines += _gaps(results["regimes"])
-    lines += [_comparison(name, c, unit) for name, c in results["comparisons"].items()]
-    for regime, r in results["regimes"].items():
-        over = r["over_repeats"]
-        if over["repeats"] > 1:
-            span = f"range {over['min']:.2f}-{over['max']:.2f}"
-            lines.append(f"{regime}: MAE over {over['repeats']} splits {over['mean']:.2f} ({span})")
+    lines = [f"{warning}Test sets, errors in {unit}; {legend}", *align(regime_rows(results))]
+    crossed = crossed_rows(results["crossed"])
+    lines += align(crossed) if crossed else []
+    lines += [*_gaps(results["regimes"]), *comparison_lines(results)]
     return "\n".join(lines)

@@ -60,6 +60,22 @@ class Result(NamedTuple):
             warnings.warn(sentence, stacklevel=2)
         return predicted.values[0]
 
+    def report(self, path: str | Path | None = None) -> Path:
+        """Writes one page of HTML: tables, figures, warnings, how it was made.
+
+        Args:
+          path: of the file, FILE.html; by default `report.html` in the work directory.
+
+        Returns:
+          Where it is.
+
+        Raises:
+          ValueError: naming the file.
+        """
+        from fedbrain.experiments.report import write_report  # which reads a `Result`
+
+        return write_report(self.workdir, Path(path).expanduser() if path else None)
+
     def __str__(self) -> str:
         return self.table
 

@@ -79,6 +79,49 @@ def comparisons(rows: list[Row]) -> Iterator[Comparison]:
                 yield Comparison(unit, f"{regime}, {first.name}", second.name, differences)
 
 
+def comparison_rows(compared: list[Comparison]) -> list[list[str]]:
+    """A header, then differences per site.
+
+    Args:
+      compared: pairs, with their differences; at least one.
+    """
+    rows = [["MAE of the first - MAE of the second", *compared[0].differences]]
+    for c in compared:
+        cells = [
+            f"{_cell(d)} {d.better}/{d.seeds}{'*' if d.holds else ' '}"
+            for d in c.differences.values()
+        ]
+        rows.append([f"  {c.first} - {c.second}", *cells])
+    return rows
+
+
+def claims_of(compared: list[Comparison]) -> tuple[list[str], list[str]]:
+    """What may be claimed over all test scans, and what may not: a sentence each.
+
+    Args:
+      compared: pairs, with their differences.
+    """
+    lines: dict[bool, list[str]] = {True: [], False: []}
+    for c in compared:
+        over_all = c.differences[ALL]
+        lines[over_all.holds].append(sentence(c.first, c.second, over_all, c.unit))
+    return lines[True], lines[False]
+
+
+def legend(compared: list[Comparison]) -> list[str]:
+    """How to read `comparison_rows`.
+
+    Args:
+      compared: pairs, with their differences.
+    """
+    count = sum(len(c.differences) for c in compared)
+    return [
+        "Paired differences: 95 % over people; seeds in which the first has the smaller error.",
+        f"* may be claimed: {SEEDS} seeds at least, an interval without 0, all seeds on one side.",
+        f"Of {count} intervals, about {count / 20:.0f} would miss by chance.",
+    ]
+
+
 def render_comparisons(compared: list[Comparison]) -> list[str]:
     """A table of differences per site, then what may be claimed over all test scans.
 
@@ -87,24 +130,10 @@ def render_comparisons(compared: list[Comparison]) -> list[str]:
     """
     if not compared:
         return []
-    rows = [["MAE of the first - MAE of the second", *compared[0].differences]]
-    for c in compared:
-        cells = [
-            f"{_cell(d)} {d.better}/{d.seeds}{'*' if d.holds else ' '}"
-            for d in c.differences.values()
-        ]
-        rows.append([f"  {c.first} - {c.second}", *cells])
-    claims, no_claims = [], []
-    for c in compared:
-        over_all = c.differences[ALL]
-        line = sentence(c.first, c.second, over_all, c.unit)
-        (claims if over_all.holds else no_claims).append(line)
-    count = sum(len(c.differences) for c in compared)
+    claims, no_claims = claims_of(compared)
     return [
-        "Paired differences: 95 % over people; seeds in which the first has the smaller error.",
-        f"* may be claimed: {SEEDS} seeds at least, an interval without 0, all seeds on one side.",
-        f"Of {count} intervals, about {count / 20:.0f} would miss by chance.",
-        *align(rows),
+        *legend(compared),
+        *align(comparison_rows(compared)),
         f"\nWhat may be claimed over {ALL}:",
         *(claims or ["nothing"]),
         "\nWhat may not be claimed:",
@@ -167,6 +196,23 @@ def render_row(
     return text, {"seeds": row.seeds, "regimes": measured, "crossed": crossed}
 
 
+def read_rows(workdir: Path, config: Mapping[str, Any]) -> list[Row]:
+    """The experiments of a grid with at least one finished seed.
+
+    Args:
+      workdir: of the grid.
+      config: of the grid.
+
+    Raises:
+      ValueError: when nothing is finished.
+    """
+    started = [read_row(workdir, n, config["seeds"]) for n in ("first", *config["rows"])]
+    rows = [row for row in started if row is not None]
+    if not rows:
+        raise ValueError(f"{workdir}: no experiment is finished. Run fedbrain grid first.")
+    return rows
+
+
 def run(workdir: Path) -> None:
     """Prints and writes the tables of a grid.
 
@@ -176,12 +222,7 @@ def run(workdir: Path) -> None:
     Raises:
       ValueError: when nothing is finished there, or it is no grid's.
     """
-    config = read_grid(workdir)
-    names = ("first", *config["rows"])
-    started = [read_row(workdir, name, config["seeds"]) for name in names]
-    rows = [row for row in started if row is not None]
-    if not rows:
-        raise ValueError(f"{workdir}: no experiment is finished. Run fedbrain grid first.")
+    rows = read_rows(workdir, config := read_grid(workdir))
     text = (
         ["SYNTHETIC data: says nothing about real brains."]
         if any(row.results["synthetic"] for row in rows)

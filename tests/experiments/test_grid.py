@@ -14,7 +14,9 @@ from fedbrain.analysis.statistics import Predictions
 from fedbrain.configs import grid as grid_config
 from fedbrain.experiments import grid, grid_tables
 from fedbrain.experiments.baselines import products, solve
+from fedbrain.experiments.report import write_report
 from fedbrain.experiments.workdir import claim
+from tests.analysis.test_html_page import Checked
 from tests.experiment_under_test import config as experiment
 
 pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
@@ -188,3 +190,19 @@ def test_a_regression_from_sums_is_the_regression_on_everybody():
     sent = products(x[:20], y[:20]) + products(x[20:], y[20:])
     expected = np.linalg.lstsq(np.c_[np.ones(50), x], y, rcond=None)[0]
     np.testing.assert_allclose(solve(sent), expected, rtol=1e-9)
+
+
+def test_a_page_of_the_grid(finished, tmp_path, capsys):
+    _, workdir = finished
+    before = {p for p in workdir.rglob("*")}
+    text = write_report(workdir, tmp_path / "grid.html").read_text()
+    assert {p for p in workdir.rglob("*")} == before
+    Checked(text)
+    grid_tables.run(workdir)
+    printed = capsys.readouterr().out
+    for words in ("published MAE", "mean, by all images", "What may be claimed"):
+        assert words in printed
+        assert words in text
+    assert "deep/seed1" in text
+    assert "SYNTHETIC" in text
+    assert str(workdir.parent) not in text

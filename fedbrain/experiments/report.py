@@ -1,0 +1,108 @@
+"""Writes the report of a work directory: one page of HTML."""
+
+from pathlib import Path
+
+from fedbrain.analysis.claims import ALL
+from fedbrain.analysis.grid_table import crossed_rows, measure, site_rows
+from fedbrain.analysis.html_page import Block, Items, Section, Table, render_page
+from fedbrain.experiments.catalogue import UsageError
+from fedbrain.experiments.checkpoints import write_atomically
+from fedbrain.experiments.grid_tables import (
+    claims_of,
+    comparison_rows,
+    comparisons,
+    legend,
+    read_grid,
+    read_rows,
+)
+from fedbrain.experiments.report_experiment import experiment_sections, figures_of
+from fedbrain.experiments.report_sections import (
+    LABEL,
+    asked_table,
+    cite_section,
+    made_section,
+    read_object,
+)
+from fedbrain.experiments.writing import reason_of
+
+
+def grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
+    """Whether data are synthetic, and the sections.
+
+    Args:
+      workdir: of a grid with a finished experiment.
+
+    Raises:
+      ValueError: when there is none.
+    """
+    config = read_grid(workdir)
+    rows = read_rows(workdir, config)
+    sections = [Section("What was asked: the first experiment", asked_table(config["first"]))]
+    for row in rows:
+        images = row.results["images"]
+        measured = {key: measure(seeds, images) for key, seeds in row.tests.items()}
+        crossed = {key: measured.pop(key) for key in row.results["crossed"]}
+        blocks: list[Block] = [
+            f"Errors in {row.results['unit']}; seeds: {len(row.seeds)} of {config['seeds']}. MAE"
+            " with 95 % over people and range over seeds; floor: the median predictor.",
+            Table("Accuracy", site_rows(measured, config["published"].get(row.name, {}))),
+        ]
+        if crossed:
+            blocks.append(Table("Models of one client on test scans", crossed_rows(crossed)))
+        figures = figures_of(workdir / row.name / row.seeds[0], row.results)
+        sections.append(Section(f"Experiment {row.name}", [*blocks, *figures]))
+    compared = list(comparisons(rows))
+    if compared:
+        claims, no_claims = claims_of(compared)
+        blocks = [*legend(compared), Table("Differences", comparison_rows(compared))]
+        blocks += [f"What may be claimed over {ALL}:", Items(claims or ["nothing"])]
+        blocks += ["What may not be claimed:", Items(no_claims or ["nothing"])]
+        sections.append(Section("Comparisons", blocks))
+    made = {
+        f"{row.name}/{seed}": read_object(workdir / row.name / seed / "made_by.json").get(
+            "processes", []
+        )
+        for row in rows
+        for seed in row.seeds
+    }
+    synthetic = any(row.results["synthetic"] for row in rows)
+    return synthetic, [*sections, made_section(made), cite_section(None, {})]
+
+
+def write_report(workdir: Path, output: Path | None = None) -> Path:
+    """Writes the page; nothing else changes on the disk.
+
+    Args:
+      workdir: of a finished experiment, or of a grid.
+      output: the file; by default `report.html` in the work directory.
+
+    Returns:
+      Where it is.
+
+    Raises:
+      UsageError: for a file with another ending than .html.
+      ValueError: naming the folder or the file.
+    """
+    path = output or workdir / "report.html"
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{path}: expected the name of a page, FILE.html.")
+    config = read_object(workdir / "config.json").get("config")
+    is_grid = isinstance(config, dict) and "rows" in config
+    try:
+        synthetic, sections = (grid_sections if is_grid else experiment_sections)(workdir)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"{workdir}: expected results as this version writes them, got others ({error!r}). Run"
+            " the version that made_by.json names."
+        ) from None
+    kind = "Grid" if is_grid else "Experiment"
+    title = f"{'SYNTHETIC: ' if synthetic else ''}{kind} {workdir.absolute().name}"
+    page = render_page(title, LABEL if synthetic else "", sections)
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        raise ValueError(
+            f"{path}: the page cannot be written there ({reason_of(error)}). Choose another"
+            " --output=FILE.html."
+        ) from None
+    return path

@@ -1,0 +1,202 @@
+"""The report of one experiment, a simulation or a run between hospitals, from its folder."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedbrain.analysis import data_table, results_table
+from fedbrain.analysis.html_page import Block, Items, Section, Table
+from fedbrain.data.differences import differences
+from fedbrain.data.scan_report import Report
+from fedbrain.data.tables import read_table
+from fedbrain.experiments import exclusions
+from fedbrain.experiments.advice import FEWEST_PEOPLE
+from fedbrain.experiments.finished import load
+from fedbrain.experiments.public_text import hide, public_site
+from fedbrain.experiments.report_sections import (
+    asked_table,
+    cite_section,
+    made_section,
+    pictures,
+    read_object,
+)
+from fedbrain.experiments.workdir import MetricsLog
+
+PARTS = ("train", "valid", "test")
+LEGEND = "Errors in {unit}, on test sets; 95 %: over people; floor: the median predictor."
+
+
+def experiment_sections(workdir: Path) -> tuple[bool, list[Section]]:
+    """Whether data are synthetic, and the sections.
+
+    Args:
+      workdir: of a finished experiment.
+
+    Raises:
+      ValueError: when there is none.
+    """
+    results = load(workdir).metrics
+    config = read_object(workdir / "config.json").get("config") or {}
+    made = read_object(workdir / "made_by.json").get("processes") or []
+    models = results["variables_sha256"]
+    models = models if isinstance(models, Mapping) else {"of the best round": models}
+    return results["synthetic"], [
+        Section("What was asked", [*asked_table(config), *_sites(workdir, results, config)]),
+        Section("Results", list(_tables(results))),
+        Section("Who is missing", [Items(lines)] if (lines := list(_missing(workdir, results)))
+                else ["No client and no scan, as far as the files in this folder say."]),
+        Section("Warnings", [Items(lines)] if (lines := list(_warnings(workdir, config)))
+                else ["None was found in this folder."]),
+        Section("The data of the sites", list(_data(results.get("data") or {}))),
+        Section("Figures", figures_of(workdir, results)),
+        made_section({"": made}),
+        cite_section(workdir / "results.json", models),
+    ]  # fmt: skip
+
+
+def _clients(results: Mapping[str, Any]) -> list[str]:
+    return [*(results.get("images") or {**results["clients"], **results["untold"]})]
+
+
+def _people(workdir: Path, client: str) -> dict[str, int]:
+    """People of a client: all, and in the parts of the first split; empty where it is not known."""
+    try:
+        rows = read_table(workdir / "clients" / client / "scans.tsv")
+    except ValueError:
+        return {}
+    split = next((name for name in (rows[0] if rows else {}) if name.startswith("repeat")), "")
+    of = {part: {r["participant_id"] for r in rows if r.get(split) == part} for part in PARTS}
+    everybody = {row["participant_id"] for row in rows}
+    return {"all": len(everybody), **{part: len(people) for part, people in of.items()}}
+
+
+def _sites(workdir: Path, results: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Block]:
+    sources = config.get("sites") or {}
+    rows = [["", "scans", "people", "training", "validation", "test", "read by"]]
+    for name in _clients(results):
+        people = _people(workdir, name)
+        counts = [str(people.get(part, "n/a")) for part in ("all", *PARTS)]
+        scans = str((results.get("images") or {}).get(name, "n/a"))
+        source = public_site(str(sources[name])) if name in sources else "n/a"
+        rows.append([name, scans, *counts, source])
+    yield Table("Clients: scans, and people of the first split", rows)
+    if "footprint" in results:
+        f = results["footprint"]
+        yield (
+            f"{f['trained']:,} of {f['parameters']:,} parameters are trained; a client sends"
+            f" {f['sent_bytes']:,} bytes in a round."
+        )
+
+
+def _tables(results: Mapping[str, Any]) -> Iterator[Block]:
+    legend = LEGEND.format(unit=results["unit"])
+    yield legend + " n/a: not defined, or too few people."
+    if "regimes" not in results:  # between hospitals
+        macro = {"macro": results["macro"]} if results["macro"] else {}
+        yield Table("Accuracy", results_table.accuracy_rows({**results["clients"], **macro}))
+        yield f"Rounds: {results['rounds']}; best round: {results['best_round']}."
+        return
+    yield Table("Accuracy", results_table.regime_rows(results))
+    if crossed := results_table.crossed_rows(results["crossed"]):
+        yield Table("Models of one client on the test scans of others", crossed)
+    gaps = results_table.gap_rows(results["regimes"])
+    yield Table("Age gap: prediction minus target", gaps)
+    if any("n/a" in cell for row in gaps for cell in row):
+        yield results_table.NOT_CORRECTED + "."
+    if lines := results_table.comparison_lines(results):
+        yield "Comparisons on the same test scans:"
+        yield Items(lines)
+
+
+def _reports(workdir: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(workdir.glob("clients/*/data_report.json")):
+        yield read_object(path)
+
+
+def _missing(workdir: Path, results: Mapping[str, Any]) -> Iterator[str]:
+    yield from exclusions.sentences(results.get("excluded") or {})
+    for site, lost in (results.get("absent") or {}).items():
+        why = hide(str(lost["reason"]))
+        yield f"{site} is missing in {lost['rounds']} of {lost['of']} rounds; last reason: {why}"
+    for site, why in (results.get("untold") or {}).items():
+        yield f"{site}: no test results: {hide(str(why))}"
+    for report in _reports(workdir):
+        for reason, sentences in (report.get("left_out") or {}).items():
+            count = f"{len(sentences)} scan{'s' * (len(sentences) != 1)}"
+            yield f"{report.get('site')}: {count} left out: {hide(reason)}"
+
+
+def _warnings(workdir: Path, config: Mapping[str, Any]) -> Iterator[str]:
+    """What the counts in the folder say; sentences that name people are not among them."""
+    yield from differences([_without_names(r) for r in _reports(workdir)], _mask(config))
+    for path in sorted(workdir.glob("clients/*/scans.tsv")):
+        people = _people(workdir, path.parent.name)
+        few = [
+            f"{part} {people[part]}" for part in PARTS[1:] if people.get(part, 9) < FEWEST_PEOPLE
+        ]
+        if few:
+            named = ", ".join(few)
+            yield f"{path.parent.name}: fewer than {FEWEST_PEOPLE} people in a part: {named}."
+    for path in [*sorted(workdir.glob("runs/*/*/metrics.jsonl")), workdir / "metrics.jsonl"]:
+        history = MetricsLog.read(path)
+        run = f"{path.parent.parent.name}/{path.parent.name}" if "runs" in path.parts else "the run"
+        skipped = sum(bool(line.get("skipped")) for line in history)
+        if skipped:
+            yield f"{run}: the server took no step in {skipped} of {len(history)} rounds."
+        if history and history[-1].get("best_round") == history[-1]["round"]:
+            yield f"{run}: the last round was the best one: more rounds may help."
+
+
+def _without_names(report: Mapping[str, Any]) -> Report:
+    sizes = {
+        tuple(float(edge) for edge in size.split(" x ")): count
+        for size, count in (report.get("voxel_sizes_mm") or {}).items()
+    }
+    return Report(
+        site=str(report.get("site")),
+        voxel_sizes_mm=sizes,  # pyright: ignore[reportArgumentType]
+        looked_at=report.get("looked_at", 0),
+        without_skull=report.get("without_skull", 0),
+    )
+
+
+def _mask(config: Mapping[str, Any]) -> str:
+    """The mask of the recipe; empty where it is not known."""
+    try:
+        node = ast.parse(str(config.get("prepare", "")), mode="eval").body
+    except SyntaxError:
+        return ""
+    keywords = node.keywords if isinstance(node, ast.Call) else []
+    return next((str(getattr(k.value, "value", "")) for k in keywords if k.arg == "mask"), "")
+
+
+def _data(columns: Mapping[str, Any]) -> Iterator[Block]:
+    for column, of_column in columns.items():
+        rows = [data_table.moments_cells(site, m) for site, m in of_column["sites"].items()]
+        rows.append(data_table.moments_cells("all", of_column["all"]))
+        yield Table(column, [data_table.MOMENTS, *rows])
+        if lines := data_table.difference_lines(of_column):
+            yield Items([line.strip() for line in lines])
+
+
+def figures_of(workdir: Path, results: Mapping[str, Any]) -> list[Block]:
+    """Predictions of every regime; losses of every federation in its first split.
+
+    Args:
+      workdir: of the experiment.
+      results: what `results.json` holds.
+    """
+    files = {
+        f"Predicted against true {results['unit']} on the test sets: {regime}":
+        workdir / "figures" / f"predictions_{regime}.png"
+        for regime in results.get("regimes") or {}
+    }  # fmt: skip
+    others = 0
+    for federation in sorted(workdir.glob("runs/*")):
+        first, *more = sorted(federation.glob("*/losses.png")) or [federation / "losses.png"]
+        files[f"Training and validation losses: {federation.name}, {first.parent.name}"] = first
+        others += len(more)
+    files["Training and validation losses of every site"] = workdir / "losses.png"
+    shown = pictures(files)
+    return [*shown, f"Losses of {others} other splits are in runs/."] if others else shown

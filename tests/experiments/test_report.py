@@ -1,0 +1,175 @@
+"""The page about a work directory: the printed numbers, nobody's name, nothing else written."""
+
+import json
+import shutil
+from html import escape
+
+import pytest
+
+import fedbrain
+from fedbrain.analysis.figures import losses
+from fedbrain.analysis.html_page import PNG
+from fedbrain.experiments.catalogue import UsageError
+from fedbrain.experiments.public_text import hide, public_command, public_site
+from fedbrain.experiments.report import write_report
+from fedbrain.experiments.workdir import MetricsLog
+from tests.analysis.test_html_page import Checked
+from tests.programs import run_program
+
+RUN = "runs/federated/repeat0-split0"
+CANARY = "CANARY77"
+
+
+@pytest.fixture
+def workdir(two_rounds, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(two_rounds, copy, ignore=shutil.ignore_patterns("checkpoints"))
+    history = MetricsLog.read(copy / RUN / "metrics.jsonl")
+    losses(copy / RUN / "losses.png", history, title="losses", synthetic=True)
+    return copy
+
+
+def _listing(folder):
+    return {
+        str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def _edit(path, change):
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def test_the_page_has_the_printed_numbers_and_changes_nothing_else(workdir):
+    before = _listing(workdir)
+    result = fedbrain.load(workdir)
+    path = result.report()
+    after = _listing(workdir)
+    assert path == workdir / "report.html"
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {str(path)}
+    text = path.read_text()
+    page = Checked(text)
+    assert "SYNTHETIC" in text
+    cells = [c for line in result.table.splitlines()[1:] for c in line.split("  ") if c.strip()]
+    lines = [line for line in cells if ":" not in line]
+    assert [cell for cell in lines if f">{escape(cell.strip())}<" not in text] == []
+    assert sum(tag == "img" for tag, _ in page.tags) == 1
+    assert "fewer than 5 people in a part" in text
+    assert result.report(workdir / "again.html").read_bytes() == path.read_bytes()
+
+
+def test_names_of_people_and_folders_stay_where_they_are(workdir):
+    """In every place of the folder that could hold one."""
+    person, folder = f"sub-{CANARY}", f"/data/{CANARY}/bids"
+
+    def config(value):
+        call = f"bids('{folder}', label='age', include=('{person}', '{CANARY}'))"
+        value["config"]["sites"]["amber"] = call
+        value["config"] |= {"cache": folder, "initial": f"run('{folder} x/y', head=False)"}
+
+    def made(value):
+        entry = value["processes"][0]
+        flags = f"--site amber={folder},exclude={CANARY} --config.sites.amber=\"bids('{folder}')\""
+        entry["command"] = f"/{CANARY}/python -m fedbrain.main {folder}/c.py {flags} --x {folder}"
+
+    def data_report(value):
+        value["left_out"] = {f"unusable {person}": [f"{folder}/{person}.nii: cut"]}
+        value["notes"] = {"images that another site has too": [f"{person} is {CANARY}"]}
+
+    _edit(workdir / "config.json", config)
+    _edit(workdir / "made_by.json", made)
+    _edit(workdir / "clients/amber/data_report.json", data_report)
+    _edit(
+        workdir / "results.json",
+        lambda r: r.update(
+            absent={"amber": {"rounds": 1, "of": 2, "reason": f"{folder}: {person}"}}
+        ),
+    )
+    for name in ("scans.tsv", "predictions.tsv", "test.tsv"):
+        path = workdir / "clients/amber" / name
+        path.write_text(path.read_text().replace("sub-amber", person))
+    (workdir / "figures").mkdir()
+    (workdir / "figures" / f"{CANARY}.png").write_bytes(PNG)
+    text = write_report(workdir).read_text()
+    assert CANARY not in text
+    assert "/data" not in text
+    assert "sub-" not in text
+    assert "bids(label=&#x27;age&#x27;)" in text
+    assert "python -m fedbrain.main" in text
+    assert "1 scan left out" in text
+    assert "amber is missing in 1 of 2 rounds" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("phenotype/sdmt:score n/a", "phenotype/sdmt:score n/a"),
+        ("file('~/a b/x.pt')", "file('(path)')"),
+        (r"C:\data\x and \\server\share", "(path) and (path)"),
+        ("http://host/x", "http:(path)"),
+        ("sub-01_ses-2_T1w is cut", "(subject)_T1w is cut"),
+    ],
+)
+def test_paths_and_subjects_are_hidden(text, shown):
+    assert hide(text) == shown
+
+
+def test_commands_and_sites_show_what_names_nobody():
+    assert public_command("/x/fedbrain train c --site=a=/x,exclude=Z --config.rounds=3") == (
+        "fedbrain train c --site=(path) --config.rounds=3"
+    )
+    assert public_command("python mine.py --person=Z") == "python (arguments not shown)"
+    assert public_command("python 'cut") == "(arguments not shown)"
+    assert public_site("bids('/x', 'age', columns={'sex': 'Z'})") == "bids()"
+    assert public_site("no call") == "n/a"
+
+
+def test_a_run_between_hospitals(two_rounds, tmp_path):
+    results = json.loads((two_rounds / "results.json").read_text())
+    clients = results["regimes"]["federated"]["clients"]
+    network = {
+        "unit": "years", "synthetic": False, "rounds": 2, "best_round": 1, "best_loss": 1.0,
+        "clients": clients, "macro": results["regimes"]["federated"]["macro"],
+        "untold": {"delta": "no answer before the deadline"},
+        "absent": {"delta": {"rounds": 1, "of": 2, "reason": "late"}}, "variables_sha256": "ab12",
+    }  # fmt: skip
+    (tmp_path / "results.json").write_text(json.dumps(network))
+    text = write_report(tmp_path).read_text()
+    Checked(text)
+    assert "SYNTHETIC" not in text
+    for words in ("delta: no test results: no answer", "missing in 1 of 2 rounds", "ab12"):
+        assert words in text
+
+
+def test_damaged_files_beside_the_results_are_said(workdir):
+    (workdir / RUN / "losses.png").write_bytes(PNG + b"cut")
+    for name in ("made_by.json", "config.json", "clients/amber/data_report.json"):
+        (workdir / name).write_text("{")
+    text = write_report(workdir).read_text()
+    Checked(text)
+    assert "the file is damaged, and is not shown" in text
+    assert "made_by.json is not in this folder, or cannot be read" in text
+    assert "The configuration is not in this folder" in text
+
+
+def test_mistakes_are_sentences(workdir, tmp_path):
+    for output in (workdir / "results.json", tmp_path):
+        with pytest.raises(UsageError, match="expected the name of a page"):
+            write_report(workdir, output)
+    with pytest.raises(ValueError, match=r"cannot be written there \(No such file.*--output"):
+        write_report(workdir, tmp_path / "no/report.html")
+    with pytest.raises(ValueError, match="expected the work directory of a finished experiment"):
+        write_report(tmp_path)
+    _edit(workdir / "results.json", lambda r: r.pop("baselines"))
+    with pytest.raises(ValueError, match="expected results as this version writes them"):
+        write_report(workdir)
+    assert not list(tmp_path.rglob("*.html"))
+
+
+def test_the_command(workdir, tmp_path):
+    done = run_program("fedbrain.report", workdir, f"--output={tmp_path / 'a.html'}")
+    assert (done.returncode, done.stdout) == (0, f"Report: {tmp_path / 'a.html'}\n")
+    assert run_program("fedbrain.report", tmp_path / "no").returncode == 1
+    assert run_program("fedbrain.report", workdir, "--output=a.txt").returncode == 2
