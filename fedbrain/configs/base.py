@@ -33,6 +33,9 @@ def get_config() -> Any:
     # columns that each site summarises by sums and coarse counts:
     # `histogram(column, low, high, bins)`, `classes(column, 0, 1)`
     config.describe = ()
+    # columns by whose classes the error on test scans is told too; classes of fewer than 5 people
+    # are merged: `classes('sex', 0, 1)`, `histogram('target', 20, 80, 3)`
+    config.report_by = ()
     # how scans are prepared: `conform(voxel_size_mm, shape, mask)`
     config.prepare = "conform(voxel_size_mm=3.0, shape=(64, 72, 64), mask='foreground')"
     # folder of prepared volumes

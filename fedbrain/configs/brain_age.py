@@ -26,4 +26,5 @@ def get_config():
     config.prepare = "conform(voxel_size_mm=1.4, shape=(130, 130, 130), mask='foreground')"
     config.patience = {"stop": 10, "plateau": 3, "factor": 0.5}
     config.describe = ("histogram('target', 10, 100, 9)",)
+    config.report_by = ("histogram('target', 20, 80, 3)",)
     return config

@@ -15,6 +15,7 @@ from fedbrain.algorithms.schedules import SCHEDULES, Schedule
 from fedbrain.algorithms.sharing import everything, without_statistics
 from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.data.augment import AUGMENTS, Change
+from fedbrain.data.bands import BANDS, Bands
 from fedbrain.data.conform import RECIPES, Recipe
 from fedbrain.data.dataset import SiteLoader
 from fedbrain.data.describe import HISTOGRAMS
@@ -47,6 +48,7 @@ class Experiment(NamedTuple):
     modalities: tuple[str, ...]  # suffixes of the images of a scan
     cache: str  # folder of prepared volumes
     describe: dict[str, tuple[float, ...]]  # column -> edges of its histogram
+    report_by: dict[str, Bands]  # column -> classes that test errors are told by
     norms: dict[str, Norm]  # site -> norm that its target is relative to
     inputs: Inputs  # augmentation, covariates and modalities
     target: Target  # what is predicted, from a split
@@ -177,6 +179,7 @@ def read_experiment(config: Any) -> Experiment:
         modalities=modalities,
         cache=config.cache,
         describe=dict(choose("describe", spec, HISTOGRAMS) for spec in config.describe),
+        report_by=dict(choose("report_by", spec, BANDS) for spec in config.report_by),
         norms=dict(choose("norms", spec, NORMS) for spec in config.norms),
         inputs=inputs,
         target=choose("target", config.target, TARGETS),

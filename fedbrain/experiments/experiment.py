@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.analysis.data_table import compare_sites, render_data
-from fedbrain.analysis.results import RegimePredictions, summarise
-from fedbrain.analysis.results_table import render_table
+from fedbrain.analysis.groups import Grouping, by_group
+from fedbrain.analysis.groups_table import render_results
+from fedbrain.analysis.results import RegimePredictions, summarise, together
 from fedbrain.analysis.stored_predictions import write_tests
+from fedbrain.data.bands import classes_of_people
 from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.describe import describe
 from fedbrain.experiments.advice import advise
@@ -84,6 +86,30 @@ def collect_results(
     }
 
 
+def group_results(
+    experiment: Experiment, clients: Mapping[str, Scans], predictions: list[RegimePredictions]
+) -> dict[str, Any]:
+    """Accuracy on test scans by the columns of `report_by`: column -> regime -> site -> classes.
+
+    Args:
+      experiment: that was run.
+      clients: name -> scans, which say who is in which class.
+      predictions: of every regime, one element per repeat.
+    """
+    groups: dict[str, Any] = {}
+    for column, bands in experiment.report_by.items():
+        people = {
+            f"{site}/{subject}": k
+            for site, scans in clients.items()
+            for subject, k in classes_of_people(scans, column, bands).items()
+        }
+        groups[column] = {
+            regime: by_group({s: p["test"] for s, p in sites.items()}, Grouping(bands, people))
+            for regime, sites in together(predictions).items()
+        }
+    return groups
+
+
 def train_and_report(
     experiment: Experiment,
     clients: dict[str, Scans],
@@ -120,6 +146,8 @@ def train_and_report(
         **more,
         **collect_results(experiment, repeats, combined),
     }
+    if experiment.report_by:
+        results["groups"] = group_results(experiment, clients, combined.own)
     write_predictions(workdir, repeats)
     tests = zip(combined.own, combined.crossed, combined.baselines)
     write_tests(workdir, {r: {**a, **b, **c} for r, (a, b, c) in zip(experiment.repeats, tests)})
@@ -170,7 +198,7 @@ def run(config: Any, workdir: Path, *, more_rounds: bool = False) -> None:
         results = train_and_report(experiment, clients, workdir, synthetic=synthetic, more=measured)
     if not results:
         return
-    print("\n".join([render_table(results), *sentences(results["excluded"])]))
+    print("\n".join([render_results(results), *sentences(results["excluded"])]))
     steps = ", ".join(f"{regime} {n:,}" for regime, n in results["local_steps"].items())
     print(f"Local optimisation steps: {steps}")
     print(f"Results, figures and models: {workdir}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fedbrain.analysis.results_table import render_table
+from fedbrain.analysis.groups_table import render_results
 from fedbrain.experiments.predict_images import predict_images
 from fedbrain.experiments.predict_tree import read_models
 
@@ -21,7 +21,7 @@ class Result(NamedTuple):
     @property
     def table(self) -> str:
         """The table of the results, as the command prints it."""
-        return render_table(self.metrics)
+        return render_results(self.metrics)
 
     @property
     def figures(self) -> list[Path]:

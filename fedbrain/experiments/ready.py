@@ -1,5 +1,5 @@
 """Refuses, before a work directory is touched, what would stop an experiment before its first
-round: splits, starting points, baselines.
+round: splits, starting points, baselines, columns of the results.
 """
 
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
+from fedbrain.data.bands import require_columns
 from fedbrain.data.dataset import Scans
 from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.compiled import compile_experiment, random_variables
@@ -30,6 +31,7 @@ def require_ready(
     Raises:
       ValueError: naming the field, the site or the file.
     """
+    require_columns(experiment.report_by, clients)
     compile_experiment(experiment)
     baselines = [choose("baselines", spec, BASELINES) for spec in experiment.baselines]
     initial = choose("initial", experiment.initial, INITIALS)

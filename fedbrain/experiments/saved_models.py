@@ -18,6 +18,7 @@ from fedbrain.models.files.weights import require_ending, save
 from fedbrain.types import Variables
 
 EXECUTION = ("driver", "residence")  # fields about the machine that trains
+LATER_FIELDS = {"report_by": ()}  # that configurations of older runs lack
 
 
 def read_identity(workdir: Path) -> tuple[Experiment, dict[str, Any]]:
@@ -37,7 +38,7 @@ def read_identity(workdir: Path) -> tuple[Experiment, dict[str, Any]]:
             f"{workdir}: expected the work directory of an experiment, got no config.json there."
         )
     identity = read_config(workdir)
-    config = identity["config"] | dict.fromkeys(EXECUTION, "auto()")
+    config = LATER_FIELDS | identity["config"] | dict.fromkeys(EXECUTION, "auto()")
     return read_experiment(ConfigDict(config)), identity["data"]
 
 

@@ -44,6 +44,7 @@ def test_shallow_transfer_starts_from_the_first_experiment_and_moves_the_head_al
     c.initial = f"run({str(workdir)!r})"
     c.trainable = "only_head()"
     c.describe = ("histogram('target', 0, 100, 10)", "histogram('age', 10, 100, 9)")
+    c.report_by = ("classes('sex', 0, 1)",)
     main.run(c, tmp_path / "run")
     before, after = _variables(workdir), _variables(tmp_path / "run")
     moved = {name for name in before if not np.array_equal(before[name], after[name])}
@@ -54,6 +55,9 @@ def test_shallow_transfer_starts_from_the_first_experiment_and_moves_the_head_al
     assert results["footprint"]["trained"] == 9
     assert results["footprint"]["sent_bytes"] < 100
     assert results["data"]["age"]["all"]["people"] == 37
+    by_sex = results["groups"]["sex"]["federated"]
+    assert set(by_sex) == {"amber", "birch", "cedar", "pooled"}
+    assert all(m["subjects"] >= 5 for measured in by_sex.values() for m in measured)
     assert set(results["data"]["target"]["distances"]) == {
         "amber - birch",
         "amber - cedar",

@@ -49,6 +49,7 @@ REFUSED = {
     "none.pt: expected a file": {"initial": "file('none.pt')"},
     "nowhere: expected the work directory": {"initial": "run('nowhere')"},
     "config.baselines": {"baselines": ("linaer('age')",)},
+    "config.report_by: expected a column": {"report_by": ("classes('sxe', 0, 1)",)},
     "config.model": {"model": "sfcm()"},
     "sfcn: expected every image axis": {"model": "sfcn()"},
     "config.target": {"target": "rwa()"},

@@ -24,7 +24,7 @@ from fedbrain.experiments.workdir import clean
 from fedbrain.types import Variables
 
 KEYS = {"config", "target", "sites"}
-SIMULATED = ("describe", "baselines")  # computed in a simulation alone
+SIMULATED = ("describe", "baselines", "report_by")  # computed in a simulation alone
 VERSION = 1  # of jobs and messages; a job without one has this one
 
 

@@ -15,6 +15,7 @@ from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSF
 from fedbrain.algorithms.schedules import SCHEDULES
 from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.data.augment import AUGMENTS
+from fedbrain.data.bands import BANDS
 from fedbrain.data.conform import RECIPES
 from fedbrain.data.describe import HISTOGRAMS
 from fedbrain.data.inputs import SCALINGS
@@ -105,6 +106,7 @@ CALLS: Mapping[str, Calls] = {
     "target": _calls(TARGETS, {"raw": {}, "z_score": {}}),
     "norms": _calls(NORMS, {}),
     "describe": _calls(HISTOGRAMS, {}),
+    "report_by": _calls(BANDS, {}),
     "baselines": _calls(BASELINES, {}),
     "partition": _calls(PARTITIONS, {"by_site": {}}),
     "augment": _calls(
@@ -222,5 +224,12 @@ CALLS: Mapping[str, Calls] = {
     "residence": _at_server({**RESIDENCES, "auto": lambda: None}),
 }
 
-MANY = {"covariates", "norms", "describe", "baselines", "regimes"}  # sequences of calls
+MANY = {
+    "covariates",
+    "norms",
+    "describe",
+    "report_by",
+    "baselines",
+    "regimes",
+}  # sequences of calls
 MANY |= {"client.transforms", "server.links"}

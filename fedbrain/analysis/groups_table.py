@@ -1,0 +1,54 @@
+"""The table of a run with the errors of groups of people below it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fedbrain.analysis.intervals import span
+from fedbrain.analysis.results_table import align, number, render_table
+from fedbrain.data.small_counts import FEWEST
+
+HEADER = ("people", "n", "MAE", "95 %", "floor")
+
+
+def _row(site: str, m: Mapping[str, Any]) -> list[str]:
+    one = m["low"] == m["high"]
+    group = f"{m['low']:g}" if one else f"{m['low']:g} to {m['high']:g}"
+    numbers = [number(m["mae"]), span(m["mae_95"]), number(m["floor_mae"])]
+    return [f"  {site}, {group}", str(m["subjects"]), str(m["n"]), *numbers]
+
+
+def render_groups(groups: Mapping[str, Any]) -> list[str]:
+    """Lines of text: a block for each column.
+
+    Args:
+      groups: column -> regime -> `by_group`.
+    """
+    lines = []
+    for column, regimes in groups.items():
+        rows = [[f"MAE by {column}", *HEADER]]
+        untold: dict[str, None] = {}
+        for regime, sites in regimes.items():
+            rows.append([regime] + [""] * len(HEADER))
+            for site, measured in sites.items():
+                rows += [_row(site, m) for m in measured]
+                untold |= {} if measured else {site: None}
+        lines += align(rows)
+        if untold:
+            lines.append(
+                f"  not told of {', '.join(untold)}: two classes need {FEWEST} test people each,"
+                f" and 1 to {FEWEST - 1} people without a value would be told by subtraction"
+            )
+        told = [m for sites in regimes.values() for measured in sites.values() for m in measured]
+        count = sum(span(m["mae_95"]) != "n/a" for m in told)
+        if count > 1:
+            lines.append(f"  of {count} intervals, about {count / 20:.1g} would miss by chance")
+    return lines
+
+
+def render_results(results: dict[str, Any]) -> str:
+    """What a run prints at its end.
+
+    Args:
+      results: what `results.json` holds.
+    """
+    return "\n".join([render_table(results), *render_groups(results.get("groups", {}))])
