@@ -147,9 +147,15 @@ def test_a_job_of_another_kind_or_version_is_refused(tmp_path, change, sentence)
         require_job({**_job(tmp_path), **change})
 
 
-def test_what_a_consortium_does_not_compute_is_refused_before_anything_is_sent(tmp_path):
-    config = {**_config(tmp_path).to_dict(), "describe": ("histogram('target', 10, 100, 9)",)}
-    with pytest.raises(Refused, match="job: expected describe=\\(\\), since a consortium"):
+@pytest.mark.parametrize(
+    ("field", "spec"),
+    [("describe", "histogram('target', 10, 100, 9)"), ("report_by", "classes('sex', 0, 1)")],
+)
+def test_what_a_consortium_does_not_compute_is_refused_before_anything_is_sent(
+    tmp_path, field, spec
+):
+    config = {**_config(tmp_path).to_dict(), field: (spec,)}
+    with pytest.raises(Refused, match=f"job: expected {field}=\\(\\), since a consortium"):
         write_job(tmp_path / "job", config, "age", list(NAMES), fewest=3, deadline_s=60)
     assert not (tmp_path / "job").exists()
 
