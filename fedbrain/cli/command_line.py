@@ -16,6 +16,11 @@ from fedbrain.experiments.catalogue import UsageError, let_import, locate
 from fedbrain.experiments.config_file import require_readable
 
 CONFIG = re.compile(r"--?config(=|$)")
+SITE_ARGUMENTS = (
+    "Arguments: label=COLUMN or label=TABLE:COLUMN, pattern=SUFFIX, pipeline=NAME,"
+    " columns.NAME=COLUMN, include=SUBJECT, exclude=SUBJECT. As in --site"
+    " bern=/data/bern,label=phenotype/sdmt:score."
+)
 
 
 class ConfigFlag(NamedTuple):
@@ -54,7 +59,7 @@ def define_config(kind: str) -> ConfigFlag:
     site = None
     if kind == "experiment":
         text = "NAME=FOLDER[,ARGUMENT=VALUE,...]; repeated: these sites in place of those there."
-        site = flags.DEFINE_multi_string("site", None, f"{text} Arguments: docs/own_scans.md.")
+        site = flags.DEFINE_multi_string("site", None, f"{text} {SITE_ARGUMENTS}")
         show("site")
     return ConfigFlag(kind, holder, site)
 

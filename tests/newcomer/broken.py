@@ -83,3 +83,12 @@ def write_workdirs(folder: Path, finished: Path) -> None:
     for path in (folder / "unfinished" / "runs").glob("*/*"):
         shutil.rmtree(path)
     (folder / "nothing").mkdir()
+
+
+def write_all(folder: Path) -> None:
+    """All of it, beside the trees and the finished run of the journey."""
+    write_tables(folder / "broken")
+    write_image_files(folder / "images")
+    write_workdirs(folder / "runs", folder / "runs" / "age")
+    shutil.copytree(folder / "data" / "lyon", folder / "data" / "masked")
+    write_masks(folder / "data" / "masked")

@@ -40,11 +40,7 @@ def journey(folder):
 @pytest.fixture(scope="module")
 def faulty(folder, journey):
     """The same folder, with what is broken."""
-    broken.write_tables(folder / "broken")
-    broken.write_image_files(folder / "images")
-    broken.write_workdirs(folder / "runs", folder / "runs" / "age")
-    shutil.copytree(folder / "data" / "lyon", folder / "data" / "masked")
-    broken.write_masks(folder / "data" / "masked")
+    broken.write_all(folder)
     return folder
 
 
