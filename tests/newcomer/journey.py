@@ -60,4 +60,6 @@ STEPS = {
         ["export", "runs/sdmt", "--output=sdmt.safetensors"],
         "predicts points from volumes of 10 x 12 x 10 voxels of 18 mm",
     ),
+    # One page with tables and figures, to look at and to send.
+    "report": (["report", "runs/sdmt"], "runs/sdmt/report.html"),
 }  # fmt: skip
