@@ -108,6 +108,26 @@ def problems_of(
     return problems
 
 
+def none_usable(
+    seen: Sequence[Glance], sites: Mapping[str, Scans], usable: Mapping[str, Scans]
+) -> list[str]:
+    """Sites of which no scan that was looked at can be used: the others will hardly be better.
+
+    Args:
+      seen: scans that were looked at and can be used.
+      sites: name -> scans.
+      usable: likewise, without those that cannot be used.
+    """
+    lost = {name: len(scans) - len(usable[name]) for name, scans in sites.items()}
+    names = {glance.site for glance in seen}
+    return [
+        f"sites.{name}: expected scans that can be used, got none among the {count} that were"
+        " looked at. The lines of the site say why."
+        for name, count in lost.items()
+        if count and name not in names
+    ]
+
+
 def write_output(
     folder: Path, seen: Sequence[Glance], reports: Mapping[str, Report], text: str
 ) -> None:
@@ -154,7 +174,8 @@ def run(config: Any, workdir: Path, *, output: Path | None) -> None:
         clients = experiment.partition(usable)
         splits = split_all(experiment, clients)
         cost = estimate(experiment, sites, splits, scratch)
-    problems = problems_of(config, experiment, clients, splits)
+    problems = none_usable(seen, sites, usable)
+    problems += problems_of(config, experiment, clients, splits)
     warnings = warnings_of(experiment, list(reports.values()), splits)
     lines = ["Configuration:", *fields_of(config), f"Sites (voxels of {len(seen)} scans read):"]
     lines += [report.text(EXAMPLES) for report in reports.values()]

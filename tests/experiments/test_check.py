@@ -148,6 +148,14 @@ def test_images_that_are_trained_on():
     assert images_trained(experiment, splits) == (3 * 3 * train, 3 * 3 * valid)  # three regimes
 
 
+def test_a_site_of_which_nothing_that_was_looked_at_can_be_used():
+    sites = {"lyon": people(12), "flat": people(12), "bern": people(12)}
+    usable = sites | {"lyon": people(11), "flat": people(8)}
+    seen = [glance.Glance("lyon", "sub-01", np.zeros((2, 2, 2), np.float32))]
+    [problem] = check.none_usable(seen, sites, usable)
+    assert problem.startswith("sites.flat: expected scans that can be used, got none among the 4")
+
+
 @pytest.mark.parametrize(("n", "told"), [(10, ["a: too few people"]), (60, [])])
 def test_small_parts(n, told):
     experiment = read_experiment(config("/nowhere"))
