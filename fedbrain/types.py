@@ -190,6 +190,7 @@ class Loss(NamedTuple):
     outputs: int  # width of the network's last layer
     per_example: PerExample
     predict: Predict
+    is_class: bool = False  # a prediction is the number of a class: a mean of them is none
 
 
 @runtime_checkable

@@ -35,7 +35,7 @@ from fedbrain.training.maps import DRIVERS, LOCAL_DRIVERS
 from fedbrain.training.round import Driver
 from fedbrain.training.sampling import SAMPLINGS, Sampling
 from fedbrain.training.selection import Patience
-from fedbrain.types import Algorithm, Task
+from fedbrain.types import Algorithm, Loss, Task
 
 
 class Experiment(NamedTuple):
@@ -118,14 +118,14 @@ def read_algorithm(
     )
 
 
-def read_task(config: Any, inputs: Inputs) -> tuple[Task, LeafFilter]:
-    """The fields `model`, `loss` and `trainable`: the task, and which of its leaves train.
+def read_task(config: Any, loss: Loss, inputs: Inputs) -> tuple[Task, LeafFilter]:
+    """The fields `model` and `trainable`: the task, and which of its leaves train.
 
     Args:
       config: an `ml_collections.ConfigDict`.
+      loss: of the experiment.
       inputs: what a network sees of a scan.
     """
-    loss = choose("loss", config.loss, LOSSES)
     network = choose("model", config.model, MODELS, outputs=loss.outputs)
     trainable = choose("trainable", config.trainable, TRAINABLE, stages=network.stages)
     if inputs.width:
@@ -142,6 +142,25 @@ def read_inputs(config: Any, modalities: int) -> Inputs:
     """
     scalings = [choose("covariates", spec, SCALINGS) for spec in config.covariates]
     return Inputs(choose("augment", config.augment, AUGMENTS), dict(scalings), modalities)
+
+
+def require_one_prediction(loss: Loss, *, views: int, inner_splits: int) -> None:
+    """Refuses to average classes.
+
+    Args:
+      loss: of the experiment.
+      views: of a scan.
+      inner_splits: whose models predict the same scan.
+
+    Raises:
+      ValueError: naming the field over which predictions would be averaged.
+    """
+    for field, count in (("views", views), ("splits.inner", inner_splits)):
+        if loss.is_class and count > 1:
+            raise ValueError(
+                f"config.{field}: expected one prediction a scan, since the loss predicts classes"
+                f" and a mean of classes is none, got {count}."
+            )
 
 
 def read_experiment(config: Any) -> Experiment:
@@ -163,7 +182,11 @@ def read_experiment(config: Any) -> Experiment:
         raise ValueError(f"config.splits: expected valid + test < 1, got {fractions}.")
     modalities = tuple(config.modalities)
     inputs = read_inputs(config, len(modalities))
-    task, trainable = read_task(config, inputs)
+    loss = choose("loss", config.loss, LOSSES)
+    task, trainable = read_task(config, loss, inputs)
+    views = choose("views", config.views, VIEWS)
+    inner_splits = at_least("splits.inner", splits.inner, 1)
+    require_one_prediction(loss, views=len(views), inner_splits=inner_splits)
     batch_size = at_least("client.batch_size", client.batch_size, 1)
     microbatches = at_least("client.microbatches", client.microbatches, 1)
     if batch_size % microbatches:
@@ -188,9 +211,9 @@ def read_experiment(config: Any) -> Experiment:
         split_seed=at_least("splits.seed", splits.seed, 0),
         stratify=splits.stratify,
         repeats=range(first, first + at_least("splits.repeats", splits.repeats, 1)),
-        inner_splits=at_least("splits.inner", splits.inner, 1),
+        inner_splits=inner_splits,
         regimes={name: choose("regimes", name, factories(REGIMES)) for name in config.regimes},
-        views=choose("views", config.views, VIEWS),
+        views=views,
         baselines=tuple(config.baselines),
         initial=config.initial,
         task=task,

@@ -130,7 +130,7 @@ def cross_entropy(classes: int = 2) -> Loss:
     def predict(output: Float[Array, "b k"]) -> Float[Array, " b"]:
         return jnp.argmax(output, axis=1).astype(jnp.float32)
 
-    return Loss(classes, per_example, predict)
+    return Loss(classes, per_example, predict, is_class=True)
 
 
 LOSSES = {

@@ -47,6 +47,19 @@ def test_mistakes_are_answered_in_one_sentence(spec, message):
         call(spec, TABLE)
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [({"views": "averaged(flip=True)"}, "views"), ({"splits": {"inner": 2}}, "splits.inner")],
+)
+def test_classes_are_not_averaged(changes, field):
+    c = base.get_config()
+    c.update({"loss": "cross_entropy(3)", **changes})
+    with pytest.raises(ValueError, match=f"config.{field}: .* a mean of classes is none"):
+        read_experiment(c)
+    c.loss = "l1()"
+    assert read_experiment(c)
+
+
 class _Spy:
     """A configuration that remembers which fields were read."""
 
