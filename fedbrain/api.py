@@ -1,20 +1,14 @@
-"""Experiments from Python: the functions behind `fedbrain.train` and `fedbrain.load`.
+"""Experiments from Python: `train`, `load` and `configuration`; docs/python.md shows them."""
 
-import fedbrain
-
-result = fedbrain.train({"lyon": "/data/lyon", "bern": "/data/bern"}, workdir="runs/age")
-print(result.table)
-"""
-
-import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from fedbrain import cli
+from fedbrain import cli, progress
 from fedbrain.experiments.catalogue import let_import, locate
 from fedbrain.experiments.config_file import read_file, require_field, require_kind
 from fedbrain.experiments.experiment import run
@@ -76,7 +70,7 @@ def train(
     changes: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> Result:
-    """Runs an experiment, or resumes it. Called again when it is finished, it reads the results.
+    """Runs an experiment, or resumes it. Called again when it is finished, it trains nothing.
 
     Args:
       config: name of a configuration of the package, path of a configuration file, or a
@@ -85,7 +79,7 @@ def train(
       sites: name -> folder of a BIDS tree, arguments of `bids`, or a call; they take the place of
         the configuration's sites.
       changes: field with dots -> its value, e.g. `{"rounds": 3, "server.aggregator": "median()"}`.
-      quiet: whether nothing is printed.
+      quiet: whether neither results nor progress are printed.
 
     Raises:
       ValueError: one sentence that names the site, the file or the field; mistakes are found before
@@ -108,6 +102,12 @@ def train(
         chosen.sites = ConfigDict({k: site_call(k, site) for k, site in sites.items()})
     cli.configure()
     folder = Path(workdir).expanduser()
-    with contextlib.redirect_stdout(io.StringIO()) if quiet else contextlib.nullcontext():
+    with _printing_nothing() if quiet else nullcontext():
         run(chosen, folder)
     return load(folder)
+
+
+@contextmanager
+def _printing_nothing() -> Iterator[None]:
+    with progress.silenced(), redirect_stdout(io.StringIO()):
+        yield

@@ -4,7 +4,8 @@ All of it goes to the standard error; results go to the standard output.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -18,6 +19,17 @@ def silence() -> None:
     """No progress from now on: for the flag --quiet."""
     global _wanted
     _wanted = False
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """No progress inside: for `quiet=True` in Python."""
+    global _wanted
+    before, _wanted = _wanted, False
+    try:
+        yield
+    finally:
+        _wanted = before
 
 
 def _on_terminal() -> bool:

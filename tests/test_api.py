@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import fedbrain
+from fedbrain import progress
 from fedbrain.experiments.workdir import clean
 from tests import experiment_under_test
 
@@ -61,7 +62,15 @@ def test_a_finished_experiment_is_read_again(result, capsys):
 def test_quiet_prints_nothing_and_the_same_call_reads_the_results(result, small, capsys):
     again = fedbrain.train(small, str(result.workdir), quiet=True)
     assert again == result
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
+
+
+def test_quiet_hides_progress_in_training_too(small, tmp_path, capsys):
+    fedbrain.train(small, tmp_path / "run", quiet=True)
+    assert capsys.readouterr() == ("", "")
+    with progress.Steps("federated", unit="round", total=1) as steps:
+        steps.reach(1, "done")
+    assert "federated: round 1/1" in capsys.readouterr().err  # only inside
 
 
 def test_numbers_that_are_not_defined_are_printed(result, tmp_path):

@@ -22,10 +22,11 @@ from fedbrain.models.files.torch_calls import REFUSED, STORAGES, Storage, Tensor
 
 LEGACY = 0x1950A86A20F9469CFC6C  # the first value of a file before PyTorch 1.6
 DEPTH = 6  # of dictionaries in dictionaries
+# What reading may raise when bytes are wrong. RuntimeError: too deep, or a kind of ZIP entry that
+# zipfile does not read.
 DAMAGE = (
     KeyError, IndexError, TypeError, ValueError, AttributeError, EOFError, OverflowError,
-    RuntimeError, NotImplementedError, MemoryError, RecursionError, struct.error, zlib.error,
-    zipfile.BadZipFile,
+    RuntimeError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
 ENDED = "a file that is damaged: it ends too early. Fetch it again"
 
