@@ -15,15 +15,9 @@ T = TypeVar("T")
 _wanted = True
 
 
-def silence() -> None:
-    """No progress from now on: for the flag --quiet."""
-    global _wanted
-    _wanted = False
-
-
 @contextmanager
 def silenced() -> Iterator[None]:
-    """No progress inside: for `quiet=True` in Python."""
+    """No progress inside: for the flag --quiet, and for `quiet=True` in Python."""
     global _wanted
     before, _wanted = _wanted, False
     try:

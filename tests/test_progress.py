@@ -23,12 +23,13 @@ def test_a_log_has_a_line_for_each_step(capsys):
     assert err.splitlines() == lines
 
 
-def test_progress_that_is_not_wanted(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "_wanted", True)
-    progress.silence()
-    run()
-    progress.say("Round 2: an event.")
+def test_progress_that_is_not_wanted(capsys):
+    with progress.silenced():
+        run()
+        progress.say("Round 2: an event.")
     assert capsys.readouterr() == ("Round 2: an event.\n", "")
+    run()
+    assert "federated: round 1/2" in capsys.readouterr().err  # only inside
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, NoReturn
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from fedbrain import progress
 from fedbrain.cli.commands import current_command
 from fedbrain.cli.help import catalogue_text, help_text
 from fedbrain.cli.paths import show
@@ -101,8 +100,6 @@ def parse(word: str, config: ConfigFlag | None) -> list[str]:
         left = flags.FLAGS(sys.argv)[1:]
         if config:
             replace_sites(config)
-        if flags.FLAGS["quiet"].value:
-            progress.silence()
         return left
     except (flags.Error, UsageError) as error:
         refuse(error)

@@ -6,11 +6,13 @@ A mistake of the user becomes one sentence and an exit code.
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+from fedbrain import progress
 from fedbrain.cli.command_line import ConfigFlag, define_config, parse, refuse
 from fedbrain.cli.paths import define_path
 from fedbrain.cli.process import configure, configure_training
@@ -21,11 +23,12 @@ def in_one_sentence(run: Callable[[], None], *, interrupted: str) -> None:
     """Calls `run`; a mistake, the system or Ctrl-C end the program with a sentence and a code.
 
     Args:
-      run: the work.
+      run: the work; after `parse`, whose --quiet is obeyed.
       interrupted: printed after Ctrl-C: what was kept, how to go on.
     """
     try:
-        run()
+        with progress.silenced() if flags.FLAGS["quiet"].value else nullcontext():
+            run()
     except UsageError as error:
         refuse(error)
     except ValueError as error:
