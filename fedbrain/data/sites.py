@@ -2,24 +2,16 @@
 hospital.
 """
 
-import math
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from fedbrain.data.arrays import arrays
-from fedbrain.data.bids import Scan, find_scans
-from fedbrain.data.choice import one_per_session
-from fedbrain.data.columns import read_tables
-from fedbrain.data.dataset import Preparation, Scans, SiteLoader, Volumes
-from fedbrain.data.labelled import labelled_scans, read_column, sexes_of
-from fedbrain.data.on_demand import place
-from fedbrain.data.prepare import content_sample, prepare, prepare_again, prepare_followers
+from fedbrain.data.bids import Scan
+from fedbrain.data.dataset import Preparation, Scans, SiteLoader
+from fedbrain.data.labelled import labelled_scans, sexes_of
+from fedbrain.data.prepared_site import prepare_site
 from fedbrain.data.scan_report import Report
 from fedbrain.data.synthetic.site import synthetic
-from fedbrain.data.voxel_sizes import voxel_sizes_mm
 
 
 def bids(
@@ -79,70 +71,6 @@ def bids(
         )
 
     return load
-
-
-def prepare_site(
-    root: Path,
-    labels: dict[Scan, float | None],
-    report: Report,
-    preparation: Preparation,
-    *,
-    pattern: str,
-    pipeline: str,
-    columns: Mapping[str, str] | None,
-) -> tuple[Scans, Report]:
-    """Prepares the scans of a tree in all modalities and joins them with labels, NaN where there is
-    none, and columns.
-    """
-    recipe, cache, modalities, scratch = preparation
-    options = {"recipe": recipe, "cache": cache, "report": report}
-    prepared = (
-        prepare(list(labels), root, **options)
-        if scratch is None
-        else place(list(labels), {}, root, scratch=scratch, **options)
-    )
-    scans = list(prepared)
-    report.measure(voxel_sizes_mm([scan.path for scan in scans]))
-    files: list[dict[Scan, Path]] = [prepared]
-    again = partial(prepare_again, root=root, recipe=recipe)
-    makers = {path: partial(again, scan, cache=path.parent) for scan, path in prepared.items()}
-    for modality in modalities[1:]:
-        other = pattern.removesuffix(modalities[0]) + modality
-        found = {
-            scan.id: scan.path
-            for scan in one_per_session(find_scans(root, other, pipeline=pipeline))[0]
-        }
-        followers = {scan: found[scan.id] for scan in scans if scan.id in found}
-        files.append(
-            prepare_followers(followers, modality, root, **options)
-            if scratch is None
-            else place(list(followers), followers, root, scratch=scratch, **options)
-        )
-        makers |= {
-            path: partial(again, scan, cache=path.parent, follower=followers[scan])
-            for scan, path in files[-1].items()
-        }
-        for scan in scans:
-            if scan.id not in found:
-                report.note(
-                    f"without {modality}", f"{scan.id} has no {other} image; it is used without."
-                )
-    report.kept = len(scans)
-    target = np.asarray([math.nan if labels[s] is None else labels[s] for s in scans], np.float32)
-    if scratch is not None:  # then the cache stays as it is
-        makers = {path: make for path, make in makers.items() if path.parent == scratch}
-    paths = [[of.get(scan) for of in files] for scan in scans]
-    digests = [content_sample(scan.path).encode() for scan in scans] if scratch else ()
-    volumes = Volumes(paths, recipe.shape, makers, digests)
-    tables = read_tables(root)
-    values = {
-        name: read_column(tables, scans, name, column, report)
-        for name, column in (columns or {}).items()
-    }
-    return (
-        Scans(tuple(s.id for s in scans), tuple(s.subject for s in scans), target, volumes, values),
-        report,
-    )
 
 
 SITES = {"bids": bids, "arrays": arrays, "synthetic": synthetic}

@@ -12,8 +12,8 @@ from fedbrain.analysis.statistics import Predictions, accuracy
 from fedbrain.data import views as test_views
 from fedbrain.data.dataset import Scans
 from fedbrain.data.labelled import labelled_scans
+from fedbrain.data.prepared_site import prepare_site
 from fedbrain.data.scan_report import Report
-from fedbrain.data.sites import prepare_site
 from fedbrain.data.tables import write_table
 from fedbrain.experiments.clients import preparation_of
 from fedbrain.experiments.config import Experiment
