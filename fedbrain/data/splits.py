@@ -5,7 +5,7 @@ machine, and a subject never changes sides because another one was added to anot
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -104,7 +104,29 @@ def split_scans(
     """
     if not (fractions.valid >= 0 and fractions.test >= 0 and fractions.valid + fractions.test < 1):
         raise ValueError(f"Expected valid + test < 1, each >= 0, got {fractions}.")
-    subjects = sorted(set(scans.subjects))
+    people = _people(scans, stratify)
+    cycle = max(1, round(1 / fractions.test)) if fractions.test else 1
+    test = _picked(
+        people, fractions.test, seed=f"test/{seed + repeat // cycle}", turn=repeat % cycle
+    )
+    others = {subject: value for subject, value in people.items() if subject not in test}
+    share = fractions.valid / (1 - fractions.test)
+    valid = _picked(others, share, seed=f"valid/{seed}/{repeat}", turn=inner)
+    index: dict[str, list[int]] = {"train": [], "valid": [], "test": []}
+    for i, subject in enumerate(scans.subjects):
+        index["test" if subject in test else "valid" if subject in valid else "train"].append(i)
+    for part, fraction in (("train", 1.0), ("valid", fractions.valid), ("test", fractions.test)):
+        if fraction and not index[part]:
+            raise ValueError(
+                f"Expected enough subjects for train, valid and test, got {len(people)}: {part}"
+                " is empty. Three people are the fewest; leave the site out, or change"
+                " config.splits."
+            )
+    return Split(*(take(scans, rows) for rows in index.values()))
+
+
+def _people(scans: Scans, stratify: str) -> dict[str, float]:
+    """Subject -> mean of the values to stratify by over the subject's scans, in order of ids."""
     values = scans.columns.get(stratify) if stratify else scans.target
     if values is None or not np.isfinite(values).all():
         raise ValueError(
@@ -114,31 +136,11 @@ def split_scans(
     values_of: dict[str, list[float]] = {}
     for subject, value in zip(scans.subjects, values):
         values_of.setdefault(subject, []).append(float(value))
-    target = np.asarray([np.mean(values_of[subject]) for subject in subjects])
-    turns = max(1, round(1 / fractions.test)) if fractions.test else 1
-    test_seed = f"test/{seed + repeat // turns}"
-    test = pick(subjects, target, fractions.test, seed=test_seed, turn=repeat % turns)
-    others = np.flatnonzero(~test)
-    share = fractions.valid / (1 - fractions.test)
-    valid = np.zeros(len(subjects), bool)
-    valid[others] = pick(
-        [subjects[i] for i in others],
-        target[others],
-        share,
-        seed=f"valid/{seed}/{repeat}",
-        turn=inner,
-    )
-    part_of = dict.fromkeys(subjects, "train")
-    part_of |= {subjects[i]: "valid" for i in np.flatnonzero(valid)}
-    part_of |= {subjects[i]: "test" for i in np.flatnonzero(test)}
-    index: dict[str, list[int]] = {"train": [], "valid": [], "test": []}
-    for i, subject in enumerate(scans.subjects):
-        index[part_of[subject]].append(i)
-    for part, fraction in (("train", 1.0), ("valid", fractions.valid), ("test", fractions.test)):
-        if fraction and not index[part]:
-            raise ValueError(
-                f"Expected enough subjects for train, valid and test, got {len(subjects)}: {part}"
-                " is empty. Three people are the fewest; leave the site out, or change"
-                " config.splits."
-            )
-    return Split(*(take(scans, rows) for rows in index.values()))
+    return {subject: float(np.mean(values_of[subject])) for subject in sorted(values_of)}
+
+
+def _picked(people: Mapping[str, float], fraction: float, *, seed: str, turn: int) -> set[str]:
+    """The subjects that `pick` picks."""
+    subjects = list(people)
+    picked = pick(subjects, np.asarray(list(people.values())), fraction, seed=seed, turn=turn)
+    return {subjects[i] for i in np.flatnonzero(picked)}

@@ -61,41 +61,48 @@ def synthetic(
     def load(name: str, preparation: Preparation) -> tuple[Scans, Report]:
         people = [draw_person(hospital, i, seed=seed, ms=ms) for i in range(subjects)]
         acquired = {"T1w", "FLAIR"} if flair else {"T1w"}
-        make = prepared if preparation.scratch is None else place_of
-
-        def files(person: Person) -> list[Path | None]:
-            return [
-                make(person, hospital, modality, preparation) if modality in acquired else None
-                for modality in preparation.modalities
-            ]
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            title = f"{name}: synthesise"
-            todo = pool.map(files, people)
-            paths = list(progress.each(todo, title, subjects, unit="scan", leave=False))
         ids = tuple(person.id for person in people)
         columns = columns_of(people)
         target = columns[label]
         if permuted:
             target = target[np.argsort([unit_hash(f"{seed}/{i}") for i in ids])]
+        volumes = _volumes(people, hospital, acquired, preparation, title=f"{name}: synthesise")
         report = Report(name, found=subjects, kept=subjects, synthetic=True)
-        makers = {
-            path: partial(
-                prepared, person, hospital, modality, preparation._replace(cache=path.parent)
-            )
-            for person, files_of_person in zip(people, paths)
-            for modality, path in zip(preparation.modalities, files_of_person)
-            if path is not None
-        }
-        if preparation.scratch is not None:  # then the cache stays as it is
-            makers = {p: make for p, make in makers.items() if p.parent == preparation.scratch}
-        digests = [str(first and first.name).encode() for first, *_ in paths]
-        volumes = Volumes(
-            paths, preparation.recipe.shape, makers, digests if preparation.scratch else ()
-        )
         return Scans(ids, ids, target, volumes, columns), report
 
     return load
+
+
+def _volumes(
+    people: list[Person],
+    hospital: str,
+    acquired: set[str],
+    preparation: Preparation,
+    *,
+    title: str,
+) -> Volumes:
+    """The volumes of these people in the acquired modalities, made on all cores."""
+    make = prepared if preparation.scratch is None else place_of
+
+    def files(person: Person) -> list[Path | None]:
+        return [
+            make(person, hospital, modality, preparation) if modality in acquired else None
+            for modality in preparation.modalities
+        ]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        todo = pool.map(files, people)
+        paths = list(progress.each(todo, title, len(people), unit="scan", leave=False))
+    makers = {
+        path: partial(prepared, person, hospital, modality, preparation._replace(cache=path.parent))
+        for person, files_of_person in zip(people, paths)
+        for modality, path in zip(preparation.modalities, files_of_person)
+        if path is not None and preparation.scratch in (None, path.parent)
+    }
+    digests: list[bytes] = []
+    if preparation.scratch is not None:
+        digests = [str(first and first.name).encode() for first, *_ in paths]
+    return Volumes(paths, preparation.recipe.shape, makers, digests)
 
 
 def name_of(person: Person, hospital: str, modality: str, preparation: Preparation) -> str:
