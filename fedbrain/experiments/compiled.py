@@ -1,6 +1,5 @@
 """The compiled functions of an experiment, and the variables that it starts from."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,14 +8,14 @@ import jax.numpy as jnp
 from fedbrain.data.pipeline import example_batch
 from fedbrain.experiments.config import Experiment
 from fedbrain.training.evaluate import Evaluate, make_evaluate
-from fedbrain.training.round import make_round
+from fedbrain.training.round import RunRound, make_round
 from fedbrain.types import Variables
 
 
 class Compiled(NamedTuple):
     """Compiled functions, shared by all federations of an experiment."""
 
-    run_round: Callable  # see `make_round`
+    run_round: RunRound  # one round of a cohort
     evaluate: Evaluate  # predictions and losses of a model for batches
 
 
