@@ -51,7 +51,7 @@ def load_sites(
       (site -> scans, site -> report).
 
     Raises:
-      ValueError: naming the site, for data that cannot be read, or the field.
+      ValueError: naming every site whose data cannot be used, or the field.
     """
     preparation = preparation_of(experiment, scratch)
     unknown = sorted(set(experiment.norms) - set(experiment.sites))

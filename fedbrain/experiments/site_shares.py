@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fedbrain.data.dataset import Elsewhere, Preparation, Scans
-from fedbrain.data.overlap import checksums
+from fedbrain.data.dataset import Elsewhere, Preparation, Scans, SiteLoader
+from fedbrain.data.overlap import checksums, require_scans
 from fedbrain.data.partition import by_site
 from fedbrain.data.regimes import centralised
 from fedbrain.data.scan_report import Report
@@ -63,6 +63,32 @@ def described_site(told: Mapping[str, Any]) -> tuple[Scans, Report]:
     return scans, Report(**told["report"])
 
 
+def load_all(sites: Mapping[str, SiteLoader], preparation: Preparation) -> Loaded:
+    """Loads sites; after one that cannot be used, the others are looked at and not prepared, so
+    that everything that is wrong is told at once, and soon.
+
+    Args:
+      sites: name -> how its scans are loaded.
+      preparation: of the scans.
+
+    Raises:
+      ValueError: naming every site that cannot be used, with its reason.
+    """
+    loaded: Loaded = {}
+    problems = []
+    for name, site in sites.items():
+        try:
+            loaded[name] = site(name, preparation)
+            require_scans(name, *loaded[name])
+        except ValueError as error:
+            problems.append(str(error))
+            looking = preparation.scratch or preparation.cache / "not-prepared"  # never made
+            preparation = preparation._replace(scratch=looking)
+    if problems:
+        raise ValueError(" ".join(problems))
+    return loaded
+
+
 def read_sites(experiment: Experiment, preparation: Preparation) -> Loaded:
     """Scans and report of every site.
 
@@ -75,14 +101,11 @@ def read_sites(experiment: Experiment, preparation: Preparation) -> Loaded:
       preparation: of the scans.
 
     Raises:
-      ValueError: naming the site, for data that cannot be read.
+      ValueError: naming every site whose data cannot be used.
     """
     holder = holders(experiment.sites)
-    own = {
-        name: site(name, preparation)
-        for name, site in experiment.sites.items()
-        if holder[name] == peers.index()
-    }
+    mine = {name: s for name, s in experiment.sites.items() if holder[name] == peers.index()}
+    own = load_all(mine, preparation)
     if peers.count() == 1:
         return own
     told = peers.exchange({name: describe_site(*loaded) for name, loaded in own.items()})

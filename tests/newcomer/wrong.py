@@ -38,6 +38,10 @@ WRONG = {
         [*CHECK, "a=data/lyon,label=age_at_scam"], 1, ["sites.a", "age_at_scam", "age_at_scan"]
     ),
     "no label": ([*CHECK, "bern=data/bern"], 1, ["sites.bern", "'age'", "age_years"]),
+    "no label at two of three sites": (
+        [*CHECK, "bern=data/bern", *ONE, "--site", "graz=data/graz"],
+        1, ["sites.bern", "age_years", "sites.graz", "Alter"],
+    ),
     "table": ([*CHECK, "a=data/lyon,label=sdtm:score"], 1, ["sites.a", "sdtm", "sdmt"]),
     "pattern": ([*CHECK, "a=broken/good,pattern=T2w"], 1, ["sites.a", "T2w", "T1w"]),
     "pipeline": (
