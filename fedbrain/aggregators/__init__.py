@@ -104,7 +104,7 @@ LINKS = {
     "nearest_neighbour_mixing": Row(
         nearest_neighbour_mixing, "num_byzantine=1", "xᵢ ← mean of its n-f nearest", "", "", "G + 1 pass", _LIBRARY
     ),
-    "bucketing": Row(bucketing, "size=2", "means of random buckets", "", "", "1 pass", "sums are kept"),
+    "bucketing": Row(bucketing, "size=2", "means of random buckets", "", "", "1 pass", "sums are kept, alike clients stay alike"),
 }  # fmt: skip
 
 AGGREGATORS = {name: row.make for name, row in RULES.items()}

@@ -54,13 +54,16 @@ class AgnosticState(NamedTuple):
 
 
 def agnostic(clients: int, step: float = 0.01) -> Aggregator:
-    """sum_i lambda_i x_i with lambda <- projection of lambda + step * F: the worst mixture.
+    """sum_i lambda_i x_i, then lambda <- projection of lambda + step * F: the worst mixture.
+
+    As published, the model and the mixture step at once, each along what was before.
 
     >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0]])
     >>> reports = {"weights": jnp.ones(2), "metrics": {"global_loss": jnp.array([1.0, 3.0])}}
     >>> rule = agnostic(clients=2, step=0.125)
-    >>> rule.update(x, rule.init(x[0]), **reports)[0].tolist()
-    [0.375, 0.625]
+    >>> direction, state = rule.update(x, rule.init(x[0]), **reports)
+    >>> direction.tolist(), rule.update(x, state, **reports)[0].tolist()
+    ([0.5, 0.5], [0.375, 0.625])
 
     Args:
       clients: of the federation; the memory has one number for each, so every client must be in
@@ -78,7 +81,7 @@ def agnostic(clients: int, step: float = 0.01) -> Aggregator:
         expect_clients(cohort, clients)
         ascended = state.mixture + step * jnp.where(cohort.present, cohort.metric("global_loss"), 0)
         mixture = project_on_simplex(ascended, jnp.ones_like(ascended))
-        alpha = normalised(jnp.where(cohort.present, mixture, 0))
+        alpha = normalised(jnp.where(cohort.present, state.mixture, 0).astype(mixture.dtype))
         return combine(cohort.updates, alpha), AgnosticState(mixture.astype(jnp.float32))
 
     return reducing(reduce, init)

@@ -15,9 +15,11 @@ from fedbrain.aggregators.cohort import Cohort, linear, normalised
 from fedbrain.aggregators.linear_algebra import from_centre, gram
 from fedbrain.types import Aggregator
 
+TOLERANCE = 1e-12  # of the coefficients, which sum to 1
+
 
 def geometric_median(
-    iterations: int = 32, smoothing: float = 1e-6, start: float = 1.0
+    iterations: int = 1000, smoothing: float = 1e-6, start: float = 1.0
 ) -> Aggregator:
     """argmin_z sum_i ||z - x_i||, each client one vote. Tolerates less than half of the clients.
 
@@ -27,7 +29,9 @@ def geometric_median(
     [1. 2.]
 
     Args:
-      iterations: the paper communicates 3 to 4; here they are free, and 32 is arbitrary.
+      iterations: at most so many; they end when the coefficients change by less than 1e-12. The
+        paper communicates in each and makes 3 to 4; here they are free. 12 of 25 clients, 1e6
+        standard deviations away, take 300.
       smoothing: nu, in units of the updates; the paper's 1e-6.
       start: z_0 = start * mean; 0 begins at the origin, as byzfl does.
     """
@@ -39,10 +43,18 @@ def geometric_median(
     def coefficients(cohort: Cohort) -> Array:
         g = gram(cohort.updates, cohort.present)
 
-        def weiszfeld(_, a: Array) -> Array:
+        def weiszfeld(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            done, a, _ = carry
             distance = jnp.sqrt(from_centre(g, a))
-            return normalised(jnp.where(cohort.present, 1 / jnp.maximum(distance, smoothing), 0))
+            closeness = jnp.where(cohort.present, 1 / jnp.maximum(distance, smoothing), 0)
+            new = normalised(closeness)
+            return done + 1, new, jnp.abs(new - a).sum()
 
-        return jax.lax.fori_loop(0, iterations, weiszfeld, start * cohort.one_each)
+        def moving(carry: tuple[Array, Array, Array]) -> Array:
+            done, _, change = carry
+            return (done < iterations) & (change >= TOLERANCE)
+
+        first = (jnp.asarray(0), start * cohort.one_each, jnp.asarray(jnp.inf, g.dtype))
+        return jax.lax.while_loop(moving, weiszfeld, first)[1]
 
     return linear(coefficients)

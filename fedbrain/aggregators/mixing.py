@@ -68,8 +68,9 @@ class BucketingState(NamedTuple):
 def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
     """Passes on the means of random buckets of those present: fewer clients, more alike.
 
-    A rule that tolerates f of n needs f of the n / size buckets. Weights and metrics of a bucket
-    are sums.
+    A rule that tolerates f of n needs f of the n / size buckets. Weights of a bucket are sums,
+    its metrics are means, like its update: ten alike clients and their five buckets report the same
+    local steps and losses.
 
     >>> x = jnp.array([[1.0], [2.0], [3.0], [4.0]])
     >>> link = bucketing(size=2)
@@ -96,14 +97,15 @@ def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
         member = (place[None] // size == jnp.arange(-(-c // size))[:, None]) & cohort.present[None]
         count = jnp.maximum(member.sum(1, keepdims=True), 1)
         total = member.astype(jnp.float64)
+        mean = total / count
         metrics = {
-            name: total @ jnp.where(cohort.present, m, 0) for name, m in cohort.metrics.items()
+            name: mean @ jnp.where(cohort.present, m, 0) for name, m in cohort.metrics.items()
         }
         weights = total @ jnp.where(cohort.present, cohort.weights, 0)
-        mixed = _mix(total / count, cohort.updates, cohort.present)
+        mixed = _mix(mean, cohort.updates, cohort.present)
         extra = cohort.extra
         if extra is not None:
-            extra = _mix(total / count, extra, cohort.present)
+            extra = _mix(mean, extra, cohort.present)
         return Cohort(mixed, weights, metrics, extra), state._replace(round=state.round + 1)
 
     return keeping(link, init)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from fedbrain.aggregators.checks import expect_byzantine
@@ -113,7 +114,8 @@ def divide_and_conquer(
 
     Args:
       num_byzantine: f.
-      coordinates: looked at in each iteration, drawn with replacement.
+      coordinates: looked at in each iteration: one at random from each of so many stretches of
+        equal length, so that none is drawn twice.
       iterations: with other coordinates each.
       removed: the paper's c, clients left out per Byzantine one.
       seed: of the coordinates.
@@ -128,10 +130,12 @@ def divide_and_conquer(
 
     def reduce(cohort: Cohort, state: DivideState):
         n, p = cohort.present.sum(), cohort.updates.shape[1]
+        stretches = min(coordinates, p)
+        bounds = np.arange(stretches + 1) * p // stretches
         good = cohort.present
         for k in range(iterations):
             key = jax.random.fold_in(round_key(seed, state.round), k)
-            some = jax.random.randint(key, (min(coordinates, p),), 0, p, jnp.int32)
+            some = jax.random.randint(key, bounds[1:].shape, bounds[:-1], bounds[1:], jnp.int32)
             g = gram(cohort.updates[:, some], cohort.present)
             _, spread = principal(g, cohort.one_each)
             good = good & (ranks(jnp.where(cohort.present, spread, jnp.inf)) < n - out)

@@ -3,7 +3,8 @@
 `rounds`: a cohort is drawn, trains on the newest model, and the server waits for everybody.
 `buffered`: nobody waits for the slowest hospital. Every client trains on the model it last
 received, at its own speed, and starts again as soon as it has sent. The server steps whenever
-`size` updates have arrived; one that is s versions old counts n_i / sqrt(1 + s).
+`size` updates have arrived; one that is s versions old is divided by sqrt(1 + s), and its weight
+stays n_i: a stale update moves the model less, also where it comes alone.
 
 References:
   Nguyen et al. (2022), FedBuff, https://arxiv.org/abs/2106.06639
@@ -147,7 +148,7 @@ def _next_arrival(
         finish=waiting.finish.at[i].add(duration[i]),
         version=waiting.version.at[i].set(server.round),
     )
-    return (own, waiting), update._replace(weight=update.weight / staleness)
+    return (own, waiting), update._replace(delta=update.delta / staleness)
 
 
 CLOCKS = {"rounds": rounds, "buffered": buffered}

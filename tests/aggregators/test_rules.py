@@ -206,12 +206,13 @@ def test_agnostic_climbs_towards_the_worst_client():
         direction, state = ours(
             f"agnostic({C}, 0.02)", dirty, weights, {"global_loss": jnp.asarray(loss)}, state
         )
+        expected = mixture[here] / mixture[here].sum() @ x  # the model steps by the mixture before
+        np.testing.assert_allclose(direction, expected, rtol=1e-5)
         v = mixture.copy()
         v[here] += 0.02 * loss[here]
         u = np.sort(v)[::-1]  # projection on the simplex by sorting (Held, Wolfe and Crowder 1974)
         rho = np.nonzero(u * np.arange(1, C + 1) > np.cumsum(u) - 1)[0][-1]
         mixture = np.maximum(v - (np.cumsum(u)[rho] - 1) / (rho + 1), 0)
-        np.testing.assert_allclose(direction, mixture[here] / mixture[here].sum() @ x, rtol=1e-5)
     np.testing.assert_allclose(state.mixture, mixture, atol=1e-6)
 
 
@@ -258,6 +259,37 @@ def test_divide_and_conquer_leaves_out_who_pushes_together():
     np.testing.assert_allclose(
         ours("divide_and_conquer(2)", x, np.ones(C))[0], x[:-2].mean(0), rtol=1e-10
     )
+
+
+def test_divide_and_conquer_looks_at_no_coordinate_twice():
+    """With as many coordinates as there are, every one counts once: the exact singular vector."""
+    x = np.random.default_rng(1).normal(size=(C, P))
+    centred = x - x.mean(0)
+    along = (centred @ np.linalg.svd(centred)[2][0]) ** 2
+    expected = x[np.argsort(along)[:-1]].mean(0)
+    direction = ours(f"divide_and_conquer(1, coordinates={P}, iterations=1)", x, np.ones(C))[0]
+    np.testing.assert_allclose(direction, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("away", [10.0, 1e6])
+def test_geometric_median_iterates_until_it_stands(away):
+    """12 of 25 attackers: the sum of unit vectors to the clients is zero at the minimum."""
+    x = np.random.default_rng(0).normal(size=(25, 50))
+    x[:12] += away
+    z = np.asarray(ours("geometric_median()", x, np.ones(25))[0])
+    units = (x - z) / np.linalg.norm(x - z, axis=1, keepdims=True)
+    assert np.linalg.norm(units.sum(0)) < 1e-6
+
+
+@pytest.mark.parametrize("rule", ["fednova()", "q_fedavg(1.0, 0.1)", "inverse_loss()"])
+def test_a_rule_sees_alike_clients_and_their_buckets_alike(rule):
+    x = np.broadcast_to(np.random.default_rng(0).normal(size=P), (8, P))
+    reports = {name: jnp.full(8, 6.0) for name in ("steps", "global_loss", "loss", "count")}
+    alone = ours(rule, x, np.ones(8), reports)[0]
+    link = ours("bucketing(2)", x, np.ones(8), reports)[0]
+    changed = dict(link.changed)
+    bucketed = ours(rule, link.updates, changed["weights"], changed["metrics"])[0]
+    np.testing.assert_allclose(bucketed, alone, rtol=1e-6)
 
 
 def test_flame_is_hdbscan():
