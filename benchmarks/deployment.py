@@ -152,7 +152,12 @@ def measure(folder: Path, count: int, config: Any, rounds: int) -> dict:
         peaks.over.set()
     finally:
         made.stop()
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (workdir / "runs/federated/repeat0-split0/metrics.jsonl")
+        .read_text()
+        .splitlines()
+    ]
     by_coding = {
         c: [x["seconds"]["update"] for x in lines if CODINGS[(x["round"] - 1) % 3] == c][1:]
         for c in CODINGS

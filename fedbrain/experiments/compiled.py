@@ -42,6 +42,15 @@ def compile_experiment(experiment: Experiment) -> Compiled:
     return Compiled(run_round, make_evaluate(experiment.task))
 
 
+def image_shape(experiment: Experiment) -> tuple[int, ...]:
+    """Shape of a prepared image, [d h w c].
+
+    Args:
+      experiment: gives the recipe and the modalities.
+    """
+    return (*experiment.recipe.shape, len(experiment.modalities))
+
+
 def random_variables(experiment: Experiment, shape: tuple[int, ...]) -> Variables:
     """Fresh variables, from the experiment's seed alone.
 

@@ -1,9 +1,10 @@
-"""Models of a finished experiment, from its work directory."""
+"""Models of a finished experiment, from its work directory; also of a run between hospitals."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
 from fedbrain.experiments.checkpoints import tree_digest
@@ -38,6 +39,11 @@ def read_identity(workdir: Path) -> tuple[Experiment, dict[str, Any]]:
             f"{workdir}: expected the work directory of an experiment, got no config.json there."
         )
     identity = read_config(workdir)
+    if "data" not in identity:
+        raise ValueError(
+            f"{workdir}: expected the work directory of an experiment, got another one, or one of a"
+            " run between hospitals by an older version."
+        )
     config = LATER_FIELDS | identity["config"] | dict.fromkeys(EXECUTION, "auto()")
     return read_experiment(ConfigDict(config)), identity["data"]
 
@@ -56,6 +62,41 @@ def _require_trained(folder: Path, snapshot: Snapshot) -> None:
     done = int(snapshot.server.round)
     history = MetricsLog.read(folder / "metrics.jsonl")
     require_trained(folder, snapshot, [line for line in history if line["round"] <= done])
+
+
+def is_of_hospitals(workdir: Path) -> bool:
+    """Whether a work directory is of a run between hospitals, whose scans stay with them.
+
+    Args:
+      workdir: of an experiment.
+    """
+    return "clients" not in read_identity(workdir)[1]
+
+
+def _read_simulated(
+    experiment: Experiment, folder: Path, members: list[str], outline: Variables
+) -> tuple[Snapshot, dict[str, Variables]]:
+    """(the newest snapshot, every client's best model)."""
+    template = untrained(experiment, [1] * len(members), outline)
+    snapshot = read_newest(folder / "checkpoints", template)
+    return snapshot, best_models(experiment, members, snapshot)
+
+
+def _read_of_hospitals(
+    experiment: Experiment, folder: Path, members: list[str], outline: Variables
+) -> tuple[Snapshot, dict[str, Variables]]:
+    """The same: the centre has no private state."""
+    own: Any = experiment.algorithm.init_client(outline)
+    if jax.tree.leaves((own.params, own.model_state)):
+        raise ValueError(
+            f"{folder}: expected a run whose hospitals share all layers that train, got one whose"
+            " private layers stay with them. Take a hospital's own model."
+        )
+    template = untrained(experiment, [1] * len(members), outline)
+    template = template._replace(clients=[], best_clients=[])
+    snapshot = read_newest(folder / "checkpoints", template)
+    model = {"params": snapshot.best_server.params, **snapshot.best_server.model_state}
+    return snapshot, dict.fromkeys(members, model)
 
 
 def load_models(
@@ -86,10 +127,9 @@ def load_models(
         name = client or members[0]
         if name not in members:
             raise ValueError(f"--client: expected one of {members}, got {name!r}.")
-        template = untrained(experiment, [1] * len(members), outline)
-        snapshot = read_newest(folder / "checkpoints", template)
+        read = _read_of_hospitals if "clients" not in data else _read_simulated
+        snapshot, everyone = read(experiment, folder, members, outline)
         _require_trained(folder, snapshot)
-        everyone = best_models(experiment, members, snapshot)
         if not client and len({tree_digest(v) for v in everyone.values()}) > 1:
             raise ValueError(
                 "Every client of this federation has its own model. Choose one by --client, of"

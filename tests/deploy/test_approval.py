@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fedbrain.configs import base
-from fedbrain.deploy.protocol.job import job_hash
+from fedbrain.deploy.protocol.job import VERSION, job_hash
 from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.site_side.approval import (
     LARGEST,
@@ -41,7 +41,7 @@ def _job(**changes):
     config.prepare = "conform(voxel_size_mm=18.0, shape=(10, 12, 10))"
     config.rounds = 7
     fields = {k: v for k, v in config.to_dict().items() if k not in ("sites", "cache")}
-    job = {"version": 1, "config": {**fields, **changes}, "target": "age", "sites": ["amber"]}
+    job = {"version": VERSION, "config": {**fields, **changes}, "target": "age", "sites": ["amber"]}
     return json.loads(json.dumps(job))
 
 

@@ -66,7 +66,7 @@ def test_a_consortium_on_bids_trees_trains_the_simulated_model(hospitals, tmp_pa
     side = Side(
         server, transport, sites, Rules(3, 100, LIMIT, 60), Pace(60), Progress(tmp_path / "server")
     )
-    state = conduct(side, workdir=tmp_path / "server")
+    state = conduct(side, folder=tmp_path / "server")
 
     c = _config(tmp_path / "cache")
     c.sites = {name: f"bids({str(hospitals / name)!r})" for name in NAMES}
@@ -120,8 +120,12 @@ def test_a_site_refuses_what_it_has_not_agreed_to(hospitals, tmp_path):
         join(policy, {"config": {}, "target": "age"}, **how)
     with pytest.raises(Refused, match="expected the fields of an experiment"):
         join(policy._replace(at_most={}), {**job, "config": {"seed": 0}}, **how)
-    for change in ({"initial": "run('x')"}, {"splits": {**job["config"]["splits"], "repeats": 2}}):
-        with pytest.raises(Refused, match="all that a consortium can run yet"):
+    for change, sentence in (
+        ({"initial": "run('x')"}, "A job names its first model by a hash"),
+        ({"initial": f"sent('{'0' * 64}')"}, "expected a first model that this site accepts"),
+        ({"splits": {**job["config"]["splits"], "repeats": 2}}, "all that a consortium can run"),
+    ):
+        with pytest.raises(Refused, match=sentence):
             join(policy, {**job, "config": {**job["config"], **change}}, **how)
     for name in ("memory", "disk"):
         small = policy._replace(at_most={**policy.at_most, f"{name}_gib": 1e-6})
@@ -134,7 +138,7 @@ def test_a_site_refuses_what_it_has_not_agreed_to(hospitals, tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"version": 2}, "job: expected version 1, got 2"),
+        ({"version": 3}, "job: expected version 2, got 3"),
         ({"code": "print(1)"}, "job: expected the fields config, sites, target, got code"),
         ({"sites": ["amber", "amber"]}, "sites: expected the names of sites, each once"),
         ({"sites": "amber"}, "sites: expected the names of sites"),

@@ -73,7 +73,7 @@ def test_a_round_over_bytes_is_the_simulated_round(name):
         )
         for client in tiny.cohort(algorithm, variables, round=number, names=NAMES):
             scale = jax.numpy.float32(order.scalars["learning_rate_scale"])
-            broadcast = read_model(terms, model)._replace(learning_rate_scale=scale)
+            broadcast = read_model(terms, model, first)._replace(learning_rate_scale=scale)
             update, [own[client.name]] = train(
                 broadcast, [client._replace(state=own[client.name])], tiny.example()
             )

@@ -110,6 +110,24 @@ def test_the_model_over_the_network_is_the_simulated_one(consortium, trees, rule
         assert found["clients"][name]["mae_95"] == pytest.approx(accuracy["mae_95"], abs=1e-12)
 
 
+def test_a_run_from_a_model_of_the_network_is_the_simulated_one(consortium, trees, tmp_path):
+    _finish(consortium, tmp_path / "run", rounds=2)
+    simulate(trees, tmp_path / "simulated", rounds=2)
+    found, expected = (
+        run(
+            tmp_path / f"{name}_second",
+            rounds=2,
+            trainable="only_head()",
+            initial=f"run({str(tmp_path / name)!r}, head=False)",
+        )
+        for name, run in {
+            "run": lambda folder, **how: _finish(consortium, folder, **how),
+            "simulated": lambda folder, **how: simulate(trees, folder, **how),
+        }.items()
+    )
+    assert found["variables_sha256"] == expected["variables_sha256"]["federated/repeat0-split0"]
+
+
 def _submit(made, folder, change):
     """(state, what the server's side says, logs of the sites and of the engine) of a job that was
     changed on its way.

@@ -82,7 +82,7 @@ def recorded(tmp_path_factory, hospitals):
 
     sites = {n: w.declared for n, w in workers.items()}
     side = Side(agree(job), transport, sites, Rules(3, 100, LIMIT, 60), Pace(60), Progress(server))
-    results = report(side, conduct(side, workdir=server), workdir=server)
+    results = report(side, conduct(side, folder=server), workdir=server, folder=server)
     assert set(results["clients"]) == {"amber", "birch"}
     return sent, server, [*subjects, home.name, str(home), "participants.tsv", "_T1w"]
 

@@ -20,6 +20,8 @@ LEAD = "lead@example.org"
 ALLOW = """[allow]
 loss = ["l1"]
 algorithm = ["fedavg", "scaffold"]
+[start]
+runs = true
 """
 FIELDS = {  # one configuration for the consortium and for the simulation
     "config": "configs/quickstart.py",

@@ -7,6 +7,7 @@ from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import federated
 from fedbrain.data.splits import split_scans
 from fedbrain.deploy.protocol.config_hash import config_hash
+from fedbrain.deploy.protocol.first_model import Start
 from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.terms import make_terms
@@ -16,25 +17,38 @@ from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.site_side.worker import Worker
+from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.compiled import compile_experiment, random_variables
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.federation import train
+from fedbrain.experiments.split_id import SplitId
 from tests.experiment_under_test import config
 
 LIMIT, SEED = 10_000_000, 8
 RULES = Rules(fewest=3, medians=100, limit=LIMIT, deadline_s=60)
 
 # Sites of one algorithm run the same programs: whoever comes first compiles them for all.
-EXPERIMENTS: dict[tuple[str, str], Experiment] = {}
+EXPERIMENTS: dict[tuple[str, ...], Experiment] = {}
 COMPILED: dict[int, Worker] = {}
 
 
 class Consortium:
     """An experiment, its sites, and a transport in memory that can be told to fail."""
 
-    def __init__(self, cache, folder, algorithm="fedavg()", sharing="everything()", rounds=3):
+    def __init__(
+        self,
+        cache,
+        folder,
+        algorithm="fedavg()",
+        sharing="everything()",
+        rounds=3,
+        trainable="everything()",
+        start=None,
+    ):
+        """`start`: variables that the server sends; None: those of the seed."""
         c = config(cache, rounds=rounds, regimes=("federated",))
+        c.trainable = trainable
         c.driver, c.residence, c.algorithm, c.server.sharing = (
             "loop()",
             "streamed()",
@@ -44,7 +58,7 @@ class Consortium:
         c.patience = {"stop": 0, "plateau": 1, "factor": 0.5}
         self.folder = folder
         experiment = read_experiment(c)
-        first = EXPERIMENTS.setdefault((algorithm, sharing), experiment)
+        first = EXPERIMENTS.setdefault((algorithm, sharing, trainable), experiment)
         self.experiment = experiment._replace(task=first.task, algorithm=first.algorithm)
         clients, _ = load_clients(self.experiment)
         splits = {n: split_scans(s, self.experiment.fractions, seed=0) for n, s in clients.items()}
@@ -59,13 +73,17 @@ class Consortium:
             for n, s in splits.items()
         }
         self.splits = splits
+        named = None if start is None else Start(tree_digest(start), "", True)
+        follows = (self.experiment, self.terms, self.fresh, SplitId(0), SEED, named)
+        self.agreement = Agreement(*follows)
+        self.fresh = self.fresh if start is None else start
         self.workers, self.refused, self.told = {}, [], []
 
     def worker(self, name):
         if name not in self.workers:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-            how = {"workdir": self.folder / name, "seed": SEED, "limit": LIMIT}
-            worker = Worker(name, self.experiment, self.terms, self.splits[name], self.fresh, **how)
+            how = {"workdir": self.folder / name, "limit": LIMIT}
+            worker = Worker(name, self.agreement, self.splits[name], **how)
             compiled = COMPILED.setdefault(id(worker.experiment.algorithm), worker)
             worker.train, worker.evaluate = compiled.train, compiled.evaluate
             self.workers[name] = worker
@@ -81,13 +99,13 @@ class Consortium:
     def side(self, transport=None, rules=RULES):
         workdir = self.folder / "server"
         workdir.mkdir(parents=True, exist_ok=True)
-        agreement = Agreement(self.experiment, self.terms, self.fresh, SEED)
+        agreement = self.agreement._replace(fresh=self.fresh)
         pace, progress = Pace(rules.deadline_s), Progress(workdir)
         tell = lambda site, why: self.told.append(f"{site}: {why}")  # noqa: E731
         return Side(agreement, transport or self.transport, self.sites, rules, pace, progress, tell)
 
-    def run(self, transport=None, rules=RULES):
-        return conduct(self.side(transport, rules), workdir=self.folder / "server")
+    def run(self, transport=None, rules=RULES, folder=None):
+        return conduct(self.side(transport, rules), folder=folder or self.folder / "server")
 
     def simulated(self):
         return train(

@@ -162,7 +162,7 @@ def main(argv: list[str]) -> None:
         json.loads((workdir / "results.json").read_text()),
         simulate(folder / "trees", folder / "sim", rounds=rounds, **fields),
     )
-    logs = workdir / "metrics.jsonl", folder / "sim/runs/federated/repeat0-split0/metrics.jsonl"
+    logs = [f / "runs/federated/repeat0-split0/metrics.jsonl" for f in (workdir, folder / "sim")]
     losses = [
         [json.loads(line)["valid_loss"] for line in log.read_text().splitlines()] for log in logs
     ]

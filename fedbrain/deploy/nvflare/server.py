@@ -31,7 +31,9 @@ from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.report import report
 from fedbrain.deploy.server_side.rounds import conduct
+from fedbrain.deploy.server_side.starting_model import with_start
 from fedbrain.deploy.server_side.status import Progress
+from fedbrain.experiments.repeats import run_folder
 from fedbrain.experiments.rounds import is_over
 from fedbrain.experiments.workdir import claim
 
@@ -81,7 +83,7 @@ class Conductor(Controller):
     def _conduct(
         self, abort: Signal, context: FLContext, workdir: Path, progress: Progress
     ) -> None:
-        agreement, deadline_s = agree(self.job), self.rules.deadline_s
+        agreement, deadline_s = with_start(agree(self.job), workdir), self.rules.deadline_s
         own = json.dumps(versions()).encode()  # for the sites' records
         transport = Transport(self, context, workdir, progress, abort)
         answers = transport.ask(JOIN, self.job["sites"], own, deadline_s)
@@ -107,6 +109,7 @@ class Conductor(Controller):
             joins.seen,
             {name: why for name, why in excluded.items() if name in sites},
         )
-        snapshot = conduct(side, workdir=workdir)
+        folder = run_folder(workdir, "federated", agreement.split_id)
+        snapshot = conduct(side, folder=folder, stop=(workdir / "stop").exists)
         if is_over(agreement.experiment, snapshot):
-            report(side, snapshot, workdir=workdir)
+            report(side, snapshot, workdir=workdir, folder=folder)

@@ -1,7 +1,7 @@
 """A job: one experiment for a consortium, as both sides read it. The server adds no data to it, a
 site adds its own.
 
-{"version": 1, "config": {fields of configs/base.py, without sites and cache}, "target": "age",
+{"version": 2, "config": {fields of configs/base.py, without sites and cache}, "target": "age",
  "sites": ["amber", "birch", "cedar"]}
 """
 
@@ -15,9 +15,10 @@ from ml_collections import ConfigDict
 
 from fedbrain.data.pipeline import example_batch
 from fedbrain.deploy.protocol.config_hash import config_hash
+from fedbrain.deploy.protocol.first_model import Start, read_start
 from fedbrain.deploy.protocol.terms import Terms, make_terms
 from fedbrain.deploy.protocol.wire import Refused
-from fedbrain.experiments.compiled import random_variables
+from fedbrain.experiments.compiled import image_shape, random_variables
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.workdir import clean
@@ -25,7 +26,7 @@ from fedbrain.types import Variables
 
 KEYS = {"config", "target", "sites"}
 SIMULATED = ("describe", "baselines", "report_by")  # computed in a simulation alone
-VERSION = 1  # of jobs and messages; a job without one has this one
+VERSION = 2  # of jobs and messages; a job without one has this one
 
 
 class Agreement(NamedTuple):
@@ -34,7 +35,9 @@ class Agreement(NamedTuple):
     experiment: Experiment  # read from the job's configuration
     terms: Terms  # outlines of the messages
     fresh: Variables  # of the experiment's seed: the model before the first round
+    split_id: SplitId  # which split of the scans
     seed: int  # of sampling, shuffling, augmentation and dropout
+    start: Start | None = None  # the first model, where it is sent; None: `fresh`
 
 
 def require_job(job: Mapping[str, Any]) -> None:
@@ -68,11 +71,9 @@ def require_runnable(config: Mapping[str, Any]) -> None:
     splits = config.get("splits")
     splits = splits if isinstance(splits, Mapping) else {}
     repeats = [splits.get(name, 1) for name in ("repeats", "inner")]
-    if config.get("initial", "random()") not in ("random()", "random") or repeats != [1, 1]:
-        raise Refused(
-            "job: expected initial='random()' and one split, which is all that a consortium can"
-            " run yet"
-        )
+    if repeats != [1, 1]:
+        raise Refused("job: expected one split, which is all that a consortium can run yet")
+    read_start(config)
     for field in SIMULATED:
         if config.get(field):
             raise Refused(
@@ -112,7 +113,7 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
         raise Refused(
             f"job: expected the fields of an experiment, got a configuration without one: {error}"
         ) from None
-    shape = (*experiment.recipe.shape, len(experiment.modalities))
+    shape = image_shape(experiment)
     fresh = random_variables(experiment, shape)
     example = example_batch(shape, experiment.batch_size, experiment.inputs)
     terms = make_terms(
@@ -122,8 +123,9 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
         sites=len(job["sites"]),
         config=config_hash(config.to_dict()),
     )
-    seed = SplitId(experiment.repeats[0]).seed(experiment.seed)
-    return Agreement(experiment, terms, fresh, seed)
+    split_id = SplitId(experiment.repeats[0])
+    seed = split_id.seed(experiment.seed)
+    return Agreement(experiment, terms, fresh, split_id, seed, read_start(job["config"]))
 
 
 def folder_of(root: str | Path, job: Mapping[str, Any]) -> Path:

@@ -1,14 +1,16 @@
 """Messages from the server to a site: a model to validate or to test, and the order to train.
 
-A site runs the same driver as a simulation, over a cohort of one, so that a round over a network
-has the bits of a simulated one under the `loop` driver.
+The first model is sent whole; later ones bring what trains and is shared, and a site takes the
+rest from the first. A site runs the same driver as a simulation, over a cohort of one, so that a
+round over a network has the bits of a simulated one under the `loop` driver.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fedbrain.deploy.protocol.terms import Terms, question_collections
+from fedbrain.algorithms.leaves import combine
+from fedbrain.deploy.protocol.terms import Terms, moving_collections, start_collections
 from fedbrain.deploy.protocol.wire import (
     Envelope,
     Message,
@@ -18,7 +20,7 @@ from fedbrain.deploy.protocol.wire import (
     schema,
     unflatten,
 )
-from fedbrain.types import ServerState
+from fedbrain.types import PyTree, ServerState
 
 
 def write_model(
@@ -33,10 +35,11 @@ def write_model(
       best_round: so far, so that a site keeps its private state of that round; -1 for none.
       kind: "model": to be validated; "report": to be tested, the last message of a run.
     """
-    return pack(
-        _from_server(kind, terms, state, nonce, {"best_round": float(best_round)}),
-        flatten(question_collections(state)),
-    )
+    later = int(state.round) > 0
+    trees = moving_collections(terms.algorithm, state) if later else start_collections(state)
+    scalars = {"best_round": float(best_round)}
+    outline = terms.sent(int(state.round))
+    return pack(_from_server(kind, terms, state, nonce, scalars, outline), flatten(trees))
 
 
 def write_training_order(terms: Terms, state: ServerState, *, nonce: str) -> bytes:
@@ -48,15 +51,19 @@ def write_training_order(terms: Terms, state: ServerState, *, nonce: str) -> byt
       nonce: random text that the answer must repeat.
     """
     scalars = {"learning_rate_scale": float(state.learning_rate_scale)}
-    return pack(_from_server("train", terms, state, nonce, scalars), {})
+    return pack(_from_server("train", terms, state, nonce, scalars, terms.question), {})
 
 
 def _from_server(
-    kind: str, terms: Terms, state: ServerState, nonce: str, scalars: dict[str, float]
+    kind: str,
+    terms: Terms,
+    state: ServerState,
+    nonce: str,
+    scalars: dict[str, float],
+    outline: dict[str, PyTree],
 ) -> Envelope:
-    return Envelope(
-        kind, "server", int(state.round), nonce, terms.config, schema(terms.question), scalars
-    )
+    round = int(state.round)
+    return Envelope(kind, "server", round, nonce, terms.config, schema(outline), scalars)
 
 
 def require_terms(
@@ -73,10 +80,11 @@ def require_terms(
     Raises:
       Refused: when the server runs another experiment, or a network of other shapes.
     """
+    outline = terms.question if kind == "train" else terms.sent(envelope.round)
     for field, expected in (
         ("kind", kind),
         ("config", terms.config),
-        ("schema", schema(terms.question)),
+        ("schema", schema(outline)),
     ):
         if getattr(envelope, field) != expected:
             raise Refused(f"{field}: expected {expected!r}, got {getattr(envelope, field)!r}")
@@ -84,26 +92,42 @@ def require_terms(
         raise Refused(f"expected the scalars {sorted(scalars)}, got {sorted(envelope.scalars)}")
 
 
-def read_model(terms: Terms, message: Message) -> ServerState:
+def read_model(terms: Terms, message: Message, first: ServerState | None = None) -> ServerState:
     """Reads the model that a site validates and trains on.
 
     Args:
       terms: of the experiment.
       message: from the server.
+      first: the model of round 0, which has what does not move; None before it came.
 
     Raises:
-      Refused: see `require_terms`; and for numbers that are not finite.
+      Refused: see `require_terms`; for numbers that are not finite; for a later model before the
+        first one.
     """
     require_terms(terms, message.envelope, message.envelope.kind, ("best_round",))
     for name, vector in message.vectors.items():
         if not np.isfinite(vector).all():
             raise Refused(f"{name}: expected finite numbers of the server, got others")
-    trees = jax.tree.map(jnp.asarray, unflatten(message.vectors, terms.question))
+    round = message.envelope.round
+    trees = jax.tree.map(jnp.asarray, unflatten(message.vectors, terms.sent(round)))
+    if round:
+        first = _required(first, round)
+        for name in ("params", "model_state"):
+            trees[name] = combine(trees[name], getattr(first, name))
     return ServerState(
-        round=jnp.asarray(message.envelope.round, jnp.int32),
+        round=jnp.asarray(round, jnp.int32),
         params=trees["params"],
         model_state=trees["model_state"],
         opt_state=(),  # the server's own
         learning_rate_scale=jnp.ones((), jnp.float32),
         extra=trees["extra"],
     )
+
+
+def _required(first: ServerState | None, round: int) -> ServerState:
+    if first is None:
+        raise Refused(
+            f"expected the model of round 0, which follows from the job, got that of round {round}:"
+            " this site has not seen where it comes from"
+        )
+    return first

@@ -2,10 +2,12 @@
 the configuration, each for itself.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 
+from fedbrain.algorithms.sharing import split
 from fedbrain.training.outline import outline
 from fedbrain.types import Algorithm, Batch, PyTree, ServerState, Update, Variables
 
@@ -15,9 +17,18 @@ class Terms(NamedTuple):
 
     algorithm: Algorithm  # client and server maths
     config: str  # hash of the experiment
-    question: dict[str, PyTree]  # collection -> outlines of the arrays that the server sends
+    start: dict[str, PyTree]  # collection -> outlines of the first model's arrays: all there are
+    question: dict[str, PyTree]  # likewise, of later models: what trains and is shared
     answer: dict[str, PyTree]  # collection -> outlines of the arrays that a site sends
     metrics: tuple[str, ...]  # names of the scalars of an update beside the weight
+
+    def sent(self, round: int) -> dict[str, PyTree]:
+        """Collection -> outlines of the arrays of a round's model.
+
+        Args:
+          round: completed ones.
+        """
+        return self.question if round else self.start
 
 
 def make_terms(
@@ -33,16 +44,26 @@ def make_terms(
       config: hash of the experiment.
     """
     server, _, update = outline(algorithm, variables, example, clients=sites)
-    shared = jax.eval_shape(algorithm.shared, dict(variables))["params"]  # names the delta's leaves
-    answer = {**answer_collections(update), "delta": shared}
-    return Terms(
-        algorithm, config, question_collections(server), answer, tuple(sorted(update.metrics))
-    )
+    start = start_collections(server)
+    question = jax.eval_shape(partial(moving_collections, algorithm), server)
+    answer = {**answer_collections(update), "delta": question["params"]}
+    return Terms(algorithm, config, start, question, answer, tuple(sorted(update.metrics)))
 
 
-def question_collections(state: ServerState) -> dict[str, PyTree]:
-    """The collections of a server state that are sent. The server's optimiser stays."""
+def start_collections(state: ServerState) -> dict[str, PyTree]:
+    """The collections of the first model, which is sent whole. The server's optimiser stays."""
     return {"params": state.params, "model_state": state.model_state, "extra": state.extra}
+
+
+def moving_collections(algorithm: Algorithm, state: ServerState) -> dict[str, PyTree]:
+    """The same of a later model: what trains and is shared, with None for all other leaves."""
+    params, model_state = split(algorithm.shared(variables_of(state)))
+    return {"params": params, "model_state": model_state, "extra": state.extra}
+
+
+def variables_of(state: ServerState) -> Variables:
+    """A server state's model."""
+    return {"params": state.params, **state.model_state}
 
 
 def answer_collections(update: Update) -> dict[str, PyTree]:

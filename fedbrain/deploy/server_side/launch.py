@@ -6,10 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from ml_collections import ConfigDict
+
 from fedbrain import progress
 from fedbrain.deploy.protocol.register import MOST_SCANS
+from fedbrain.deploy.server_side.starting_model import keep_start, name_start
 from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.server_side.supervise import Engine, Run, supervise
+from fedbrain.experiments.compiled import image_shape
+from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.workdir import claim
 
 
@@ -96,13 +101,17 @@ def run_experiment(
       most_scans: of a part that a site may declare.
     """
     job, sites, rounds = workdir / "job", fields["sites"], fields["config"]["rounds"]
+    config, start = name_start(fields["config"])
+    experiment = read_experiment(ConfigDict({**config, "sites": {}}))
+    identity = {**fields, "config": config, "data": {"shape": list(image_shape(experiment))}}
     with (
-        claim(workdir, fields),
+        claim(workdir, identity),
         progress.Steps("consortium", unit="round", total=rounds) as steps,
     ):
+        keep_start(workdir, start)
         folder = write_job(
             job,
-            fields["config"],
+            config,
             fields["target"],
             sites,
             fewest=fewest,

@@ -10,6 +10,7 @@ from fedbrain.analysis import figures
 from fedbrain.analysis.results import macro
 from fedbrain.analysis.results_table import accuracy_rows, align
 from fedbrain.deploy.protocol.answers import read_report
+from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.server_side.exchange import Side, collect_answers
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.exclusions import absences
@@ -42,7 +43,7 @@ def render(results: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"Rounds: {results['rounds']}; best round: {results['best_round']}."])
 
 
-def report(side: Side, snapshot: Snapshot, *, workdir: Path) -> dict[str, Any]:
+def report(side: Side, snapshot: Snapshot, *, workdir: Path, folder: Path) -> dict[str, Any]:
     """Collects the sites' test results; writes the model (without private leaves), the losses, the
     table, and `results.json` last.
 
@@ -53,14 +54,15 @@ def report(side: Side, snapshot: Snapshot, *, workdir: Path) -> dict[str, Any]:
       side: the server's.
       snapshot: after the last round.
       workdir: of the run.
+      folder: of its federation.
 
     Returns:
       What `results.json` holds.
     """
-    variables = {"params": snapshot.best_server.params, **snapshot.best_server.model_state}
+    variables = variables_of(snapshot.best_server)
     answers = collect_answers(side, side.sites, snapshot, "reported")
     reasons = side.progress.status.get("refused", {})
-    history = MetricsLog.read(workdir / "metrics.jsonl")
+    history = MetricsLog.read(folder / "metrics.jsonl")
     clients = {name: read_report(answers.admitted[name]) for name in sorted(answers.admitted)}
     results = {
         "unit": side.agreement.experiment.unit,
@@ -78,7 +80,7 @@ def report(side: Side, snapshot: Snapshot, *, workdir: Path) -> dict[str, Any]:
     }
     save(variables, str(workdir / "model.safetensors"), torch=False)
     synthetic = results["synthetic"]
-    figures.losses(workdir / "losses.png", history, title="Losses", synthetic=synthetic)
+    figures.losses(folder / "losses.png", history, title="Losses", synthetic=synthetic)
     (workdir / "report.txt").write_text(render(results) + "\n", encoding="utf-8")
     write_json(workdir / "results.json", results)
     return results

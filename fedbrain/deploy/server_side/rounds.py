@@ -25,6 +25,7 @@ from fedbrain.experiments.round_end import (
     log_line,
 )
 from fedbrain.experiments.rounds import Rounds
+from fedbrain.experiments.workdir import write_json
 
 # keys of a round's line that the status file shows too
 SHOWN = ("round", "best_round", "valid_loss", "left_out", "seconds")
@@ -148,12 +149,13 @@ def introduce(side: Side, done: int) -> None:
         collect_answers(side, new, untrained(side), "validated")
 
 
-def conduct(side: Side, *, workdir: Path) -> Snapshot:
-    """Runs the rounds that are still to be run, or those until `workdir/stop` is there.
+def conduct(side: Side, *, folder: Path, stop: Callable[[], bool] = lambda: False) -> Snapshot:
+    """Runs the rounds that are still to be run.
 
     Args:
       side: the server's.
-      workdir: of the run.
+      folder: of the federation: its checkpoints, its log, its members.
+      stop: asked before every round whether to run no more.
 
     Returns:
       The snapshot after the last round.
@@ -164,8 +166,9 @@ def conduct(side: Side, *, workdir: Path) -> Snapshot:
     """
     experiment = side.agreement.experiment
     aggregate = make_aggregate(experiment.algorithm, experiment.trusted)
-    aggregates = Aggregates(workdir, keep=experiment.keep + 1)
-    with Rounds(workdir, experiment, untrained(side)) as rounds, closing(aggregates):
+    aggregates = Aggregates(folder, keep=experiment.keep + 1)
+    with Rounds(folder, experiment, untrained(side)) as rounds, closing(aggregates):
+        write_json(folder / "members.json", sorted(side.sites))
         side.progress.update(round=rounds.done, rounds=experiment.rounds)
         if rounds.done:
             introduce(side, rounds.done)
@@ -173,7 +176,6 @@ def conduct(side: Side, *, workdir: Path) -> Snapshot:
             answers = collect_answers(side, side.sites, rounds.snapshot, "validated")
             occasion = f"round {rounds.done}, start"
             require_enough(answers.admitted, answers.left_out, side.rules.fewest, occasion)
-        stop = (workdir / "stop").exists
         for line in rounds.run(partial(one_round, side, aggregate, aggregates), stop=stop):
             side.progress.update(doing="saving")
             rounds.checkpoints.flush()

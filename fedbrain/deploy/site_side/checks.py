@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
+from fedbrain.deploy.protocol.first_model import read_start
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.questions import write_model, write_training_order
 from fedbrain.deploy.site_side.approval import read_job
@@ -211,6 +212,9 @@ def dry_run(kit: Path, job: Path, output: Path) -> str:
     fields = read_job(job)
     policy = read_policy(kit / "local/site.toml")._replace(approval=False)  # nothing is sent
     with tempfile.TemporaryDirectory(dir=kit) as folder:
+        if read_start(fields["config"]) is not None:
+            fields = {**fields, "config": {**fields["config"], "initial": "random()"}}
+            print("The job starts from a model that the server sends; here from one of its seed.")
         worker = join(policy, fields, workdir=Path(folder), limit=1 << 30).worker
         terms, experiment = worker.terms, worker.experiment
         state = experiment.algorithm.init(agree(fields).fresh, jnp.ones(len(fields["sites"])))

@@ -11,6 +11,7 @@ from fedbrain.data.dataset import Scans, data_fingerprint, shape_of, volumes_fin
 from fedbrain.deploy.protocol.job import agree, require_job, require_runnable
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.accepted_starts import require_accepted
 from fedbrain.deploy.site_side.approval import require_approval
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.policy import Policy, consent
@@ -18,7 +19,7 @@ from fedbrain.deploy.site_side.resources import require_resources
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.small_batches import require_large_batches
-from fedbrain.experiments.split_id import SplitId, split_client
+from fedbrain.experiments.split_id import split_client
 from fedbrain.experiments.workdir import write_json
 
 
@@ -50,11 +51,13 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
     if policy.approval:
         require_approval(policy.approved, job)
     own = {"sites": {policy.name: spec}, "cache": str(workdir / "volumes")}
-    experiment, terms, fresh, seed = agree(job, own)
+    agreement = agree(job, own)
+    experiment, _, fresh, *_ = agreement
+    require_accepted(policy.starts, agreement.start, fresh, workdir.parent)
     require_resources(policy, experiment, fresh, workdir)
     clients, [report] = load_clients(experiment)
     scans = clients[policy.name]
-    split = split_client(experiment, scans, SplitId(experiment.repeats[0]))
+    split = split_client(experiment, scans, agreement.split_id)
     require_floors(policy, split, batch_size=experiment.batch_size, epochs=experiment.epochs)
     require_every_label(job["config"]["loss"], split)
     sizes = {policy.name: [len(split.train)]}
@@ -63,12 +66,9 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
     require_same_data(workdir, scans)
     worker = Worker(
         policy.name,
-        experiment,
-        terms,
+        agreement,
         split,
-        fresh,
         workdir=workdir,
-        seed=seed,
         limit=limit,
         fewest_tested=policy.minimum_test_subjects,
         digits=policy.validation_digits,

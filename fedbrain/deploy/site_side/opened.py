@@ -23,6 +23,7 @@ from fedbrain.data.partition import PARTITIONS
 from fedbrain.data.regimes import REGIMES
 from fedbrain.data.targets import NORMS, TARGETS
 from fedbrain.data.views import VIEWS
+from fedbrain.deploy.protocol.first_model import STARTS
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.site_side.bounds import (
     Bound,
@@ -36,7 +37,6 @@ from fedbrain.deploy.site_side.bounds import (
 )
 from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.spec import factories
-from fedbrain.experiments.starting_point import INITIALS
 from fedbrain.models import MODELS
 from fedbrain.models.losses import LOSSES
 from fedbrain.training.device_volumes import RESIDENCES
@@ -151,7 +151,10 @@ CALLS: Mapping[str, Calls] = {
         },
         closed=("soft_bins", "cross_entropy"),
     ),
-    "initial": _calls(INITIALS, {"random": {}}),
+    # which models may be sent is the choice of `[start]`
+    "initial": _calls(
+        STARTS, {"random": {}, "sent": {"sha256": word(), "run": word(), "head": flag()}}
+    ),
     "trainable": _calls(
         TRAINABLE,
         {"everything": {}, "only_head": {}, "after": {"stage": word()}},

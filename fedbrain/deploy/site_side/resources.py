@@ -10,6 +10,7 @@ from fedbrain.data.memory import free_bytes
 from fedbrain.data.pipeline import example_batch
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.site_file import Policy
+from fedbrain.experiments.compiled import image_shape
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.cost import step_bytes
 from fedbrain.models.layers_outline import layers_of
@@ -31,8 +32,7 @@ def require_resources(
       fresh: variables from its seed.
       workdir: of this site and run.
     """
-    shape = (*experiment.recipe.shape, len(experiment.modalities))
-    batch = example_batch(shape, experiment.batch_size, experiment.inputs)
+    batch = example_batch(image_shape(experiment), experiment.batch_size, experiment.inputs)
     layers = layers_of(experiment.task, fresh, batch)
     start = outline(experiment.algorithm, fresh, batch).start
     model = sum(leaf.nbytes for leaf in jax.tree.leaves(fresh))

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from fedbrain.deploy.protocol.first_model import Start
 from fedbrain.deploy.protocol.job import agree, job_hash
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.protocol.wire import Refused
@@ -17,6 +18,7 @@ PAGE = """Job {hash}
 
 Asks to predict: {target}. Sites: {sites}.
 Images: {modalities}. Columns beside the target: {columns}.
+Starts from {start}.
 
 In {rounds} rounds at most, this site would send
   - at joining: numbers of scans of each part, versions of programs, the end of its own record
@@ -60,7 +62,7 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
     config = job["config"]
     try:
         consent(policy, config, job["target"])
-        terms = agree(job).terms
+        agreement = agree(job)
     except (Refused, ValueError) as error:
         return f"Job {job_hash(job)}\nThis site refuses it: {error}\n"
     name = name_of(config["algorithm"])
@@ -74,9 +76,10 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
         sites=", ".join(job["sites"]),
         modalities=", ".join(config["modalities"]),
         columns=", ".join(config["covariates"]) or "none",
+        start=_start_in_words(agreement.start),
         rounds=config["rounds"],
         models=config["rounds"] + 1,
-        numbers=sum(leaf.size for leaf in jax.tree.leaves(terms.answer)),
+        numbers=sum(leaf.size for leaf in jax.tree.leaves(agreement.terms.answer)),
         valid=policy.minimum_validation_subjects,
         train=policy.minimum_subjects,
         test=policy.minimum_test_subjects,
@@ -88,6 +91,14 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
         consent="allows it. People are counted when it runs.",
         fields="\n".join(_lines(config)),
     )
+
+
+def _start_in_words(start: Start | None) -> str:
+    if start is None:
+        return "random weights, which follow from the job"
+    origin = f"the best model of the run {start.run[:16]}" if start.run else "a model of the centre"
+    head = "" if start.head else ", its last layer at zero"
+    return f"{origin}{head}: SHA-256 {start.sha256}"
 
 
 def _lines(config: Mapping[str, Any], name: str = "") -> list[str]:

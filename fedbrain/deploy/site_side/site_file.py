@@ -20,6 +20,11 @@ column = "age"
 [columns]                        # covariates that may be used, and what they are called here
 sex = "gender"
 
+[start]                          # first models that are sent: without this table, none is accepted
+sha256 = []                      # those of these hashes
+runs = true                      # the best model of a run that this site saw to its end
+approved = false                 # any, in a job that a person here has approved
+
 [allow]                          # calls, by field, in place of the package's own list (`opened`)
 model = ["densenet121", "adapted_sfcn"]
 
@@ -35,6 +40,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fedbrain.deploy.site_side.accepted_starts import KEYS as START_KEYS
+from fedbrain.deploy.site_side.accepted_starts import Starts, read_starts
 from fedbrain.deploy.site_side.approval import read_approved
 from fedbrain.deploy.site_side.limits import AT_LEAST, AT_MOST, ESTIMATES, VALUES
 from fedbrain.deploy.site_side.opened import CALLS
@@ -60,6 +67,7 @@ class Policy(NamedTuple):
     validation_digits: int = 2  # significant digits of a sum of validation losses; 0: all
     approval: bool = True  # whether a person must approve every job
     approved: frozenset[str] = frozenset()  # hashes of jobs that a person has approved
+    starts: Starts = Starts()  # first models that are accepted from the server
 
 
 NUMBERS = [name for name, bound in VALUES.items() if any(map(bound.accepts, (0.5, 2)))]
@@ -74,11 +82,13 @@ KEYS: Mapping[str, Mapping[str, type]] = {
         "data": dict,
         "targets": dict,
         "columns": dict,
+        "start": dict,
         "allow": dict,
         "at_most": dict,
         "at_least": dict,
     },
     "data": {"root": str, "pattern": str, "pipeline": str, "modalities": list},
+    "start": START_KEYS,
     "allow": dict.fromkeys(CALLS, list),
     "at_most": dict.fromkeys([*NUMBERS, *AT_MOST, *ESTIMATES], float),
     "at_least": dict.fromkeys([*NUMBERS, *AT_LEAST], float),
@@ -152,6 +162,7 @@ def _policy(content: Mapping[str, Any]) -> Policy:
         at_least={**AT_LEAST, **content.get("at_least", {})},
         modalities=tuple(modalities),
         approval=content.get("approval", True),
+        starts=read_starts(content.get("start", {}), approval=content.get("approval", True)),
     )
 
 

@@ -6,24 +6,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fedbrain.deploy.protocol.job import Agreement
+from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.config import Experiment
-from fedbrain.types import ServerState, Variables
+from fedbrain.types import ServerState
 
 # of a weight: machines round the functions of a random number differently in the last bits
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
 SAME_SCALE = 1e-5
 
 
-def require_start(experiment: Experiment, fresh: Variables, sent: ServerState) -> None:
-    """Raises Refused when the first model is not the one of the experiment's seed.
+def require_start(agreement: Agreement, sent: ServerState) -> None:
+    """Raises Refused when the first model is not the one that the job names, or that follows from
+    its seed.
 
     Args:
-      experiment: of the job.
-      fresh: variables from its seed.
+      agreement: of the job.
       sent: by the server, as round 0.
     """
-    expected = experiment.algorithm.init(fresh, jnp.ones(1))
+    start, algorithm = agreement.start, agreement.experiment.algorithm
+    own = agreement.fresh if start is None else variables_of(sent)
+    if start is not None and tree_digest(own) != start.sha256:
+        raise Refused(
+            f"params: expected the model of {start.sha256[:16]}... that the job names, got another"
+        )
+    expected = algorithm.init(own, jnp.ones(1))
     for name in ("params", "model_state", "extra"):
         pairs = zip(jax.tree.leaves(getattr(sent, name)), jax.tree.leaves(getattr(expected, name)))
         for theirs, ours in pairs:

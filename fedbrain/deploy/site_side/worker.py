@@ -5,6 +5,7 @@ variates, error feedback) under the number of the round that it belongs to. Aske
 that the server lost, it gives the same bits again.
 """
 
+import contextlib
 import os
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,9 @@ from fedbrain.data.splits import Split
 from fedbrain.data.tables import write_table
 from fedbrain.deploy.protocol.answers import write_report, write_update, write_validation
 from fedbrain.deploy.protocol.codec import Data
+from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.questions import read_model, require_terms
-from fedbrain.deploy.protocol.terms import Terms
+from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.protocol.wire import Message, Refused, unpack
 from fedbrain.deploy.site_side.attempts import Attempts
 from fedbrain.deploy.site_side.floors import rounded
@@ -28,13 +30,12 @@ from fedbrain.deploy.site_side.private_state import Memory
 from fedbrain.deploy.site_side.questions import Questions
 from fedbrain.deploy.site_side.start import require_scale, require_start
 from fedbrain.experiments.client_work import make_client, validation_loss
-from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.predict_scans import predict_scans
 from fedbrain.models.files.weights import save
 from fedbrain.training.device_volumes import fetch
 from fedbrain.training.evaluate import make_evaluate
 from fedbrain.training.maps import loop
-from fedbrain.types import ServerState, Variables
+from fedbrain.types import ServerState
 
 
 class Worker:
@@ -43,13 +44,10 @@ class Worker:
     def __init__(
         self,
         name: str,
-        experiment: Experiment,
-        terms: Terms,
+        agreement: Agreement,
         split: Split,
-        fresh: Variables,
         *,
         workdir: Path,
-        seed: int,
         limit: int,
         fewest_tested: int = 10,
         digits: int = 0,
@@ -58,35 +56,36 @@ class Worker:
 
         Args:
           name: of the site.
-          experiment: read from the job's configuration and the site's own data.
-          terms: see `make_terms`.
+          agreement: of the job, with the site's own data.
           split: the site's scans.
-          fresh: variables from the experiment's seed: the outline of its private state, and where
-            that starts.
           workdir: of this site and run.
-          seed: of shuffling, augmentation and dropout.
           limit: the most bytes of a message.
           fewest_tested: fewest test subjects of which metrics are reported.
           digits: significant digits of a sum of validation losses; 0: all.
         """
         self.name = name
-        self.experiment = experiment
-        self.terms = terms
+        self.agreement = agreement
+        self.experiment = experiment = agreement.experiment
+        self.terms = agreement.terms
         self.split = split
         self.workdir = workdir
-        self.seed = seed
         self.limit = limit
         self.fewest_tested = fewest_tested
         self.digits = digits
-        self.model = workdir / "model.bin"
+        self.model, self.start = workdir / "model.bin", workdir / "start.bin"
         self.train = loop()(
             experiment.algorithm.local, partial(fetch, turns=experiment.inputs.augment.turns)
         )
         self.evaluate = make_evaluate(experiment.task)
         self.attempts = Attempts(workdir / "attempts.json")
         self.questions = Questions(workdir, rounds=experiment.rounds, keep=experiment.keep + 1)
-        self.fresh = fresh
-        self.memory = Memory(workdir, experiment.algorithm.init_client(fresh), keep=experiment.keep)
+        own = experiment.algorithm.init_client(agreement.fresh)
+        self.memory = Memory(workdir, own, keep=experiment.keep)
+        self.first: ServerState | None = None  # the model of round 0
+        if self.start.is_file():
+            with contextlib.suppress(Refused):  # damaged on the disk: the server sends it again
+                message = unpack(self.start.read_bytes(), limit=limit)
+                self._begin_from(read_model(self.terms, message))
 
     def receive(self, data: Data) -> bytes:
         """Answers a message of the server.
@@ -111,25 +110,28 @@ class Worker:
     @property
     def last_round(self) -> int:
         """Of the last model that the server sent; -1 before the first one."""
-        return self.questions.last_round
+        return -1 if self.first is None else self.questions.last_round
 
     def close(self) -> None:
         """Waits until the private state is safe."""
         self.memory.close()
 
+    def _begin_from(self, first: ServerState) -> None:
+        """Takes what does not move, and private leaves, from the model of round 0."""
+        self.first = first
+        self.memory.first = self.experiment.algorithm.init_client(variables_of(first))
+
     def _validate(self, message: Message, data: Data) -> bytes:
-        state = read_model(self.terms, message)
+        state = read_model(self.terms, message, self.first)
         if message.envelope.round == 0:
-            require_start(self.experiment, self.fresh, state)
+            require_start(self.agreement, state)
         best_round = _best_round(message)
         self.questions.admit(message)
+        if self.first is None:
+            _keep(self.start, data)
+            self._begin_from(state)
         self.memory.put_aside(best_round)
-        temporary = self.model.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.model)
+        _keep(self.model, data)
         own = self.memory.of(message.envelope.round)
         kept = self.questions.answer(message, limit=self.limit)
         if kept is not None:
@@ -144,7 +146,7 @@ class Worker:
     def _report(self, message: Message, data: Data) -> bytes:
         """The last question: tests the best model. Model and predictions stay at the site."""
         del data
-        state = read_model(self.terms, message)
+        state = read_model(self.terms, message, self.first)
         best_round = message.envelope.round
         self.questions.admit(message)
         self.memory.put_aside(best_round)
@@ -191,7 +193,7 @@ class Worker:
             own,
             self.experiment,
             round=order.round + 1,
-            seed=self.seed,
+            seed=self.agreement.seed,
         )
         scans = shape_of([self.split.train])
         example = example_batch(scans, self.experiment.batch_size, self.experiment.inputs)
@@ -206,10 +208,20 @@ class Worker:
         if self.model.is_file():
             message = unpack(self.model.read_bytes(), limit=self.limit)
             if message.envelope.round == round:
-                return read_model(self.terms, message)
+                return read_model(self.terms, message, self.first)
         raise Refused(
             f"expected the model of round {round} before the order to train on it, got none"
         )
+
+
+def _keep(path: Path, data: Data) -> None:
+    """Writes a message, so that it is there whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def _best_round(message: Message) -> int:
