@@ -65,7 +65,8 @@ def configure() -> None:
     """
     huge_pages()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # a log shows a line when it is printed
+        # a log shows a line when it is printed; what its encoding lacks is printed as \xe4
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     import jax  # a second, which help and a restart do not need
 
     jax.config.update("jax_cpu_enable_async_dispatch", False)

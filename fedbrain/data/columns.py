@@ -6,6 +6,7 @@ A column is named by itself (`age`), or with its table: `participants:age`, `ses
 """
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ PER_SUBJECT = {
     "sessions": ("sub-*/*_sessions.tsv",),
     "scans": ("sub-*/*_scans.tsv", "sub-*/ses-*/*_scans.tsv"),
 }
+OTHER_TABLES = (".tsv", ".csv", ".xlsx", ".xls", ".ods", ".tsv.gz")  # in any letters
 NO_TABLES = ("participants.tsv", "sessions.tsv", "samples.tsv", "scans.tsv")  # of the root
 
 
@@ -84,7 +86,7 @@ def _tables_of_everybody(root: Path) -> Iterator[tuple[str, Path]]:
         if path.name not in NO_TABLES and not path.name.startswith("."):
             yield path.stem, path
     for name in ("sessions", "participants"):
-        if path_of(root, name).is_file():
+        if os.path.lexists(path_of(root, name)):
             yield name, path_of(root, name)
 
 
@@ -145,6 +147,21 @@ def _searched(tables: Tables, table: str) -> list[str]:
     )
 
 
+def _not_read(root: Path) -> list[str]:
+    """Files that may be tables, and are of another kind or in another folder."""
+    paths = [
+        *root.iterdir(),
+        *(p for f in root.glob("[Pp][Hh][Ee][Nn][Oo]*") for p in f.rglob("*")),
+    ]
+    read = {root, root / "phenotype"}
+    return sorted(
+        path.relative_to(root).as_posix()
+        for path in paths
+        if path.name.lower().endswith(OTHER_TABLES)
+        and not (path.name.endswith(".tsv") and path.parent in read)
+    )
+
+
 def _no_column(tables: Tables, searched: list[str], name: str, have: list[str]) -> str:
     if tables.unreadable and not searched:
         return next(iter(tables.unreadable.values()))
@@ -156,7 +173,8 @@ def _no_column(tables: Tables, searched: list[str], name: str, have: list[str]) 
     for t, columns in tables.columns.items():
         near.extend(f"{t}:{c}" for c in columns if searched and c.lower() == name.lower())
     hint = f" Did you mean {' or '.join(map(repr, near[:3]))}?" if near else ""
-    other = sorted(p.name for p in tables.root.glob("participants.*") if p.suffix != ".json")
-    if not have and other and other != ["participants.tsv"]:
-        hint = f" {other[0]} is not read: tables are .tsv files."
+    if not hint and (other := _not_read(tables.root)):
+        hint = (
+            f" Not read: {', '.join(other)}. Tables are .tsv files, of the root and of phenotype/."
+        )
     return f"{tables.root}: expected a column {name!r} {where}, got: {listed}.{hint}"

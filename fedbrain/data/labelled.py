@@ -1,6 +1,7 @@
 """The scans of a BIDS tree with their labels, and a report on those that cannot be used."""
 
 import math
+import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from fedbrain.data.scan_report import Report
 from fedbrain.data.tables import SEX_COLUMNS, parse_value
 
 Labels = dict[Scan, float | None]
+# Numbers that tables hold in the place of a missing value; noted, since a score may be one of them.
+CODES = {-9, -99, -999, -9999, 777, 888, 999, 9999}
 
 
 def labelled_scans(
@@ -74,6 +77,11 @@ def labelled_scans(
         value, problem = _cell(scan, lookup, label, _kind(column.name, label, sexes), "label")
         if value is not None or keep_unlabelled:
             labels[scan] = value
+        if value in CODES:
+            report.note(
+                "label that may stand for a missing value",
+                f"{scan.path}: {label} is {value:g}. Write n/a where a value is missing.",
+            )
         if problem and not keep_unlabelled:
             report.leave_out(problem[0], problem[1] + _hint(scan, problem[0], listed))
         elif problem and problem[0] != "no label":
@@ -98,19 +106,29 @@ def _choose(
     wanted, left_out = select(everything, include, exclude, _closed_subjects(listing))
     for scan, reason in left_out.items():
         report.leave_out(reason, f"{scan.path}: {scan.id} is {reason}.")
-    unread = set(listing.unread)
+    fit = []
     for scan in wanted:
-        if scan in unread:
-            report.leave_out(
-                "format that is not read",
-                f"{scan.path}: expected .nii or .nii.gz. Convert the image.",
-            )
-        elif f"sub-{scan.subject[4:]}" not in scan.path.parts:
+        problem = _unfit(scan, listing.unread)
+        if problem:
+            report.leave_out(*problem)
+            continue
+        fit.append(scan)
+        if f"sub-{scan.subject[4:]}" not in scan.path.parts:
             report.note("file in a strange folder", f"{scan.path} counts for {scan.subject}.")
-    chosen, others = one_per_session([scan for scan in wanted if scan not in unread])
+    chosen, others = one_per_session(fit)
     for scan in others:
         report.leave_out("another image of the same session was chosen", str(scan.path))
     return chosen
+
+
+def _unfit(scan: Scan, unread: Collection[Scan]) -> tuple[str, str] | None:
+    """(reason, sentence) for an image that is not used because of its name."""
+    shown = os.fsencode(scan.path).decode(errors="backslashreplace")
+    if scan in unread:
+        return "format that is not read", f"{shown}: expected .nii or .nii.gz. Convert the image."
+    if shown != str(scan.path):
+        return "name that is not UTF-8", f"{shown}: expected a name in UTF-8. Rename the file."
+    return None
 
 
 def _closed_subjects(listing: Listing) -> set[str]:

@@ -5,7 +5,9 @@ contradicts it is an error: phenotype/*.tsv, sub-*_sessions.tsv, *_scans.tsv, pa
 `table:column` names one table and ends the search (see `columns`).
 """
 
+import os
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,7 +65,7 @@ def _sessions(root: Path, column: str) -> Lookup:
 
     def lookup(scan: Scan) -> str | None:
         path = root / scan.subject / f"{scan.subject}_sessions.tsv"
-        if not path.is_file():
+        if not os.path.lexists(path):
             return common(scan)
         rows = read_table(path)
         if rows and scan.session:
@@ -80,7 +82,7 @@ def _scans(root: Path, column: str) -> Lookup:
             (root / scan.subject, scan.subject),
         ):
             path = folder / f"{name}_scans.tsv"
-            if path.is_file():
+            if os.path.lexists(path):
                 rows = read_table(path)
                 if rows:
                     require_key(path, rows[0], "filename")
@@ -92,14 +94,15 @@ def _scans(root: Path, column: str) -> Lookup:
 
 def _rows_of_file(rows: list[Row], scan: Scan) -> list[Row]:
     """The rows of an image; those of the raw image from which it was derived when it has none."""
-    same = [r for r in rows if Path(r["filename"]).name == scan.path.name]
+    names = [row["filename"].replace("\\", "/").rpartition("/")[2] for row in rows]
+    same = [row for row, name in zip(rows, names) if name == scan.path.name]
     if same:
         return same
     entities, suffix, _ = parse_name(scan.path.name)
     return [
         row
-        for row in rows
-        for fields, kind, _ in [parse_name(Path(row["filename"]).name)]
+        for row, name in zip(rows, names)
+        for fields, kind, _ in [parse_name(name)]
         if kind == suffix and fields.items() <= entities.items()
     ]
 
@@ -155,8 +158,8 @@ def listed_subjects(root: Path) -> dict[str, str]:
 
 
 def similar_id(subject: str, listed: dict[str, str]) -> str:
-    """An id of the table that differs from the subject only in zeros, capitals or signs; empty when
-    there is none.
+    """An id of the table that differs from the subject only in zeros, capitals, signs or in how its
+    letters are composed; empty when there is none.
 
     >>> similar_id("sub-01", {"sub-1": "sub-1", "sub-Sub-02": "Sub-02"})
     'sub-1'
@@ -168,5 +171,6 @@ def similar_id(subject: str, listed: dict[str, str]) -> str:
 
 
 def _bare(name: str) -> str:
-    bare = re.sub(r"\.0$", "", name.lower()).removeprefix("sub")
+    name = unicodedata.normalize("NFKC", name).lower()
+    bare = re.sub(r"\.0$", "", name).removeprefix("sub")
     return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]", "", bare))

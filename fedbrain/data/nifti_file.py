@@ -18,14 +18,10 @@ import nibabel as nib
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from fedbrain.data.other_files import link_to_nothing, other_file
+
 GZIP_RATIO = 1032
 KINDS = {348: nib.Nifti1Image, 540: nib.Nifti2Image}  # by the size of the header in bytes
-POINTERS = {  # beginnings of files that stand for an image
-    b"/annex/objects/": "a git-annex pointer. Run 'datalad get'",
-    b"version https://git-lfs": "a Git LFS pointer. Run 'git lfs pull'",
-    b"<!doctype": "a web page. Download the file itself",
-    b"<html": "a web page. Download the file itself",
-}
 
 
 class ImageError(ValueError):
@@ -48,15 +44,13 @@ def require_file(path: Path) -> None:
         state = os.stat(path)
     except FileNotFoundError:
         if path.is_symlink():
-            raise ImageError(
-                f"{path}: the file is a link to content that is not here (git-annex). Run 'datalad"
-                f" get {path.name}'."
-            ) from None
+            raise ImageError(link_to_nothing(path)) from None
         raise ImageError(f"{path}: expected a file, got nothing there.") from None
     except OSError as error:
         raise ImageError(sentence(path, error)) from None
     if not stat.S_ISREG(state.st_mode):
-        raise ImageError(f"{path}: expected a file, got nothing there.")
+        got = "a folder" if stat.S_ISDIR(state.st_mode) else "something else"
+        raise ImageError(f"{path}: expected a file, got {got}.")
     if state.st_size == 0:
         raise ImageError(
             f"{path}: expected an image, got 0 bytes (git-annex link? run 'datalad get"
@@ -120,9 +114,8 @@ def _opened(path: Path) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, int]]:
 
 
 def _outline(path: Path, head: bytes, holds_bytes: int) -> Outline:
-    for beginning, meaning in POINTERS.items():
-        if head.lstrip().lower().startswith(beginning):
-            raise ImageError(f"{path}: expected a NIfTI image, got something else: {meaning}.")
+    if meaning := other_file(head):
+        raise ImageError(f"{path}: expected a NIfTI image, got something else: {meaning}.")
     sizes = {order: int.from_bytes(head[:4], order) for order in ("little", "big")}
     order, size = next(((o, s) for o, s in sizes.items() if s in KINDS), ("", 0))
     if not size:
@@ -141,7 +134,7 @@ def _outline(path: Path, head: bytes, holds_bytes: int) -> Outline:
     except KeyError:
         raise HeaderDataError(f"unknown data type {int(header['datatype'])}") from None
     offset, voxels = float(header["vox_offset"]), math.prod(shape)
-    if voxels and not offset >= size:
+    if voxels and not size <= offset < math.inf:
         raise ImageError(
             f"{path}: expected voxels after the header of {size} bytes, got them at byte"
             f" {offset:g}. Write the image again."

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from fedbrain.data.other_files import link_to_nothing, other_file
+
 MISSING = {"", "n/a", "na", "nan", "none", "null"}
 SEX_COLUMNS = {"sex", "gender"}  # where M and F are sexes; elsewhere they are unreadable
 
@@ -13,13 +15,16 @@ Row = dict[str, str]
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?\+?", re.ASCII | re.IGNORECASE)
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _KEYS = ("participant_id", "session_id", "filename")  # first columns of BIDS tables
+# A cell, and what ends it. In double quotes it may hold tabs or line ends, not both, since a quote
+# that is left open would then take the cells of other rows.
+_CELL = re.compile(r'(?: *("(?:[^"\r\n]|"")*"|"(?:[^"\t]|"")*") *|([^\t\r\n]*))(\t|\r\n|\r|\n|\Z)')
 
 
 def read_table(path: Path) -> list[Row]:
     """Rows of a TSV file as strings: ids keep their leading zeros and all their digits.
 
-    A byte order mark, CRLF, trailing tabs, blank lines, short rows and cells in double quotes are
-    accepted. Only line feeds and carriage returns end a row.
+    A byte order mark, CRLF, trailing tabs, blank lines, short rows and cells in double quotes, with
+    tabs or line ends in them, are accepted. Only line feeds and carriage returns end a row.
 
     Raises:
       ValueError: naming the file, when it cannot be read, is not text, has no header, is separated
@@ -51,27 +56,41 @@ def read_header(path: Path, lines: list[list[str]] | None = None) -> list[str]:
         raise ValueError(
             f"{path}: expected every column once, got {sorted(repeated)} more than once."
         )
-    if len(header) == 1 and re.match(rf"({'|'.join(_KEYS)})\W*[,; ]", header[0]):
-        raise ValueError(f"{path}: expected tabs between columns, got {header[0]!r}.")
+    if (
+        len(header) == 1
+        and re.search(rf"\b({'|'.join(_KEYS)})\b", header[0])
+        and (header[0] not in _KEYS)
+    ):
+        raise ValueError(
+            f"{path}: expected tabs between columns, got {header[0]!r}. Save the table with tabs."
+        )
     return header
 
 
 def _lines(path: Path) -> list[list[str]]:
     """The cells of all lines that are not blank."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        if meaning := other_file(content[:540]):
+            raise ValueError(f"{path}: expected a table, got something else: {meaning}.")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#x} at"
             f" {error.start}. Save the table as UTF-8."
         ) from None
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and path.is_symlink():
+            raise ValueError(link_to_nothing(path)) from None
         raise ValueError(f"{path}: the table cannot be read: {error.strerror}.") from None
     if "\0" in text:
         raise ValueError(f"{path}: expected UTF-8 text, got zero bytes (UTF-16?).")
-    lines = re.split(r"\r\n|\r|\n", text)
-    cells = [[_unquote(cell.strip()) for cell in line.split("\t")] for line in lines]
-    return [line for line in cells if any(line)]
+    lines: list[list[str]] = [[]]
+    for quoted, plain, end in _CELL.findall(text):
+        lines[-1].append(_unquote((quoted or plain).strip()))
+        if end != "\t":
+            lines.append([])
+    return [line for line in lines if any(line)]
 
 
 def _unquote(cell: str) -> str:

@@ -129,6 +129,15 @@ def test_the_native_image_of_the_first_run_is_used(tmp_path, names, expected):
     assert len(others) == len(names) - 1
 
 
+def test_a_name_that_is_not_utf8_is_left_out_in_a_sentence_that_can_be_printed(tree):
+    folder = os.fsencode(tree / "sub-00/anat")
+    os.rename(folder + b"/sub-00_T1w.nii.gz", folder + b"/sub-00_acq-\xe4_T1w.nii.gz")
+    _, report = labelled_scans(tree, "here", label="age", pattern="T1w", pipeline="")
+    [sentence] = report.left_out["name that is not UTF-8"]
+    assert "sub-00_acq-\\xe4_T1w.nii.gz: expected a name in UTF-8" in sentence
+    str(report).encode()
+
+
 def test_formats_that_are_not_read_are_counted_and_named(tree):
     _touch(
         tree,

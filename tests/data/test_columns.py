@@ -5,6 +5,7 @@ import pytest
 
 from fedbrain.data.columns import read_tables, resolve
 from fedbrain.data.labelled import labelled_scans, read_column
+from fedbrain.data.labels import similar_id
 from fedbrain.data.scan_report import Report
 from fedbrain.data.tables import write_table
 from tests.tiny import save_volume
@@ -120,13 +121,52 @@ def test_another_name_for_the_column_of_ids(root):
         _labels(root, "age")
 
 
-@pytest.mark.parametrize("written", ["sub-1", "1", "Sub-01", "sub_01", "SUB-1", "1.0"])
+@pytest.mark.parametrize("target", ["participants.tsv", "gone.tsv", "."])
+def test_a_table_that_is_a_link_to_nothing_is_named(root, target):
+    (root / "participants.tsv").unlink()
+    (root / "participants.tsv").symlink_to(target)
+    with pytest.raises(ValueError, match=r"participants.tsv: the (table cannot|file is a link)"):
+        _labels(root, "age")
+
+
+@pytest.mark.parametrize(
+    "name", ["participants.csv", "phenotype/iq.TSV", "Phenotype/iq.tsv", "phenotype/a/iq.xlsx"]
+)
+def test_tables_that_are_not_read_are_named(root, name):
+    write_table(root / name, ["participant_id", "iq"], zip(IDS, IDS))
+    with pytest.raises(ValueError, match=f"expected a column 'iq'.*Not read: {name}. Tables are"):
+        _labels(root, "iq")
+
+
+def test_a_path_of_windows_in_a_table_of_scans(root):
+    for i, subject in enumerate(IDS):
+        path = root / subject / f"{subject}_scans.tsv"
+        write_table(path, ["filename", "iq"], [(f"anat\\{subject}_T1w.nii", 100 + i)])
+    assert _labels(root, "iq")[0] == [100, 101, 102, 103]
+
+
+def test_a_number_that_may_stand_for_a_missing_value_is_noted(root):
+    path = root / "phenotype/sdmt.tsv"
+    path.write_text(path.read_text().replace("51", "-9999"))
+    values, report = _labels(root, "score")
+    assert values == [50, -9999, 52, 53]
+    [note] = report.notes["label that may stand for a missing value"]
+    assert "sub-02_T1w.nii: score is -9999." in note
+
+
+@pytest.mark.parametrize(
+    "written", ["sub-1", "1", "Sub-01", "sub_01", "SUB-1", "1.0", "sub-01\u200b"]
+)
 def test_an_id_that_almost_fits_is_told(root, written):
     text = (root / "participants.tsv").read_text().replace("sub-01", written)
     (root / "participants.tsv").write_text(text)
     values, report = _labels(root, "age")
     assert values == [30, 40, 50]
     assert f"participants.tsv has {written!r}" in report.left_out["no label"][0]
+
+
+def test_letters_that_are_composed_in_another_way_are_told():
+    assert similar_id("sub-e\u0301", {"sub-\u00e9": "sub-\u00e9"}) == "sub-\u00e9"
 
 
 def test_letters_of_a_score_are_not_sexes(root):

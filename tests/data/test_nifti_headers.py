@@ -1,6 +1,8 @@
 """Headers as scanners and converters write them: units, two affines, shear, impossible numbers."""
 
+import bz2
 import gzip
+import lzma
 import os
 from pathlib import Path
 
@@ -210,18 +212,35 @@ def test_whatever_a_reader_raises_is_a_sentence(tmp_path, monkeypatch, error):
     assert "damaged" not in str(caught.value)
 
 
-POINTERS = {
-    "/annex/objects/MD5E-s1--0.nii.gz\n": "datalad get",
-    "version https://git-lfs.github.com/spec/v1\noid sha256:1\n": "git lfs pull",
-    "<!DOCTYPE html><html></html>": "a web page",
+OTHERS = {
+    b"/annex/objects/MD5E-s1--0.nii.gz\n": "datalad get",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n": "git lfs pull",
+    b"<!DOCTYPE html><html></html>": "a web page",
+    b"\xef\xbb\xbf \n<HTML></HTML>": "a web page",
+    b"<?xml version='1.0'?><Error>AccessDenied</Error>": "a server's answer",
+    b'{"error": "log in"}': "JSON",
+    gzip.compress(gzip.compress(bytes(400))): "packed by gzip",
+    bz2.compress(bytes(400)): "bzip2",
+    lzma.compress(bytes(400)): "xz",
+    b"PK\x03\x04" + bytes(400): "ZIP",
+    bytes(128) + b"DICM" + bytes(400): "DICOM.*Convert",
 }
 
 
-@pytest.mark.parametrize(("content", "message"), POINTERS.items())
+@pytest.mark.parametrize(("content", "message"), OTHERS.items(), ids=OTHERS.values())
 def test_what_stands_for_an_image_is_named(tmp_path, content, message):
-    (tmp_path / "a.nii.gz").write_text(content)
-    with pytest.raises(ImageError, match=f"something else.*{message}"):
+    (tmp_path / "a.nii.gz").write_bytes(content)
+    with pytest.raises(ImageError, match=f"something else: .*{message}"):
         read_volume(tmp_path / "a.nii.gz")
+
+
+def test_links_in_a_circle_and_folders_are_no_images(tmp_path):
+    (tmp_path / "a.nii.gz").symlink_to("a.nii.gz")
+    (tmp_path / "b.nii.gz").mkdir()
+    with pytest.raises(ImageError, match="a.nii.gz: the file cannot be read"):
+        read_volume(tmp_path / "a.nii.gz")
+    with pytest.raises(ImageError, match="b.nii.gz: expected a file, got a folder"):
+        read_volume(tmp_path / "b.nii.gz")
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bytes], ids=["packed", "plain"])

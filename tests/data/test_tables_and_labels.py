@@ -72,10 +72,35 @@ def test_line_ends_of_all_systems_and_quoted_cells(tmp_path):
     assert [list(row.values()) for row in read_table(path)] == [["sub-01", "30"], ["sub-02", '"a']]
 
 
-def test_commas_between_columns(tmp_path):
-    path = _table(tmp_path / "participants.tsv", "participant_id,age\nsub-01,30\n")
+@pytest.mark.parametrize("cell", ["a\tb", "a\nb", 'a ""b""\r\nc'])
+def test_a_quoted_cell_holds_tabs_or_line_ends(tmp_path, cell):
+    path = _table(tmp_path / "t.tsv", f'id\tnote\tage\n1\t"{cell}"\t30\n2\t"x\t40\n3\t5\'11"\t50\n')
+    first, *others = read_table(path)
+    assert first == {"id": "1", "note": cell.replace('""', '"'), "age": "30"}
+    assert [row["age"] for row in others] == ["40", "50"]  # an open quote takes no other row
+
+
+@pytest.mark.parametrize(
+    "header", ["participant_id,age", "age;participant_id", "participant_id|age", "session_id  age"]
+)
+def test_other_signs_between_columns(tmp_path, header):
+    path = _table(tmp_path / "participants.tsv", f"{header}\nsub-01,30\n")
     with pytest.raises(ValueError, match=r"participants.tsv: expected tabs between columns"):
         read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<html>Please log in</html>", "a web page"),
+        (b"PK\x03\x04 an .xlsx file", "a spreadsheet"),
+        (b"/annex/objects/MD5E-s1--0.tsv", "datalad get"),
+    ],
+)
+def test_what_stands_for_a_table_is_named(tmp_path, content, message):
+    (tmp_path / "t.tsv").write_bytes(content)
+    with pytest.raises(ValueError, match=f"t.tsv: expected a table, got something.*{message}"):
+        read_table(tmp_path / "t.tsv")
 
 
 @pytest.mark.parametrize(
