@@ -4,15 +4,8 @@ field is read once.
 
 from typing import Any, NamedTuple
 
-import optax
-
-from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS, KEEPING, chain
-from fedbrain.aggregators.attacks import ATTACKS
-from fedbrain.algorithms import SHARING, VARIANTS, ClientChain, ServerChain, Sharing, federated
 from fedbrain.algorithms.leaves import LeafFilter
-from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
 from fedbrain.algorithms.schedules import SCHEDULES, Schedule
-from fedbrain.algorithms.sharing import everything, without_statistics
 from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.data.augment import AUGMENTS, Change
 from fedbrain.data.bands import BANDS, Bands
@@ -26,6 +19,7 @@ from fedbrain.data.sites import SITES
 from fedbrain.data.splits import Fractions
 from fedbrain.data.targets import NORMS, TARGETS, Norm, Target
 from fedbrain.data.views import VIEWS
+from fedbrain.experiments.chosen_algorithm import read_algorithm
 from fedbrain.experiments.spec import at_least, between, choose, factories
 from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.models.losses import LOSSES
@@ -36,6 +30,8 @@ from fedbrain.training.round import Driver
 from fedbrain.training.sampling import SAMPLINGS, Sampling
 from fedbrain.training.selection import Patience
 from fedbrain.types import Algorithm, Loss, Task
+
+AUTO = {"auto": lambda: None}  # a choice that is made from measured sizes
 
 
 class Experiment(NamedTuple):
@@ -75,47 +71,6 @@ class Experiment(NamedTuple):
     patience: Patience  # rounds until early stopping or a lower learning rate
     keep: int  # number of checkpoints that are kept
     unit: str  # of the target
-
-
-def read_algorithm(
-    config: Any,
-    task: Task,
-    *,
-    microbatches: int = 1,
-    trainable: LeafFilter = everything(),  # noqa: B008
-) -> Algorithm:
-    """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm.
-
-    Args:
-      config: an `ml_collections.ConfigDict`.
-      task: network and loss.
-      microbatches: parts of a batch whose gradients are summed.
-      trainable: which leaves train.
-    """
-    client, server = config.client, config.server
-    shared = choose("server.sharing", server.sharing, SHARING)
-    statistics = server.statistics
-    if statistics == "local()":
-        shared, statistics = without_statistics(shared), "mean()"
-    transforms = [choose("client.transforms", spec, TRANSFORMS) for spec in client.transforms]
-    optimizer = choose("client.optimizer", client.optimizer, OPTIMIZERS)
-    links = [choose("server.links", spec, KEEPING | ATTACKS) for spec in server.links]
-    aggregator = choose("server.aggregator", server.aggregator, AGGREGATORS)
-    return federated(
-        ClientChain(
-            task,
-            optimizer=optax.chain(*transforms, optimizer),
-            upload=choose("client.upload", client.upload, UPLOADS),
-            microbatches=microbatches,
-        ),
-        ServerChain(
-            aggregator=chain(*links, aggregator),
-            optimizer=choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
-            statistics=choose("server.statistics", statistics, factories(BATCH_STATISTICS)),
-        ),
-        variant=choose("algorithm", config.algorithm, VARIANTS),
-        sharing=Sharing(shared, trainable),
-    )
 
 
 def read_task(config: Any, loss: Loss, inputs: Inputs) -> tuple[Task, LeafFilter]:
@@ -172,14 +127,7 @@ def read_experiment(config: Any) -> Experiment:
     Raises:
       ValueError: naming the field, for a choice that cannot be made.
     """
-
     client, server, splits = config.client, config.server, config.splits
-    fractions = Fractions(
-        between("splits.valid", splits.valid, 0, 1), between("splits.test", splits.test, 0, 1)
-    )
-    first = at_least("splits.first", splits.first, 0)
-    if sum(fractions) >= 1:
-        raise ValueError(f"config.splits: expected valid + test < 1, got {fractions}.")
     modalities = tuple(config.modalities)
     inputs = read_inputs(config, len(modalities))
     loss = choose("loss", config.loss, LOSSES)
@@ -187,12 +135,7 @@ def read_experiment(config: Any) -> Experiment:
     views = choose("views", config.views, VIEWS)
     inner_splits = at_least("splits.inner", splits.inner, 1)
     require_one_prediction(loss, views=len(views), inner_splits=inner_splits)
-    batch_size = at_least("client.batch_size", client.batch_size, 1)
-    microbatches = at_least("client.microbatches", client.microbatches, 1)
-    if batch_size % microbatches:
-        raise ValueError(
-            f"config.client.microbatches: expected a divisor of {batch_size=}, got {microbatches}."
-        )
+    batch_size, microbatches = _batches(client)
     algorithm = read_algorithm(config, task, microbatches=microbatches, trainable=trainable)
     return Experiment(
         seed=at_least("seed", config.seed, 0),
@@ -207,10 +150,10 @@ def read_experiment(config: Any) -> Experiment:
         inputs=inputs,
         target=choose("target", config.target, TARGETS),
         partition=choose("partition", config.partition, PARTITIONS),
-        fractions=fractions,
+        fractions=_fractions(splits),
         split_seed=at_least("splits.seed", splits.seed, 0),
         stratify=splits.stratify,
-        repeats=range(first, first + at_least("splits.repeats", splits.repeats, 1)),
+        repeats=_repeats(splits),
         inner_splits=inner_splits,
         regimes={name: choose("regimes", name, factories(REGIMES)) for name in config.regimes},
         views=views,
@@ -218,21 +161,51 @@ def read_experiment(config: Any) -> Experiment:
         initial=config.initial,
         task=task,
         algorithm=algorithm,
-        driver=choose(
-            "driver", config.driver, DRIVERS | {"auto": lambda: None}, nested=LOCAL_DRIVERS
-        ),
-        residence=choose("residence", config.residence, RESIDENCES | {"auto": lambda: None}),
+        driver=choose("driver", config.driver, DRIVERS | AUTO, nested=LOCAL_DRIVERS),
+        residence=choose("residence", config.residence, RESIDENCES | AUTO),
         batch_size=batch_size,
         microbatches=microbatches,
         epochs=at_least("client.epochs", client.epochs, 1),
         sampling=choose("server.sampling", server.sampling, SAMPLINGS),
         trusted=tuple(server.trusted),
         schedule=choose("schedule", config.schedule, SCHEDULES),
-        patience=Patience(
-            at_least("patience.stop", config.patience.stop, 0),
-            at_least("patience.plateau", config.patience.plateau, 0),
-            between("patience.factor", config.patience.factor, 0, 1),
-        ),
+        patience=_patience(config.patience),
         keep=at_least("checkpoint.keep", config.checkpoint.keep, 2),
         unit=config.unit,
+    )
+
+
+def _fractions(splits: Any) -> Fractions:
+    """`splits.valid` and `splits.test`."""
+    fractions = Fractions(
+        between("splits.valid", splits.valid, 0, 1), between("splits.test", splits.test, 0, 1)
+    )
+    if sum(fractions) >= 1:
+        raise ValueError(f"config.splits: expected valid + test < 1, got {fractions}.")
+    return fractions
+
+
+def _repeats(splits: Any) -> range:
+    """`splits.first` and `splits.repeats`."""
+    first = at_least("splits.first", splits.first, 0)
+    return range(first, first + at_least("splits.repeats", splits.repeats, 1))
+
+
+def _batches(client: Any) -> tuple[int, int]:
+    """`client.batch_size` and `client.microbatches`."""
+    batch_size = at_least("client.batch_size", client.batch_size, 1)
+    microbatches = at_least("client.microbatches", client.microbatches, 1)
+    if batch_size % microbatches:
+        raise ValueError(
+            f"config.client.microbatches: expected a divisor of {batch_size=}, got {microbatches}."
+        )
+    return batch_size, microbatches
+
+
+def _patience(patience: Any) -> Patience:
+    """`patience.stop`, `patience.plateau` and `patience.factor`."""
+    return Patience(
+        at_least("patience.stop", patience.stop, 0),
+        at_least("patience.plateau", patience.plateau, 0),
+        between("patience.factor", patience.factor, 0, 1),
     )

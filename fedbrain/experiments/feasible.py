@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from fedbrain.algorithms.quadratic import quadratic_batch, quadratic_task
-from fedbrain.experiments.config import read_algorithm
+from fedbrain.experiments.chosen_algorithm import read_algorithm
 from fedbrain.training.outline import outline
 from fedbrain.training.sampling import Sampling
 from fedbrain.types import Algorithm, Batch, Update, Variables

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fedbrain.data.problems import Problem
-from fedbrain.experiments.config import read_algorithm
+from fedbrain.experiments.chosen_algorithm import read_algorithm
 from fedbrain.experiments.spec import at_least, choose, factories
 from fedbrain.experiments.study import Cell
 from fedbrain.models import MODELS

@@ -25,7 +25,8 @@ CHOICES = {
     },
     "q-FedAvg, buckets of one": {
         "algorithm": "report_global_loss()",
-        "server": {"aggregator": "q_fedavg(1.0, 1.0)", "links": ("bucketing(1)",)},
+        "client": {"optimizer": "sgd(1e-3)"},
+        "server": {"aggregator": "q_fedavg(1.0, 1e-3)", "links": ("bucketing(1)",)},
     },
     "cyclic": {"server": {"sampling": "cyclic()"}},
     "FLTrust": {"server": {"aggregator": "fltrust()", "trusted": ("amber",)}},

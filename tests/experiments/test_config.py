@@ -88,6 +88,37 @@ def test_every_field_is_read_once():
     assert sorted(spy._seen) == sorted(_leaves(base.get_config()))
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "aggregator", "optimizer", "message"),
+    [
+        ("mime()", "weighted_mean()", "adam(1e-3)", "without momentum.*='mime"),
+        ("mimelite()", "weighted_mean()", "sgd(0.1, momentum=0.9)", "without momentum"),
+        ("fedavg()", "fednova()", "adam(1e-3)", "without momentum.*='fednova"),
+        ("fedavg()", "fednova(momentum=0.9)", "sgd(0.1)", "momentum=0.9"),
+        ("fedavg()", "fednova(0.9)", "sgd(0.1, 0.9, nesterov=True)", "momentum=0.9"),
+        ("report_global_loss()", "q_fedavg(1.0, 0.1)", "yogi(0.1)", "without momentum"),
+        ("report_global_loss()", "q_fedavg(1.0, 0.1)", "sgd(0.2)", "expected the learning_rate of"),
+    ],
+)
+def test_a_formula_that_does_not_hold_for_the_clients_is_refused(
+    algorithm, aggregator, optimizer, message
+):
+    c = base.get_config()
+    c.algorithm, c.server.aggregator, c.client.optimizer = algorithm, aggregator, optimizer
+    with pytest.raises(ValueError, match=f"^config.*{message}"):
+        read_experiment(c)
+
+
+@pytest.mark.parametrize(
+    ("aggregator", "optimizer"),
+    [("fednova(momentum=0.9)", "sgd(0.1, momentum=0.9)"), ("q_fedavg(1.0, 0.1)", "sgd(0.1)")],
+)
+def test_a_formula_that_holds_for_the_clients_is_accepted(aggregator, optimizer):
+    c = base.get_config()
+    c.server.aggregator, c.client.optimizer = aggregator, optimizer
+    assert read_experiment(c)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_configuration_builds_and_opens_with_its_command(name):
     module = importlib.import_module(f"fedbrain.configs.{name}")

@@ -51,7 +51,7 @@ def small(**more):
     ids=lambda m: m.__name__,
 )
 def test_every_cell_of_every_study_can_be_read(module):
-    from fedbrain.experiments.config import read_algorithm
+    from fedbrain.experiments.chosen_algorithm import read_algorithm
     from fedbrain.experiments.study_cell import read_plan, read_task
 
     for cell in cells(module.get_config()):

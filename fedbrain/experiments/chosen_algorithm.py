@@ -1,0 +1,66 @@
+"""The fields `algorithm`, `client` and `server` of a configuration, as an algorithm."""
+
+from typing import Any
+
+import optax
+
+from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS, KEEPING, chain
+from fedbrain.aggregators.attacks import ATTACKS
+from fedbrain.algorithms import SHARING, VARIANTS, ClientChain, ServerChain, Sharing, federated
+from fedbrain.algorithms.leaves import LeafFilter
+from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
+from fedbrain.algorithms.sharing import everything, without_statistics
+from fedbrain.experiments.consistent import require_consistent
+from fedbrain.experiments.spec import choose, factories
+from fedbrain.types import Algorithm, Task
+
+
+def read_algorithm(
+    config: Any,
+    task: Task,
+    *,
+    microbatches: int = 1,
+    trainable: LeafFilter = everything(),  # noqa: B008
+) -> Algorithm:
+    """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm.
+
+    Args:
+      config: an `ml_collections.ConfigDict`.
+      task: network and loss.
+      microbatches: parts of a batch whose gradients are summed.
+      trainable: which leaves train.
+
+    Raises:
+      ValueError: naming the field, for a choice that cannot be made.
+    """
+    client, server = config.client, config.server
+    chosen = {
+        "algorithm": config.algorithm,
+        "aggregator": server.aggregator,
+        "optimizer": client.optimizer,
+    }
+    shared = choose("server.sharing", server.sharing, SHARING)
+    statistics = server.statistics
+    if statistics == "local()":
+        shared, statistics = without_statistics(shared), "mean()"
+    transforms = [choose("client.transforms", spec, TRANSFORMS) for spec in client.transforms]
+    optimizer = choose("client.optimizer", chosen["optimizer"], OPTIMIZERS)
+    links = [choose("server.links", spec, KEEPING | ATTACKS) for spec in server.links]
+    aggregator = choose("server.aggregator", chosen["aggregator"], AGGREGATORS)
+    algorithm = federated(
+        ClientChain(
+            task,
+            optimizer=optax.chain(*transforms, optimizer),
+            upload=choose("client.upload", client.upload, UPLOADS),
+            microbatches=microbatches,
+        ),
+        ServerChain(
+            aggregator=chain(*links, aggregator),
+            optimizer=choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
+            statistics=choose("server.statistics", statistics, factories(BATCH_STATISTICS)),
+        ),
+        variant=choose("algorithm", chosen["algorithm"], VARIANTS),
+        sharing=Sharing(shared, trainable),
+    )
+    require_consistent(**chosen)
+    return algorithm
