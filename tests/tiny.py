@@ -12,6 +12,7 @@ import optax
 from fedbrain.aggregators.mean import weighted_mean
 from fedbrain.aggregators.statistics import mean_statistics
 from fedbrain.algorithms import ClientChain, ServerChain, federated
+from fedbrain.experiments.compiled import init_variables
 from fedbrain.models import MODELS
 from fedbrain.models.losses import l1
 from fedbrain.models.task import make_task
@@ -24,16 +25,14 @@ SHAPE = (8, 8, 8)
 def task(model="adapted_sfcn", **arguments):
     """A network with batch norm and a 1x1x1 convolution, small enough for a test."""
     arguments = (
-        {"channels": (4, 8, 8), "dropout": 0.0} | arguments
-        if model == "adapted_sfcn"
-        else arguments
+        {"channels": (4, 8), "dropout": 0.0} | arguments if model == "adapted_sfcn" else arguments
     )
     return make_task(MODELS[model](**arguments), l1(centre=50.0, scale=15.0))
 
 
 @cache
 def variables(task, shape=SHAPE):
-    return task.init(jax.random.key(0), jnp.zeros((1, *shape, 1)))
+    return init_variables(task, jax.random.key(0), jnp.zeros((1, *shape, 1)))
 
 
 def algorithm(

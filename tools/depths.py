@@ -5,13 +5,14 @@
 A table in Markdown, counted from shapes; nothing is computed.
 """
 
-import jax
 from absl import app, flags
 
 from fedbrain.configs import base
 from fedbrain.data.pipeline import example_batch
-from fedbrain.experiments.compiled import random_variables
+from fedbrain.experiments.compiled import outline_variables
 from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.spec import choose
+from fedbrain.models import MODELS
 from fedbrain.training.footprint import footprint
 
 MODEL = flags.DEFINE_string("model", base.get_config().model, "The network.")
@@ -23,7 +24,7 @@ def main(argv: list[str]) -> None:
     del argv
     config = base.get_config()
     config.model = MODEL.value
-    network = config.choose("model", MODEL.value, config.MODELS, outputs=1)
+    network = choose("model", MODEL.value, MODELS, outputs=1)
     stages = [stage for stage in network.stages if stage.startswith(("transition", "conv"))]
     print(
         "| `config.trainable` | numbers trained | of | bytes a client sends a round |\n| --- | ---"
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> None:
     for spec in ("only_head()", *(f"after({stage!r})" for stage in stages[::-1]), "everything()"):
         config.trainable = spec
         experiment = read_experiment(config)
-        outline = jax.eval_shape(lambda experiment=experiment: random_variables(experiment, SHAPE))
+        outline = outline_variables(experiment, SHAPE)
         found = footprint(experiment.algorithm, outline, example_batch(SHAPE, 8, experiment.inputs))
         print(f"| `{spec}` | {found.trained:,} | {found.parameters:,} | {found.sent_bytes:,} |")
 

@@ -4,12 +4,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from fedbrain.data.pipeline import example_batch
 from fedbrain.experiments.config import Experiment
 from fedbrain.training.evaluate import Evaluate, make_evaluate
 from fedbrain.training.round import RunRound, make_round
-from fedbrain.types import Variables
+from fedbrain.types import Key, Task, Variables
+
+# XLA's default level compiles random numbers two to three times as long, to the same bits.
+RUN_ONCE: dict[str, str | bool] = {"xla_backend_optimization_level": "1"}
 
 
 class Compiled(NamedTuple):
@@ -58,9 +62,40 @@ def random_variables(experiment: Experiment, shape: tuple[int, ...]) -> Variable
       experiment: gives the task and the seed.
       shape: of one image, [d h w c].
     """
+    return init_variables(experiment.task, *_first_example(experiment, shape))
+
+
+def outline_variables(experiment: Experiment, shape: tuple[int, ...]) -> Variables:
+    """Shapes and types of `random_variables`; nothing is computed.
+
+    Args:
+      experiment: as there.
+      shape: as there.
+    """
+    return jax.eval_shape(lambda: experiment.task.init(*_first_example(experiment, shape)))
+
+
+def init_variables(
+    task: Task, key: Key, image: Array, covariates: Array | None = None
+) -> Variables:
+    """`task.init`, by a program that is compiled quickly because it runs once.
+
+    Args:
+      task: to be trained.
+      key: of the random numbers.
+      image: an example, [1 d h w c], of which only the shape is used.
+      covariates: of the example, [1 k].
+    """
+    arguments = key, image, covariates
+    lowered = jax.jit(task.init).lower(*arguments)
+    options = RUN_ONCE if jax.default_backend() == "cpu" else None
+    return lowered.compile(compiler_options=options)(*arguments)
+
+
+def _first_example(
+    experiment: Experiment, shape: tuple[int, ...]
+) -> tuple[Key, Array, Array | None]:
     example = {
         name: jnp.asarray(x) for name, x in example_batch(shape, 1, experiment.inputs).items()
     }
-    return experiment.task.init(
-        jax.random.key(experiment.seed), example["image"], example.get("covariates")
-    )
+    return jax.random.key(experiment.seed), example["image"], example.get("covariates")

@@ -12,7 +12,7 @@ from fedbrain.data.pipeline import example_batch
 from fedbrain.data.prepared_file import CHECK_BYTES
 from fedbrain.experiments.advice import Splits
 from fedbrain.experiments.clients import preparation_of
-from fedbrain.experiments.compiled import random_variables
+from fedbrain.experiments.compiled import outline_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.writing import nearest_folder
 from fedbrain.models.layers_outline import Layer, layers_of
@@ -101,7 +101,7 @@ def estimate(
       scratch: folder of volumes that the cache does not have.
     """
     shape = (*experiment.recipe.shape, len(experiment.modalities))
-    variables = jax.eval_shape(lambda: random_variables(experiment, shape))
+    variables = outline_variables(experiment, shape)
     batch = example_batch(shape, experiment.batch_size, experiment.inputs)
     layers = layers_of(experiment.task, variables, batch)
     start = outline(experiment.algorithm, variables, batch, clients=max(1, len(splits[0][1]))).start

@@ -5,12 +5,10 @@ client trains and sends.
 import math
 from collections.abc import Mapping
 
-import jax
-
 from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import centralised
-from fedbrain.experiments.compiled import random_variables
+from fedbrain.experiments.compiled import outline_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.spec import choose
 from fedbrain.processes import peers
@@ -36,7 +34,7 @@ def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experim
     shape = shape_of(list(clients.values()))
     batch = example_batch(shape, experiment.batch_size, experiment.inputs)
     count = -(-len(clients) // peers.count())  # clients of one process, at most
-    sizes = measure(experiment.algorithm, random_variables(experiment, shape), batch, count)
+    sizes = measure(experiment.algorithm, outline_variables(experiment, shape), batch, count)
     voxels = math.prod(shape) * most_scans(experiment, clients)
     lines = []
     if experiment.residence is None:
@@ -77,7 +75,7 @@ def measure_footprint(experiment: Experiment, clients: Mapping[str, Scans]) -> F
       clients: name -> scans; only the shape of their volumes is used.
     """
     shape = shape_of(list(clients.values()))
-    outline = jax.eval_shape(lambda: random_variables(experiment, shape))
+    outline = outline_variables(experiment, shape)
     return footprint(
         experiment.algorithm,
         outline,

@@ -10,7 +10,7 @@ import numpy as np
 from fedbrain.data.bands import require_columns
 from fedbrain.data.dataset import Scans
 from fedbrain.experiments.baselines import BASELINES
-from fedbrain.experiments.compiled import compile_experiment, random_variables
+from fedbrain.experiments.compiled import compile_experiment, outline_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.spec import choose
 from fedbrain.experiments.split_id import SplitId, split_clients
@@ -35,7 +35,7 @@ def require_ready(
     compile_experiment(experiment)
     baselines = [choose("baselines", spec, BASELINES) for spec in experiment.baselines]
     initial = choose("initial", experiment.initial, INITIALS)
-    outline = jax.eval_shape(lambda: random_variables(experiment, shape))
+    outline = outline_variables(experiment, shape)
     fresh = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), outline)
     for repeat in experiment.repeats:
         for inner in range(experiment.inner_splits):

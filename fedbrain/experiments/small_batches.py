@@ -8,10 +8,8 @@ norm was 6e10 for DenseNet-121 on images of 32^3 voxels.
 
 from collections.abc import Iterable, Mapping
 
-import jax
-
 from fedbrain.data.pipeline import example_batch
-from fedbrain.experiments.compiled import random_variables
+from fedbrain.experiments.compiled import outline_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.models.layers_outline import fewest_voxels, layers_of
 
@@ -95,7 +93,7 @@ def voxels_of(experiment: Experiment, shape: tuple[int, int, int, int]) -> int:
       experiment: gives the network.
       shape: of an image, [d h w c].
     """
-    variables = jax.eval_shape(lambda: random_variables(experiment, shape))
+    variables = outline_variables(experiment, shape)
     batch = example_batch(shape, experiment.batch_size, experiment.inputs)
     return fewest_voxels(layers_of(experiment.task, variables, batch))
 
