@@ -23,7 +23,7 @@ def config(
     }
     c.prepare = "conform(voxel_size_mm=18.0, shape=(10, 12, 10), mask='nonzero')"
     c.cache = str(cache)
-    c.model = "adapted_sfcn(channels=(4, 8, 8), dropout=0.2)"
+    c.model = "adapted_sfcn(channels=(4, 8), dropout=0.2)"
     c.loss = "l1(centre=50.0, scale=15.0)"
     c.rounds = rounds
     c.regimes = regimes

@@ -37,7 +37,7 @@ def test_views_are_shifts_and_mirror_images():
 def test_a_prediction_over_mirror_images_does_not_know_left_from_right():
     config = base.get_config()
     config.sites = {"a": "synthetic('amber', subjects=1)"}
-    config.model = "adapted_sfcn(channels=(4, 8, 8), dropout=0.0)"
+    config.model = "adapted_sfcn(channels=(4, 8), dropout=0.0)"
     config.client.batch_size = 2
     one = read_experiment(config)
     config.views = "averaged(flip=True)"

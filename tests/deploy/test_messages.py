@@ -111,7 +111,7 @@ def test_another_experiment_is_refused_by_the_site():
     asked = unpack(write_model(terms, state, nonce="n", best_round=-1), limit=LIMIT)
     with pytest.raises(Refused, match="config: expected 'mine', got 'c'"):
         read_model(terms._replace(config="mine"), asked)
-    other = tiny.task(channels=(4, 8, 16))
+    other = tiny.task(channels=(4, 16))
     others = make_terms(
         tiny.algorithm(other), tiny.variables(other), tiny.example(), sites=3, config="c"
     )

@@ -29,7 +29,7 @@ CHOICES = {
         "server": {"aggregator": "q_fedavg(1.0, 1e-3)", "links": ("bucketing(1)",)},
     },
     "cyclic": {"server": {"sampling": "cyclic()"}},
-    "FLTrust": {"server": {"aggregator": "fltrust()", "trusted": ("amber",)}},
+    "FLTrust": {"server": {"aggregator": "fltrust()", "trusted": ("birch",)}},
     "APFL, FedBN": {"algorithm": "apfl()", "server": {"sharing": "without_batch_norm()"}},
 }
 

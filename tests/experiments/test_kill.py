@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from fedbrain import main
+from tests.experiment_under_test import config
+
 ROOT = Path(__file__).parents[2]
 HANGS_S = 1200  # no test waits for seconds: only a child that hangs is ended after so many
 
@@ -58,11 +61,6 @@ def _run(folder, workdir, scans, rounds, regimes):
     return _start(command, folder, XLA_FLAGS="")
 
 
-def _finish(process, folder):
-    _wait(process, folder)
-    assert process.returncode == 0, _errors(folder)[-2000:]
-
-
 def _saved(workdir):
     """Rounds whose checkpoint is complete, of all federations."""
     newest = {}
@@ -79,9 +77,10 @@ def _saving(workdir):
 
 def _kill_many_times(tmp_path, scans, kills, rounds, regimes, apart):
     """Every other kill hits a save; the others a moment after one, in training or validation. They
-    are up to `apart` rounds apart.
+    are up to `apart` rounds apart. This process trains undisturbed, and ends the run.
     """
-    _finish(_run(tmp_path, "whole", scans, rounds, regimes), tmp_path)
+    undisturbed = config(scans, rounds, regimes)
+    main.run(undisturbed, tmp_path / "whole")
     rng, killed, workdir = random.Random(0), 0, tmp_path / "killed"
     while killed < kills:
         goal = _saved(workdir) + rng.randint(1, apart)
@@ -100,7 +99,7 @@ def _kill_many_times(tmp_path, scans, kills, rounds, regimes, apart):
             results.unlink()
             for manifests in workdir.rglob("manifests"):
                 max(manifests.glob("*.json"), key=lambda path: int(path.stem)).unlink()
-    _finish(_run(tmp_path, "killed", scans, rounds, regimes), tmp_path)
+    main.run(undisturbed, workdir)
     whole, survived = (
         json.loads((tmp_path / n / "results.json").read_text()) for n in ("whole", "killed")
     )
@@ -108,13 +107,15 @@ def _kill_many_times(tmp_path, scans, kills, rounds, regimes, apart):
     assert survived == whole
 
 
+@pytest.mark.usefixtures("shared_programs", "no_figures")
 def test_two_kills(tmp_path, scans):
-    _kill_many_times(tmp_path, scans, kills=2, rounds=6, regimes=["federated"], apart=2)
+    _kill_many_times(tmp_path, scans, kills=2, rounds=6, regimes=("federated",), apart=2)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shared_programs", "no_figures")
 def test_twenty_kills(tmp_path, scans):
-    regimes = ["federated", "centralised", "local"]
+    regimes = ("federated", "centralised", "local")
     _kill_many_times(tmp_path, scans, kills=20, rounds=30, regimes=regimes, apart=7)
 
 

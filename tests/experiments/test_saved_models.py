@@ -90,7 +90,7 @@ def test_an_exported_file_says_what_is_needed_and_starts_another_run(workdir, tm
     assert description["shape"] == "10 x 12 x 10"
     assert description["unit"] == "years"
     assert description["output"] == "prediction (years) = 50 + 15 * output"
-    assert description["model"] == "adapted_sfcn(channels=(4, 8, 8), dropout=0.2)"
+    assert description["model"] == "adapted_sfcn(channels=(4, 8), dropout=0.2)"
     assert "z-scored inside the mask" in description["normalisation"]
     assert "jax " in description["versions"]
     [(_, variables)] = load_models(workdir)

@@ -52,7 +52,15 @@ def model_of(question: bytes) -> tuple[int, str] | None:
 class Campaign:
     """A run, its reference, and a list of faults to go through."""
 
-    def __init__(self, folder: Path, kinds: list[str], *, scans: Path | None = None, seed: int = 0):
+    def __init__(
+        self,
+        folder: Path,
+        kinds: list[str],
+        *,
+        rounds: int,
+        scans: Path | None = None,
+        seed: int = 0,
+    ):
         self.rng, self.left, self.done = Random(seed), list(kinds), []
         self.rng.shuffle(self.left)
         self.waiting: list[tuple[str, str]] = []  # (kind, sentence) until the next model is seen
@@ -60,7 +68,6 @@ class Campaign:
             contextlib.ExitStack()
         )  # what is broken at the server, until its next question
         self.past, self.reference = messages.Past([], []), {}
-        rounds = len(kinds) + 3
         cache = scans or folder / "cache"  # of prepared scans
         plain = Consortium(cache, folder / "plain", rounds=rounds, **STATEFUL)
         plain.run(lambda asked, deadline_s: self._noting(plain, asked))
@@ -205,4 +212,4 @@ def campaign(folder: Path, count: int, *, seed: int = 0) -> list[Injection]:
         *machines.ROT,
     ]
     kinds = [table[k % len(table)] for k in range(max(count, len(table)))]
-    return Campaign(folder, kinds, seed=seed).run()
+    return Campaign(folder, kinds, rounds=len(kinds) + 3, seed=seed).run()

@@ -17,7 +17,7 @@ def outlined(task, shape=tiny.SHAPE):
 
 
 def test_convolutions_by_hand():
-    layers = {layer.name: layer for layer in outlined(tiny.task())}  # channels 4, 8, 8; batch of 4
+    layers = {layer.name: layer for layer in outlined(tiny.task(channels=(4, 8, 8)))}  # batch of 4
     assert list(layers) == ["conv1", "norm1", "conv2", "norm2", "conv3", "norm3", "head"]
     assert layers["conv1"].operations == 2 * (4 * 8**3) * (27 * 1 * 4)
     assert layers["conv2"].operations == 2 * (4 * 4**3) * (27 * 4 * 8)

@@ -11,7 +11,7 @@ def get_config():
     config = brain_age.get_config()
     config.prepare = "conform(voxel_size_mm=18.0, shape=(10, 12, 10), mask='nonzero')"
     config.cache = "cache"
-    config.model = "adapted_sfcn(channels=(4, 8, 8), dropout=0.2)"
+    config.model = "adapted_sfcn(channels=(4, 8), dropout=0.2)"
     config.loss = "l1(centre=45.0, scale=15.0)"
     config.rounds = 2
     config.regimes = ("federated",)
