@@ -15,7 +15,6 @@ if __name__ == "__main__":
         from fedbrain.deploy.protocol.what_leaves import render_config
 
         config = get_config()
-        config.describe = ()  # a consortium does not compute it
         print(render_config(config.to_dict(), name="configs/quickstart.py"), end="")
 
     cli.run_flags(_print, interrupted="Nothing was lost.")

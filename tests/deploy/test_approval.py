@@ -39,7 +39,7 @@ def _job(**changes):
     config = base.get_config()
     config.model = "adapted_sfcn(channels=(4, 8))"
     config.prepare = "conform(voxel_size_mm=18.0, shape=(10, 12, 10))"
-    config.rounds = 7
+    config.rounds, config.regimes = 7, ("federated",)
     fields = {k: v for k, v in config.to_dict().items() if k not in ("sites", "cache")}
     job = {"version": VERSION, "config": {**fields, **changes}, "target": "age", "sites": ["amber"]}
     return json.loads(json.dumps(job))

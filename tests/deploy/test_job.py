@@ -9,6 +9,7 @@ import pytest
 from fedbrain.data.regimes import federated
 from fedbrain.data.splits import split_scans
 from fedbrain.deploy.protocol.job import agree, require_job
+from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
@@ -162,6 +163,21 @@ def test_what_a_consortium_does_not_compute_is_refused_before_anything_is_sent(
     with pytest.raises(Refused, match=f"job: expected {field}=\\(\\), since a consortium"):
         write_job(tmp_path / "job", config, "age", list(NAMES), fewest=3, deadline_s=60)
     assert not (tmp_path / "job").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"regimes": ("federated", "centralised")}, "'centralised', which would bring all scans"),
+        ({"regimes": ("local",)}, "config.regimes: expected 'federated', .* got no 'federated'"),
+        ({"partition": "by_target(5, 0.5)"}, "config.partition: expected by_site\\(\\), since"),
+        ({"driver": "vmap()"}, "config.driver: expected auto\\(\\) or loop\\(\\), since a site"),
+        ({"residence": "resident()"}, "config.residence: expected auto\\(\\) or streamed"),
+    ],
+)
+def test_what_cannot_run_between_hospitals_is_refused_with_its_reason(tmp_path, change, sentence):
+    with pytest.raises(Refused, match=sentence):
+        require_runnable({**_config(tmp_path).to_dict(), **change})
 
 
 def test_a_rule_that_is_not_defined_for_so_many_sites_is_refused_too(tmp_path):

@@ -6,7 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from fedbrain.deploy.protocol.questions import write_model, write_training_order
+from fedbrain.deploy.protocol.questions import (
+    write_lone_training,
+    write_model,
+    write_training_order,
+)
 from fedbrain.deploy.protocol.wire import Refused, unpack
 from fedbrain.deploy.site_side.floors import rounded
 from fedbrain.deploy.site_side.questions import REPEATS, Questions
@@ -140,9 +144,9 @@ def test_an_experiment_has_a_number_of_questions(tmp_path, attacker):
         write_model(attacker.site.terms, attacker.first, nonce="n", best_round=-1), limit=LIMIT
     )
     questions = Questions(tmp_path / "x", rounds=3, keep=2)
-    for _ in range(REPEATS * 8):
+    for _ in range(REPEATS * 9):
         questions.admit(message)
-    with pytest.raises(Refused, match="expected at most 80 questions in this experiment"):
+    with pytest.raises(Refused, match="expected at most 90 questions in this experiment"):
         questions.admit(message)
     (tmp_path / "x/questions.json").write_text("{")
     with pytest.raises(ValueError, match="expected the questions that this site was asked, got a"):
@@ -163,3 +167,13 @@ def test_a_best_round_is_a_round_that_was(attacker, best_round):
     question = write_model(attacker.site.terms, state, nonce="b", best_round=best_round)
     assert attacker.send(question) is None
     assert "best_round: expected a round from -1 to 1" in attacker.refused[-1]
+
+
+def test_training_alone_is_asked_only_where_the_job_has_it(attacker):
+    terms = attacker.site.terms
+    order = write_lone_training(terms, attacker.first, nonce="alone")
+    assert attacker.send(order) is None
+    assert "expected a job with the regime 'local'" in attacker.refused[-1]
+    later = attacker.first._replace(round=np.int32(1))
+    assert attacker.send(write_lone_training(terms, later, nonce="later")) is None
+    assert "round: expected one from 0 to 0, got 1" in attacker.refused[-1]

@@ -45,9 +45,11 @@ class Consortium:
         rounds=3,
         trainable="everything()",
         start=None,
+        regimes=("federated",),
+        seed=SEED,
     ):
         """`start`: variables that the server sends; None: those of the seed."""
-        c = config(cache, rounds=rounds, regimes=("federated",))
+        c = config(cache, rounds=rounds, regimes=regimes)
         c.trainable = trainable
         c.driver, c.residence, c.algorithm, c.server.sharing = (
             "loop()",
@@ -61,6 +63,7 @@ class Consortium:
         first = EXPERIMENTS.setdefault((algorithm, sharing, trainable), experiment)
         self.experiment = experiment._replace(task=first.task, algorithm=first.algorithm)
         clients, _ = load_clients(self.experiment)
+        self.fields, self.clients = c.to_dict(), clients
         splits = {n: split_scans(s, self.experiment.fractions, seed=0) for n, s in clients.items()}
         [self.federation] = federated(splits)
         shape = shape_of([s.train for s in splits.values()])
@@ -74,7 +77,7 @@ class Consortium:
         }
         self.splits = splits
         named = None if start is None else Start(tree_digest(start), "", True)
-        follows = (self.experiment, self.terms, self.fresh, SplitId(0), SEED, named)
+        follows = (self.experiment, self.terms, self.fresh, SplitId(0), seed, named)
         self.agreement = Agreement(*follows)
         self.fresh = self.fresh if start is None else start
         self.workers, self.refused, self.told = {}, [], []
@@ -82,10 +85,12 @@ class Consortium:
     def worker(self, name):
         if name not in self.workers:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-            how = {"workdir": self.folder / name, "limit": LIMIT}
+            how = {"workdir": self.folder / name, "limit": LIMIT, "fewest_tested": 1}
             worker = Worker(name, self.agreement, self.splits[name], **how)
             compiled = COMPILED.setdefault(id(worker.experiment.algorithm), worker)
             worker.train, worker.evaluate = compiled.train, compiled.evaluate
+            worker.tester.evaluate = compiled.evaluate
+            worker.tester.run_round = compiled.tester.run_round
             self.workers[name] = worker
         return self.workers[name]
 
@@ -114,7 +119,7 @@ class Consortium:
             compile_experiment(self.experiment),
             self.fresh,
             folder=self.folder / "simulated",
-            seed=SEED,
+            seed=self.agreement.seed,
             title="",
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fedbrain.deploy.protocol.plausible import require_variances
+from fedbrain.deploy.protocol.plausible import TESTED, require_variances
 from fedbrain.deploy.protocol.terms import Terms, answer_collections
 from fedbrain.deploy.protocol.wire import (
     Envelope,
@@ -82,13 +82,16 @@ def write_validation(
     )
 
 
-def write_report(terms: Terms, asked: Envelope, sender: str, accuracy: Mapping[str, Any]) -> bytes:
+def write_report(
+    terms: Terms, asked: Envelope, sender: str, accuracy: Mapping[str, Any], kind: str = "reported"
+) -> bytes:
     """Writes the accuracy on a site's test scans: one row of a table, no prediction.
 
     Args:
       terms: of the experiment.
       asked: envelope of the server's question.
       sender: the site's name.
+      kind: "reported", or "alone": of the model that the site trained alone.
       accuracy: see `fedbrain.analysis.statistics.accuracy`.
     """
     ends = {f"{m}_{end}": x for m in ("mae", "r") for end, x in zip(ENDS, accuracy[f"{m}_95"])}
@@ -99,7 +102,7 @@ def write_report(terms: Terms, asked: Envelope, sender: str, accuracy: Mapping[s
         if math.isfinite(metrics[name])
     }
     return pack(
-        Envelope("reported", sender, asked.round, asked.nonce, terms.config, schema({}), scalars),
+        Envelope(kind, sender, asked.round, asked.nonce, terms.config, schema({}), scalars),
         {},
     )
 
@@ -132,9 +135,9 @@ def require_answer(terms: Terms, message: Message) -> None:
     names = {
         "update": {"weight", *terms.metrics},
         "validated": {"loss", "count"},
-        "reported": set(TEST_METRICS),
+        **{tested: set(TEST_METRICS) for tested in TESTED},
     }[kind]
-    if scalars - set(OPTIONAL if kind == "reported" else ()) != names:
+    if scalars - set(OPTIONAL if kind in TESTED else ()) != names:
         raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")
     unflatten(message.vectors, terms.answer if kind == "update" else {})
     if kind == "update":

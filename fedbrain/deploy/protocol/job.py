@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from fedbrain.data.pipeline import example_batch
 from fedbrain.deploy.protocol.config_hash import config_hash
 from fedbrain.deploy.protocol.first_model import Start, read_start
+from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.terms import Terms, make_terms
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.experiments.compiled import image_shape, random_variables
@@ -25,7 +26,6 @@ from fedbrain.experiments.workdir import clean
 from fedbrain.types import Variables
 
 KEYS = {"config", "target", "sites"}
-SIMULATED = ("describe", "baselines", "report_by")  # computed in a simulation alone
 VERSION = 2  # of jobs and messages; a job without one has this one
 
 
@@ -60,26 +60,6 @@ def require_job(job: Mapping[str, Any]) -> None:
         raise Refused("sites: expected the names of sites, each once, got something else")
     if not isinstance(job["config"], Mapping) or not isinstance(job["target"], str):
         raise Refused("job: expected fields of an experiment and the name of a target, got others")
-
-
-def require_runnable(config: Mapping[str, Any]) -> None:
-    """Raises Refused for what a simulation can do and a consortium cannot.
-
-    Args:
-      config: of a job; what it lacks is another check's.
-    """
-    splits = config.get("splits")
-    splits = splits if isinstance(splits, Mapping) else {}
-    repeats = [splits.get(name, 1) for name in ("repeats", "inner")]
-    if repeats != [1, 1]:
-        raise Refused("job: expected one split, which is all that a consortium can run yet")
-    read_start(config)
-    for field in SIMULATED:
-        if config.get(field):
-            raise Refused(
-                f"job: expected {field}=(), since a consortium does not compute it yet, got"
-                f" {str(config[field])[:80]}"
-            )
 
 
 def job_hash(job: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from fedbrain.deploy.protocol.wire import Message, Refused, unflatten
 
 HIGHEST_LOSS = 1e6  # of one scan, in the unit of the loss; arbitrary
 HIGHEST_VARIANCE = 1e6  # of a feature of z-scored images; arbitrary
+TESTED = ("reported", "alone")  # kinds of answers about test scans
 HEADER = 1 << 16  # bytes of an answer beside its numbers
 
 Bounds = Mapping[str, tuple[float, float]]
@@ -32,7 +33,7 @@ def scalar_bounds(kind: str, site: Registration, *, batch_size: int, epochs: int
     loss = (0.0, HIGHEST_LOSS)
     if kind == "validated":
         return {"loss": (0.0, HIGHEST_LOSS * site.valid)}
-    if kind == "reported":
+    if kind in TESTED:
         errors = ("mae", "mae_se", "mae_high", "rmse", "floor_mae")
         shares = dict.fromkeys(("r", "r_low", "r_high"), (-1.0, 1.0))
         shares |= {"p": (0.0, 1.0), "r2": (-1e12, 1.0), "mae_low": (-HIGHEST_LOSS, HIGHEST_LOSS)}

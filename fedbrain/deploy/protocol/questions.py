@@ -54,6 +54,17 @@ def write_training_order(terms: Terms, state: ServerState, *, nonce: str) -> byt
     return pack(_from_server("train", terms, state, nonce, scalars, terms.question), {})
 
 
+def write_lone_training(terms: Terms, state: ServerState, *, nonce: str) -> bytes:
+    """Writes the order to train alone from the first model, and to test what comes of it.
+
+    Args:
+      terms: of the experiment.
+      state: before the first round.
+      nonce: random text that the answer must repeat.
+    """
+    return pack(_from_server("alone", terms, state, nonce, {}, terms.question), {})
+
+
 def _from_server(
     kind: str,
     terms: Terms,
@@ -80,7 +91,7 @@ def require_terms(
     Raises:
       Refused: when the server runs another experiment, or a network of other shapes.
     """
-    outline = terms.question if kind == "train" else terms.sent(envelope.round)
+    outline = terms.question if kind in ("train", "alone") else terms.sent(envelope.round)
     for field, expected in (
         ("kind", kind),
         ("config", terms.config),

@@ -34,7 +34,7 @@ ENVELOPE: Mapping[str, Field] = {
         TEXT,
         "9 bytes at most",
         "update",
-        "`validated`, `update` or `reported`: the kind of answer",
+        "`validated`, `update`, `reported` or `alone`: the kind of answer",
     ),
     "sender": Field(TEXT, "63 bytes at most", "amber", "the site's name in the consortium"),
     "round": Field(
@@ -197,7 +197,7 @@ def render(terms: Terms, *, model: str, sizes: Mapping[str, int]) -> str:
 def render_config(config: Mapping[str, Any], *, name: str) -> str:
     """The document for a configuration of three sites, called `name` in it."""
     fields = {k: v for k, v in config.items() if k not in ("sites", "cache")}
-    fields["describe"] = ()  # a consortium does not compute it
+    fields |= {"describe": (), "regimes": ("federated", "local")}  # what a consortium computes
     job = {"config": clean(fields), "target": "age", "sites": ["amber", "birch", "cedar"]}
     terms = agree(job).terms
     sizes = {k: sum(x.size for x in jax.tree.leaves(v)) for k, v in terms.answer.items()}

@@ -29,8 +29,9 @@ An answer above 4 MB is fetched by the server in pieces of 1 MB. The header has 
 
 ## Scalars
 
-An answer is an `update` (after training), `validated` (after validation) or `reported` (at the end
-of a run). The last column says which of them holds the number.
+An answer is an `update` (after training), `validated` (after validation), or at the end of a run
+`reported` (tests of the best model) and `alone` (the same numbers, of a model that the site trained
+without the others, and keeps). The last column says which of them holds the number.
 
 {scalars}
 

@@ -7,12 +7,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from fedbrain.deploy.protocol.answers import require_answer
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.gate import Question, admit
 from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.plausible import HEADER, numbers_of, scalar_bounds
-from fedbrain.deploy.protocol.questions import write_model, write_training_order
+from fedbrain.deploy.protocol.questions import (
+    write_lone_training,
+    write_model,
+    write_training_order,
+)
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Message, Refused, schema
 from fedbrain.deploy.server_side.deadlines import Pace
@@ -60,6 +66,7 @@ COUNTS = {
     "validated": ("count", "valid"),
     "update": ("weight", "train"),
     "reported": ("n", "test"),
+    "alone": ("n", "test"),
 }
 
 
@@ -72,6 +79,9 @@ def _write_question(side: Side, snapshot: Snapshot, kind: str, nonce: str) -> tu
         return round, write_training_order(terms, snapshot.server, nonce=nonce)
     if kind == "validated":
         return round, write_model(terms, snapshot.server, nonce=nonce, best_round=best_round)
+    if kind == "alone":
+        state = snapshot.server._replace(round=np.int32(0))
+        return 0, write_lone_training(terms, state, nonce=nonce)
     message = write_model(
         terms, snapshot.best_server, nonce=nonce, best_round=best_round, kind="report"
     )
@@ -111,7 +121,7 @@ def collect_answers(side: Side, names: Iterable[str], snapshot: Snapshot, kind: 
       side: the server's.
       names: of the sites.
       snapshot: of the run.
-      kind: of the answer: "validated", "update" or "reported".
+      kind: of the answer: "validated", "update", "reported" or "alone".
     """
     began = time.monotonic()
     nonce = secrets.token_hex(16)
@@ -123,7 +133,9 @@ def collect_answers(side: Side, names: Iterable[str], snapshot: Snapshot, kind: 
     side.progress.update(doing=kind)
     silent = dict.fromkeys(questions, "no answer before the deadline")
     answers = Answers({}, {**excluded, **silent}, [])
-    arriving = side.transport(dict.fromkeys(questions, message), side.pace.deadline_s(kind))
+    rounds = side.agreement.experiment.rounds if kind == "alone" else 1
+    deadline_s = rounds * side.pace.deadline_s(kind)
+    arriving = side.transport(dict.fromkeys(questions, message), deadline_s)
     for sender, data in arriving:
         try:
             answer = admit(sender, data, questions, set(answers.admitted))

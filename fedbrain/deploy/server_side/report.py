@@ -10,8 +10,9 @@ from fedbrain.analysis import figures
 from fedbrain.analysis.results import macro
 from fedbrain.analysis.results_table import accuracy_rows, align
 from fedbrain.deploy.protocol.answers import read_report
+from fedbrain.deploy.protocol.runnable import ALONE
 from fedbrain.deploy.protocol.terms import variables_of
-from fedbrain.deploy.server_side.exchange import Side, collect_answers
+from fedbrain.deploy.server_side.exchange import Answers, Side, collect_answers
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.exclusions import absences
 from fedbrain.experiments.round_end import Snapshot
@@ -26,14 +27,17 @@ def render(results: Mapping[str, Any]) -> str:
       results: what `results.json` holds.
     """
     kind = "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
-    rows = accuracy_rows({**results["clients"], "macro": results["macro"]})
+    tables = [("Together", "clients", "macro")] if results["clients"] else []
+    tables += [("Each site alone", "alone", "alone_macro")] if results["alone"] else []
     lines = [
         (
             f"{kind}Test sets, errors in {results['unit']}; 95 %: over people; floor:"
             " the median predictor."
         ),
-        *align(rows),
     ]
+    for title, sites, mean in tables:
+        rows = accuracy_rows({**results[sites], "macro": results[mean]})
+        lines += [f"{title}:", *align(rows)] if len(tables) > 1 else align(rows)
     lines += [f"{site}: no test results: {why}" for site, why in results["untold"].items()]
     lines += [
         f"WARNING {site} is missing in {lost['rounds']} of {lost['of']} rounds; last reason:"
@@ -41,6 +45,39 @@ def render(results: Mapping[str, Any]) -> str:
         for site, lost in results["absent"].items()
     ]
     return "\n".join([*lines, f"Rounds: {results['rounds']}; best round: {results['best_round']}."])
+
+
+def read_rows(answers: Answers) -> dict[str, dict[str, Any]]:
+    """Site -> accuracy on its test scans, in the order of the sites' names.
+
+    Args:
+      answers: about test scans.
+    """
+    return {name: read_report(answers.admitted[name]) for name in sorted(answers.admitted)}
+
+
+def collect_alone(side: Side, snapshot: Snapshot) -> Answers:
+    """Has every site train alone, if the job says so; what they tell of what comes of it.
+
+    Args:
+      side: the server's.
+      snapshot: after the last round.
+    """
+    if ALONE not in side.agreement.experiment.regimes:
+        return Answers({}, {}, [])
+    return with_reasons(side, collect_answers(side, side.sites, snapshot, "alone"))
+
+
+def with_reasons(side: Side, answers: Answers) -> Answers:
+    """The answers, with the sentences of sites that refused.
+
+    Args:
+      side: the server's.
+      answers: to its last question.
+    """
+    reasons = side.progress.status.get("refused", {})
+    left_out = {name: reasons.get(name, why) for name, why in answers.left_out.items()}
+    return answers._replace(left_out=left_out)
 
 
 def report(side: Side, snapshot: Snapshot, *, workdir: Path, folder: Path) -> dict[str, Any]:
@@ -60,10 +97,10 @@ def report(side: Side, snapshot: Snapshot, *, workdir: Path, folder: Path) -> di
       What `results.json` holds.
     """
     variables = variables_of(snapshot.best_server)
-    answers = collect_answers(side, side.sites, snapshot, "reported")
-    reasons = side.progress.status.get("refused", {})
+    lone = collect_alone(side, snapshot)
+    answers = with_reasons(side, collect_answers(side, side.sites, snapshot, "reported"))
     history = MetricsLog.read(folder / "metrics.jsonl")
-    clients = {name: read_report(answers.admitted[name]) for name in sorted(answers.admitted)}
+    clients, alone = read_rows(answers), read_rows(lone)
     results = {
         "unit": side.agreement.experiment.unit,
         "synthetic": any(site.synthetic for site in side.sites.values()),
@@ -72,7 +109,9 @@ def report(side: Side, snapshot: Snapshot, *, workdir: Path, folder: Path) -> di
         "best_loss": float(snapshot.selection.best_loss),
         "clients": clients,
         "macro": macro(clients) if clients else {},
-        "untold": {name: reasons.get(name, why) for name, why in answers.left_out.items()},
+        "alone": alone,
+        "alone_macro": macro(alone) if alone else {},
+        "untold": {**lone.left_out, **answers.left_out},
         "absent": absences(history),
         "variables_sha256": tree_digest(
             dict.fromkeys(side.sites, variables)

@@ -7,8 +7,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from fedbrain.deploy.protocol.config_hash import OWN, config_hash
-from fedbrain.deploy.protocol.job import VERSION, require_runnable
+from fedbrain.deploy.protocol.job import VERSION
 from fedbrain.deploy.protocol.register import MOST_SCANS
+from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.experiments.feasible import require_defined
 from fedbrain.experiments.spec import choose
 from fedbrain.experiments.workdir import clean, write_json

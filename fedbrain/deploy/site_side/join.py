@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.data.dataset import Scans, data_fingerprint, shape_of, volumes_fingerprint
-from fedbrain.deploy.protocol.job import agree, require_job, require_runnable
+from fedbrain.deploy.protocol.job import agree, require_job
 from fedbrain.deploy.protocol.register import Registration
+from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.accepted_starts import require_accepted
 from fedbrain.deploy.site_side.approval import require_approval
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
+from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.policy import Policy, consent
 from fedbrain.deploy.site_side.resources import require_resources
 from fedbrain.deploy.site_side.worker import Worker
@@ -64,6 +66,7 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
     require_large_batches(experiment, sizes, shape_of([scans]), model=job["config"]["model"])
     print(report)
     require_same_data(workdir, scans)
+    write_identity(workdir, {**job["config"], **own}, experiment, clients)
     worker = Worker(
         policy.name,
         agreement,
@@ -72,6 +75,7 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
         limit=limit,
         fewest_tested=policy.minimum_test_subjects,
         digits=policy.validation_digits,
+        synthetic=report.synthetic,
     )
     declared = Registration(len(split.train), len(split.valid), len(split.test), report.synthetic)
     return Joined(worker, declared)

@@ -2,7 +2,8 @@
 
     in order   model 0, then models of later rounds; an order to train on a model that was sent
     once       a round has one model, one order and the same ones when it is asked again; one report
-    in all     rounds + 1 models, as many orders and a report, and REPEATS times as many messages
+    in all     rounds + 1 models, as many orders, one to train alone, a report; and REPEATS times
+               as many messages
 
 So a server learns of a site what the agreement gives, one sum a round, and nothing by asking more.
 """
@@ -84,7 +85,7 @@ class Questions:
                 f"expected the {envelope.kind} question of round {envelope.round} that was asked"
                 " before, got another one: a round has one"
             )
-        most = REPEATS * (2 * self.rounds + 2)
+        most = REPEATS * (2 * self.rounds + 3)
         if self.asked["messages"] >= most:
             raise Refused(f"expected at most {most} questions in this experiment, got one more")
         nonces = {**self.asked["nonces"], envelope.nonce: _name(message, wanted)}
@@ -103,12 +104,12 @@ class Questions:
         """A question that is new follows from those before it."""
         kind, round = message.envelope.kind, message.envelope.round
         models, reports = (self.asked["kinds"].get(name, {}) for name in ("model", "report"))
-        last = self.rounds - 1 if kind == "train" else self.rounds
+        last = {"train": self.rounds - 1, "alone": 0}.get(kind, self.rounds)
         if not 0 <= round <= last:
             raise Refused(f"round: expected one from 0 to {last}, got {round}")
         if reports:
             raise Refused("expected no new question after the report, which ends an experiment")
-        if kind == "train" and str(round) not in models:
+        if kind in ("train", "alone") and str(round) not in models:
             raise Refused(f"expected the model of round {round} before the order to train on it")
         if kind == "report" and models.get(str(round), wanted) != wanted:
             raise Refused(f"expected the model of round {round} to be tested, got another one")

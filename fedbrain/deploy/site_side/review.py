@@ -9,6 +9,7 @@ import jax
 from fedbrain.deploy.protocol.first_model import Start
 from fedbrain.deploy.protocol.job import agree, job_hash
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
+from fedbrain.deploy.protocol.runnable import ALONE
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.approval import APPROVED, read_approved, waiting
 from fedbrain.deploy.site_side.policy import Policy, consent, name_of, read_policy
@@ -25,7 +26,7 @@ In {rounds} rounds at most, this site would send
   - {models} sums of validation losses, each over all its validation people (at least {valid})
   - {rounds} updates of {numbers} numbers, each from all its training people (at least {train}),
     {batch} scans a step, {epochs} passes
-  - 1 row of test results, over at least {test} people; with fewer, none
+  - {tests}, over at least {test} people; with fewer, none
 It sends no image, no label, no prediction and no name (docs/what_leaves.md).
 
 Algorithm {algorithm}: sends beside the weights {sent}; {note}.
@@ -83,6 +84,9 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
         valid=policy.minimum_validation_subjects,
         train=policy.minimum_subjects,
         test=policy.minimum_test_subjects,
+        tests="2 rows of test results, one of a model that this site trains alone and keeps"
+        if ALONE in config["regimes"]
+        else "1 row of test results",
         batch=config["client"]["batch_size"],
         epochs=config["client"]["epochs"],
         algorithm=config["algorithm"],

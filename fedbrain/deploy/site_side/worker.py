@@ -11,13 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
-import numpy as np
 
-from fedbrain.analysis.statistics import Predictions, accuracy
 from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.splits import Split
-from fedbrain.data.tables import write_table
 from fedbrain.deploy.protocol.answers import write_report, write_update, write_validation
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.job import Agreement
@@ -29,9 +26,8 @@ from fedbrain.deploy.site_side.floors import rounded
 from fedbrain.deploy.site_side.private_state import Memory
 from fedbrain.deploy.site_side.questions import Questions
 from fedbrain.deploy.site_side.start import require_scale, require_start
+from fedbrain.deploy.site_side.tested import Tester
 from fedbrain.experiments.client_work import make_client, validation_loss
-from fedbrain.experiments.predict_scans import predict_scans
-from fedbrain.models.files.weights import save
 from fedbrain.training.device_volumes import fetch
 from fedbrain.training.evaluate import make_evaluate
 from fedbrain.training.maps import loop
@@ -51,6 +47,7 @@ class Worker:
         limit: int,
         fewest_tested: int = 10,
         digits: int = 0,
+        synthetic: bool = False,
     ):
         """Opens the site's folder; nothing is computed yet.
 
@@ -62,6 +59,7 @@ class Worker:
           limit: the most bytes of a message.
           fewest_tested: fewest test subjects of which metrics are reported.
           digits: significant digits of a sum of validation losses; 0: all.
+          synthetic: whether images of no real person are among the scans.
         """
         self.name = name
         self.agreement = agreement
@@ -70,13 +68,14 @@ class Worker:
         self.split = split
         self.workdir = workdir
         self.limit = limit
-        self.fewest_tested = fewest_tested
         self.digits = digits
         self.model, self.start = workdir / "model.bin", workdir / "start.bin"
         self.train = loop()(
             experiment.algorithm.local, partial(fetch, turns=experiment.inputs.augment.turns)
         )
         self.evaluate = make_evaluate(experiment.task)
+        how = {"workdir": workdir, "fewest": fewest_tested, "synthetic": synthetic}
+        self.tester = Tester(name, agreement, split, self.evaluate, **how)
         self.attempts = Attempts(workdir / "attempts.json")
         self.questions = Questions(workdir, rounds=experiment.rounds, keep=experiment.keep + 1)
         own = experiment.algorithm.init_client(agreement.fresh)
@@ -100,7 +99,12 @@ class Worker:
           Refused: saying why there is no answer.
         """
         message = unpack(data, limit=self.limit)
-        kinds = {"model": self._validate, "train": self._train, "report": self._report}
+        kinds = {
+            "model": self._validate,
+            "train": self._train,
+            "alone": self._alone,
+            "report": self._report,
+        }
         if message.envelope.kind not in kinds:
             raise Refused(
                 f"kind: expected one of {', '.join(kinds)}, got {message.envelope.kind!r}"
@@ -147,30 +151,22 @@ class Worker:
         """The last question: tests the best model. Model and predictions stay at the site."""
         del data
         state = read_model(self.terms, message, self.first)
-        best_round = message.envelope.round
         self.questions.admit(message)
-        self.memory.put_aside(best_round)
-        variables = self.experiment.algorithm.client_variables(
-            state, self.memory.of_best(best_round)
-        )
-        test = self.split.test
-        save(variables, str(self.workdir / "model.safetensors"), torch=False)
-        values = predict_scans(self.evaluate, variables, test, self.experiment)
-        rows = zip(test.ids, test.target.tolist(), values.tolist())
-        write_table(
-            self.workdir / "predictions.tsv", ["scan_id", "target", "prediction"], list(rows)
-        )
-        people = len(set(test.subjects))
-        if people < self.fewest_tested:
-            raise Refused(
-                f"expected at least {self.fewest_tested} test subjects to tell of them, got"
-                f" {people}"
-            )
-        floor = np.full(len(test), np.median(self.split.train.target), np.float32)
-        metrics = accuracy(
-            Predictions(test.subjects, test.target, np.asarray(values, np.float32), floor)
-        )
+        self.memory.put_aside(message.envelope.round)
+        own = self.memory.of_best(message.envelope.round)
+        metrics = self.tester.together(state, own, self.first or state)
         return write_report(self.terms, message.envelope, self.name, metrics)
+
+    def _alone(self, message: Message, data: Data) -> bytes:
+        """Trains without the others, from the same first model. Nothing of it is sent but a row."""
+        del data
+        require_terms(self.terms, message.envelope, "alone")
+        self.questions.admit(message)
+        first = self._model(0) if self.first is None else self.first
+        self.attempts.begin(self.experiment.rounds + 1)
+        metrics = self.tester.alone(first)
+        self.attempts.over()
+        return write_report(self.terms, message.envelope, self.name, metrics, kind="alone")
 
     def _train(self, message: Message, data: Data) -> bytes:
         del data

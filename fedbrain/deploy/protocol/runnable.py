@@ -1,0 +1,58 @@
+"""What a consortium can compute of an experiment. The rest is refused with its reason before
+anything is sent; nothing is accepted and ignored.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fedbrain.deploy.protocol.first_model import read_start
+from fedbrain.deploy.protocol.wire import Refused
+
+EMPTY = ("describe", "baselines", "report_by")  # computed in a simulation alone
+TOGETHER, ALONE = "federated", "local"  # regimes: all sites together, each site alone
+# field -> calls that it may hold, why it holds no other
+CALLS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "partition": (("by_site",), "a client is a hospital"),
+    "driver": (("auto", "loop"), "a site computes one client"),
+    "residence": (("auto", "streamed"), "a site reads its scans from its disk"),
+}
+
+
+def require_runnable(config: Mapping[str, Any]) -> None:
+    """Raises Refused for what a simulation can do and a consortium cannot.
+
+    Args:
+      config: of a job; what it lacks is another check's.
+    """
+    splits = config.get("splits")
+    splits = splits if isinstance(splits, Mapping) else {}
+    if [splits.get(name, 1) for name in ("repeats", "inner")] != [1, 1]:
+        raise Refused(
+            "config.splits: expected repeats=1 and inner=1, which is all that a consortium can run"
+            " yet. The seeds of a study have other test people each"
+        )
+    _require_regimes(config.get("regimes", (TOGETHER,)))
+    for field, (names, reason) in CALLS.items():
+        value = str(config.get(field, names[0]))
+        if value.split("(")[0].strip() not in names:
+            wanted = " or ".join(f"{name}()" for name in names)
+            raise Refused(f"config.{field}: expected {wanted}, since {reason}, got {value[:80]!r}")
+    for field in EMPTY:
+        if config.get(field):
+            raise Refused(
+                f"job: expected {field}=(), since a consortium does not compute it yet, got"
+                f" {str(config[field])[:80]}"
+            )
+    read_start(config)
+
+
+def _require_regimes(regimes: Any) -> None:
+    names = [str(name) for name in regimes] if isinstance(regimes, list | tuple) else []
+    others = sorted(set(names) - {TOGETHER, ALONE})
+    if others or TOGETHER not in names:
+        got = f"{others[0][:40]!r}" if others else f"no {TOGETHER!r}"
+        reason = ", which would bring all scans to one place" if "centralised" in others else ""
+        raise Refused(
+            f"config.regimes: expected {TOGETHER!r}, and {ALONE!r} where each site also trains"
+            f" alone, got {got}{reason}"
+        )

@@ -1,0 +1,102 @@
+"""What a site keeps of a run. Its folder is the work directory of an experiment of one client, so
+that `predict`, `export`, `saliency` and `report` work on it; nothing of it is sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from fedbrain.analysis.results import summarise
+from fedbrain.analysis.stored_predictions import write_tests
+from fedbrain.data.dataset import Scans
+from fedbrain.deploy.protocol.job import Agreement
+from fedbrain.experiments.checkpoints import Checkpoints
+from fedbrain.experiments.clients import fingerprints
+from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.experiment import combine
+from fedbrain.experiments.known_people import write_scans
+from fedbrain.experiments.repeats import Repeat, Run, run_folder
+from fedbrain.experiments.round_end import first_snapshot
+from fedbrain.experiments.run_files import draw_figures, write_predictions
+from fedbrain.experiments.split_id import SplitId
+from fedbrain.experiments.workdir import write_json
+from fedbrain.types import ClientState, ServerState
+
+
+def write_identity(
+    workdir: Path, config: Mapping[str, Any], experiment: Experiment, clients: dict[str, Scans]
+) -> None:
+    """Writes what the folder is the work directory of, and which scans are in which part.
+
+    Args:
+      workdir: of the site.
+      config: of the job, with the site's own fields.
+      experiment: the same, read.
+      clients: the site -> its scans.
+    """
+    write_json(workdir / "config.json", {"config": config, "data": fingerprints(clients)})
+    write_scans(workdir, experiment, clients)
+
+
+def keep_model(
+    workdir: Path, name: str, agreement: Agreement, best: ServerState, own: ClientState
+) -> None:
+    """Keeps the best round's model as a checkpoint of the federation.
+
+    Args:
+      workdir: of the site.
+      name: of the site.
+      agreement: of the job.
+      best: the server's state after the best round.
+      own: the site's private state after it.
+    """
+    algorithm, round = agreement.experiment.algorithm, int(best.round)
+    server = algorithm.init(agreement.fresh, jnp.ones(1))
+    server = server._replace(round=best.round, params=best.params, model_state=best.model_state)
+    snapshot = first_snapshot(server, [own])
+    selection = snapshot.selection._replace(
+        best_round=np.int64(round),
+        best_loss=np.asarray(1.0),  # the consortium's is not told
+    )
+    folder = run_folder(workdir, "federated", agreement.split_id)
+    write_json(folder / "members.json", [name])
+    checkpoints = Checkpoints(folder / "checkpoints", keep=2)
+    checkpoints.drop_from(0)
+    checkpoints.save(round, snapshot._replace(selection=selection))
+    checkpoints.close()
+
+
+def write_home(
+    workdir: Path,
+    experiment: Experiment,
+    runs: Sequence[Run],
+    ids: Mapping[str, tuple[str, ...]],
+    *,
+    site: str,
+    split_id: SplitId,
+    synthetic: bool,
+) -> None:
+    """Writes predictions of the site's own people, figures and results.
+
+    Args:
+      workdir: of the site.
+      experiment: of the job.
+      runs: with the predictions of their models.
+      ids: part -> ids of its scans.
+      site: its name.
+      split_id: which split.
+      synthetic: whether images of no real person are among the scans.
+    """
+    named = {(site, split_id, part): of_part for part, of_part in ids.items()}
+    repeats = [Repeat(list(runs), [], named)]
+    combined = combine(repeats)
+    write_predictions(workdir, repeats)
+    write_tests(workdir, {split_id.repeat: combined.own[0]})
+    draw_figures(workdir, repeats, combined.own, unit=experiment.unit, synthetic=synthetic)
+    results = summarise(combined.own, combined.baselines, combined.crossed)
+    known = {"unit": experiment.unit, "synthetic": synthetic}
+    counts = {"images": {site: sum(map(len, ids.values()))}, "excluded": {}}
+    write_json(workdir / "results.json", {**known, **counts, **results})

@@ -1,0 +1,78 @@
+"""The end of a run: rows of the simulation's table, together and alone; what a site keeps."""
+
+import json
+
+import pytest
+
+from fedbrain.deploy.protocol.terms import variables_of
+from fedbrain.deploy.server_side.report import render, report
+from fedbrain.deploy.site_side.going_home import write_identity
+from fedbrain.experiments.checkpoints import tree_digest
+from fedbrain.experiments.experiment import run
+from fedbrain.experiments.saved_models import load_models
+from fedbrain.experiments.split_id import SplitId
+from fedbrain.experiments.workdir import clean
+from tests.conftest import without_figures
+from tests.experiment_under_test import config
+from tests.faults.in_memory import Consortium
+
+REGIMES = ("federated", "local")
+
+
+@pytest.fixture(scope="module")
+def reported(scans, tmp_path_factory):
+    """(the consortium, its last snapshot, its results, those of the simulation)."""
+    folder = tmp_path_factory.mktemp("alone")
+    seed = SplitId(0).seed(0)
+    some = Consortium(scans, folder, rounds=2, regimes=REGIMES, seed=seed)
+    side, where = some.side(), folder / "server"
+    for name, scans_of in some.clients.items():
+        worker = some.worker(name)
+        write_identity(worker.workdir, some.fields, some.experiment, {name: scans_of})
+    state = some.run()
+    results = report(side, state, workdir=where, folder=where)
+    c = config(scans, rounds=2, regimes=REGIMES)
+    c.driver, c.residence = "loop()", "streamed()"
+    c.patience = {"stop": 0, "plateau": 1, "factor": 0.5}
+    with without_figures():
+        run(c, folder / "simulated")
+    simulated = json.loads((folder / "simulated/results.json").read_text())
+    return some, state, results, simulated
+
+
+@pytest.mark.parametrize(("rows", "regime"), [("clients", "federated"), ("alone", "local")])
+def test_rows_are_those_of_the_simulation(reported, rows, regime):
+    *_, results, simulated = reported
+    assert set(results[rows]) == {"amber", "birch", "cedar"}
+    for name, row in results[rows].items():
+        theirs = simulated["regimes"][regime]["clients"][name]
+        row = clean(row)  # NaN is null in a file
+        assert {key: row[key] for key in theirs if key != "age_gap"} == {
+            key: value for key, value in theirs.items() if key != "age_gap"
+        }
+    text = render(results)
+    assert text.index("Together:") < text.index("Each site alone:")
+
+
+def test_a_site_keeps_models_predictions_and_results(reported):
+    some, state, results, simulated = reported
+    home = some.worker("amber").workdir
+    best = tree_digest(variables_of(state.best_server))
+    [(_, together)] = load_models(home)
+    assert tree_digest(together) == best
+    [(_, alone)] = load_models(home, federation="local-amber")
+    expected = simulated["variables_sha256"]["local-amber/repeat0-split0"]
+    assert tree_digest({"amber": alone}) == expected
+    own = json.loads((home / "results.json").read_text())
+    for regime, rows in (("federated", "clients"), ("local", "alone")):
+        assert own["regimes"][regime]["clients"]["amber"]["mae"] == results[rows]["amber"]["mae"]
+    assert "federated - local" in own["comparisons"]
+    for name in ("predictions.tsv", "test.tsv", "scans.tsv"):
+        assert (home / "clients/amber" / name).is_file()
+    assert not list((some.folder / "server").rglob("*.tsv"))
+
+
+def test_sites_with_too_few_test_people_do_not_keep_a_run_from_its_end(reported):
+    _, _, results, _ = reported
+    nobody = {**results, "clients": {}, "macro": {}, "alone": {}, "untold": {"amber": "too few"}}
+    assert "amber: no test results: too few" in render(nobody)
