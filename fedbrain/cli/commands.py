@@ -24,6 +24,9 @@ COMMANDS = {
     "export": Command("fedbrain.export", "a trained model as a .safetensors file"),
     "synthesise": Command("fedbrain.synthesise", "three synthetic hospitals as BIDS trees"),
     "server": Command("fedbrain.deploy.server", "between hospitals: the coordinating centre"),
+    "hospital-grid": Command(
+        "fedbrain.deploy.hospital_grid", "between hospitals: a grid, from brain age to SDMT"
+    ),
     "site": Command("fedbrain.deploy.site", "between hospitals: a hospital"),
     "provision": Command("fedbrain.deploy.provision", "between hospitals: keys and certificates"),
     "submit": Command("fedbrain.deploy.submit", "between hospitals: a job as a folder of files"),

@@ -99,7 +99,9 @@ class Hospital(Executor):
             )
         kit = workspace.get_root_dir()
         try:
-            return join(policy, self.job, workdir=folder_of(kit, self.job), limit=1 << 30)
+            workdir = folder_of(kit, self.job)
+            volumes = workdir.parent / "volumes"
+            return join(policy, self.job, workdir=workdir, limit=1 << 30, volumes=volumes)
         except NotApproved:
             keep_waiting(Path(kit), self.job)
             raise

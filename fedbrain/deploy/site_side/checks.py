@@ -63,7 +63,7 @@ def settings(kit: Path) -> str:
 
 
 def people(kit: Path) -> str:
-    """The table of participants is where `site.toml` says, with the columns of the targets.
+    """The tables are where `site.toml` says, with the columns of the targets and covariates.
 
     Args:
       kit: of the site, a folder.
@@ -73,12 +73,17 @@ def people(kit: Path) -> str:
     """
     policy = read_policy(kit / "local/site.toml")
     table = policy.root / "participants.tsv"
-    header, *rows = table.read_text(encoding="utf-8-sig").splitlines()
+    tables = [table, *sorted(policy.root.glob("phenotype/*.tsv"))]
+    texts = [path.read_text(encoding="utf-8-sig").splitlines() for path in tables]
+    known = {column for lines in texts if lines for column in lines[0].split("\t")}
     wanted = [*policy.targets.values(), *policy.columns.values()]
-    missing = [column for column in wanted if column not in header.split("\t")]
+    missing = [column for column in wanted if column.rsplit(":", 1)[-1] not in known]
     if missing:
-        raise ValueError(f"{table}: expected the columns {', '.join(wanted)}, got no {missing[0]}")
-    return f"{len(rows)} participants"
+        raise ValueError(
+            f"{table} and phenotype/*.tsv: expected the columns {', '.join(wanted)}, got no"
+            f" {missing[0]}"
+        )
+    return f"{max(len(texts[0]) - 1, 0)} participants"
 
 
 def certificate(kit: Path) -> str:

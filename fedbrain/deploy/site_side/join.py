@@ -32,7 +32,14 @@ class Joined(NamedTuple):
     declared: Registration  # what the site sends when it joins
 
 
-def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -> Joined:
+def join(
+    policy: Policy,
+    job: Mapping[str, Any],
+    *,
+    workdir: Path,
+    limit: int,
+    volumes: Path | None = None,
+) -> Joined:
     """Opens a job at a site.
 
     Args:
@@ -40,6 +47,7 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
       job: as the server sent it.
       workdir: of this site and run; created by the caller.
       limit: the most bytes of a message.
+      volumes: folder of prepared volumes, which the runs of a site share; None: in `workdir`.
 
     Raises:
       Refused: when the site does not want this job, or has too few people for it.
@@ -52,7 +60,7 @@ def join(policy: Policy, job: Mapping[str, Any], *, workdir: Path, limit: int) -
     spec = consent(policy, job["config"], job["target"])
     if policy.approval:
         require_approval(policy.approved, job)
-    own = {"sites": {policy.name: spec}, "cache": str(workdir / "volumes")}
+    own = {"sites": {policy.name: spec}, "cache": str(volumes or workdir / "volumes")}
     agreement = agree(job, own)
     experiment, _, fresh, *_ = agreement
     require_accepted(policy.starts, agreement.start, fresh, workdir.parent)

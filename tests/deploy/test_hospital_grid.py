@@ -1,0 +1,121 @@
+"""A grid between hospitals: what is run in which order, what is refused before anything is sent,
+and tables that are those of the simulated grid.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedbrain.deploy.server_side.cells import Targets, run_cells
+from fedbrain.experiments import grid
+from fedbrain.experiments.site_tables import tables
+from fedbrain.experiments.workdir import write_json
+from tests.deploy.study_config import SITES, get_config
+
+TARGETS = Targets("age", "sdmt")
+ORDER = [(row, k) for k in (0, 1) for row in ("first", "deep", "scratch", "shallow")]
+ROW = {"n": 9, "subjects": 9, "mae": 7.0, "mae_se": 1.0, "mae_95": [5.0, 9.0], "rmse": 8.0}
+ROW |= {"r2": 0.5, "r": None, "r_95": [None, None], "p": None, "floor_mae": 9.0}
+
+
+class Engine:
+    """Runs an experiment by writing its results."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, workdir, fields):
+        self.asked.append((workdir.parent.name, int(workdir.name[-1]), fields["target"]))
+        rows = {name: {**ROW, "mae": 7.0 + len(self.asked)} for name in SITES}
+        told = {"unit": "years", "synthetic": True, "clients": rows, "alone": rows}
+        write_json(workdir / "results.json", told)
+
+
+def test_every_experiment_is_run_once_after_the_one_that_it_starts_from(tmp_path, capsys):
+    engine = Engine()
+    how = {"targets": TARGETS, "sites": list(SITES)}
+    run_cells(engine, get_config(), tmp_path, **how)
+    targets = [(row, k, "age" if row == "first" else "sdmt") for row, k in ORDER]
+    assert engine.asked == targets
+    (tmp_path / "shallow/seed1/results.json").unlink()
+    run_cells(engine, get_config(), tmp_path, **how)
+    assert engine.asked == [*targets, ("shallow", 1, "sdmt")]
+    text = capsys.readouterr().out
+    assert "federated, seed 1, amber" in text
+    assert (tmp_path / "site_tables.txt").read_text() in text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("baselines", ("linear('age')",), "deep, seed 0: job: expected baselines="),
+        ("regimes", ("federated", "centralised"), "deep, seed 0: config.regimes: .*'centralised'"),
+        ("initial", "run('elsewhere')", "deep, seed 0: config.initial: .*by a hash"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_the_first_experiment(tmp_path, field, value, sentence):
+    engine, c = Engine(), get_config()
+    c.second[field] = value
+    with pytest.raises(ValueError, match=sentence):
+        run_cells(engine, c, tmp_path / "x", targets=TARGETS, sites=list(SITES))
+    assert not engine.asked
+    assert not (tmp_path / "x").exists()
+
+
+def test_tables_do_not_depend_on_who_ran_the_grid(tmp_path, capsys):
+    run_cells(Engine(), get_config(), tmp_path / "a", targets=TARGETS, sites=list(SITES))
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    for path in (tmp_path / "b").rglob("results.json"):
+        told = json.loads(path.read_text())
+        regimes = {"federated": told.pop("clients"), "local": told.pop("alone")}
+        told["regimes"] = {name: {"clients": rows} for name, rows in regimes.items()}
+        path.write_text(json.dumps(told))
+    assert list(tables(tmp_path / "a")) == list(tables(tmp_path / "b"))
+    capsys.readouterr()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # processes are killed, not closed
+def test_the_study_over_the_network_has_the_tables_of_the_simulated_grid(tmp_path):
+    """Server and three sites over mutual TLS; the command is killed once and given again."""
+    pytest.importorskip("nvflare", reason="needs the extra deploy")
+    from tests.faults import consortium
+
+    trees = tmp_path / "trees"
+    how = ["--healthy=12", "--ms=24", "--seed=1"]
+    program = [sys.executable, "-m", "fedbrain.synthesise", f"--out={trees}", *how]
+    subprocess.run(program, cwd=consortium.ROOT, check=True, stdout=subprocess.DEVNULL)
+    made = consortium.Consortium(tmp_path)
+    for name in SITES:
+        path = made.kit(name) / "local/site.toml"
+        path.write_text(path.read_text() + '[targets.sdmt]\ncolumn = "sdmt_total"\n')
+    made.start()
+    line = [sys.executable, "-m", "fedbrain.deploy.hospital_grid"]
+    line += [f"--config={Path(__file__).with_name('study_config.py')}", "--fewest=3"]
+    line += [f"--kit={made.kit('server')}", f"--lead={made.kit(consortium.LEAD)}"]
+    line += [f"--workdir={tmp_path / 'study'}", "--target=age", "--rows_target=sdmt"]
+    line += [f"--sites={','.join(SITES)}", "--deadline_s=600"]
+    try:
+        with (tmp_path / "log.txt").open("ab") as log:
+            run = {"cwd": consortium.ROOT, "env": made.environment(), "stdout": log}
+            killed = subprocess.Popen(line, stderr=subprocess.STDOUT, **run)
+            first = tmp_path / "study/first/seed0/results.json"
+            consortium.wait_for(first.is_file, seconds=600)
+            killed.kill()
+            killed.wait()
+            subprocess.run(line, stderr=subprocess.STDOUT, check=True, timeout=1800, **run)
+    finally:
+        made.stop()
+    grid.run(get_config(str(trees), str(tmp_path / "cache")), tmp_path / "simulated")
+    assert list(tables(tmp_path / "study")) == list(tables(tmp_path / "simulated"))
+    for row, k in ORDER:
+        found, expected = (
+            json.loads((tmp_path / where / row / f"seed{k}/results.json").read_text())
+            for where in ("study", "simulated")
+        )
+        models = expected["variables_sha256"]
+        assert found["variables_sha256"] == models[f"federated/repeat{k}-split0"]
