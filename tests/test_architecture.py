@@ -84,7 +84,7 @@ def test_an_update_goes_that_way(tmp_path, scans, monkeypatch):
     monkeypatch.setattr(in_memory, "EXPERIMENTS", {})
     monkeypatch.setattr(in_memory, "COMPILED", {})
     consortium = in_memory.Consortium(scans, tmp_path, rounds=1)
-    calls = calls_during(lambda: conduct(consortium.side(), workdir=tmp_path / "server"))
+    calls = calls_during(lambda: conduct(consortium.side(), folder=tmp_path / "server"))
     inside = [hop for hop in walks.UPDATE if "/nvflare/" not in hop.place]
     require_order([hop for hop in inside if "/audit.py:" not in hop.place], calls)
 

@@ -16,7 +16,14 @@ from tools.architecture_walks import SCAN, UPDATE, WHERE, Hop
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 ENTRY_POINTS = "entry points"
-DEPLOY = ("server", "site", "provision", "submit", "what_leaves")  # entry points of `deploy`
+DEPLOY = (
+    "server",
+    "hospital_grid",
+    "site",
+    "provision",
+    "submit",
+    "what_leaves",
+)  # entry points of `deploy`
 
 HOLDS = {
     ENTRY_POINTS: "commands: flags, exit codes, printing",

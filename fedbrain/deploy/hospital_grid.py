@@ -1,7 +1,10 @@
 """Runs a grid between hospitals: a first experiment, and rows that start from its best model.
 
-    fedbrain hospital-grid CONFIG --kit=KIT --lead=LEAD_KIT --workdir=DIR \\
-        --target=age --rows_target=sdmt --sites=a,b,c
+    fedbrain hospital-grid paper_synthetic --kit=KIT --lead=LEAD_KIT --workdir=DIR \\
+        --target=age --rows_target=sdmt --sites=a,b,c \\
+        "--config.first.regimes=('federated', 'local')" "--config.first.describe=()" \\
+        "--config.second.regimes=('federated', 'local')" "--config.second.describe=()" \\
+        "--config.second.baselines=()"
 
 Brain age and then SDMT, for instance: one command, submitted once; the same command goes on after
 any loss. Each experiment is a job of its own in DIR/<row>/seed<k>, and each site approves it. The
@@ -27,6 +30,13 @@ if __name__ == "__main__":
     FEWEST = flags.DEFINE_integer(
         "fewest", 2, "Number of sites without which no round counts.", lower_bound=1
     )
+    AT_START = flags.DEFINE_integer(
+        "at_start",
+        0,
+        "Number of sites with which a run begins; those that are missing then stay out of it."
+        " 0: all must be there.",
+        lower_bound=0,
+    )
     MOST_SCANS = flags.DEFINE_integer(
         "most_scans", 10_000, "Most scans of a part that a site may declare.", lower_bound=1
     )
@@ -43,12 +53,12 @@ if __name__ == "__main__":
         from fedbrain.deploy.server_side.launch import run_experiment
 
         how = {"fewest": FEWEST.value, "deadline_s": DEADLINE.value}
+        how |= {"most_scans": MOST_SCANS.value, "at_start": AT_START.value}
         run_cells(
             partial(
                 run_experiment,
                 lambda: Lead(LEAD.value),
                 KIT.value,
-                most_scans=MOST_SCANS.value,
                 **how,
             ),
             given(CONFIG),

@@ -25,6 +25,13 @@ if __name__ == "__main__":
     FEWEST = flags.DEFINE_integer(
         "fewest", 2, "Number of sites without which no round counts.", lower_bound=1
     )
+    AT_START = flags.DEFINE_integer(
+        "at_start",
+        0,
+        "Number of sites with which a run begins; those that are missing then stay out of it."
+        " 0: all must be there.",
+        lower_bound=0,
+    )
     MOST_SCANS = flags.DEFINE_integer(
         "most_scans", 10_000, "Most scans of a part that a site may declare.", lower_bound=1
     )
@@ -52,6 +59,7 @@ if __name__ == "__main__":
             fewest=given(FEWEST),
             deadline_s=given(DEADLINE),
             most_scans=given(MOST_SCANS),
+            at_start=AT_START.value,
         )
 
     def _listen() -> None:

@@ -146,3 +146,26 @@ def test_what_was_lost_is_forgotten_with_the_next_job(tmp_path):
     assert not lost_sites(tmp_path)
     assert not (tmp_path / "stop").exists()
     assert json.loads((tmp_path / "job.json").read_text())["job"] == "0"
+
+
+def test_a_refusal_that_would_come_again_ends_the_run_in_words(tmp_path):
+    def refuse():
+        Progress(tmp_path).update(problem="Expected every site.", final={"birch": "target: no"})
+        return "RUNNING"
+
+    engine = Fake(tmp_path, [[refuse, "FINISHED:EXECUTION_EXCEPTION"], ["FINISHED:COMPLETED"]])
+    with pytest.raises(ValueError, match=r"Expected every site. .*refuse .* again: birch: target"):
+        _see(tmp_path, engine)
+    assert engine.submitted == 1
+
+
+def test_a_site_that_waits_for_a_person_is_asked_again(tmp_path):
+    def wait():
+        progress = Progress(tmp_path)
+        progress.refused("birch", "job: expected one that a person approved", final=False)
+        progress.update(problem="Expected every site of the consortium at the first start.")
+        return "RUNNING"
+
+    engine = Fake(tmp_path, [[wait, "FINISHED:EXECUTION_EXCEPTION"], ["FINISHED:COMPLETED"]])
+    _see(tmp_path, engine)
+    assert engine.submitted == 2

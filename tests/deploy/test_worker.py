@@ -10,6 +10,7 @@ import pytest
 
 from fedbrain.deploy.protocol.register import (
     MOST_SCANS,
+    Joins,
     Note,
     Registration,
     changed,
@@ -190,3 +191,14 @@ def test_every_site_is_there_at_the_first_start_and_declares_the_same_later(tmp_
     )
     with pytest.raises(ValueError, match="amber: expected what it declared at the start"):
         register(tmp_path, {"amber": birch}, expected=["amber", "birch"], refused={})
+
+
+def test_a_run_may_begin_without_a_site_which_then_stays_out(tmp_path):
+    amber, birch = Registration(10, 2, 3, True), Registration(20, 4, 5, True)
+    how = {"expected": ["amber", "birch", "cedar"], "refused": {}}
+    with pytest.raises(ValueError, match="at least 3 sites at the first start. Missing: cedar"):
+        register(tmp_path, {"amber": amber, "birch": birch}, at_start=3, **how)
+    both = register(tmp_path, {"amber": amber, "birch": birch}, at_start=2, **how)
+    assert set(both) == {"amber", "birch"}
+    late = Joins({"cedar": amber}, {}, {}, {})
+    assert "left out at the start" in changed(recall(tmp_path), late)["cedar"]

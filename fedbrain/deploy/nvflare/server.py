@@ -49,9 +49,10 @@ class Conductor(Controller):
         medians: float = 100.0,
         limit: int = 1 << 30,
         most_scans: int = MOST_SCANS,
+        at_start: int = 0,
     ):
         super().__init__()
-        self.most_scans = most_scans
+        self.most_scans, self.at_start = most_scans, at_start
         self.job, self.rules = job, Rules(fewest, medians, limit, deadline_s)
 
     def start_controller(self, fl_ctx: FLContext) -> None:
@@ -95,7 +96,8 @@ class Conductor(Controller):
             transport.notify(name, why)
         expected = [name for name in self.job["sites"] if name not in joins.wrong]
         refused = progress.status.get("refused", {})
-        sites = register(workdir, joined, expected=expected, refused=refused)
+        at_start = self.at_start
+        sites = register(workdir, joined, expected=expected, refused=refused, at_start=at_start)
         progress.update(left_out={**joins.wrong, **excluded})
         record_joins(workdir, joins)
         side = Side(

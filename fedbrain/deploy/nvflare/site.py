@@ -18,7 +18,7 @@ from nvflare.apis.signal import Signal
 
 from fedbrain import cli
 from fedbrain.deploy.nvflare.parcels import pieces, whole
-from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE, NOTICE, REFUSED
+from fedbrain.deploy.nvflare.transport import FINAL, JOIN, MESSAGE, NOTICE, REFUSED
 from fedbrain.deploy.protocol.job import folder_of
 from fedbrain.deploy.protocol.register import LARGEST, Note, write_join
 from fedbrain.deploy.protocol.versions import require_engine, versions
@@ -54,6 +54,7 @@ class Hospital(Executor):
             )
             audit.record("in", str(shareable[REFUSED]).encode())
             return Shareable()
+        final = False
         try:
             if self.joined is None:  # the process is new
                 self.joined = self._join(fl_ctx)
@@ -70,12 +71,14 @@ class Hospital(Executor):
             return Shareable({MESSAGE: pieces(answer)})
         except Refused as error:
             reason = str(error)
+            final = self.joined is None and not isinstance(error, NotApproved)
         except (ValueError, OSError) as error:
             self.log_exception(fl_ctx, f"fedbrain: {error}")
             reason = PRIVATE_REASON
+            final = self.joined is None and not isinstance(error, OSError)
         self.log_warning(fl_ctx, f"fedbrain: refused: {reason}")
         audit.record("out", reason.encode())
-        return Shareable({REFUSED: reason})
+        return Shareable({REFUSED: reason, FINAL: final})
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """A job that is stopped in order did not die."""

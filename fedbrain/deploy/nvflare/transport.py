@@ -24,6 +24,7 @@ from fedbrain.deploy.server_side.status import Progress, lost_sites
 # names of tasks; the last one tells a site why its answer was refused
 JOIN, MESSAGE, NOTICE = "join", "message", "told"
 REFUSED = "refused"  # why: in a site's answer, or in a notice
+FINAL = "final"  # in a site's answer: whether it would refuse the same job again
 TICK_S = 0.05
 SWEEP = 10  # ticks
 
@@ -83,7 +84,8 @@ class Transport:
                 arrived.put((name, result.pop(MESSAGE)))  # the engine keeps the rest
                 self.progress.answered(name)
             else:
-                self.progress.refused(name, str(result.get(REFUSED, result.get_return_code())))
+                why = str(result.get(REFUSED, result.get_return_code()))
+                self.progress.refused(name, why, final=result.get(FINAL) is True)
 
         engine: Any = self.context.get_engine()
         here = {client.name for client in engine.get_clients()}

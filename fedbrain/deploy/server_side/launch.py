@@ -88,6 +88,7 @@ def run_experiment(
     fewest: int,
     deadline_s: int,
     most_scans: int = MOST_SCANS,
+    at_start: int = 0,
 ) -> None:
     """Writes the job, supervises it until results are there, and prints the report.
 
@@ -99,6 +100,7 @@ def run_experiment(
       fewest: sites without which no round counts.
       deadline_s: longest wait for an answer, in seconds.
       most_scans: of a part that a site may declare.
+      at_start: sites with which the run begins without the others; 0: all must be there.
     """
     job, sites, rounds = workdir / "job", fields["sites"], fields["config"]["rounds"]
     config, start = name_start(fields["config"])
@@ -117,6 +119,7 @@ def run_experiment(
             fewest=fewest,
             deadline_s=deadline_s,
             most_scans=most_scans,
+            at_start=at_start,
         )
         link_workdir(kit.absolute() / folder, workdir)
 

@@ -61,15 +61,18 @@ class Progress:
         """
         self.update(waiting=[name for name in self.status.get("waiting", []) if name != site])
 
-    def refused(self, site: str, why: str) -> None:
+    def refused(self, site: str, why: str, *, final: bool) -> None:
         """Records that a site refused, and why.
 
         Args:
           site: its name.
           why: a sentence.
+          final: whether it would refuse the same job again.
         """
         self.answered(site)
         self.update(refused={**self.status.get("refused", {}), site: why})
+        if final:
+            self.update(final={**self.status.get("final", {}), site: why})
 
     def _beat(self) -> None:
         while not self.over.wait(BEAT_S):

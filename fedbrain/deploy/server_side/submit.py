@@ -27,6 +27,7 @@ def write_job(
     fewest: int,
     deadline_s: int,
     most_scans: int = MOST_SCANS,
+    at_start: int = 0,
 ) -> str:
     """Writes the engine's files.
 
@@ -38,6 +39,7 @@ def write_job(
       fewest: sites without which no round counts.
       deadline_s: of an answer at most, in seconds.
       most_scans: of a part that a site may declare.
+      at_start: sites with which the run begins without the others; 0: all must be there.
 
     Returns:
       The run's folder in a kit.
@@ -58,7 +60,7 @@ def write_job(
     path, version = "fedbrain.deploy.nvflare", {"format_version": 2}
     server = {"id": "conductor", "path": f"{path}.server.Conductor"}
     arguments = {"job": job, "fewest": fewest, "deadline_s": deadline_s}
-    arguments["most_scans"] = most_scans
+    arguments |= {"most_scans": most_scans, "at_start": at_start}
     executor = {
         "tasks": ["join", "message", "told"],
         "executor": {"path": f"{path}.site.Hospital", "args": {"job": job}},

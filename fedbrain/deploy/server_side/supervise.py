@@ -72,6 +72,10 @@ def supervise(
       run: what to supervise.
       notify: takes a sentence about what happened.
       show: takes the status, a second apart.
+
+    Raises:
+      ValueError: when sites refuse the job in a way that the next one would meet too, and no round
+        can be run without them.
     """
     wait, done = BACKOFF_S[0], -1  # seconds, rounds
     while not (run.workdir / "results.json").is_file():
@@ -81,10 +85,22 @@ def supervise(
             if (run.workdir / "results.json").is_file():
                 break
             notify(f"Job {job} ended after round {read_status(run.workdir).get('round', 0)}: {why}")
+            _require_no_refusal(read_status(run.workdir), why)
         reached = int(read_status(run.workdir).get("round", 0))
         wait = BACKOFF_S[0] if reached > done else min(2 * wait, BACKOFF_S[1])
         done = max(done, reached)
         time.sleep(wait)
+
+
+def _require_no_refusal(status: Mapping[str, Any], why: str) -> None:
+    """Refuses to go on after a job that ended because of what sites do not want."""
+    final = status.get("final", {})
+    if status.get("problem") == why and final:
+        reasons = "; ".join(f"{site}: {reason}" for site, reason in sorted(final.items()))
+        raise ValueError(
+            f"The run ends: {why} Sites would refuse the same job again: {reasons}. Ask them, or"
+            " change the experiment; then give the same command."
+        )
 
 
 def _adopt(engine: Engine, run: Run) -> str | None:
