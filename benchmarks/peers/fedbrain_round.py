@@ -15,7 +15,7 @@ import optax
 
 from benchmarks.paired import serve
 from fedbrain import cli
-from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS
+from fedbrain.aggregators import AGGREGATORS, BESIDE
 from fedbrain.algorithms import ClientChain, ServerChain, federated
 from fedbrain.models import MODELS
 from fedbrain.models.convolution import conv3d
@@ -59,7 +59,7 @@ def pictures(clients: int):
 def _federation(work, optimizer, clients: int, shape: tuple[int, ...], targets: int):
     algorithm = federated(
         ClientChain(work, optimizer),
-        ServerChain(AGGREGATORS["weighted_mean"](), optax.sgd(1.0), BATCH_STATISTICS["mean"]),
+        ServerChain(AGGREGATORS["weighted_mean"](), optax.sgd(1.0), *BESIDE["mean"]),
     )
     rng = np.random.default_rng(0)
     mask = np.ones(shape[0], np.float32)

@@ -9,7 +9,7 @@ import optax
 
 from benchmarks.paired import serve
 from fedbrain import cli
-from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS
+from fedbrain.aggregators import AGGREGATORS, BESIDE
 from fedbrain.algorithms import ClientChain, ServerChain, federated
 from fedbrain.models import MODELS
 from fedbrain.models.losses import LOSSES
@@ -26,7 +26,7 @@ def set_up(task: dict):
     work = make_task(MODELS[task["model"]](**arguments), LOSSES["l1"]())
     algorithm = federated(
         ClientChain(work, optax.adam(1e-3)),
-        ServerChain(AGGREGATORS["weighted_mean"](), optax.sgd(1.0), BATCH_STATISTICS["mean"]),
+        ServerChain(AGGREGATORS["weighted_mean"](), optax.sgd(1.0), *BESIDE["mean"]),
     )
     rng = np.random.default_rng(0)
     image = rng.standard_normal((b, size, size, size, 1), dtype=np.float32)

@@ -29,7 +29,7 @@ from fedbrain.aggregators.multi_gradient import fedmgda_plus
 from fedbrain.aggregators.order_statistics import mean_around_median, median, trimmed_mean
 from fedbrain.aggregators.signs import gradient_masked_mean
 from fedbrain.aggregators.spectral import divide_and_conquer, spectral_filter
-from fedbrain.aggregators.statistics import mean_statistics, pooled_statistics
+from fedbrain.aggregators.statistics import BESIDE
 from fedbrain.aggregators.step_size import fedexp, fednova
 from fedbrain.aggregators.subsets import minimum_diameter, smallest_eigenvalue
 from fedbrain.aggregators.trust import fltrust
@@ -109,6 +109,5 @@ LINKS = {
 
 AGGREGATORS = {name: row.make for name, row in RULES.items()}
 KEEPING = {name: row.make for name, row in LINKS.items()}
-BATCH_STATISTICS = {"mean": mean_statistics, "pooled": pooled_statistics}
 
-__all__ = ["AGGREGATORS", "BATCH_STATISTICS", "KEEPING", "LINKS", "RULES", "Row", "chain"]
+__all__ = ["AGGREGATORS", "BESIDE", "KEEPING", "LINKS", "RULES", "Row", "chain"]

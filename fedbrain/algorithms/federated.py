@@ -34,10 +34,10 @@ def federated(
       sharing: which leaves train and which are shared. No variant sees a frozen leaf.
 
     >>> import optax
-    >>> from fedbrain.aggregators import BATCH_STATISTICS, weighted_mean
+    >>> from fedbrain.aggregators import BESIDE, weighted_mean
     >>> from fedbrain.algorithms.quadratic import quadratic_task
     >>> client = ClientChain(quadratic_task(), optax.sgd(0.5))
-    >>> server = ServerChain(weighted_mean(), optax.sgd(1.0), BATCH_STATISTICS["mean"])
+    >>> server = ServerChain(weighted_mean(), optax.sgd(1.0), *BESIDE["mean"])
     >>> algorithm = federated(client, server)
     >>> algorithm.shared({"params": {"w": 1.0}})
     {'params': {'w': 1.0}}

@@ -7,7 +7,7 @@ direction becomes the next model.
 Between the two nobody needs the cohort any more: a server of large models lets go of it.
 """
 
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from fedbrain.aggregators.rejection import finite, finite_clients
+from fedbrain.aggregators.statistics import StatisticsRule, UploadsRule, as_sent
 from fedbrain.algorithms.diagnostics import diagnose
 from fedbrain.algorithms.leaves import combine
 from fedbrain.algorithms.sharing import Sharing, split
@@ -23,21 +24,11 @@ from fedbrain.algorithms.variant import Variant
 from fedbrain.types import (
     Aggregator,
     Metrics,
-    ModelState,
     Reduced,
     ServerState,
     Update,
     Variables,
 )  # fmt: skip
-
-
-@runtime_checkable
-class StatisticsRule(Protocol):
-    """How the shared batch statistics of a cohort become one."""
-
-    def __call__(self, model_state: ModelState, weights: Float[Array, " clients"], /) -> ModelState:
-        """Takes statistics [clients, ...] and training examples; 0 = absent."""
-        ...
 
 
 class ServerChain(NamedTuple):
@@ -48,6 +39,7 @@ class ServerChain(NamedTuple):
     aggregator: Aggregator
     optimizer: optax.GradientTransformation  # from the direction [p] to a step [p]
     statistics: StatisticsRule
+    uploads: UploadsRule = as_sent  # what the variant sees of `Update.extra`
 
 
 def init_server(
@@ -104,7 +96,11 @@ def reduce(
     arguments = {"weights": weights, "metrics": updates.metrics, "extra": updates.extra}
     aggregate, links = server.aggregator.update(pseudo_gradients, links, vector, **arguments)
     direction = cast(Array, aggregate)
-    trees = updates._replace(delta=jax.vmap(unravel)(updates.delta), weight=weights)
+    trees = updates._replace(
+        delta=jax.vmap(unravel)(updates.delta),
+        weight=weights,
+        extra=server.uploads(updates.extra, weights),
+    )
     adjusted, extra = variant.server(state.extra, trees, unravel(direction))
     rejected = (weights != updates.weight).astype(jnp.float32)
     return Reduced(

@@ -120,7 +120,8 @@ def get_config() -> Any:
             # which layers are shared: `everything()`, `without_batch_norm()` (FedBN),
             # `without_head()` (FedPer), `only_head()`
             "sharing": "everything()",
-            # how batch statistics are combined: `mean()`, `pooled()`, `local()`
+            # how batch statistics are combined: `mean()`, `pooled()`, `local()`, or `median()`,
+            # which no minority spoils and which also holds for what an algorithm sends besides
             "statistics": "mean()",
             # what is done to updates before the rule, clipping for instance: docs/aggregation.md
             "links": (),

@@ -63,7 +63,8 @@ def get_config() -> Any:
             "optimizer": "sgd(1.0)",
             # which layers are shared
             "sharing": "everything()",
-            # how batch statistics are combined
+            # how batch statistics, and what an algorithm sends besides, are combined: `mean()`,
+            # `pooled()`, `median()`
             "statistics": "mean()",
         }
     )

@@ -3,15 +3,21 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
+
 from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.differences import differences
+from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import federated
 from fedbrain.data.scan_report import Report
 from fedbrain.data.splits import Split
+from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.consistent import unprotected
 from fedbrain.experiments.feasible import require_defined
 from fedbrain.experiments.small_batches import require_large_batches
 from fedbrain.experiments.split_id import SplitId, split_clients
+from fedbrain.training.outline import outline
 
 FEWEST_PEOPLE = 5  # in a part: fewer people give no error worth a name; arbitrary
 
@@ -144,4 +150,12 @@ def advise(
     splits = split_all(experiment, clients)
     shape = shape_of(list(clients.values()))
     require_feasible(config, experiment, sorted(clients), splits, shape)
-    return render_warnings(warnings_of(experiment, reports, splits))
+    variables = jax.eval_shape(lambda: random_variables(experiment, shape))
+    batch = example_batch(shape, 1, experiment.inputs)
+    channels = unprotected(
+        algorithm=config.algorithm,
+        aggregator=config.server.aggregator,
+        statistics=config.server.statistics,
+        update=outline(experiment.algorithm, variables, batch).update,
+    )
+    return render_warnings([*warnings_of(experiment, reports, splits), *channels])

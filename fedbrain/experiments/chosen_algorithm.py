@@ -4,7 +4,7 @@ from typing import Any
 
 import optax
 
-from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS, KEEPING, chain
+from fedbrain.aggregators import AGGREGATORS, BESIDE, KEEPING, chain
 from fedbrain.aggregators.attacks import ATTACKS
 from fedbrain.algorithms import SHARING, VARIANTS, ClientChain, ServerChain, Sharing, federated
 from fedbrain.algorithms.leaves import LeafFilter
@@ -47,6 +47,7 @@ def read_algorithm(
     optimizer = choose("client.optimizer", chosen["optimizer"], OPTIMIZERS)
     links = [choose("server.links", spec, KEEPING | ATTACKS) for spec in server.links]
     aggregator = choose("server.aggregator", chosen["aggregator"], AGGREGATORS)
+    beside = choose("server.statistics", statistics, factories(BESIDE))
     algorithm = federated(
         ClientChain(
             task,
@@ -57,7 +58,8 @@ def read_algorithm(
         ServerChain(
             aggregator=chain(*links, aggregator),
             optimizer=choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
-            statistics=choose("server.statistics", statistics, factories(BATCH_STATISTICS)),
+            statistics=beside.statistics,
+            uploads=beside.uploads,
         ),
         variant=choose("algorithm", chosen["algorithm"], VARIANTS),
         sharing=Sharing(shared, trainable),

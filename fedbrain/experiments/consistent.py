@@ -1,11 +1,17 @@
-"""Choices of a configuration that only hold together: formulas that assume how clients step."""
+"""Choices of a configuration that only hold together: formulas that assume how clients step, and
+robust rules beside averages.
+"""
 
+from collections.abc import Iterator
 from inspect import BoundArguments
 
-from fedbrain.aggregators import AGGREGATORS
+import jax
+
+from fedbrain.aggregators import AGGREGATORS, RULES
 from fedbrain.algorithms import VARIANTS
 from fedbrain.algorithms.optimizers import OPTIMIZERS
 from fedbrain.experiments.spec import bind
+from fedbrain.types import Update
 
 
 def require_consistent(*, algorithm: str, aggregator: str, optimizer: str) -> None:
@@ -55,3 +61,30 @@ def _require_sgd(optimizer: str, needed_by: str, *, momentum: float) -> BoundArg
             f" holds, got {optimizer!r}."
         )
     return bound
+
+
+def unprotected(
+    *, algorithm: str, aggregator: str, statistics: str, update: Update
+) -> Iterator[str]:
+    """Warns where a robust rule stands beside averages through which one client spoils the model.
+
+    Args:
+      algorithm: the call in `config.algorithm`.
+      aggregator: the call in `config.server.aggregator`.
+      statistics: the call in `config.server.statistics`.
+      update: what a client sends, or its shapes.
+    """
+    rule, _ = bind(aggregator, AGGREGATORS)
+    if RULES[rule].breakdown == "0" or statistics.startswith("median"):
+        return
+    averaged = []
+    if jax.tree.leaves(update.model_state):
+        averaged.append("batch statistics")
+    if jax.tree.leaves(update.extra):
+        averaged.append(f"what {algorithm} sends besides")
+    if averaged:
+        yield (
+            f"config.server.statistics: {aggregator} limits what one client's weights can do, and"
+            f" {' and '.join(averaged)} are averaged ({statistics}), so that one client can spoil"
+            " the model through them. Choose 'median()'."
+        )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fedbrain.aggregators import BATCH_STATISTICS, LINKS, RULES, chain, weighted_mean
+from fedbrain.aggregators import BESIDE, LINKS, RULES, chain, weighted_mean
 from fedbrain.aggregators.attacks import ATTACKS
 from fedbrain.aggregators.cohort import Kept
 from fedbrain.aggregators.linear_algebra import gram
@@ -230,11 +230,11 @@ def test_pooled_statistics_are_those_of_the_union():
         }
     }
     weights = jnp.asarray([30.0, 50.0, 20.0])
-    pooled = BATCH_STATISTICS["pooled"](state, weights)["batch_stats"]["norm1"]
+    pooled = BESIDE["pooled"].statistics(state, weights)["batch_stats"]["norm1"]
     union = np.concatenate(samples)
     np.testing.assert_allclose(pooled["mean"], union.mean(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(pooled["var"], union.var(0), rtol=1e-5)
-    plain = BATCH_STATISTICS["mean"](state, weights)["batch_stats"]["norm1"]
+    plain = BESIDE["mean"].statistics(state, weights)["batch_stats"]["norm1"]
     # the mean of variances ignores the distance between sites
     assert (plain["var"] < pooled["var"]).all()
 

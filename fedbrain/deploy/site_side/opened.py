@@ -8,7 +8,7 @@ training. A learning rate near 0, or a bin that holds one person, would be a que
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from fedbrain.aggregators import AGGREGATORS, BATCH_STATISTICS, KEEPING
+from fedbrain.aggregators import AGGREGATORS, BESIDE, KEEPING
 from fedbrain.aggregators.attacks import ATTACKS
 from fedbrain.algorithms import SHARING, VARIANTS
 from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
@@ -215,8 +215,8 @@ CALLS: Mapping[str, Calls] = {
     "server.optimizer": _at_server({**OPTIMIZERS, **SERVER_OPTIMIZERS}),
     "server.sharing": _calls(SHARING, _without_arguments(SHARING)),
     "server.statistics": _calls(
-        {**factories(BATCH_STATISTICS), "local": lambda: None},
-        _without_arguments((*BATCH_STATISTICS, "local")),
+        {**factories(BESIDE), "local": lambda: None},
+        _without_arguments((*BESIDE, "local")),
     ),
     "server.links": _at_server({**KEEPING, **ATTACKS}, closed=ATTACKS),
     "server.sampling": _calls(
