@@ -256,3 +256,17 @@ sys.exit(3)
         ).returncode
         == 3
     )
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_a_program_for_another_platform_has_its_convolutions(platform):
+    """It is lowered for that platform, here, where the default backend is a CPU."""
+    x, k = _arrays(3, 2, 2)
+
+    def slope(x, k):
+        return jax.grad(lambda x, k: jnp.sum(jnp.sin(conv3d(x, k))), argnums=(0, 1))(x, k)
+
+    for f, args in [(slope, (x, k)), (jax.vmap(slope), (jnp.stack([x, x]), jnp.stack([k, k])))]:
+        text = jax.jit(f).trace(*args).lower(lowering_platforms=(platform,)).as_text()
+        assert text.count("stablehlo.convolution") == 3
+        assert "fedbrain_onednn" not in text

@@ -109,6 +109,14 @@ def correlate(x: Volume, y: Image, geometry: Geometry) -> Kernel:
     return FORMULATIONS[name][1](x, y, geometry.kernel, geometry.stride)
 
 
+# The three maps by the platform's own convolution.
+NATIVE: dict[str, Map] = {
+    "convolve": lambda x, kernel, geometry: native(x, kernel, geometry.stride),
+    "spread": lambda y, kernel, geometry: _adjoint_in_x(native, y, kernel, geometry),
+    "correlate": lambda x, y, geometry: _by_adjoint(native)(x, y, geometry.kernel, geometry.stride),
+}
+
+
 # The three maps as one matrix product: under `vmap` over clients a batched one, where 2-D
 # convolutions would become slow grouped ones.
 

@@ -5,10 +5,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array
 
 from fedbrain.models.convolution import formulations, onednn
-from fedbrain.models.convolution.formulations import Geometry, Image, Kernel, Map, Volume, native
+from fedbrain.models.convolution.formulations import NATIVE, Geometry, Image, Kernel, Map, Volume
 
 
 def _call(map: str, first: Array, second: Array, geometry: Geometry) -> onednn.Call:
@@ -23,15 +24,16 @@ def _call(map: str, first: Array, second: Array, geometry: Geometry) -> onednn.C
 def _over_clients(
     map: str, pure: Map, pure_of_clients: Map, geometry: Geometry, first: Array, second: Array
 ) -> Array:
-    """One of the three maps, by oneDNN where it has a kernel, fast under `vmap` too.
+    """One of the three maps, in the formulation for the platform that it is lowered for.
 
-    Examples of clients that share a kernel are one batch. Clients with kernels of their own come
-    one after the other in oneDNN; in pure JAX their maps are one batched matrix product.
+    On a CPU that is oneDNN where it has a kernel. Examples of clients that share a kernel are one
+    batch. Clients with kernels of their own come one after the other in oneDNN; in pure JAX their
+    maps are one batched matrix product.
 
     Args:
       map: its name.
-      pure: the map in pure JAX, for one client.
-      pure_of_clients: the map in pure JAX, as one matrix product.
+      pure: the map in pure JAX on a CPU, for one client.
+      pure_of_clients: the map in pure JAX on a CPU, as one matrix product.
       geometry: of the convolution.
       first: first argument of the map.
       second: second argument of the map.
@@ -40,16 +42,19 @@ def _over_clients(
     # took 0.6 of the time.
     is_flat = geometry.kernel[0] == 1
 
-    def by_library_or(pure: Map) -> Callable[[Array, Array], Array]:
-        def run(first: Array, second: Array) -> Array:
+    def for_platform(pure: Map) -> Callable[[Array, Array], Array]:
+        def on_cpu(first: Array, second: Array) -> Array:
             call = _call(map, first, second, geometry)
             if is_flat or not onednn.runs(call):
                 return pure(first, second, geometry)
             return onednn.apply(call, first, second)
 
-        return run
+        def elsewhere(first: Array, second: Array) -> Array:
+            return NATIVE[map](first, second, geometry)
 
-    mapped = jax.custom_batching.custom_vmap(by_library_or(pure))
+        return lambda *arrays: lax.platform_dependent(*arrays, cpu=on_cpu, default=elsewhere)
+
+    mapped = jax.custom_batching.custom_vmap(for_platform(pure))
 
     @mapped.def_vmap
     def rule(size: int, is_mapped: list[bool], first: Array, second: Array) -> tuple[Array, bool]:
@@ -57,7 +62,7 @@ def _over_clients(
             y = mapped(first.reshape(-1, *first.shape[2:]), second)
             return y.reshape(size, -1, *y.shape[1:]), True
         axes = [0 if m else None for m in is_mapped]
-        return jax.vmap(by_library_or(pure_of_clients), axes)(first, second), True
+        return jax.vmap(for_platform(pure_of_clients), axes)(first, second), True
 
     return mapped(first, second)
 
@@ -106,6 +111,4 @@ def conv3d(x: Volume, kernel: Kernel, stride: int = 1) -> Image:
     >>> conv3d(jnp.ones((1, 8, 8, 8, 2)), jnp.ones((3, 3, 3, 2, 4)), stride=2).shape
     (1, 4, 4, 4, 4)
     """
-    if jax.default_backend() != "cpu":
-        return native(x, kernel, stride)
     return convolve(x, kernel, Geometry(x.shape[1:4], kernel.shape[:3], stride))
