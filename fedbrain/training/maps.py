@@ -83,6 +83,18 @@ def shard(devices: int) -> Driver:
     auto = (jax.sharding.AxisType.Auto,)
     mesh = jax.make_mesh((devices,), ("clients",), axis_types=auto, devices=own[:devices])
 
+    return partial(
+        _mapped, width=lambda cohort: -(-cohort // devices) * devices, lift=side_by_side_on(mesh)
+    )
+
+
+def side_by_side_on(mesh: jax.sharding.Mesh) -> Lift:
+    """Maps over clients that are spread over devices; a device vmaps over its share.
+
+    Args:
+      mesh: with the axis `clients`.
+    """
+
     def lift(f: Callable, in_axes: Any = 0) -> Callable:
         spec = PartitionSpec("clients")
         in_specs: Any = spec
@@ -92,7 +104,7 @@ def shard(devices: int) -> Driver:
             jax.vmap(f, in_axes), mesh=mesh, in_specs=in_specs, out_specs=spec, check_vma=False
         )
 
-    return partial(_mapped, width=lambda cohort: -(-cohort // devices) * devices, lift=lift)
+    return lift
 
 
 LOCAL_DRIVERS = {"loop": loop, "chunk": chunk, "vmap": vmap, "shard": shard}

@@ -1,0 +1,102 @@
+"""Compiles a training step for an accelerator that is not there, and says what the step needs."""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+
+from fedbrain.training import local_steps
+from fedbrain.training.maps import side_by_side_on
+from fedbrain.training.outline import outline
+from fedbrain.types import Algorithm, Batch, PyTree, Variables
+
+# without a device nothing can be timed, so nothing is chosen by time
+OPTIONS: dict[str, Any] = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_triton_gemm": False}
+TOO_MUCH = r"Used ([\d.]+)([GM])"  # as the TPU's compiler says that memory is short
+
+
+class Needs(NamedTuple):
+    """What a compiled step needs of one device; a lower bound where a library allocates more."""
+
+    bytes: int
+    seconds: float  # of compiling
+
+
+def step_needs(
+    algorithm: Algorithm,
+    variables: Variables,
+    batch: Batch,
+    devices: Sequence[Any],
+) -> Needs:
+    """Compiles the local step of one client a device.
+
+    Args:
+      algorithm: whose step it is.
+      variables: arrays or outlines.
+      batch: of one client.
+      devices: of one process; several hold a client each, as under `shard`.
+    """
+    start = outline(algorithm, variables, batch, clients=len(devices)).start
+    step = local_steps.guard(algorithm.local.step)
+    if len(devices) == 1:
+        here = SingleDeviceSharding(devices[0])
+        arguments = [_outlines(tree, here) for tree in (start, dict(batch))]
+        return compiled_needs(jax.jit(step, donate_argnums=0), arguments, devices[0].platform)
+    mesh = Mesh(np.array(devices), ("clients",))
+    spread = NamedSharding(mesh, PartitionSpec("clients"))
+    arguments = [_outlines(tree, spread, len(devices)) for tree in (start, dict(batch))]
+    program = jax.jit(side_by_side_on(mesh)(step), donate_argnums=0)
+    return compiled_needs(program, arguments, devices[0].platform)
+
+
+def gather_needs(sent: int, processes: Sequence[Sequence[Any]]) -> Needs:
+    """Compiles the exchange of bytes between processes.
+
+    Args:
+      sent: bytes of each process.
+      processes: the devices of each.
+    """
+    mesh = Mesh(np.array(processes), ("processes", "devices"))
+    bytes = jax.ShapeDtypeStruct(
+        (len(processes), sent), np.uint8, sharding=NamedSharding(mesh, PartitionSpec("processes"))
+    )
+    program = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))
+    return compiled_needs(program, [bytes], processes[0][0].platform)
+
+
+def compiled_needs(program: Callable, arguments: Sequence[PyTree], platform: str) -> Needs:
+    """What a program needs of one device.
+
+    Args:
+      program: jitted.
+      arguments: outlines with their places.
+      platform: that it is compiled for.
+    """
+    lowered: Any = program.lower(*arguments)  # pyright: ignore[reportFunctionMemberAccess]
+    began = time.monotonic()
+    is_gpu = platform in ("gpu", "cuda")
+    try:
+        compiled = lowered.compile(OPTIONS if is_gpu else None)
+    except jax.errors.JaxRuntimeError as error:
+        short = re.search(TOO_MUCH, str(error))
+        if short is None:
+            raise
+        unit = 2**30 if short[2] == "G" else 2**20
+        return Needs(int(float(short[1]) * unit), time.monotonic() - began)
+    memory = compiled.memory_analysis()
+    arguments_and_results = (
+        memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    )
+    used = arguments_and_results + memory.temp_size_in_bytes
+    return Needs(used, time.monotonic() - began)
+
+
+def _outlines(tree: PyTree, place: Any, clients: int = 0) -> PyTree:
+    lead = (clients,) if clients else ()
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((*lead, *x.shape), x.dtype, sharding=place), tree
+    )
