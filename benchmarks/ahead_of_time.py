@@ -9,16 +9,14 @@ over 4 devices and over 2 processes of 4 devices instead. What FILE has is not c
 
 import itertools
 import json
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 from absl import app, flags
 
 from fedbrain.configs import base
 from fedbrain.data.pipeline import example_batch
-from fedbrain.experiments.compiled import random_variables
+from fedbrain.experiments.compiled import outline_variables
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.cost import FORWARD_AND_BACKWARD
 from fedbrain.models.layers_outline import layers_of
@@ -67,7 +65,7 @@ def step_of(network: str, size: int) -> Step:
     config.model, config.client.batch_size = network, BATCH.value
     experiment = read_experiment(config)
     batch = example_batch((size, size, size, 1), BATCH.value, experiment.inputs)
-    variables = jax.eval_shape(partial(random_variables, experiment, (size, size, size, 1)))
+    variables = outline_variables(experiment, (size, size, size, 1))
     layers = layers_of(experiment.task, variables, batch)
     operations = FORWARD_AND_BACKWARD * sum(layer.operations for layer in layers)
     return Step(experiment.algorithm, variables, batch, operations)

@@ -1,0 +1,31 @@
+"""Whether an experiment's training step fits an accelerator, without having one.
+
+    fedbrain plan CONFIG --device=h100|a100|rtx4090|v5e [--config.FIELD=VALUE]
+
+The step of one client is compiled for the device; where it does not fit, with remat and with
+microbatches. Compiled, not measured: a library may need more. For a large network it takes
+minutes. No data are read, and nothing is written.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from fedbrain import cli
+
+if __name__ == "__main__":
+    DEVICE = flags.DEFINE_string("device", None, "One of h100, a100, rtx4090, v5e.")
+
+    def _plan(config: Any, workdir: Path) -> None:
+        from fedbrain.experiments import plan  # seconds, which help does not need
+
+        del workdir  # nothing is written
+        plan.run(config, cli.given(DEVICE))
+
+    cli.run_config(
+        _plan,
+        kind="experiment",
+        interrupted="Nothing was changed.",
+        prepare=cli.configure,
+    )
