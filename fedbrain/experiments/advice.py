@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
-
 from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.differences import differences
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import federated
 from fedbrain.data.scan_report import Report
 from fedbrain.data.splits import Split
-from fedbrain.experiments.compiled import random_variables
+from fedbrain.experiments.compiled import outline_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.consistent import unprotected
 from fedbrain.experiments.feasible import require_defined
@@ -150,7 +148,7 @@ def advise(
     splits = split_all(experiment, clients)
     shape = shape_of(list(clients.values()))
     require_feasible(config, experiment, sorted(clients), splits, shape)
-    variables = jax.eval_shape(lambda: random_variables(experiment, shape))
+    variables = outline_variables(experiment, shape)
     batch = example_batch(shape, 1, experiment.inputs)
     channels = unprotected(
         algorithm=config.algorithm,
