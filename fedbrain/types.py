@@ -180,7 +180,7 @@ class Predict(Protocol):
     """From a network's output to a prediction."""
 
     def __call__(self, output: Float[Array, "b k"], /) -> Array:
-        """Returns predictions [b] in the units of the target."""
+        """Returns predictions [b] in the units of the target, or probabilities of classes [b k]."""
         ...
 
 
@@ -190,7 +190,7 @@ class Loss(NamedTuple):
     outputs: int  # width of the network's last layer
     per_example: PerExample
     predict: Predict
-    is_class: bool = False  # a prediction is the number of a class: a mean of them is none
+    classes: tuple[str, ...] = ()  # names, where probabilities of classes are predicted
 
 
 @runtime_checkable
@@ -222,7 +222,7 @@ class EvaluateBatch(Protocol):
     def __call__(
         self, params: Params, model_state: ModelState, batch: Batch, /
     ) -> tuple[Array, Array]:
-        """Returns (predictions [b] in target units, losses [b])."""
+        """Returns (predictions [b] in target units, or probabilities [b k]; losses [b])."""
         ...
 
 

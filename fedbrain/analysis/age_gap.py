@@ -25,7 +25,8 @@ from scipy import stats
 
 from fedbrain.analysis.intervals import UNDEFINED, Interval, by_person, standard_error
 from fedbrain.analysis.metrics import regression_sums
-from fedbrain.analysis.statistics import Predictions, person_means
+from fedbrain.analysis.predictions import Predictions
+from fedbrain.analysis.statistics import person_means
 
 FEWEST_TO_FIT = 20  # validation people
 Numbers = Float[np.ndarray, " n"]

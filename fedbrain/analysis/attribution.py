@@ -19,9 +19,16 @@ Image = Float[Array, "1 d h w c"]
 
 
 def _predict(task: Task, variables: Variables, batch: Batch) -> Callable[[Image], Float[Array, ""]]:
-    """The prediction in target units, as a function of the image."""
+    """The prediction in target units, or the probability of the last class, as a function of the
+    image.
+    """
     state = {name: tree for name, tree in variables.items() if name != "params"}
-    return lambda image: task.evaluate(variables["params"], state, {**batch, "image": image})[0][0]
+
+    def predict(image: Image) -> Float[Array, ""]:
+        prediction, _ = task.evaluate(variables["params"], state, {**batch, "image": image})
+        return jnp.ravel(prediction)[-1]
+
+    return predict
 
 
 def integrated_gradients(

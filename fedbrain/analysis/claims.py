@@ -7,12 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fedbrain.analysis.intervals import FEWEST_PEOPLE, span
-from fedbrain.analysis.statistics import (
-    Predictions,
-    concatenate,
-    mean_difference,
-    pooled_difference,
-)
+from fedbrain.analysis.predictions import Predictions, concatenate
+from fedbrain.analysis.statistics import mean_difference, pooled_difference
 
 SEEDS = 3  # with fewer, a difference may be chance of training
 ALL = "all test scans"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
-from fedbrain.analysis.results_table import number
+from fedbrain.analysis.cells import number
 from fedbrain.analysis.site_differences import (
     anova,
     chi_squared,

@@ -1,12 +1,15 @@
-"""Figures of a run: losses per round with the chosen round, and predicted against true targets."""
+"""Figures of a run: losses per round with the chosen round, and predictions beside targets."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from fedbrain.analysis.statistics import Predictions, accuracy
+from fedbrain.analysis import classification
+from fedbrain.analysis.predictions import Predictions
+from fedbrain.analysis.statistics import accuracy
 
 
 def titled(text: str, synthetic: bool) -> str:
@@ -74,5 +77,34 @@ def predictions(
         panel_title = f"{name}: n = {m['n']}, MAE {m['mae']:.1f}, r {m['r']:.2f}"
         axes.set(xlabel=f"true ({unit})", title=panel_title)
     panels[0].set_ylabel(f"predicted ({unit})")
+    figure.suptitle(titled(title, synthetic))
+    save(figure, path)
+
+
+def confusion(path: Path, sites: Mapping[str, Predictions], *, title: str, synthetic: bool) -> None:
+    """The confusion matrix on the test set of each client: scans, coloured by their share of the
+    true class.
+
+    Args:
+      path: of the PNG file.
+      sites: site -> predictions of classes.
+      title: of the figure.
+      synthetic: adds "(synthetic)" to the title.
+    """
+    figure = Figure(figsize=(3.6 * len(sites), 4), layout="constrained")
+    panels = figure.subplots(1, len(sites), squeeze=False)[0]
+    for axes, (name, p) in zip(panels, sites.items()):
+        m = classification.accuracy(p)
+        counts = np.asarray(m["confusion"])
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+        panel_title = f"{name}: n = {m['n']}, accuracy {m['accuracy']:.2f}"
+        axes.set(xlabel="put into", title=panel_title)
+        axes.set_xticks(range(len(p.classes)), p.classes)
+        axes.set_yticks(range(len(p.classes)), p.classes)
+    panels[0].set_ylabel("true class")
     figure.suptitle(titled(title, synthetic))
     save(figure, path)

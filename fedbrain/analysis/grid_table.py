@@ -5,15 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from fedbrain.analysis.cells import align, number, p_value
 from fedbrain.analysis.claims import Seeds
 from fedbrain.analysis.intervals import over_people, span
-from fedbrain.analysis.results_table import align, number, p_value
-from fedbrain.analysis.statistics import (
-    Predictions,
-    concatenate,
-    errors,
-    pooled_accuracy,
-)
+from fedbrain.analysis.predictions import Predictions, concatenate
+from fedbrain.analysis.statistics import errors, pooled_accuracy
 
 OURS = ("", "images", "n test", "MAE", "95 %", "over seeds", "r", "p", "floor")
 PUBLISHED = ("published MAE", "r")

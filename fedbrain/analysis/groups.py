@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fedbrain.analysis.statistics import Predictions, accuracy, concatenate
+from fedbrain.analysis.measures import measures_of
+from fedbrain.analysis.predictions import Predictions, concatenate, take
 from fedbrain.data.bands import Bands
 from fedbrain.data.small_counts import FEWEST, merged_edges
 
 ALL = "pooled"
-KEPT = ("n", "subjects", "mae", "mae_se", "mae_95", "floor_mae")
 
 
 class Grouping(NamedTuple):
@@ -46,14 +46,13 @@ def _edges(people: Mapping[str, int], bins: int) -> list[int]:
 
 def _rows(tests: Predictions, classes: np.ndarray, bands: Bands, kept: list[int]) -> list[Any]:
     """Accuracy in each class that holds somebody."""
-    rows = []
+    rows, measures = [], measures_of(tests)
     for low, high in pairwise(kept):
         [chosen] = np.nonzero((classes >= low) & (classes < high))
         if chosen.size:
-            subjects = [tests.subjects[k] for k in chosen.tolist()]
-            measured = accuracy(Predictions(subjects, *(x[chosen] for x in tests[1:])))
+            measured = measures.site(take(tests, chosen))
             limits = {"low": bands.lows[low], "high": bands.highs[high - 1]}
-            rows.append(limits | {name: measured[name] for name in KEPT})
+            rows.append(limits | {name: measured[name] for name in measures.of_groups})
     return rows
 
 

@@ -3,34 +3,35 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fedbrain.analysis.cells import align
+from fedbrain.analysis.columns import Columns, columns_of
 from fedbrain.analysis.intervals import span
-from fedbrain.analysis.results_table import align, number, render_table
+from fedbrain.analysis.results_table import render_table
 from fedbrain.data.small_counts import FEWEST
 
-HEADER = ("people", "n", "MAE", "95 %", "floor")
 
-
-def _row(site: str, m: Mapping[str, Any]) -> list[str]:
+def _row(site: str, m: Mapping[str, Any], columns: Columns) -> list[str]:
     one = m["low"] == m["high"]
     group = f"{m['low']:g}" if one else f"{m['low']:g} to {m['high']:g}"
-    numbers = [number(m["mae"]), span(m["mae_95"]), number(m["floor_mae"])]
-    return [f"  {site}, {group}", str(m["subjects"]), str(m["n"]), *numbers]
+    return [f"  {site}, {group}", *columns.group_cells(m)]
 
 
-def render_groups(groups: Mapping[str, Any]) -> list[str]:
+def render_groups(groups: Mapping[str, Any], columns: Columns) -> list[str]:
     """Lines of text: a block for each column.
 
     Args:
       groups: column -> regime -> `by_group`.
+      columns: that fit the results.
     """
     lines = []
     for column, regimes in groups.items():
-        rows = [[f"MAE by {column}", *HEADER]]
+        header = columns.group_header
+        rows = [[f"{columns.title} by {column}", *header]]
         untold: dict[str, None] = {}
         for regime, sites in regimes.items():
-            rows.append([regime] + [""] * len(HEADER))
+            rows.append([regime] + [""] * len(header))
             for site, measured in sites.items():
-                rows += [_row(site, m) for m in measured]
+                rows += [_row(site, m, columns) for m in measured]
                 untold |= {} if measured else {site: None}
         lines += align(rows)
         if untold:
@@ -39,7 +40,8 @@ def render_groups(groups: Mapping[str, Any]) -> list[str]:
                 f" and 1 to {FEWEST - 1} people without a value would be told by subtraction"
             )
         told = [m for sites in regimes.values() for measured in sites.values() for m in measured]
-        count = sum(span(m["mae_95"]) != "n/a" for m in told)
+        ends = [span(m[key]) for m in told for key in m if key.endswith("_95")]
+        count = sum(text != "n/a" for text in ends)
         if count > 1:
             lines.append(f"  of {count} intervals, about {count / 20:.1g} would miss by chance")
     return lines
@@ -51,4 +53,6 @@ def render_results(results: dict[str, Any]) -> str:
     Args:
       results: what `results.json` holds.
     """
-    return "\n".join([render_table(results), *render_groups(results.get("groups", {}))])
+    return "\n".join(
+        [render_table(results), *render_groups(results.get("groups", {}), columns_of(results))]
+    )

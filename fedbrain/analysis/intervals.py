@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from scipy import stats
 
 DRAWS = 2000
@@ -46,7 +46,7 @@ class Group(NamedTuple):
     scans: Float[np.ndarray, " people"]
 
 
-def by_person(values: Float[np.ndarray, " n"], subjects: Sequence[str]) -> Group:
+def by_person(values: Shaped[np.ndarray, " n"], subjects: Sequence[str]) -> Group:
     """Sums of one number a scan over people.
 
     >>> by_person(np.array([1.0, 2.0, 3.0]), ["a", "a", "b"])

@@ -1,52 +1,16 @@
 """The table at the end of a run."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from fedbrain.analysis.age_gap import FEWEST_TO_FIT
+from fedbrain.analysis.cells import align, number, number_or_nan
+from fedbrain.analysis.columns import Columns, Measured, columns_of
 from fedbrain.analysis.intervals import UNDEFINED, span
 
-HEADER = ("", "n", "MAE", "95 %", "RMSE", "R2", "r", "95 % of r", "p", "floor")
 GAP_HEADER = (
     "age gap", "to fit", "slope", "95 %", "corrected slope", "95 %", "corrected MAE", "95 %",
 )  # fmt: skip
-
-
-def number(value: float | None, form: str = ".2f") -> str:
-    """A number, or n/a where it is not defined.
-
-    >>> number(7.126), number(math.nan)
-    ('7.13', 'n/a')
-    """
-    return format(value, form) if math.isfinite(number_or_nan(value)) else "n/a"
-
-
-def number_or_nan(value: float | None) -> float:
-    """NaN for None, which stands for it in JSON."""
-    return math.nan if value is None else value
-
-
-def p_value(p: float | None) -> str:
-    """Three digits, or <.001; nothing for None.
-
-    >>> p_value(0.0312), p_value(1e-6), p_value(None)
-    ('0.031', '<.001', '')
-    """
-    return "" if p is None else "<.001" if p < 0.001 else number(p, ".3f")
-
-
-def _row(name: str, m: dict[str, Any]) -> list[str]:
-    return [
-        name,
-        str(m.get("n", "")),
-        number(m["mae"]),
-        span(m.get("mae_95", UNDEFINED)),
-        *(number(m[k]) for k in ("rmse", "r2", "r")),
-        span(m["r_95"]) if "r_95" in m else "",
-        p_value(m.get("p")),
-        number(m["floor_mae"]),
-    ]
 
 
 def _gap_row(name: str, gap: Mapping[str, Any]) -> list[str]:
@@ -83,84 +47,89 @@ def _gaps(regimes: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def align(rows: list[list[str]]) -> list[str]:
-    """Lines of text: the first column to the left, the others to the right.
-
-    >>> align([["site", "MAE"], ["a", "7.1"]])
-    ['site  MAE', 'a     7.1']
-    """
-    first, *others = [max(map(len, column)) for column in zip(*rows)]
-
-    def line(row: list[str]) -> str:
-        cells = [row[0].ljust(first), *(c.rjust(w) for c, w in zip(row[1:], others))]
-        return "  ".join(cells).rstrip()
-
-    return [line(row) for row in rows]
-
-
-def accuracy_rows(named: Mapping[str, dict[str, Any]]) -> list[list[str]]:
+def accuracy_rows(named: Mapping[str, Measured], columns: Columns) -> list[list[str]]:
     """A header, and a row for every name."""
-    return [list(HEADER), *(_row(name, m) for name, m in named.items())]
+    return [list(columns.header), *([name, *columns.cells(m)] for name, m in named.items())]
 
 
-def render_accuracy(name: str, m: dict[str, Any], unit: str) -> str:
-    """One line: MAE with its interval, r and the MAE of the median predictor."""
-    interval = f"(95 % {span(m['mae_95'])})"
-    floor = f"median predictor {m['floor_mae']:.2f}"
-    return f"{name}: MAE {m['mae']:.2f} {unit} {interval}, r {m['r']:.2f}; {floor}"
+def render_accuracy(name: str, m: Measured, columns: Columns, unit: str) -> str:
+    """One line: the score with its interval, and its floor."""
+    return f"{name}: {columns.sentence(m, unit)}"
 
 
-def crossed_rows(crossed: Mapping[str, Any]) -> list[list[str]]:
+def crossed_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """A header, then every model on every site's test scans; empty without such models."""
+    crossed, columns = results["crossed"], columns_of(results)
     if not crossed:
         return []
     sites = list(next(iter(crossed.values())))
-    rows = [["MAE of the model", *(f"on {site}" for site in sites)]]
+    rows = [[f"{columns.title} of the model", *(f"on {site}" for site in sites)]]
     for model, m in crossed.items():
-        rows.append([f"  {model}", *(number(m[site]["mae"]) for site in sites)])
+        rows.append([f"  {model}", *(number(m[site][columns.score]) for site in sites)])
     return rows
 
 
-def _comparison(name: str, c: dict[str, Any], unit: str) -> str:
-    low, high = (number_or_nan(end) for end in c["mae_difference_95"])
-    verdict = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
-    interval = f"95 % {span((low, high), '+.2f')}"
-    return f"MAE {name}: {c['mae_difference']:+.2f} {unit} ({interval}): {verdict}"
+def confusion_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """A header, then every regime's scans by true class, and by the class they are put into, over
+    all sites; empty where numbers are predicted.
+    """
+    classes = results.get("classes")
+    if not classes:
+        return []
+    said = [cell for name in classes for cell in (f"put into {name}", "95 %")]
+    rows = [["true class, all sites", *said]]
+    for regime, r in results["regimes"].items():
+        rows.append([regime] + [""] * len(said))
+        pooled = r["pooled"]
+        for name, counts, ends in zip(classes, pooled["confusion"], pooled["confusion_95"]):
+            cells = [(f"{count} of {sum(counts)}", span(e)) for count, e in zip(counts, ends)]
+            rows.append([f"  {name}", *(cell for pair in cells for cell in pair)])
+    return rows
 
 
 def regime_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """A header, then every regime and baseline: per client, pooled by test scans and macro."""
-    rows: list[list[str]] = [list(HEADER)]
+    columns = columns_of(results)
+    rows: list[list[str]] = [list(columns.header)]
     for regime, r in [*results["regimes"].items(), *results["baselines"].items()]:
-        rows.append([regime] + [""] * (len(HEADER) - 1))
-        rows += [_row(f"  {client}", m) for client, m in r["clients"].items()]
-        rows += [_row("  pooled", r["pooled"]), _row("  macro", r["macro"])]
+        rows.append([regime] + [""] * (len(columns.header) - 1))
+        named = {**r["clients"], "pooled": r["pooled"], "macro": r["macro"]}
+        rows += [[f"  {name}", *columns.cells(m)] for name, m in named.items()]
     return rows
 
 
 def comparison_lines(results: Mapping[str, Any]) -> list[str]:
     """Differences of regimes, and the range over repeats, a sentence each."""
-    unit = results["unit"]
-    lines = [_comparison(name, c, unit) for name, c in results["comparisons"].items()]
+    columns = columns_of(results)
+    title, score, unit = columns.title, columns.score, columns.unit(results)
+    lines = []
+    for name, c in results["comparisons"].items():
+        ends = [number_or_nan(end) for end in c[f"{score}_difference_95"]]
+        low, high = sorted(columns.sign * end for end in ends)
+        verdict = "better" if low > 0 else "worse" if high < 0 else "no clear difference"
+        value = f"{c[f'{score}_difference']:+.2f}{unit} (95 % {span(ends, '+.2f')})"
+        lines.append(f"{title} {name}: {value}: {verdict}")
     for regime, r in results["regimes"].items():
         over = r["over_repeats"]
         if over["repeats"] > 1:
-            span = f"range {over['min']:.2f}-{over['max']:.2f}"
-            lines.append(f"{regime}: MAE over {over['repeats']} splits {over['mean']:.2f} ({span})")
+            ends = f"range {over['min']:.2f}-{over['max']:.2f}"
+            lines.append(
+                f"{regime}: {title} over {over['repeats']} splits {over['mean']:.2f} ({ends})"
+            )
     return lines
 
 
-def render_table(results: dict[str, Any]) -> str:
+def render_table(results: Mapping[str, Any]) -> str:
     """The table as text: every regime per client, pooled by test scans and macro.
 
     Args:
-      results: `fedbrain.analysis.results.summarise`, with `unit` and `synthetic`.
+      results: `fedbrain.analysis.results.summarise`, with `unit` and `synthetic`, and `classes`
+        where they are predicted.
     """
-    unit = results["unit"]
     warning = "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
-    legend = "95 %: over people; floor: the median predictor."
-    lines = [f"{warning}Test sets, errors in {unit}; {legend}", *align(regime_rows(results))]
-    crossed = crossed_rows(results["crossed"])
-    lines += align(crossed) if crossed else []
-    lines += [*_gaps(results["regimes"]), *comparison_lines(results)]
-    return "\n".join(lines)
+    legend = columns_of(results).legend.format(unit=results["unit"])
+    lines = [f"{warning}Test sets, {legend}", *align(regime_rows(results))]
+    for rows in (crossed_rows(results), confusion_rows(results)):
+        lines += align(rows) if rows else []
+    gaps = [] if results.get("classes") else _gaps(results["regimes"])
+    return "\n".join([*lines, *gaps, *comparison_lines(results)])

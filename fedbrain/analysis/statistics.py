@@ -1,7 +1,7 @@
 """Accuracy of predictions with intervals over people, and paired differences of two methods."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -9,21 +9,7 @@ from scipy import stats
 
 from fedbrain.analysis.intervals import Group, by_person, over_people, standard_error
 from fedbrain.analysis.metrics import regression_metrics, regression_sums
-
-
-class Predictions(NamedTuple):
-    """One prediction per scan. A subject may occur several times (sessions, repeats)."""
-
-    subjects: Sequence[str]  # of each scan
-    target: Float[np.ndarray, " n"]
-    prediction: Float[np.ndarray, " n"]
-    floor: Float[np.ndarray, " n"]  # of the median predictor: the median training target
-
-
-def concatenate(parts: Sequence[Predictions]) -> Predictions:
-    """Predictions of several sites or repeats as one."""
-    subjects = [s for p in parts for s in p.subjects]
-    return Predictions(subjects, *(np.concatenate([p[k] for p in parts]) for k in (1, 2, 3)))
+from fedbrain.analysis.predictions import Predictions, concatenate, require_same_scans
 
 
 def errors(p: Predictions) -> Group:
@@ -83,11 +69,7 @@ def pooled_accuracy(sites: Sequence[Predictions]) -> dict[str, Any]:
 
 def _differences(a: Predictions, b: Predictions) -> Group:
     """Absolute errors of the first minus those of the second, of each person."""
-    same_subjects = list(a.subjects) == list(b.subjects)
-    if not same_subjects or not np.array_equal(a.target, b.target):
-        raise ValueError(
-            "Expected two predictions of the same scans, got different subjects or targets."
-        )
+    require_same_scans(a, b)
     a_error, b_error = (np.abs(p.prediction - p.target) for p in (a, b))
     return by_person(a_error - b_error, a.subjects)
 

@@ -1,17 +1,38 @@
 """Test predictions in a site's own folder: written by an experiment, read by tables of a grid."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from fedbrain.analysis.statistics import Predictions
+from fedbrain.analysis.prediction_cells import (
+    CLASS,
+    class_names,
+    prediction_cells,
+    prediction_columns,
+    target_cell,
+)
+from fedbrain.analysis.predictions import Predictions
 from fedbrain.data.tables import read_table, write_table
-
-COLUMNS = ["repeat", "regime", "subject", "target", "prediction", "floor"]
 
 # regime, model or baseline -> site -> part -> predictions
 RegimePredictions = Mapping[str, Mapping[str, Mapping[str, Predictions]]]
+
+
+FORM = ".9g"  # digits that give the same float32 back
+
+
+def columns_of(classes: Sequence[str]) -> list[str]:
+    """Columns of a target and its prediction."""
+    return ["target", *prediction_columns(classes)]
+
+
+def cells_of(p: Predictions) -> list[list[str]]:
+    """The cells of `columns_of`, of each scan."""
+    return [
+        [target_cell(t, p.classes, FORM), *prediction_cells(y, p.classes, FORM)]
+        for t, y in zip(p.target, p.prediction)
+    ]
 
 
 def _path(workdir: Path, site: str) -> Path:
@@ -26,16 +47,20 @@ def write_tests(workdir: Path, repeats: Mapping[int, RegimePredictions]) -> None
       repeats: number of the repeat -> predictions.
     """
     rows: dict[str, list[tuple[object, ...]]] = {}
+    columns: list[str] = []
     for repeat, regimes in repeats.items():
         for regime, sites in regimes.items():
             for site, parts in sites.items():
                 p = parts["test"]
-                for subject, *numbers in zip(p.subjects, p.target, p.prediction, p.floor):
-                    name = subject.removeprefix(f"{site}/")
-                    row = (repeat, regime, name, *(f"{v:.9g}" for v in numbers))
-                    rows.setdefault(site, []).append(row)
+                columns = ["repeat", "regime", "subject", *columns_of(p.classes), "floor"]
+                names = [subject.removeprefix(f"{site}/") for subject in p.subjects]
+                floors = [prediction_cells(x, p.classes, FORM)[0] for x in p.floor]
+                rows.setdefault(site, []).extend(
+                    (repeat, regime, name, *cells, floor)
+                    for name, cells, floor in zip(names, cells_of(p), floors)
+                )
     for site, site_rows in rows.items():
-        write_table(_path(workdir, site), COLUMNS, site_rows)
+        write_table(_path(workdir, site), columns, site_rows)
 
 
 def read_tests(workdir: Path) -> dict[str, dict[str, Predictions]]:
@@ -48,9 +73,23 @@ def read_tests(workdir: Path) -> dict[str, dict[str, Predictions]]:
             by_regime.setdefault(row["regime"], []).append(row)
         for regime, rows in by_regime.items():
             subjects = [f"{site}/{row['subject']}" for row in rows]
-            numbers = [
-                np.asarray([row[column] for row in rows], np.float32)
-                for column in ("target", "prediction", "floor")
-            ]
-            predictions.setdefault(regime, {})[site] = Predictions(subjects, *numbers)
+            predictions.setdefault(regime, {})[site] = _parse(subjects, rows)
     return predictions
+
+
+def _parse(subjects: list[str], rows: list[dict[str, str]]) -> Predictions:
+    """The inverse of `cells_of`; the floor of classes is 1 for the largest one."""
+    classes = class_names(list(rows[0]))
+    if not classes:
+        names = ("target", "prediction", "floor")
+        target, prediction, floor = (
+            np.asarray([row[name] for row in rows], np.float32) for name in names
+        )
+        return Predictions(subjects, target, prediction, floor)
+    target, floor = (
+        np.asarray([classes.index(row[name]) for row in rows]) for name in ("target", "floor")
+    )
+    columns = [[row[f"{CLASS}{name}"] for name in classes] for row in rows]
+    largest = np.eye(len(classes), dtype=np.float32)[floor]
+    probabilities = np.asarray(columns, np.float32)
+    return Predictions(subjects, target.astype(np.float32), probabilities, largest, classes)

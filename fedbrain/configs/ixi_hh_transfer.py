@@ -26,7 +26,7 @@ TARGETS = {
         "loss": "l1(centre=25.0, scale=15.0)",
         "baselines": ("linear('age', 'sex')", "linear('age', model='{first}')"),
     },
-    "sex": {"unit": "of 1 wrong", "loss": "cross_entropy(2)"},
+    "sex": {"loss": "cross_entropy(('F', 'M'))"},
 }
 LABELS = {"ventricles": "ventricles_ml", "sex": "sex"}
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from fedbrain.analysis.statistics import Predictions
+from fedbrain.analysis.predictions import Predictions
 from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Split
 from fedbrain.experiments.predict_scans import predict_scans
@@ -113,7 +113,7 @@ def linear(*columns: str, model: str = "", split: str = "") -> Baseline:
         fill = lambda x: np.where(np.isfinite(x), x, mean)  # noqa: E731
         sums = [products(fill(x), splits[site].train.target) for site, x in train.items()]
         weights = solve(np.add.reduce(sums))
-        median = float(np.median(np.concatenate([s.train.target for s in splits.values()])))
+        median = np.asarray(np.median(np.concatenate([s.train.target for s in splits.values()])))
 
         def judge(site: str, scans: Scans) -> Predictions:
             return to_predictions(

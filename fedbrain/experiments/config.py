@@ -2,6 +2,7 @@
 field is read once.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fedbrain.algorithms.leaves import LeafFilter
@@ -70,7 +71,8 @@ class Experiment(NamedTuple):
     schedule: Schedule  # of the learning rate, over rounds
     patience: Patience  # rounds until early stopping or a lower learning rate
     keep: int  # number of checkpoints that are kept
-    unit: str  # of the target
+    unit: str  # of the target; "class" where it is one
+    classes: tuple[str, ...]  # names, where the target is a class
 
 
 def read_task(config: Any, loss: Loss, inputs: Inputs) -> tuple[Task, LeafFilter]:
@@ -99,22 +101,24 @@ def read_inputs(config: Any, modalities: int) -> Inputs:
     return Inputs(choose("augment", config.augment, AUGMENTS), dict(scalings), modalities)
 
 
-def require_one_prediction(loss: Loss, *, views: int, inner_splits: int) -> None:
-    """Refuses to average classes.
+NUMBERS = {"baselines": (), "norms": (), "target": "raw()"}  # all that is defined for classes
+
+
+def require_numbers(loss: Loss, of_numbers: Mapping[str, Any]) -> None:
+    """Refuses what is only defined for a target that is a number.
 
     Args:
       loss: of the experiment.
-      views: of a scan.
-      inner_splits: whose models predict the same scan.
+      of_numbers: fields of `NUMBERS` -> what the configuration has.
 
     Raises:
-      ValueError: naming the field over which predictions would be averaged.
+      ValueError: naming the field.
     """
-    for field, count in (("views", views), ("splits.inner", inner_splits)):
-        if loss.is_class and count > 1:
+    for field, value in of_numbers.items():
+        if loss.classes and value != NUMBERS[field]:
             raise ValueError(
-                f"config.{field}: expected one prediction a scan, since the loss predicts classes"
-                f" and a mean of classes is none, got {count}."
+                f"config.{field}: expected {NUMBERS[field] or 'none'}, since config.loss predicts"
+                f" classes, got {value!r}."
             )
 
 
@@ -134,7 +138,12 @@ def read_experiment(config: Any) -> Experiment:
     task, trainable = read_task(config, loss, inputs)
     views = choose("views", config.views, VIEWS)
     inner_splits = at_least("splits.inner", splits.inner, 1)
-    require_one_prediction(loss, views=len(views), inner_splits=inner_splits)
+    of_numbers = {
+        "baselines": tuple(config.baselines),
+        "norms": tuple(config.norms),
+        "target": config.target,
+    }
+    require_numbers(loss, of_numbers)
     batch_size, microbatches = _batches(client)
     algorithm = read_algorithm(config, task, microbatches=microbatches, trainable=trainable)
     return Experiment(
@@ -146,9 +155,9 @@ def read_experiment(config: Any) -> Experiment:
         cache=config.cache,
         describe=dict(choose("describe", spec, HISTOGRAMS) for spec in config.describe),
         report_by=dict(choose("report_by", spec, BANDS) for spec in config.report_by),
-        norms=dict(choose("norms", spec, NORMS) for spec in config.norms),
+        norms=dict(choose("norms", spec, NORMS) for spec in of_numbers["norms"]),
         inputs=inputs,
-        target=choose("target", config.target, TARGETS),
+        target=choose("target", of_numbers["target"], TARGETS),
         partition=choose("partition", config.partition, PARTITIONS),
         fractions=_fractions(splits),
         split_seed=at_least("splits.seed", splits.seed, 0),
@@ -157,7 +166,7 @@ def read_experiment(config: Any) -> Experiment:
         inner_splits=inner_splits,
         regimes={name: choose("regimes", name, factories(REGIMES)) for name in config.regimes},
         views=views,
-        baselines=tuple(config.baselines),
+        baselines=of_numbers["baselines"],
         initial=config.initial,
         task=task,
         algorithm=algorithm,
@@ -171,7 +180,8 @@ def read_experiment(config: Any) -> Experiment:
         schedule=choose("schedule", config.schedule, SCHEDULES),
         patience=_patience(config.patience),
         keep=at_least("checkpoint.keep", config.checkpoint.keep, 2),
-        unit=config.unit,
+        unit="class" if loss.classes else config.unit,
+        classes=loss.classes,
     )
 
 

@@ -141,6 +141,7 @@ def train_and_report(
     combined = combine(repeats)
     results = {
         "unit": experiment.unit,
+        **({"classes": list(experiment.classes)} if experiment.classes else {}),
         "synthetic": synthetic,
         "images": {name: len(scans) for name, scans in clients.items()},
         **more,

@@ -35,8 +35,9 @@ class Result(NamedTuple):
         federation: str = "federated",
         client: str = "",
         **covariates: Any,
-    ) -> float:
-        """The prediction for a NIfTI file, in the unit of the target (`metrics["unit"]`).
+    ) -> float | dict[str, float]:
+        """The prediction for a NIfTI file, in the unit of the target (`metrics["unit"]`), or the
+        probability of each class.
 
         Args:
           image: path of the file.
@@ -58,7 +59,9 @@ class Result(NamedTuple):
         )
         for sentence in predicted.warnings:
             warnings.warn(sentence, stacklevel=2)
-        return predicted.values[0]
+        [value] = predicted.values
+        classes = predicted.classes
+        return dict(zip(classes, value.tolist())) if classes else float(value)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Writes one page of HTML: tables, figures, warnings, how it was made.

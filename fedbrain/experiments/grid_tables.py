@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.analysis import grid_table
+from fedbrain.analysis.cells import align
 from fedbrain.analysis.claims import ALL, SEEDS, Paired, Seeds, paired, sentence
 from fedbrain.analysis.intervals import span
-from fedbrain.analysis.results_table import align
 from fedbrain.analysis.stored_predictions import read_tests
 from fedbrain.experiments.checkpoints import write_atomically
 from fedbrain.experiments.workdir import read_config, write_json

@@ -5,7 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fedbrain.analysis.results_table import span
+import numpy as np
+from jaxtyping import Float
+
+from fedbrain.analysis.columns import columns_of
+from fedbrain.analysis.prediction_cells import prediction_cells, prediction_columns
 from fedbrain.data.dataset import concatenate
 from fedbrain.data.scan_report import WITHOUT_SKULL
 from fedbrain.data.single_image import load_image
@@ -18,8 +22,9 @@ from fedbrain.experiments.predict_tree import Model, average, read_models
 class Predicted(NamedTuple):
     """Predictions for images, and what is to be said of them."""
 
-    values: list[float]  # one an image, in `unit`
+    values: Float[np.ndarray, "n *k"]  # of each image, in `unit` or as probabilities of classes
     unit: str  # of the target
+    classes: tuple[str, ...]  # names, where the target is a class
     models: int  # whose mean they are
     warnings: list[str]  # notes on images, and people who trained the models
 
@@ -101,8 +106,9 @@ def predict_images(
     ]
     known = warn(find_known(workdirs, federation, scans), len(scans))
     return Predicted(
-        [float(v) for v in values],
+        values,
         experiment.unit,
+        experiment.classes,
         len(models),
         warnings + ([known] if known else []),
     )
@@ -120,14 +126,20 @@ def usual_error(workdir: Path, federation: str) -> str:
         regime, _, client = federation.partition("-")
         of_regime = results["regimes"][regime]
         accuracy = of_regime["clients"][client] if client else of_regime["pooled"]
-        text = (
-            f"MAE for {accuracy['subjects']} test people: {accuracy['mae']:.1f} {results['unit']}"
-            f" (95 %: {span(accuracy['mae_95'])}); of the median predictor:"
-            f" {accuracy['floor_mae']:.1f}."
-        )
+        told = columns_of(results).sentence(accuracy, results["unit"])
+        text = f"{accuracy['subjects']} test people: {told}."
         return f"SYNTHETIC training data. {text}" if results["synthetic"] else text
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def _in_words(value: Any, predicted: Predicted) -> str:
+    """`41.3 years`, or `M (F 0.08, M 0.92)`."""
+    if not predicted.classes:
+        return f"{value:.1f} {predicted.unit}"
+    name, *shares = prediction_cells(value, predicted.classes, ".2f")
+    told = ", ".join(f"{k} {share}" for k, share in zip(predicted.classes, shares))
+    return f"{name} ({told})"
 
 
 def run(
@@ -164,7 +176,7 @@ def run(
         views=views,
     )
     for path, value in zip(images, predicted.values):
-        print(f"{path}: {value:.1f} {predicted.unit}")
+        print(f"{path}: {_in_words(value, predicted)}")
     print(f"Mean of {predicted.models} model{'s' if predicted.models > 1 else ''}.")
     for workdir in workdirs:
         error = usual_error(workdir, federation)
@@ -173,6 +185,9 @@ def run(
     for warning in predicted.warnings:
         print(warning)
     if output:
-        rows = [(path, f"{value:.3f}") for path, value in zip(images, predicted.values)]
-        write_table(output, ["image", "prediction"], rows)
+        rows = [
+            (path, *prediction_cells(value, predicted.classes, ".3f"))
+            for path, value in zip(images, predicted.values)
+        ]
+        write_table(output, ["image", *prediction_columns(predicted.classes)], rows)
         print(f"{len(rows)} predictions in {output}")

@@ -13,8 +13,8 @@ from fedbrain.types import Variables
 
 def predict_scans(
     evaluate: Evaluate, variables: Variables, scans: Scans, experiment: Experiment
-) -> Float[np.ndarray, " n"]:
-    """One number a scan, in target units.
+) -> Float[np.ndarray, "n *k"]:
+    """One number a scan, in target units, or the probability of each class.
 
     Args:
       evaluate: of the experiment's task.

@@ -1,5 +1,6 @@
 """Predictions of trained models for the scans of a BIDS tree, with and without labels."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -7,10 +8,17 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from fedbrain.analysis.columns import columns_of
+from fedbrain.analysis.measures import measures_of
+from fedbrain.analysis.prediction_cells import (
+    prediction_cells,
+    prediction_columns,
+    target_cell,
+)
+from fedbrain.analysis.predictions import Predictions
 from fedbrain.analysis.results_table import render_accuracy
-from fedbrain.analysis.statistics import Predictions, accuracy
 from fedbrain.data import views as test_views
-from fedbrain.data.dataset import Scans
+from fedbrain.data.dataset import Scans, take
 from fedbrain.data.labelled import labelled_scans
 from fedbrain.data.prepared_site import prepare_site
 from fedbrain.data.scan_report import Report
@@ -19,6 +27,7 @@ from fedbrain.experiments.clients import preparation_of
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.known_people import find_known, warn
 from fedbrain.experiments.predict_scans import predict_scans
+from fedbrain.experiments.predictions import floor_of, to_predictions
 from fedbrain.experiments.saved_models import load_models, read_identity
 from fedbrain.experiments.spec import call
 from fedbrain.training.evaluate import Evaluate, make_evaluate
@@ -57,12 +66,12 @@ def read_models(workdirs: list[Path], *, federation: str, client: str) -> list[M
     """
     identities = [read_identity(workdir) for workdir in workdirs]
     kinds = {
-        (str(e.recipe), e.modalities, tuple(e.inputs.covariates), e.unit, tuple(data["shape"]))
+        (str(e.recipe), e.modalities, *e.inputs.covariates, e.unit, *e.classes, *data["shape"])
         for e, data in identities
     }
     if len(kinds) > 1:
         raise ValueError(
-            "--workdir: expected experiments with the same inputs and unit, got"
+            "--workdir: expected experiments with the same inputs, unit and classes, got"
             f" {len(kinds)} kinds."
         )
     models = []
@@ -99,8 +108,9 @@ def load_tree(tree: Tree, experiment: Experiment) -> tuple[Scans, Report]:
     )
 
 
-def average(models: list[Model], scans: Scans, views: str) -> Float[np.ndarray, " n"]:
-    """Mean prediction of the models, in target units, weighted by 1 / validation loss.
+def average(models: list[Model], scans: Scans, views: str) -> Float[np.ndarray, "n *k"]:
+    """Mean prediction of the models, in target units or as probabilities of classes, weighted by 1
+    / validation loss.
 
     Args:
       models: of the same inputs.
@@ -115,20 +125,23 @@ def average(models: list[Model], scans: Scans, views: str) -> Float[np.ndarray, 
     return np.average(predictions, axis=0, weights=[m.weight for m in models])
 
 
-def accuracy_where_known(scans: Scans, prediction: Float[np.ndarray, " n"]) -> dict | None:
-    """Accuracy on the scans with a label; None with fewer than two of them.
+def where_known(
+    scans: Scans, prediction: Float[np.ndarray, "n *k"], classes: tuple[str, ...]
+) -> Predictions | None:
+    """Predictions for the scans with a label; None with fewer than two of them.
 
     Args:
       scans: with NaN where the target is unknown.
-      prediction: of every scan, in target units.
+      prediction: of every scan, in target units or as probabilities.
+      classes: names, where the target is a class.
     """
-    known = np.flatnonzero(np.isfinite(scans.target))
+    labels = set(range(len(classes)))
+    usable = [math.isfinite(t) and (not classes or t in labels) for t in scans.target]
+    known = np.flatnonzero(usable)
     if known.size < 2:
         return None
-    target = scans.target[known]
-    floor = np.full(known.size, np.median(target), np.float32)
-    subjects = [scans.subjects[i] for i in known]
-    return accuracy(Predictions(subjects, target, prediction[known].astype(np.float32), floor))
+    labelled = take(scans, known.tolist())
+    return to_predictions("", labelled, prediction[known], floor_of(labelled, classes), classes)
 
 
 def run(
@@ -156,17 +169,21 @@ def run(
     if not len(scans):
         raise ValueError(f"{tree.root}: expected at least one usable scan, got none.")
     prediction = average(models, scans, views)
+    classes = experiment.classes
     rows = [
-        (scan, f"{y:.3f}", "n/a" if np.isnan(t) else f"{t:.3f}")
+        (scan, *prediction_cells(y, classes, ".3f"), target_cell(t, classes, ".3f"))
         for scan, y, t in zip(scans.ids, prediction, scans.target)
     ]
-    write_table(output, ["scan_id", "prediction", "target"], rows)
-    print(f"{len(rows)} predictions of {len(models)} models in {output}, in {experiment.unit}")
-    metrics = accuracy_where_known(scans, prediction)
-    if metrics:
-        kind = "SYNTHETIC data: " if report.synthetic else ""
-        name = f"{kind}{metrics['n']} with a label"
-        print(render_accuracy(name, metrics, experiment.unit))
+    write_table(output, ["scan_id", *prediction_columns(classes), "target"], rows)
+    kind = f"classes {', '.join(classes)}" if classes else experiment.unit
+    print(f"{len(rows)} predictions of {len(models)} models in {output}, in {kind}")
+    known_ones = where_known(scans, prediction, classes)
+    if known_ones:
+        metrics = measures_of(known_ones).site(known_ones)
+        start = "SYNTHETIC data: " if report.synthetic else ""
+        columns = columns_of({"classes": classes})
+        name = f"{start}{metrics['n']} with a label"
+        print(render_accuracy(name, metrics, columns, experiment.unit))
     known = warn(find_known(workdirs, federation, scans), len(scans))
     if known:
         print(known)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
+from fedbrain.analysis.predictions import Predictions, concatenate
 from fedbrain.analysis.results import RegimePredictions
-from fedbrain.analysis.statistics import Predictions, concatenate
 from fedbrain.data.dataset import Scans
 from fedbrain.data.regimes import Federation
 from fedbrain.data.splits import Split
@@ -33,7 +34,28 @@ class Evaluation(NamedTuple):
 Assignment = Mapping[str, Mapping[str, tuple[str, Scans]]]
 
 
-def to_predictions(site: str, scans: Scans, values: np.ndarray, floor: float) -> Predictions:
+def floor_of(scans: Scans, classes: tuple[str, ...]) -> Float[np.ndarray, "*k"]:
+    """What is said of everybody without an image: the median target, or the share of people in each
+    class.
+
+    Args:
+      scans: that a model was trained on.
+      classes: names, where the target is a class.
+    """
+    if not classes:
+        return np.asarray(np.median(scans.target))
+    people = sorted(set(zip(scans.subjects, scans.target.astype(int).tolist())))
+    counts = np.bincount([number for _, number in people], minlength=len(classes))
+    return counts / counts.sum()
+
+
+def to_predictions(
+    site: str,
+    scans: Scans,
+    values: np.ndarray,
+    floor: Float[np.ndarray, "*k"],
+    classes: tuple[str, ...] = (),
+) -> Predictions:
     """Predictions with their subjects and targets.
 
     Two sites may both have a `sub-01`, so the site's name is part of the subject's.
@@ -41,15 +63,17 @@ def to_predictions(site: str, scans: Scans, values: np.ndarray, floor: float) ->
     Args:
       site: of the scans.
       scans: what was predicted.
-      values: predictions [n], in the target's unit.
-      floor: what the median predictor says of every scan, in the target's unit.
+      values: predictions [n] in the target's unit, or probabilities [n k].
+      floor: see `floor_of`.
+      classes: names, where the target is a class.
     """
     subjects = [f"{site}/{subject}" for subject in scans.subjects]
     return Predictions(
         subjects,
         scans.target,
         np.asarray(values, np.float32),
-        np.full(len(scans), floor, np.float32),
+        np.full((len(scans), *np.shape(floor)), floor, np.float32),
+        classes,
     )
 
 
@@ -64,7 +88,7 @@ def predict_assigned(
 
     Args:
       assignment: scans, and who predicts for them.
-      federation: whose training targets give the median predictor of every client.
+      federation: whose training targets give the floor of every client.
       trained: the models.
       evaluate: of the experiment's task.
       experiment: says how scans are presented.
@@ -72,14 +96,16 @@ def predict_assigned(
     Returns:
       Site -> part -> predictions.
     """
-    medians = {name: float(np.median(m.train.target)) for name, m in federation.clients.items()}
+    classes = experiment.classes
+    floors = {name: floor_of(m.train, classes) for name, m in federation.clients.items()}
     return {
         site: {
             part: to_predictions(
                 site,
                 scans,
                 predict_scans(evaluate, trained.variables[client], scans, experiment),
-                medians[client],
+                floors[client],
+                classes,
             )
             for part, (client, scans) in parts.items()
         }

@@ -17,6 +17,35 @@ from fedbrain.experiments.split_id import SplitId, split_clients
 from fedbrain.experiments.starting_point import INITIALS
 
 
+def require_classes(classes: tuple[str, ...], clients: Mapping[str, Scans]) -> None:
+    """Refuses labels that are not numbers of classes, and people of one class alone.
+
+    Args:
+      classes: names; empty where the target is a number.
+      clients: name -> scans.
+
+    Raises:
+      ValueError: naming the client and the label.
+    """
+    if not classes:
+        return
+    listed = ", ".join(f"{k} for {name}" for k, name in enumerate(classes))
+    numbers = set(range(len(classes)))
+    for name, scans in clients.items():
+        odd = [target for target in scans.target.tolist() if target not in numbers]
+        if odd:
+            raise ValueError(
+                f"{name}: expected labels that are numbers of classes ({listed}), since config.loss"
+                f" predicts classes, got {odd[0]:g}. Choose another label, or another loss."
+            )
+    seen = set().union(*(scans.target.tolist() for scans in clients.values()))
+    if len(seen) < 2:
+        raise ValueError(
+            f"config.sites: expected people of two classes or more ({listed}), got"
+            f" {', '.join(f'{k:g}' for k in seen)} for everybody."
+        )
+
+
 def require_ready(
     experiment: Experiment, clients: Mapping[str, Scans], shape: tuple[int, int, int, int]
 ) -> None:
@@ -32,6 +61,7 @@ def require_ready(
       ValueError: naming the field, the site or the file.
     """
     require_columns(experiment.report_by, clients)
+    require_classes(experiment.classes, clients)
     compile_experiment(experiment)
     baselines = [choose("baselines", spec, BASELINES) for spec in experiment.baselines]
     initial = choose("initial", experiment.initial, INITIALS)

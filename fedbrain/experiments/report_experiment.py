@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedbrain.analysis import data_table, results_table
+from fedbrain.analysis.columns import columns_of
 from fedbrain.analysis.html_page import Block, Items, Section, Table
 from fedbrain.data.differences import differences
 from fedbrain.data.scan_report import Report
@@ -24,7 +25,6 @@ from fedbrain.experiments.report_sections import (
 from fedbrain.experiments.workdir import MetricsLog
 
 PARTS = ("train", "valid", "test")
-LEGEND = "Errors in {unit}, on test sets; 95 %: over people; floor: the median predictor."
 
 
 def experiment_sections(workdir: Path) -> tuple[bool, list[Section]]:
@@ -90,23 +90,37 @@ def _sites(workdir: Path, results: Mapping[str, Any], config: Mapping[str, Any])
 
 
 def _tables(results: Mapping[str, Any]) -> Iterator[Block]:
-    legend = LEGEND.format(unit=results["unit"])
-    yield legend + " n/a: not defined, or too few people."
+    columns = columns_of(results)
+    legend = columns.legend.format(unit=results["unit"])
+    yield f"On test sets; {legend} n/a: not defined, or too few people."
     if "regimes" not in results:  # between hospitals
         macro = {"macro": results["macro"]} if results["macro"] else {}
-        yield Table("Accuracy", results_table.accuracy_rows({**results["clients"], **macro}))
+        yield Table(
+            "Accuracy", results_table.accuracy_rows({**results["clients"], **macro}, columns)
+        )
         yield f"Rounds: {results['rounds']}; best round: {results['best_round']}."
         return
     yield Table("Accuracy", results_table.regime_rows(results))
-    if crossed := results_table.crossed_rows(results["crossed"]):
+    if crossed := results_table.crossed_rows(results):
         yield Table("Models of one client on the test scans of others", crossed)
-    gaps = results_table.gap_rows(results["regimes"])
-    yield Table("Age gap: prediction minus target", gaps)
-    if any("n/a" in cell for row in gaps for cell in row):
-        yield results_table.NOT_CORRECTED + "."
+    yield from _confusion(results) if results.get("classes") else _gaps(results)
     if lines := results_table.comparison_lines(results):
         yield "Comparisons on the same test scans:"
         yield Items(lines)
+
+
+def _gaps(results: Mapping[str, Any]) -> Iterator[Block]:
+    rows = results_table.gap_rows(results["regimes"])
+    yield Table("Age gap: prediction minus target", rows)
+    if any("n/a" in cell for row in rows for cell in row):
+        yield results_table.NOT_CORRECTED + "."
+
+
+def _confusion(results: Mapping[str, Any]) -> Iterator[Block]:
+    yield Table(
+        "Confusion: scans of each true class, by the class they are put into; 95 %: of the share",
+        results_table.confusion_rows(results),
+    )
 
 
 def _reports(workdir: Path) -> Iterator[dict[str, Any]]:
@@ -187,8 +201,13 @@ def figures_of(workdir: Path, results: Mapping[str, Any]) -> list[Block]:
       workdir: of the experiment.
       results: what `results.json` holds.
     """
+    shown = (
+        "Confusion of classes"
+        if results.get("classes")
+        else f"Predicted against true {results['unit']}"
+    )
     files = {
-        f"Predicted against true {results['unit']} on the test sets: {regime}":
+        f"{shown} on the test sets: {regime}":
         workdir / "figures" / f"predictions_{regime}.png"
         for regime in results.get("regimes") or {}
     }  # fmt: skip
@@ -198,5 +217,5 @@ def figures_of(workdir: Path, results: Mapping[str, Any]) -> list[Block]:
         files[f"Training and validation losses: {federation.name}, {first.parent.name}"] = first
         others += len(more)
     files["Training and validation losses of every site"] = workdir / "losses.png"
-    shown = pictures(files)
-    return [*shown, f"Losses of {others} other splits are in runs/."] if others else shown
+    blocks = pictures(files)
+    return [*blocks, f"Losses of {others} other splits are in runs/."] if others else blocks

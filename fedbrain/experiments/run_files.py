@@ -5,8 +5,9 @@ client, and figures.
 from pathlib import Path
 
 from fedbrain.analysis import figures
+from fedbrain.analysis.predictions import concatenate
 from fedbrain.analysis.results import RegimePredictions
-from fedbrain.analysis.statistics import concatenate
+from fedbrain.analysis.stored_predictions import cells_of, columns_of
 from fedbrain.data.tables import write_table
 from fedbrain.experiments.repeats import Repeat
 from fedbrain.experiments.workdir import MetricsLog
@@ -21,19 +22,18 @@ def write_predictions(workdir: Path, repeats: list[Repeat]) -> None:
       repeats: with the evaluations of their runs.
     """
     rows: dict[str, list[tuple[object, ...]]] = {}
+    columns = ["scan_id", "regime", "split", "part"]
     for repeat in repeats:
         for evaluation in [run.own for run in repeat.runs]:
             split_id = evaluation.split_id
             for site, parts in evaluation.predictions.items():
                 for part, p in parts.items():
-                    lines = zip(
-                        repeat.ids[site, split_id, part], p.target.tolist(), p.prediction.tolist()
-                    )
+                    lines = zip(repeat.ids[site, split_id, part], cells_of(p))
                     rows.setdefault(site, []).extend(
-                        (i, evaluation.name, split_id.name, part, t, y) for i, t, y in lines
+                        (i, evaluation.name, split_id.name, part, *cells) for i, cells in lines
                     )
+                    columns[4:] = columns_of(p.classes)
     for site, lines in rows.items():
-        columns = ["scan_id", "regime", "split", "part", "target", "prediction"]
         write_table(workdir / "clients" / site / "predictions.tsv", columns, lines)
 
 
@@ -64,4 +64,8 @@ def draw_figures(
             for site in predictions[0][regime]
         }
         path = workdir / "figures" / f"predictions_{regime}.png"
-        figures.predictions(path, tests, title=regime, unit=unit, synthetic=synthetic)
+        kind = {"title": regime, "synthetic": synthetic}
+        if next(iter(tests.values())).classes:
+            figures.confusion(path, tests, **kind)
+        else:
+            figures.predictions(path, tests, unit=unit, **kind)

@@ -128,6 +128,8 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
     split_id = SplitId(experiment.repeats[0])
     sites, synthetic = scans_to_explain(experiment, split_id)
     maps_of_sites = {}
+    classes = experiment.classes
+    explained = f"probability of {classes[-1]}" if classes else experiment.unit
     for site, scans in progress.each(sites.items(), federation, unit="site"):
         client = site if federation.startswith("federated") else ""
         [(_, variables)] = load_models(
@@ -145,7 +147,7 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
                 experiment.recipe.voxel_size_mm,
             )
         sd = np.sqrt(max(float(maps.variance.sum()), 0))
-        missed = f"attributions miss {maps.missed:.2f} {experiment.unit}"
+        missed = f"attributions miss {maps.missed:.2f} {explained}"
         progress.say(f"{site}: {len(some)} test scans; {missed}, SD of predictions {sd:.2f}")
         maps_of_sites[site] = maps
     brains = {site: m.brain for site, m in maps_of_sites.items()}

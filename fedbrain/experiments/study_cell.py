@@ -61,6 +61,25 @@ def stack_examples(problems: list[Problem], part: str, label_flip: int) -> Clien
     return Clients(*(jnp.asarray(np.stack(x)) for x in (images, targets, masks)))
 
 
+def require_fitting_loss(config: Any, unit: str) -> None:
+    """Refuses a loss of numbers for a problem of classes, and the reverse.
+
+    Args:
+      config: of a cell.
+      unit: of the problem: "accuracy", or that of an error.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    is_class = bool(choose("loss", config.loss, LOSSES).classes)
+    if is_class != (unit == "accuracy"):
+        wanted = "a number" if is_class else "a class"
+        raise ValueError(
+            f"config.loss: {config.loss} does not fit {config.problem}, whose target is {wanted}."
+            " For classes, take cross_entropy(classes); for numbers, l1()."
+        )
+
+
 def read_task(config: Any) -> Task:
     """The model and the loss of a study.
 
@@ -88,7 +107,7 @@ def make_score(task: Task, unit: str) -> Callable:
         batch = {"image": test.image, "target": test.target, "mask": test.mask}
         prediction, _ = task.evaluate(variables["params"], state, batch)
         each = (
-            100.0 * (prediction == test.target)
+            100.0 * (jnp.argmax(prediction, axis=-1) == test.target)
             if unit == "accuracy"
             else jnp.abs(prediction - test.target)
         )
@@ -136,6 +155,7 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
       ValueError: naming the field of the configuration, for a choice that cannot be made.
     """
     config = cell.config
+    require_fitting_loss(config, problems[0].unit)
     task = read_task(config)
     algorithm = read_algorithm(config, task)
     train = stack_examples(problems, "train", config.label_flip)

@@ -5,6 +5,7 @@ experiment, so that no site statistic has to leave a hospital. `centre=0, scale=
 regression.
 """
 
+import re
 from collections.abc import Callable
 
 import jax
@@ -112,25 +113,48 @@ def soft_bins(
     return Loss(bins, per_example, predict)
 
 
-def cross_entropy(classes: int = 2) -> Loss:
-    """-log softmax(output)[target], for targets 0 .. classes - 1.
+def class_names(classes: int | tuple[str, ...]) -> tuple[str, ...]:
+    """The names of classes in the order of their numbers; of so many classes: their numbers.
 
-    The prediction is the likeliest class.
+    >>> class_names(2), class_names(("F", "M"))
+    (('0', '1'), ('F', 'M'))
+
+    Raises:
+      ValueError: for fewer than two, a name that is there twice, or one of other characters than
+        letters, digits and `-._`.
+    """
+    names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
+    plain = all(re.fullmatch(r"[A-Za-z0-9._-]{1,32}", name) for name in names)
+    if len(names) < 2 or len(set(names)) < len(names) or not plain:
+        raise ValueError(
+            "Expected two classes or more, as a number or as names of letters, digits and -._,"
+            f" each once, got {classes!r}."
+        )
+    return names
+
+
+def cross_entropy(classes: int | tuple[str, ...] = 2) -> Loss:
+    """-log softmax(output)[target], for targets 0 .. k - 1 of k classes.
+
+    The prediction is the probability of each class, softmax(output).
+
+    Args:
+      classes: how many, or their names in the order of their numbers: `("F", "M")` for sex, which
+        is 0 for female and 1 for male.
 
     Returns:
       A loss with as many outputs as classes.
     """
-    if classes < 2:
-        raise ValueError(f"Expected classes={classes} >= 2.")
+    names = class_names(classes)
 
     def per_example(output: Float[Array, "b k"], target: Float[Array, " b"]) -> Float[Array, " b"]:
         log_p = jax.nn.log_softmax(output.astype(jnp.float32))
         return -jnp.take_along_axis(log_p, target.astype(jnp.int32)[:, None], axis=1)[:, 0]
 
-    def predict(output: Float[Array, "b k"]) -> Float[Array, " b"]:
-        return jnp.argmax(output, axis=1).astype(jnp.float32)
+    def predict(output: Float[Array, "b k"]) -> Float[Array, "b k"]:
+        return jax.nn.softmax(output.astype(jnp.float32))
 
-    return Loss(classes, per_example, predict, is_class=True)
+    return Loss(len(names), per_example, predict, names)
 
 
 LOSSES = {

@@ -16,8 +16,8 @@ class Evaluate(Protocol):
     def __call__(
         self, variables: Variables, batches: Iterable[Batch], /
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (predictions [n] in target units, losses [n]) of the real examples, in their
-        order.
+        """Returns (predictions [n] in target units or probabilities [n k], losses [n]) of the real
+        examples, in their order.
         """
         ...
 
@@ -26,8 +26,8 @@ def make_evaluate(task: Task) -> Evaluate:
     """Compiles the evaluation of a task.
 
     Returns:
-      `evaluate(variables, batches)` -> (prediction [n] in target units, loss [n]) of the real
-      examples, in their order.
+      `evaluate(variables, batches)` -> (prediction [n] in target units or probabilities [n k],
+      loss [n]) of the real examples, in their order.
 
     >>> from fedbrain.algorithms.quadratic import quadratic_batch, quadratic_task
     >>> evaluate = make_evaluate(quadratic_task())
@@ -38,12 +38,12 @@ def make_evaluate(task: Task) -> Evaluate:
 
     def evaluate(variables: Variables, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray]:
         model_state = {name: tree for name, tree in variables.items() if name != "params"}
-        predictions, losses = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
+        predictions, losses = [], [np.zeros(0, np.float32)]
         for batch in batches:
             real = np.asarray(batch["mask"]) > 0
             prediction, loss = forward(variables["params"], model_state, batch)
             predictions.append(np.asarray(prediction)[real])
             losses.append(np.asarray(loss)[real])
-        return np.concatenate(predictions), np.concatenate(losses)
+        return np.concatenate(predictions or losses), np.concatenate(losses)
 
     return evaluate

@@ -14,7 +14,7 @@ import numpy as np
 from fedbrain.analysis.age_gap import age_gap
 from fedbrain.analysis.intervals import over_seeds
 from fedbrain.analysis.metrics import regression_sums
-from fedbrain.analysis.results import macro
+from fedbrain.analysis.regression import macro
 from fedbrain.analysis.statistics import (
     Predictions,
     accuracy,

@@ -5,9 +5,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from fedbrain.analysis.columns import NUMBERS
 from fedbrain.analysis.groups import ALL, Grouping, by_group
 from fedbrain.analysis.groups_table import render_groups
-from fedbrain.analysis.statistics import Predictions, accuracy
+from fedbrain.analysis.predictions import Predictions, take
+from fedbrain.analysis.statistics import accuracy
 from fedbrain.data.bands import classes, histogram
 
 SEX = classes("sex", 0, 1)[1]
@@ -40,8 +42,7 @@ def test_the_error_of_a_group_is_that_of_its_people_alone():
     p, people = _site("a", [9, 11], scans=3)
     rows = by_group({"a": p}, Grouping(SEX, people))["a"]
     chosen = np.asarray([people[s] == 1 for s in p.subjects])
-    subjects = [s for s in p.subjects if people[s] == 1]
-    expected = accuracy(Predictions(subjects, *(x[chosen] for x in p[1:])))
+    expected = accuracy(take(p, chosen))
     assert {k: rows[1][k] for k in ("n", "mae", "mae_95", "floor_mae")} == {
         k: expected[k] for k in ("n", "mae", "mae_95", "floor_mae")
     }
@@ -92,7 +93,7 @@ def test_no_class_or_difference_of_sites_has_one_to_four_people():
 
 def test_the_table_names_groups_and_sites_that_are_not_told_of():
     groups = {"sex": {"federated": _grouped(SEX, a=[9, 6], b=[3, 1])}}
-    text = "\n".join(render_groups(groups))
+    text = "\n".join(render_groups(groups, NUMBERS))
     for words in ("MAE by sex", "a, 0", "a, 1", "pooled, 1", "not told of b", "by chance"):
         assert words in text
-    assert render_groups({}) == []
+    assert render_groups({}, NUMBERS) == []

@@ -48,16 +48,20 @@ def test_mistakes_are_answered_in_one_sentence(spec, message):
 
 
 @pytest.mark.parametrize(
-    ("changes", "field"),
-    [({"views": "averaged(flip=True)"}, "views"), ({"splits": {"inner": 2}}, "splits.inner")],
+    "changes",
+    [
+        {"baselines": ("linear('age')",)},
+        {"target": "z_score()"},
+        {"norms": ("regression('a', 1)",)},
+    ],
 )
-def test_classes_are_not_averaged(changes, field):
+def test_what_needs_a_number_is_refused_for_classes(changes):
     c = base.get_config()
-    c.update({"loss": "cross_entropy(3)", **changes})
-    with pytest.raises(ValueError, match=f"config.{field}: .* a mean of classes is none"):
+    c.update({"loss": "cross_entropy(3)", "views": "averaged(flip=True)", "splits": {"inner": 2}})
+    assert read_experiment(c).classes == ("0", "1", "2")
+    c.update(changes)
+    with pytest.raises(ValueError, match=f"config.{next(iter(changes))}: .* predicts classes"):
         read_experiment(c)
-    c.loss = "l1()"
-    assert read_experiment(c)
 
 
 class _Spy:

@@ -10,11 +10,14 @@ from fedbrain.models.losses import LOSSES, cross_entropy, huber, l1, l2, soft_bi
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_contract(name):
-    """Per-example, finite, with a finite gradient at the target; predictions in target units."""
+    """Per-example, finite, with a finite gradient at the target; predictions in target units, or
+    probabilities.
+    """
     loss = LOSSES[name]()
     output = jax.random.normal(jax.random.key(0), (5, loss.outputs))
     target = jnp.linspace(43.0, 81.0, 5)
-    assert loss.per_example(output, target).shape == loss.predict(output).shape == (5,)
+    assert loss.per_example(output, target).shape == (5,)
+    assert loss.predict(output).shape == ((5, loss.outputs) if loss.classes else (5,))
     gradient = jax.grad(lambda o: loss.per_example(o, target).sum())(output)
     assert jnp.isfinite(gradient).all()
 
@@ -45,7 +48,15 @@ def test_soft_bins_far_outside_the_range_stays_finite():
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: l1(scale=0.0), lambda: huber(-1.0), lambda: soft_bins(0.0, 1.5, 1.0)]
+    "make",
+    [
+        lambda: l1(scale=0.0),
+        lambda: huber(-1.0),
+        lambda: soft_bins(0.0, 1.5, 1.0),
+        lambda: cross_entropy(1),
+        lambda: cross_entropy(("F", "F")),
+        lambda: cross_entropy(("F", "M\tX")),
+    ],
 )
 def test_nonsense_is_refused(make):
     with pytest.raises(ValueError, match="Expected"):
@@ -60,4 +71,11 @@ def test_cross_entropy_by_hand():
         [np.log(3), np.log(1 + np.exp(-5) + np.exp(-4))],
         rtol=1e-5,
     )
-    assert loss.predict(output).tolist() == [0.0, 0.0]
+    shares = np.exp([[0, 0, 0], [5, 0, 1]])
+    shares /= shares.sum(1, keepdims=True)
+    np.testing.assert_allclose(loss.predict(output), shares, rtol=1e-5)
+
+
+def test_classes_have_the_order_of_their_names():
+    assert cross_entropy(3).classes == ("0", "1", "2")
+    assert cross_entropy(("F", "M"))[3:] == (("F", "M"),)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from fedbrain.analysis import figures
-from fedbrain.analysis.results import macro
-from fedbrain.analysis.results_table import accuracy_rows, align
+from fedbrain.analysis.cells import align
+from fedbrain.analysis.columns import columns_of
+from fedbrain.analysis.regression import macro
+from fedbrain.analysis.results_table import accuracy_rows
 from fedbrain.deploy.protocol.answers import read_report
 from fedbrain.deploy.protocol.runnable import ALONE
 from fedbrain.deploy.protocol.terms import variables_of
@@ -27,16 +29,12 @@ def render(results: Mapping[str, Any]) -> str:
       results: what `results.json` holds.
     """
     kind = "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
+    columns = columns_of(results)
     tables = [("Together", "clients", "macro")] if results["clients"] else []
     tables += [("Each site alone", "alone", "alone_macro")] if results["alone"] else []
-    lines = [
-        (
-            f"{kind}Test sets, errors in {results['unit']}; 95 %: over people; floor:"
-            " the median predictor."
-        ),
-    ]
+    lines = [f"{kind}Test sets, {columns.legend.format(unit=results['unit'])}"]
     for title, sites, mean in tables:
-        rows = accuracy_rows({**results[sites], "macro": results[mean]})
+        rows = accuracy_rows({**results[sites], "macro": results[mean]}, columns)
         lines += [f"{title}:", *align(rows)] if len(tables) > 1 else align(rows)
     lines += [f"{site}: no test results: {why}" for site, why in results["untold"].items()]
     lines += [

@@ -13,7 +13,7 @@ from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.policy import Policy, require_subjects
 from fedbrain.experiments.spec import bind
-from fedbrain.models.losses import LOSSES
+from fedbrain.models.losses import LOSSES, class_names
 
 
 class LocalRound(NamedTuple):
@@ -87,7 +87,7 @@ def require_every_label(loss: Any, split: Split) -> None:
     given = bound.arguments
     bounds = {
         "soft_bins": lambda: (given["low"], given["high"]),
-        "cross_entropy": lambda: (0, given["classes"] - 1),
+        "cross_entropy": lambda: (0, len(class_names(given["classes"])) - 1),
     }.get(name)
     if bounds is None:
         return

@@ -147,7 +147,7 @@ CALLS: Mapping[str, Calls] = {
                 "width": number(0.1, 1e3),
                 "sigma": number(0.1, 1e3),
             },
-            "cross_entropy": {"classes": whole(2, 1000)},
+            "cross_entropy": {"classes": either(whole(2, 1000), several(word(32), 1000, least=2))},
         },
         closed=("soft_bins", "cross_entropy"),
     ),
