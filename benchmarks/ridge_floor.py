@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
     linear = Predictions(subjects, y, np.concatenate(floor).astype(np.float32), m)
     network = linear._replace(prediction=np.asarray([np.mean(told[i]) for i in ids], np.float32))
     for name, p in (("ridge on voxels, centralised", linear), (REGIME.value, network)):
-        print(render_accuracy(f"{name}, n = {len(y)}", accuracy(p), experiment.unit))
+        print(render_accuracy(f"{name}, n = {len(y)}", accuracy(p), NUMBERS, experiment.unit))
     d = difference(network, linear)
     low, high = d["mae_difference_95"]
     print(

@@ -78,7 +78,8 @@ def get_config() -> Any:
     # the network: `densenet121()`, `sfcn()`, `adapted_sfcn()`
     config.model = "densenet121(norm='batch')"
     # the loss, in target units; its arguments `centre` and `scale` are a typical mean and SD:
-    # `l1()`, `l2()`, `huber()`, `soft_bins()`, `cross_entropy(classes)`
+    # `l1()`, `l2()`, `huber()`, `soft_bins()`; of classes, as a number or their names in order:
+    # `cross_entropy(2)`, `cross_entropy(('F', 'M'))`
     config.loss = "l1()"
     # where training starts: `random()`, `run('WORKDIR')`, `file('MODEL.safetensors')`,
     # `file('MODEL.pt')`
