@@ -15,6 +15,7 @@ import numpy as np
 from absl import app, flags
 from ml_collections import ConfigDict
 
+from fedbrain.analysis.columns import NUMBERS
 from fedbrain.analysis.results_table import render_accuracy
 from fedbrain.analysis.statistics import Predictions, accuracy, difference
 from fedbrain.data.dataset import Scans, concatenate
