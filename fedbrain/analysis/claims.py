@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from fedbrain.analysis.columns import NUMBERS, Columns, columns_of
 from fedbrain.analysis.intervals import FEWEST_PEOPLE, span
+from fedbrain.analysis.measures import measures_of
 from fedbrain.analysis.predictions import Predictions, concatenate
-from fedbrain.analysis.statistics import mean_difference, pooled_difference
 
 SEEDS = 3  # with fewer, a difference may be chance of training
 ALL = "all test scans"
@@ -17,20 +16,25 @@ Seeds = Sequence[Mapping[str, Predictions]]  # of each seed: site -> predictions
 
 
 class Paired(NamedTuple):
-    """MAE of the first method minus that of the second, in target units."""
+    """Score of the first method minus that of the second: MAE in target units, or accuracy."""
 
     mean: float
     interval: tuple[float, float]  # 95 % over people
-    better: int  # seeds in which the first has the smaller MAE
+    better: int  # seeds in which the first is better
     seeds: int
+    columns: Columns = NUMBERS  # how such a score is told
 
     @property
     def holds(self) -> bool:
         """Enough seeds, an interval without 0, and all seeds on the same side."""
-        low, high = self.interval
-        smaller = high < 0 and self.better == self.seeds
-        larger = low > 0 and self.better == 0
-        return self.seeds >= SEEDS and (smaller or larger)
+        least, most = sorted(self.columns.sign * end for end in self.interval)
+        good = least > 0 and self.better == self.seeds
+        bad = most < 0 and self.better == 0
+        return self.seeds >= SEEDS and (good or bad)
+
+    def numbers(self) -> dict[str, Any]:
+        """What `tables.json` holds."""
+        return {k: v for k, v in self._asdict().items() if k != "columns"}
 
 
 def paired(first: Seeds, second: Seeds) -> dict[str, Paired]:
@@ -54,15 +58,20 @@ def paired(first: Seeds, second: Seeds) -> dict[str, Paired]:
 
 def _paired(first: Seeds, second: Seeds, sites: list[str]) -> Paired:
     """Over the scans of some sites."""
-    each = [[mean_difference(a[s], b[s]) for s in sites] for a, b in zip(first, second)]
-    weights = [[len(a[s].target) for s in sites] for a in first]
-    per_seed = [np.average(d, weights=w) for d, w in zip(each, weights)]
-    together = pooled_difference(
+    some = first[0][sites[0]]
+    measures = measures_of(some)
+    columns = columns_of({"classes": some.classes})
+    of_seeds = [
+        [measures.score(concatenate([seed[s] for s in sites])) for seed in seeds]
+        for seeds in (first, second)
+    ]
+    better = sum(columns.sign * (a - b) > 0 for a, b in zip(*of_seeds))
+    together = measures.difference(
         *([concatenate([seed[s] for seed in seeds]) for s in sites] for seeds in (first, second))
     )
-    low, high = together["mae_difference_95"]
-    better = sum(bool(d < 0) for d in per_seed)
-    return Paired(together["mae_difference"], (low, high), better, len(per_seed))
+    low, high = together[f"{columns.score}_difference_95"]
+    mean = together[f"{columns.score}_difference"]
+    return Paired(mean, (low, high), better, len(first), columns)
 
 
 def sentence(first: str, second: str, d: Paired, unit: str) -> str:
@@ -73,9 +82,12 @@ def sentence(first: str, second: str, d: Paired, unit: str) -> str:
     """
     low, high = d.interval
     interval = f"95 % {span(d.interval, '+.2f')}"
-    numbers = f"{d.mean:+.2f} {unit} ({interval}; {d.better} of {d.seeds} seeds below 0)"
+    good, bad = d.columns.claims
+    side = "below" if d.columns.sign < 0 else "above"
+    value = f"{d.mean:+.2f}{d.columns.unit({'unit': unit})}"
+    numbers = f"{value} ({interval}; {d.better} of {d.seeds} seeds {side} 0)"
     if d.holds:
-        claim = "has a smaller error than" if d.mean < 0 else "has a larger error than"
+        claim = good if d.columns.sign * d.mean > 0 else bad
         return f"{first} {claim} {second}: {numbers}."
     if d.seeds < SEEDS:
         reason = f"{d.seeds} of {SEEDS} seeds are there"

@@ -119,6 +119,23 @@ def accuracy(p: Predictions) -> dict[str, Any]:
     return pooled_accuracy([p])
 
 
+def weighted_accuracy(sites: Sequence[Predictions], weights: Sequence[float]) -> dict[str, Any]:
+    """The weighted mean of the sites' accuracies.
+
+    Args:
+      sites: predictions of each.
+      weights: of each; they add up to 1.
+    """
+    told = [share_over_people([by_person(_hits(p), p.subjects)]) for p in sites]
+    values, intervals = zip(*told)
+    floors = [(likeliest(p.floor) == p.target).mean() for p in sites]
+    return {
+        "accuracy": float(np.dot(weights, values)),
+        "accuracy_95": list(weighted(values, intervals, list(weights))),
+        "floor_accuracy": float(np.dot(weights, floors)),
+    }
+
+
 def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Unweighted mean over the sites where a number is defined: every hospital counts the same.
 

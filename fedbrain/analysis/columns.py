@@ -20,7 +20,10 @@ class Columns(NamedTuple):
     cells: Callable[[Measured], list[str]]
     group_header: tuple[str, ...]  # of groups of people
     group_cells: Callable[[Measured], list[str]]
+    more: tuple[str, ...]  # of grids, beside the score
+    more_cells: Callable[[Measured], list[str]]
     sentence: Callable[[Measured, str], str]  # (numbers, unit) -> one line
+    claims: tuple[str, str]  # what is said of a first method that is better, and worse
 
     def unit(self, results: Mapping[str, Any]) -> str:
         """Of differences, with a blank before it; empty for shares."""
@@ -76,7 +79,10 @@ NUMBERS = Columns(
     cells=_number_cells,
     group_header=("people", "n", "MAE", "95 %", "floor"),
     group_cells=_group_cells("mae", floor="floor_mae"),
+    more=("r", "p"),
+    more_cells=lambda m: [number(m["r"]) if "r" in m else "", p_value(m.get("p"))],
     sentence=_number_sentence,
+    claims=("has a smaller error than", "has a larger error than"),
 )
 CLASSES = Columns(
     score="accuracy",
@@ -88,7 +94,10 @@ CLASSES = Columns(
     cells=_class_cells,
     group_header=("people", "n", "accuracy", "95 %", "AUC", "95 %", "floor"),
     group_cells=_group_cells("accuracy", "auc", floor="floor_accuracy"),
+    more=("AUC", "95 %"),
+    more_cells=lambda m: [number(m["auc"]), span(m["auc_95"])] if "auc" in m else ["", ""],
     sentence=_class_sentence,
+    claims=("is right more often than", "is right less often than"),
 )
 
 
@@ -99,3 +108,12 @@ def columns_of(results: Mapping[str, Any]) -> Columns:
       results: what `results.json` holds.
     """
     return CLASSES if results.get("classes") else NUMBERS
+
+
+def columns_of_numbers(measured: Measured) -> Columns:
+    """Those that fit the numbers of a site.
+
+    Args:
+      measured: as results have them.
+    """
+    return CLASSES if CLASSES.score in measured else NUMBERS

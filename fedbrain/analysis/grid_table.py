@@ -1,17 +1,19 @@
-"""The tables of a grid: MAE per regime and site, and averaged over sites, beside published ones."""
+"""The tables of a grid: MAE, or accuracy of classes, per regime and site, and averaged over sites,
+beside published ones.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from fedbrain.analysis.cells import align, number, p_value
+from fedbrain.analysis.cells import align, number
 from fedbrain.analysis.claims import Seeds
-from fedbrain.analysis.intervals import over_people, span
+from fedbrain.analysis.columns import columns_of_numbers
+from fedbrain.analysis.intervals import span
+from fedbrain.analysis.measures import measures_of
 from fedbrain.analysis.predictions import Predictions, concatenate
-from fedbrain.analysis.statistics import errors, pooled_accuracy
 
-OURS = ("", "images", "n test", "MAE", "95 %", "over seeds", "r", "p", "floor")
 PUBLISHED = ("published MAE", "r")
 AVERAGES = {
     "by_images": "mean, by all images",  # the paper's average
@@ -28,8 +30,8 @@ def measure(seeds: Seeds, images: Mapping[str, int]) -> dict[str, dict[str, Any]
       images: of every site, training ones too: the weights of the paper's average.
 
     Returns:
-      Site or average -> n, MAE with its interval over subjects and its range over seeds, r, p and
-      the floor.
+      Site or average -> n, MAE or accuracy with its interval over people and its range over seeds,
+      r and p or AUC, and the floor.
     """
     sites = {site: [seed[site] for seed in seeds] for site in seeds[0]}
     measured = {
@@ -42,39 +44,35 @@ def measure(seeds: Seeds, images: Mapping[str, int]) -> dict[str, dict[str, Any]
 
 
 def _pooled(sites: Mapping[str, Sequence[Predictions]]) -> dict[str, Any]:
-    """Accuracy of all seeds together, and the range of MAE over seeds."""
-    maes = [float(_mae(concatenate(of_seed))) for of_seed in zip(*sites.values())]
-    together = pooled_accuracy([concatenate(seeds) for seeds in sites.values()])
-    return together | {"seeds": [min(maes), max(maes)]}
-
-
-def _mae(p: Predictions) -> Any:
-    return np.abs(p.prediction - p.target).mean(dtype=np.float64)
+    """Accuracy of all seeds together, and the range of the score over seeds."""
+    together = [concatenate(seeds) for seeds in sites.values()]
+    measures = measures_of(together[0])
+    scores = [measures.score(concatenate(of_seed)) for of_seed in zip(*sites.values())]
+    return measures.pooled(together) | {"seeds": [min(scores), max(scores)]}
 
 
 def _weighted(sites: Mapping[str, Sequence[Predictions]], counts: Sequence[int]) -> dict[str, Any]:
-    """The mean of the sites' MAEs; subjects are drawn at each site independently."""
-    weights = np.asarray(counts, float) / sum(counts)
+    """The mean of the sites' scores."""
+    weights = [count / sum(counts) for count in counts]
     together = [concatenate(seeds) for seeds in sites.values()]
-    maes = [weights @ [_mae(p) for p in of_seed] for of_seed in zip(*sites.values())]
-    return {
-        "mae": float(weights @ [_mae(p) for p in together]),
-        "mae_95": list(over_people([errors(p) for p in together], weights.tolist())),
-        "floor_mae": float(weights @ [np.abs(p.floor - p.target).mean() for p in together]),
-        "seeds": [float(min(maes)), float(max(maes))],
-    }
+    measures = measures_of(together[0])
+    scores = [
+        float(np.dot(weights, [measures.score(p) for p in of_seed]))
+        for of_seed in zip(*sites.values())
+    ]
+    return measures.weighted(together, weights) | {"seeds": [min(scores), max(scores)]}
 
 
 def _row(name: str, m: Mapping[str, Any], published: Mapping[str, float]) -> list[str]:
+    columns = columns_of_numbers(m)
     return [
         f"  {name}",
         *(str(m.get(k, "")) for k in ("images", "n")),
-        number(m["mae"]),
-        span(m["mae_95"]),
+        number(m[columns.score]),
+        span(m[f"{columns.score}_95"]),
         span(m["seeds"]),
-        number(m["r"]) if "r" in m else "",
-        p_value(m.get("p")),
-        number(m["floor_mae"]),
+        *columns.more_cells(m),
+        number(m[f"floor_{columns.score}"]),
         *(number(published[k]) if k in published else "" for k in ("mae", "r")),
     ]
 
@@ -88,7 +86,9 @@ def site_rows(
       measured: regime or baseline -> `measure`.
       published: regime -> site or "all" -> {"mae": ..., "r": ...}.
     """
-    rows: list[list[str]] = [[*OURS, *PUBLISHED]]
+    columns = columns_of_numbers(next(iter(next(iter(measured.values())).values())))
+    ours = ("", "images", "n test", columns.title, "95 %", "over seeds", *columns.more, "floor")
+    rows: list[list[str]] = [[*ours, *PUBLISHED]]
     for regime, of_regime in measured.items():
         theirs = published.get(regime, {})
         rows.append([regime] + [""] * (len(rows[0]) - 1))
@@ -98,8 +98,8 @@ def site_rows(
         for average, title in AVERAGES.items():
             their_mean = theirs.get("all", {}) if average == "by_images" else {}
             rows.append(_row(title, of_regime[average], their_mean))
-    columns = len(rows[0]) if published else len(OURS)
-    return [row[:columns] for row in rows]
+    width = len(rows[0]) if published else len(ours)
+    return [row[:width] for row in rows]
 
 
 def render(
@@ -110,13 +110,15 @@ def render(
 
 
 def crossed_rows(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[list[str]]:
-    """A header, then the MAE of every client's own model on every client's test scans."""
-    sites = [site for site in next(iter(measured.values())) if site not in AVERAGES]
+    """A header, then the score of every client's own model on every client's test scans."""
+    first = next(iter(measured.values()))
+    sites = [site for site in first if site not in AVERAGES]
+    columns = columns_of_numbers(first[sites[0]])
 
     def cell(m: Mapping[str, Any]) -> str:
-        return f"{number(m['mae'])} ({span(m['mae_95'])})"
+        return f"{number(m[columns.score])} ({span(m[f'{columns.score}_95'])})"
 
-    rows = [["MAE of the model", *(f"on {site}" for site in sites)]]
+    rows = [[f"{columns.title} of the model", *(f"on {site}" for site in sites)]]
     for model, of_model in measured.items():
         rows.append([f"  {model}", *(cell(of_model[site]) for site in sites)])
     return rows

@@ -14,6 +14,9 @@ class Measures(NamedTuple):
 
     score: Callable[[Predictions], float]  # what repeats are compared by
     site: Callable[[Predictions], dict[str, Any]]  # all numbers of a site
+    pooled: Callable[[Sequence[Predictions]], dict[str, Any]]  # over the scans of several sites
+    # the score, its interval and its floor, averaged over sites with these weights
+    weighted: Callable[[Sequence[Predictions], Sequence[float]], dict[str, Any]]
     regime: Callable[[Sites], dict[str, Any]]  # of clients, pooled and macro
     # paired, of two methods on the same scans of several sites
     difference: Callable[[Sequence[Predictions], Sequence[Predictions]], dict[str, Any]]
@@ -23,6 +26,8 @@ class Measures(NamedTuple):
 NUMBERS = Measures(
     score=regression.mean_error,
     site=statistics.accuracy,
+    pooled=statistics.pooled_accuracy,
+    weighted=regression.weighted_accuracy,
     regime=regression.regime_results,
     difference=statistics.pooled_difference,
     of_groups=("n", "subjects", "mae", "mae_se", "mae_95", "floor_mae"),
@@ -30,6 +35,8 @@ NUMBERS = Measures(
 CLASSES = Measures(
     score=classification.share_right,
     site=classification.accuracy,
+    pooled=classification.pooled_accuracy,
+    weighted=classification.weighted_accuracy,
     regime=classification.regime_results,
     difference=classification.pooled_difference,
     of_groups=("n", "subjects", "accuracy", "accuracy_95", "auc", "auc_95", "floor_accuracy"),

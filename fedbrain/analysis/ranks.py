@@ -13,6 +13,7 @@ References:
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from jaxtyping import Bool, Float
 from scipy import optimize, stats
 
 from fedbrain.analysis.intervals import UNDEFINED, Interval
+
+Z = NormalDist().inv_cdf(0.975)
 
 
 def area(score: Float[np.ndarray, " n"], inside: Bool[np.ndarray, " n"]) -> float:
@@ -48,13 +51,12 @@ def area_interval(value: float, members: int, others: int) -> Interval:
     """
     if not math.isfinite(value):
         return UNDEFINED
-    z = float(stats.norm.ppf(0.975))
     pairs, q = members * others, (members + others) / 2 - 1
 
     def outside(theta: float) -> float:
         """Above 0 where `theta` is outside of the interval."""
         spread = 1 + q * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        return (theta - value) ** 2 - z**2 * theta * (1 - theta) * spread / pairs
+        return (theta - value) ** 2 - Z**2 * theta * (1 - theta) * spread / pairs
 
     tiny = 1e-9
     inside = min(max(value, tiny), 1 - tiny)

@@ -2,21 +2,36 @@
 age gap.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fedbrain.analysis.age_gap import age_gap
-from fedbrain.analysis.intervals import over_sites
+from fedbrain.analysis.intervals import over_people, over_sites
 from fedbrain.analysis.metrics import add, regression_sums
 from fedbrain.analysis.predictions import Predictions, concatenate
-from fedbrain.analysis.statistics import accuracy, person_means, pooled_accuracy
+from fedbrain.analysis.statistics import accuracy, errors, person_means, pooled_accuracy
 
 
 def mean_error(p: Predictions) -> float:
     """MAE, without an interval."""
     return float(np.abs(p.prediction - p.target).mean(dtype=np.float64))
+
+
+def weighted_accuracy(sites: Sequence[Predictions], weights: Sequence[float]) -> dict[str, Any]:
+    """The weighted mean of the sites' MAEs; people are drawn at each site independently.
+
+    Args:
+      sites: predictions of each.
+      weights: of each; they add up to 1.
+    """
+    w = np.asarray(weights, np.float64)
+    return {
+        "mae": float(w @ [mean_error(p) for p in sites]),
+        "mae_95": list(over_people([errors(p) for p in sites], list(weights))),
+        "floor_mae": float(w @ [np.abs(p.floor - p.target).mean() for p in sites]),
+    }
 
 
 def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

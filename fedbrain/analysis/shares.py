@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from fedbrain.analysis.intervals import UNDEFINED, Group, Interval, standard_error
 
@@ -32,8 +32,8 @@ def exact(share: float, count: float | int) -> Interval:
         return UNDEFINED
     hits = share * count
     misses = count - hits
-    low = float(stats.beta.ppf(0.025, hits, misses + 1)) if hits > 1e-9 else 0.0
-    high = float(stats.beta.ppf(0.975, hits + 1, misses)) if misses > 1e-9 else 1.0
+    low = float(special.betaincinv(hits, misses + 1, 0.025)) if hits > 1e-9 else 0.0
+    high = float(special.betaincinv(hits + 1, misses, 0.975)) if misses > 1e-9 else 1.0
     return low, high
 
 

@@ -34,7 +34,7 @@ class Comparison(NamedTuple):
     unit: str  # of the differences
     first: str  # what is compared
     second: str  # what it is compared with
-    differences: dict[str, Paired]  # site, or all sites -> MAE of the first - MAE of the second
+    differences: dict[str, Paired]  # site, or all sites -> the first - the second
 
 
 def read_row(workdir: Path, name: str, seeds: int) -> Row | None:
@@ -85,7 +85,7 @@ def comparison_rows(compared: list[Comparison]) -> list[list[str]]:
     Args:
       compared: pairs, with their differences; at least one.
     """
-    rows = [["MAE of the first - MAE of the second", *compared[0].differences]]
+    rows = [["the first - the second: MAE, of classes accuracy", *compared[0].differences]]
     for c in compared:
         cells = [
             f"{_cell(d)} {d.better}/{d.seeds}{'*' if d.holds else ' '}"
@@ -116,7 +116,7 @@ def legend(compared: list[Comparison]) -> list[str]:
     """
     count = sum(len(c.differences) for c in compared)
     return [
-        "Paired differences: 95 % over people; seeds in which the first has the smaller error.",
+        "Paired differences: 95 % over people; seeds in which the first is better.",
         f"* may be claimed: {SEEDS} seeds at least, an interval without 0, all seeds on one side.",
         f"Of {count} intervals, about {count / 20:.0f} would miss by chance.",
     ]
@@ -229,8 +229,8 @@ def run(workdir: Path) -> None:
         else []
     )
     text.append(
-        "MAE with 95 % over people and range over seeds; n test: test scans of all seeds; floor:"
-        " median predictor."
+        "MAE, of classes accuracy, with 95 % over people and range over seeds; n test: test scans"
+        " of all seeds; floor: median predictor, or the largest class."
     )
     text += [f"Published: {config['source']}."] if config["source"] else []
     record = {}
@@ -243,7 +243,7 @@ def run(workdir: Path) -> None:
     text += ["", *render_comparisons(compared)]
     print("\n".join(text))
     differences = {
-        f"{c.first} - {c.second}": {site: d._asdict() for site, d in c.differences.items()}
+        f"{c.first} - {c.second}": {site: d.numbers() for site, d in c.differences.items()}
         for c in compared
     }
     write_json(workdir / "tables.json", {"rows": record, "differences": differences})

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fedbrain.analysis.claims import ALL
+from fedbrain.analysis.columns import columns_of
 from fedbrain.analysis.grid_table import crossed_rows, measure, site_rows
 from fedbrain.analysis.html_page import Block, Items, Section, Table, render_page
 from fedbrain.experiments.catalogue import UsageError
@@ -43,8 +44,8 @@ def grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
         measured = {key: measure(seeds, images) for key, seeds in row.tests.items()}
         crossed = {key: measured.pop(key) for key in row.results["crossed"]}
         blocks: list[Block] = [
-            f"Errors in {row.results['unit']}; seeds: {len(row.seeds)} of {config['seeds']}. MAE"
-            " with 95 % over people and range over seeds; floor: the median predictor.",
+            f"Seeds: {len(row.seeds)} of {config['seeds']}; range over seeds;"
+            f" {columns_of(row.results).legend.format(unit=row.results['unit'])}",
             Table("Accuracy", site_rows(measured, config["published"].get(row.name, {}))),
         ]
         if crossed:

@@ -5,13 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from fedbrain.analysis import classification, shares
+from fedbrain.analysis import classification, grid_table, shares
+from fedbrain.analysis.claims import ALL, paired, sentence
 from fedbrain.analysis.classification import accuracy, macro, pooled_accuracy, pooled_difference
 from fedbrain.analysis.intervals import by_person
 from fedbrain.analysis.predictions import Predictions, concatenate
 from fedbrain.analysis.ranks import area, area_interval
 from fedbrain.analysis.results import summarise
 from fedbrain.analysis.results_table import render_table
+from tests.analysis import coverage_classes
 
 NAMES = ("F", "M", "X")
 
@@ -165,3 +167,39 @@ def test_results_and_table():
         assert words in text, words
     for words in ("MAE", "age gap", "nan"):
         assert words not in text, words
+
+
+def _seeds(right):
+    """Predictions of 40 people at two sites by three models, of which so many are right."""
+    target = np.arange(40) % 2
+    return [
+        {
+            site: of_classes(target, np.where(np.arange(40) < n, target, 1 - target), site=site)
+            for site in "ab"
+        }
+        for n in right
+    ]
+
+
+def test_a_grid_of_classes():
+    good, bad = _seeds([36, 38, 40]), _seeds([20, 21, 22])
+    measured = grid_table.measure(good, {"a": 100, "b": 300})
+    assert measured["by_images"]["accuracy"] == pytest.approx(38 / 40)
+    assert measured["by_images"]["seeds"] == [0.9, 1.0]
+    text = grid_table.render({"federated": measured}, {})
+    assert "accuracy" in text
+    assert "MAE" not in text
+    difference = paired(good, bad)[ALL]
+    assert (difference.better, difference.holds) == (3, True)
+    said = sentence("x", "y", difference, "class")
+    assert "x is right more often than y: +0.42 (95 %" in said
+    assert "3 of 3 seeds above 0" in said
+    assert not paired(bad, bad)[ALL].holds
+    assert "is right less often" in sentence("y", "x", paired(bad, good)[ALL], "class")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", coverage_classes.CASES)
+def test_intervals_cover_what_they_should(name):
+    """2,000 draws each; `python -m tests.analysis.coverage_classes` prints them."""
+    assert coverage_classes.coverage(name) >= coverage_classes.LEAST
