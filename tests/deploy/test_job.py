@@ -171,6 +171,7 @@ def test_what_a_consortium_does_not_compute_is_refused_before_anything_is_sent(
         ({"regimes": ("federated", "centralised")}, "'centralised', which would bring all scans"),
         ({"regimes": ("local",)}, "config.regimes: expected 'federated', .* got no 'federated'"),
         ({"partition": "by_target(5, 0.5)"}, "config.partition: expected by_site\\(\\), since"),
+        ({"loss": "cross_entropy(2)"}, "config.loss: expected l1\\(\\) or .* numbers, not classes"),
         ({"driver": "vmap()"}, "config.driver: expected auto\\(\\) or loop\\(\\), since a site"),
         ({"residence": "resident()"}, "config.residence: expected auto\\(\\) or streamed"),
     ],

@@ -93,11 +93,6 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
         raise Refused(
             f"job: expected the fields of an experiment, got a configuration without one: {error}"
         ) from None
-    if experiment.classes:
-        raise Refused(
-            "job: expected a loss of numbers, since a consortium does not report classes yet, got"
-            f" {str(job['config']['loss'])[:80]}"
-        )
     shape = image_shape(experiment)
     fresh = random_variables(experiment, shape)
     example = example_batch(shape, experiment.batch_size, experiment.inputs)

@@ -14,6 +14,7 @@ TOGETHER, ALONE = "federated", "local"  # regimes: all sites together, each site
 CALLS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "partition": (("by_site",), "a client is a hospital"),
     "driver": (("auto", "loop"), "a site computes one client"),
+    "loss": (("l1", "l2", "huber", "soft_bins"), "a site reports errors of numbers, not classes"),
     "residence": (("auto", "streamed"), "a site reads its scans from its disk"),
 }
 
