@@ -46,3 +46,13 @@ CLASSES = Measures(
 def measures_of(p: Predictions) -> Measures:
     """Those that fit what was predicted."""
     return CLASSES if p.classes else NUMBERS
+
+
+def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Unweighted mean over sites, from their numbers alone.
+
+    Args:
+      per_site: site -> numbers, as `results.json` has them; one site at least.
+    """
+    is_class = all("accuracy" in numbers for numbers in per_site.values())
+    return (classification if is_class else regression).macro(per_site)

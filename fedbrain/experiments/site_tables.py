@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedbrain.analysis.results import macro
-from fedbrain.analysis.results_table import accuracy_rows, align
+from fedbrain.analysis.cells import align
+from fedbrain.analysis.columns import columns_of
+from fedbrain.analysis.measures import macro
+from fedbrain.analysis.results_table import accuracy_rows
 from fedbrain.experiments.checkpoints import write_atomically
 from fedbrain.experiments.finished import not_defined_as_nan
 from fedbrain.experiments.workdir import read_config
@@ -46,7 +48,7 @@ def tables(workdir: Path) -> Iterator[str]:
     nothing = True
     for row in ("first", *config["rows"]):
         named: dict[str, Any] = {}
-        unit = ""
+        results: dict[str, Any] = {}
         for seed in range(config["seeds"]):
             path = workdir / row / f"seed{seed}" / "results.json"
             if not path.is_file():
@@ -54,13 +56,14 @@ def tables(workdir: Path) -> Iterator[str]:
             results = not_defined_as_nan(json.loads(path.read_text(encoding="utf-8")))
             if nothing and results["synthetic"]:
                 yield "SYNTHETIC data: says nothing about real brains."
-            nothing, unit = False, results["unit"]
+            nothing = False
             for regime, rows in rows_of_sites(results).items():
                 means = {**rows, "mean, sites alike": macro(rows)}
                 named |= {f"{regime}, seed {seed}, {site}": m for site, m in means.items()}
         if named:
-            yield f"\n{row}: errors in {unit} on test sets; 95 % over people; floor: the median."
-            yield from align(accuracy_rows(named))
+            columns = columns_of(results)
+            yield f"\n{row}: test sets, {columns.legend.format(unit=results['unit'])}"
+            yield from align(accuracy_rows(named, columns))
     if nothing:
         raise ValueError(f"{workdir}: no experiment is finished.")
 

@@ -5,9 +5,8 @@ trains alone. Models and predictions stay; one row of a table is sent.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fedbrain.analysis.statistics import Predictions, accuracy
+from fedbrain.analysis.predictions import Predictions
+from fedbrain.analysis.statistics import accuracy
 from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.job import Agreement
@@ -18,7 +17,7 @@ from fedbrain.deploy.site_side.going_home import keep_model, write_home
 from fedbrain.experiments.compiled import Compiled
 from fedbrain.experiments.federation import Trained
 from fedbrain.experiments.predict_scans import predict_scans
-from fedbrain.experiments.predictions import Evaluation, to_predictions
+from fedbrain.experiments.predictions import Evaluation, floor_of, to_predictions
 from fedbrain.experiments.repeats import Run, run_folder, run_regime
 from fedbrain.models.files.weights import save
 from fedbrain.training.device_volumes import streamed
@@ -126,7 +125,7 @@ class Tester:
 
     def _predict(self, variables: Variables, scans: Scans) -> Predictions:
         values = predict_scans(self.evaluate, variables, scans, self.agreement.experiment)
-        return to_predictions(self.name, scans, values, float(np.median(self.split.train.target)))
+        return to_predictions(self.name, scans, values, floor_of(self.split.train, ()))
 
     def _row(self, test: Predictions) -> dict[str, Any]:
         people = len(set(test.subjects))
