@@ -36,49 +36,68 @@ def _errors(ours, names, golden, *, training=True):
     return errors
 
 
-def _run(model, dtype):
-    """Outputs and gradients in evaluation and in training, and running statistics."""
+def _prepare(model, dtype):
+    """(module, variables, image, target)."""
     module = MODELS[model](**NETWORKS[model], dtype=dtype)
     image, target = (jnp.asarray(x, dtype) for x in inputs(model))
     outline = jax.eval_shape(lambda: module.init(jax.random.key(0), image, train=False))
     variables = jax.tree_util.tree_map_with_path(
         lambda p, x: jnp.asarray(draw(path_name(p).split("/", 1)[1], x.shape), dtype), outline
     )
-    params, stats = variables["params"], variables["batch_stats"]
+    return module, variables, image, target
 
-    def loss(params, train):
+
+def _outputs(model, dtype):
+    """In evaluation."""
+    module, variables, image, _ = _prepare(model, dtype)
+    return jax.jit(lambda v: module.apply(v, image, train=False)[:, 0])(variables)
+
+
+def _slopes(model, dtype, *, train):
+    """Outputs, gradients and running statistics."""
+    module, variables, image, target = _prepare(model, dtype)
+
+    def loss(params):
         output, new = module.apply(
-            {"params": params, "batch_stats": stats}, image, train=train, mutable=["batch_stats"]
+            {**variables, "params": params}, image, train=train, mutable=["batch_stats"]
         )
         return 0.5 * jnp.sum((output[:, 0] - target) ** 2), (output[:, 0], new["batch_stats"])
 
-    run = jax.jit(jax.grad(loss, has_aux=True), static_argnums=1)
-    eval_gradient, (evaluated, _) = run(params, False)
-    gradient, (output, running) = run(params, True)
-    return (evaluated, _named(eval_gradient)), (output, _named(gradient), _named(running))
+    gradient, (output, running) = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+    return output, _named(gradient), _named(running)
 
 
 @pytest.mark.parametrize("model", NETWORKS)
 def test_single_precision_is_as_close_to_the_exact_result_as_torch(model):
-    """Outputs to 1e-4, statistics to 1e-5, gradients to 1e-3 or twice the error of PyTorch.
-
-    A unit whose input rounds to the other side of 0 switches a ReLU, and every leaf before it
-    jumps: PyTorch is 1.2e-3 off in evaluation, and so are we in pure JAX when the input changes by
-      1e-7.
-    """
-    (evaluated, eval_gradient), (output, gradient, running) = _run(model, "float32")
-    np.testing.assert_allclose(evaluated, GOLDEN[f"{model}:eval"], rtol=1e-4)
+    """Outputs to 1e-4, statistics to 1e-5, gradients to 1e-3 or twice the error of PyTorch."""
+    np.testing.assert_allclose(_outputs(model, "float32"), GOLDEN[f"{model}:eval"], rtol=1e-4)
+    output, gradient, running = _slopes(model, "float32", train=True)
     np.testing.assert_allclose(output, GOLDEN[f"{model}:train"], rtol=1e-4)
     names, exact = GOLDEN[f"{model}:gradient_names"], GOLDEN[f"{model}:gradients"]
     assert (
         max(_errors(running, GOLDEN[f"{model}:running_names"], GOLDEN[f"{model}:running"]).values())
         < 1e-5
     )
-    ours = _errors(eval_gradient, names, GOLDEN[f"{model}:eval_gradients"], training=False)
-    assert max(ours.values()) < max(1e-3, 2 * _torchs(model, names, "eval_gradients"))
     assert max(_errors(gradient, names, exact).values()) < max(
         1e-3, 2 * _torchs(model, names, "gradients")
     )
+
+
+@pytest.mark.parametrize(
+    "model", ["adapted_sfcn", pytest.param("densenet121", marks=pytest.mark.slow)]
+)
+def test_the_gradient_in_evaluation_is_as_close_as_torchs(model):
+    """To 1e-3 or twice the error of PyTorch. DenseNet-121 is slow to compile once more: its layers
+    are in the gradient in training, and batch norm in evaluation is in the small network.
+
+    A unit whose input rounds to the other side of 0 switches a ReLU, and every leaf before it
+    jumps: PyTorch is 1.2e-3 off in evaluation, and so are we in pure JAX when the input changes by
+    1e-7.
+    """
+    _, gradient, _ = _slopes(model, "float32", train=False)
+    names, exact = GOLDEN[f"{model}:gradient_names"], GOLDEN[f"{model}:eval_gradients"]
+    errors = _errors(gradient, names, exact, training=False)
+    assert max(errors.values()) < max(1e-3, 2 * _torchs(model, names, "eval_gradients"))
 
 
 def _torchs(model, names, kind):
@@ -96,7 +115,8 @@ def _torchs(model, names, kind):
 def test_same_function_as_torch(model):
     """96^3, float64: every gradient leaf to 1e-6: only rounding may differ."""
     with jax.enable_x64(True):
-        (evaluated, eval_gradient), (output, gradient, running) = _run(model, "float64")
+        evaluated, eval_gradient, _ = _slopes(model, "float64", train=False)
+        output, gradient, running = _slopes(model, "float64", train=True)
     np.testing.assert_allclose(evaluated, GOLDEN[f"{model}:eval"], rtol=1e-6)
     np.testing.assert_allclose(output, GOLDEN[f"{model}:train"], rtol=1e-6)
     assert (
