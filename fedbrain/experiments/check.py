@@ -27,7 +27,7 @@ from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.cost import estimate, render_cost
 from fedbrain.experiments.glance import Glance, glance
 from fedbrain.experiments.ready import require_ready
-from fedbrain.experiments.workdir import clean, differences, read_config, write_json
+from fedbrain.experiments.workdir import clean, config_of, differences, write_json
 from fedbrain.experiments.writing import require_writable, writing
 from fedbrain.training.maps import loop
 
@@ -74,8 +74,7 @@ def require_same_config(config: Any, workdir: Path) -> None:
     """
     if not (workdir / "config.json").is_file():
         return
-    stored = read_config(workdir).get("config", {})
-    changed = differences(stored, clean(config.to_dict()))
+    changed = differences(config_of(workdir), clean(config.to_dict()))
     if changed:
         raise ValueError(
             f"{workdir}: holds another experiment ({'; '.join(changed[:3])}). Choose another"

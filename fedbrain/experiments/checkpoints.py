@@ -19,6 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from fedbrain.experiments.one_process import alone
+from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.writing import writing
 from fedbrain.types import PyTree
 
@@ -93,7 +94,7 @@ def _manifest(folder: Path, step: int) -> Path:
 
 
 def _read_manifest(folder: Path, step: int) -> dict[str, Any]:
-    return json.loads(_manifest(folder, step).read_text(encoding="utf-8"))
+    return read_stored(_manifest(folder, step), "the digests of a checkpoint")
 
 
 def problem_of(folder: Path, step: int) -> str:
@@ -104,8 +105,8 @@ def problem_of(folder: Path, step: int) -> str:
       step: its number.
     """
     try:
-        expected = _read_manifest(folder, step)["sha256"]
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+        expected = dict(_read_manifest(folder, step)["sha256"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return "it has no readable manifest (saving it did not end, or it was not copied)"
     present = _digests(folder / "steps" / str(step))
     names = sorted(expected.keys() | present.keys())
@@ -122,7 +123,7 @@ def require_schema(folder: Path, step: int, template: PyTree) -> None:
       template: the tree that is expected.
     """
     path = folder / "steps" / str(step)
-    saved, wanted = _read_manifest(folder, step)["schema"], _schema(template)
+    saved, wanted = _read_manifest(folder, step).get("schema", []), _schema(template)
     for old, new in zip(saved, wanted):
         if old != new:
             raise ValueError(f"{path}: expected {new}, got {old}. Another model or algorithm?")

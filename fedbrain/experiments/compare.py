@@ -5,7 +5,6 @@ Cells are written as they are finished and are not run again, so that an interru
 where it stopped.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from fedbrain import progress
 from fedbrain.analysis import study_table
 from fedbrain.data.problems import Problem
 from fedbrain.experiments.made_by import recorded
+from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.study import Cell, cells, draw_problems, fingerprint
 from fedbrain.experiments.study_cell import Scores, run_cell
 from fedbrain.experiments.study_references import choose_per_client, floor, inner_problems
@@ -40,7 +40,7 @@ def measure(todo: list[Cell], config: Any, problems: list[Problem], folder: Path
             if not path.is_file():
                 scores = run_cell(cell, problems, config.seed)
                 write_json(path, {"method": cell.method, "attack": cell.attack, **scores._asdict()})
-            stored = json.loads(path.read_text())
+            stored = read_stored(path, "the scores of a cell")
             arrays = (np.asarray(stored[f], np.float64) for f in Scores._fields)  # null is NaN
             measured[cell.method, cell.attack] = Scores(*arrays)
             steps.reach(number + 1, f"{cell.attack}: {cell.method}")

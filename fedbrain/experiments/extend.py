@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from fedbrain.experiments.config import Experiment
-from fedbrain.experiments.workdir import claim, clean, differences, read_config, write_json
+from fedbrain.experiments.stored_json import damaged
+from fedbrain.experiments.workdir import (
+    CONFIGURATION,
+    claim,
+    clean,
+    config_of,
+    differences,
+    read_config,
+    write_json,
+)
 
 ANEW = "Start another run from its model: --workdir=NEW --config.initial=\"run('{workdir}')\"."
 
@@ -51,7 +60,9 @@ def extend(workdir: Path, experiment: Experiment, identity: Mapping[str, Any]) -
     if not (workdir / "config.json").is_file():
         raise ValueError(f"{workdir}: --extend: expected the work directory of a run, got none.")
     stored = read_config(workdir)
-    rounds = stored["config"]["rounds"]
+    rounds = config_of(workdir).get("rounds")
+    if not isinstance(rounds, int):
+        raise damaged(workdir / "config.json", CONFIGURATION, f"rounds={rounds!r}")
     with_old = clean({**identity, "config": {**identity["config"], "rounds": rounds}})
     changed = differences(stored, with_old)
     if changed:

@@ -1,6 +1,5 @@
 """A finished experiment, read from its work directory."""
 
-import json
 import math
 import warnings
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from fedbrain.analysis.groups_table import render_results
 from fedbrain.experiments.predict_images import predict_images
 from fedbrain.experiments.predict_tree import read_models
+from fedbrain.experiments.stored_json import damaged, read_stored
 
 
 class Result(NamedTuple):
@@ -115,8 +115,8 @@ def load(workdir: str | Path) -> Result:
             f"{folder}: expected the work directory of a finished experiment, got no results.json"
             " there. Run the experiment to its end."
         )
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f"{path}: expected JSON, got a file that is cut. Copy it again.") from None
+    metrics = read_stored(path, "the results of an experiment")
+    missing = [name for name in ("unit", "synthetic", "variables_sha256") if name not in metrics]
+    if missing:
+        raise damaged(path, "the results of an experiment", f"a file without {missing[0]!r}")
     return Result(folder, not_defined_as_nan(metrics))

@@ -4,7 +4,6 @@ every client's test scans, paired differences and what may be claimed.
 They are printed, and written to WORKDIR/tables.txt and WORKDIR/tables.json.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -16,7 +15,8 @@ from fedbrain.analysis.claims import ALL, SEEDS, Paired, Seeds, paired, sentence
 from fedbrain.analysis.intervals import span
 from fedbrain.analysis.stored_predictions import read_tests
 from fedbrain.experiments.checkpoints import write_atomically
-from fedbrain.experiments.workdir import read_config, write_json
+from fedbrain.experiments.stored_json import read_stored
+from fedbrain.experiments.workdir import config_of, write_json
 
 
 class Row(NamedTuple):
@@ -49,7 +49,7 @@ def read_row(workdir: Path, name: str, seeds: int) -> Row | None:
     done = [folder for folder in folders if (folder / "results.json").is_file()]
     if not done:
         return None
-    results = json.loads((done[0] / "results.json").read_text())
+    results = read_stored(done[0] / "results.json", "the results of an experiment")
     of_seeds = [read_tests(folder) for folder in done]
     sites = list(results["images"])
     tests = {
@@ -158,8 +158,8 @@ def read_grid(workdir: Path) -> dict[str, Any]:
         raise ValueError(
             f"{workdir}: expected the work directory of a grid, got no config.json there."
         )
-    config = read_config(workdir)["config"]
-    if "rows" not in config:
+    config = config_of(workdir)
+    if not isinstance(config.get("rows"), dict):
         raise ValueError(
             f"{workdir}: expected the work directory of a grid, got that of a single experiment."
         )

@@ -5,7 +5,6 @@
 
 import datetime
 import importlib.metadata
-import json
 import os
 import platform
 import shlex
@@ -20,6 +19,7 @@ from typing import Any
 import jax
 
 import fedbrain
+from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.workdir import write_json
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -63,8 +63,8 @@ def _now() -> str:
 def _read(path: Path) -> list[dict[str, Any]]:
     """Processes that were at work before; none where the file is cut."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["processes"]
-    except (FileNotFoundError, ValueError, KeyError):
+        return [dict(entry) for entry in read_stored(path, "who made it")["processes"]]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return []
 
 

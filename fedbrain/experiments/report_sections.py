@@ -10,6 +10,7 @@ from fedbrain import __version__
 from fedbrain.analysis.html_page import PNG, Block, Items, Picture, Section, Table
 from fedbrain.configs import base
 from fedbrain.experiments.public_text import hide, public_command
+from fedbrain.experiments.stored_json import UNREADABLE
 from fedbrain.experiments.workdir import clean, differences
 
 ASKED = (
@@ -31,7 +32,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (OSError, *UNREADABLE):
         return {}
     return value if isinstance(value, dict) else {}
 

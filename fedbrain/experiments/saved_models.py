@@ -1,6 +1,5 @@
 """Models of a finished experiment, from its work directory; also of a run between hospitals."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from fedbrain.experiments.federation import best_models, require_trained, untrai
 from fedbrain.experiments.model_description import describe_model
 from fedbrain.experiments.read_checkpoints import read_newest
 from fedbrain.experiments.round_end import Snapshot, split_weight
-from fedbrain.experiments.workdir import MetricsLog, read_config
+from fedbrain.experiments.stored_json import damaged, part_of, read_stored
+from fedbrain.experiments.workdir import CONFIGURATION, MetricsLog, config_of, read_config
 from fedbrain.models.files.weights import require_ending, save
 from fedbrain.types import Variables
 
@@ -38,14 +38,22 @@ def read_identity(workdir: Path) -> tuple[Experiment, dict[str, Any]]:
         raise ValueError(
             f"{workdir}: expected the work directory of an experiment, got no config.json there."
         )
-    identity = read_config(workdir)
+    path, config, identity = workdir / "config.json", config_of(workdir), read_config(workdir)
     if "data" not in identity:
         raise ValueError(
             f"{workdir}: expected the work directory of an experiment, got another one, or one of a"
             " run between hospitals by an older version."
         )
-    config = LATER_FIELDS | identity["config"] | dict.fromkeys(EXECUTION, "auto()")
-    return read_experiment(ConfigDict(config)), identity["data"]
+    config = LATER_FIELDS | config | dict.fromkeys(EXECUTION, "auto()")
+    data = part_of(identity, "data", path, CONFIGURATION)
+    try:
+        if len(data["shape"]) != 4:
+            raise ValueError(f"expected a shape of four axes, got {data['shape']}")
+        return read_experiment(ConfigDict(config)), data
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    except (AttributeError, KeyError, TypeError) as error:  # a field is absent, or of another type
+        raise damaged(path, f"{CONFIGURATION} of this version", f"other fields ({error})") from None
 
 
 def _members(folder: Path) -> list[str]:
@@ -55,7 +63,7 @@ def _members(folder: Path) -> list[str]:
             f"{folder}: expected a trained model, got a run that has not finished a round. Run the"
             " experiment again."
         )
-    return json.loads(path.read_text())
+    return read_stored(path, "the names of the clients", list)
 
 
 def _require_trained(folder: Path, snapshot: Snapshot) -> None:
@@ -161,7 +169,7 @@ def export_model(
     experiment, data = read_identity(workdir)
     model = ", ".join(filter(None, (federation, split, client)))
     description = describe_model(
-        read_config(workdir)["config"], experiment, tuple(data["shape"]), model=model, torch=torch
+        config_of(workdir), experiment, tuple(data["shape"]), model=model, torch=torch
     )
     save(variables, output, torch=torch, description=description)
     print(

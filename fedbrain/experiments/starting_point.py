@@ -1,6 +1,5 @@
 """Where training starts from: fresh variables, another experiment's model, or a file."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from fedbrain.experiments.saved_models import load_models
 from fedbrain.experiments.split_id import SplitId
+from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.workdir import write_json
 from fedbrain.models.files.weights import Loaded, fill, flatten, load
 from fedbrain.types import Variables
@@ -77,7 +77,7 @@ def record_starting_point(path: Path, loaded: Loaded, digest: str) -> None:
     Raises:
       ValueError: when this run, now resumed, started from other numbers.
     """
-    before = json.loads(path.read_text()).get("sha256") if path.is_file() else None
+    before = read_stored(path, "a starting point").get("sha256") if path.is_file() else None
     if before not in (None, digest):
         raise ValueError(
             f"{path.parent.parent}: started from {loaded.path}, which has been trained anew since. "

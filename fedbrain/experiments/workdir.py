@@ -11,7 +11,10 @@ from typing import Any
 
 from fedbrain.experiments.checkpoints import write_atomically
 from fedbrain.experiments.leases import held
+from fedbrain.experiments.stored_json import UNREADABLE, part_of, read_stored
 from fedbrain.experiments.writing import require_writable, writing
+
+CONFIGURATION = "the configuration of a run"  # what `config.json` should be
 
 
 def clean(value: Any) -> Any:
@@ -49,16 +52,21 @@ def read_config(workdir: Path) -> dict[str, Any]:
       workdir: with that file.
 
     Raises:
-      ValueError: when the file is cut or empty.
+      ValueError: when the file is cut, empty, or no object.
     """
-    path = workdir / "config.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # no JSON, or no text
-        raise ValueError(
-            f"{path}: expected the configuration of a run, got a file that is cut or empty. Copy it"
-            " again, or delete the folder and run again."
-        ) from None
+    return read_stored(workdir / "config.json", CONFIGURATION)
+
+
+def config_of(workdir: Path) -> dict[str, Any]:
+    """The fields of a stored configuration.
+
+    Args:
+      workdir: with `config.json`.
+
+    Raises:
+      ValueError: when the file is damaged, or holds none.
+    """
+    return part_of(read_config(workdir), "config", workdir / "config.json", CONFIGURATION)
 
 
 def differences(old: Any, new: Any, name: str = "") -> list[str]:
@@ -156,11 +164,14 @@ class MetricsLog:
         if not path.exists():
             return []
         lines = []
-        for text in path.read_text(encoding="utf-8").splitlines():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
+                line = json.loads(text)
+            except UNREADABLE:
                 break  # killed in mid-line: the round is run again
+            if not isinstance(line, dict) or not isinstance(line.get("round"), int):
+                break  # of no round: damaged
+            lines.append(line)
         return lines
 
     def write(self, line: Mapping[str, Any]) -> None:

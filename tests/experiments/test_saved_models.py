@@ -12,10 +12,12 @@ from fedbrain import main
 from fedbrain.experiments import grid_tables, predict_tree, saliency, saved_models
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.finished import load
 from fedbrain.experiments.saved_models import export_model, load_models, read_identity
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.starting_point import from_file
 from fedbrain.experiments.starting_point import run as starting_point
+from fedbrain.experiments.workdir import MetricsLog, config_of, read_config, write_json
 from fedbrain.models.files.weights import flatten
 from tests.experiment_under_test import config
 
@@ -191,3 +193,60 @@ def test_a_configuration_that_is_cut_or_empty_is_named(workdir, length):
     for read in (read_identity, grid_tables.read_grid):
         with pytest.raises(ValueError, match=r"config\.json: expected the configuration of a run"):
             read(workdir)
+
+
+WHOLE = [
+    "{}",
+    "[]",
+    "null",
+    "3",
+    '"text"',
+    "NaN",
+    "[" * 100_000,
+    '{"config": null}',
+    '{"config": []}',
+]
+
+
+@pytest.mark.parametrize("text", WHOLE, ids=lambda text: text[:20])
+def test_a_configuration_that_is_another_thing_is_named(workdir, text):
+    (workdir / "config.json").write_text(text)
+    for read in (read_identity, grid_tables.read_grid, config_of):
+        with pytest.raises(ValueError, match=r"config\.json: expected the configuration of a run"):
+            read(workdir)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("model", 3), ("client", "x"), ("splits", []), ("rounds", "many"), ("covariates", 5)],
+)
+def test_a_stored_field_of_another_type_is_named(workdir, field, value):
+    stored = read_config(workdir)
+    stored["config"][field] = value
+    write_json(workdir / "config.json", stored)
+    with pytest.raises(ValueError, match=r"config\.json: "):
+        read_identity(workdir)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"unit": 3}', "[" * 100_000])
+def test_results_that_are_damaged_are_named(workdir, text):
+    (workdir / "results.json").write_text(text)
+    with pytest.raises(ValueError, match=r"results\.json: expected the results of an experiment"):
+        load(workdir)
+
+
+@pytest.mark.parametrize("text", ["\xff", "[]\n", "{}\n", '{"round": "x"}\n'])
+def test_lines_that_are_no_rounds_are_taken_back(workdir, text):
+    path = workdir / RUN / "metrics.jsonl"
+    whole = MetricsLog.read(path)
+    with path.open("a", encoding="latin-1") as file:
+        file.write(text)
+    assert MetricsLog.read(path) == whole
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": 3}'])
+def test_damaged_manifests_are_no_checkpoints(workdir, text):
+    for path in (workdir / RUN / "checkpoints/manifests").iterdir():
+        path.write_text(text)
+    with pytest.raises(ValueError, match="expected a checkpoint that verifies, got none"):
+        load_models(workdir)

@@ -17,7 +17,7 @@ from fedbrain.experiments.saved_models import is_of_hospitals
 from fedbrain.experiments.spec import bind, choose
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.starting_point import INITIALS, record_starting_point
-from fedbrain.experiments.workdir import read_config
+from fedbrain.experiments.workdir import config_of
 from fedbrain.models.files.weights import Loaded, load, save
 from fedbrain.types import Variables
 
@@ -54,7 +54,7 @@ def name_start(config: Mapping[str, Any]) -> tuple[dict[str, Any], StartingModel
     words = [repr(tree_digest(variables))]
     if name == "run" and is_of_hospitals(workdir := Path(bound.arguments["workdir"]).expanduser()):
         bound.apply_defaults()
-        words += [f"run={config_hash(read_config(workdir)['config'])!r}"]
+        words += [f"run={config_hash(config_of(workdir))!r}"]
         words += [f"head={bound.arguments['head']}"]
     named = {**config, "initial": f"sent({', '.join(words)})"}
     return named, StartingModel(variables, loaded, split_id)
