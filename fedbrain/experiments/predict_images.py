@@ -1,6 +1,5 @@
 """Predictions of trained models for single NIfTI files."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from fedbrain.data.tables import parse_value, write_table
 from fedbrain.experiments.clients import preparation_of
 from fedbrain.experiments.known_people import find_known, warn
 from fedbrain.experiments.predict_tree import Model, average, read_models
+from fedbrain.experiments.stored_json import read_stored
 
 
 class Predicted(NamedTuple):
@@ -122,7 +122,7 @@ def usual_error(workdir: Path, federation: str) -> str:
       federation: whose model.
     """
     try:
-        results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
+        results = read_stored(workdir / "results.json", "the results of an experiment")
         regime, _, client = federation.partition("-")
         of_regime = results["regimes"][regime]
         accuracy = of_regime["clients"][client] if client else of_regime["pooled"]
