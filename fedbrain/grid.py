@@ -1,7 +1,9 @@
 """Runs a grid: a first experiment, and rows of experiments that start from it, for every seed.
 
     fedbrain grid paper_synthetic [--workdir=DIR] [--config.FIELD=VALUE]
+    fedbrain grid paper --site NAME=FOLDER --second_site NAME=FOLDER,label=TABLE:COLUMN
 
+`--site` gives the sites of the first experiment, `--second_site` those of the others.
 Each experiment has a folder of its own, WORKDIR/<row>/seed<k>. The same command resumes an
 interrupted grid; started several times, the processes share the work. `fedbrain tables WORKDIR`
 prints the results so far.

@@ -22,12 +22,26 @@ SITE_ARGUMENTS = (
 )
 
 
+# kind of configuration -> {flag: the group of sites that it replaces}
+SITE_FLAGS = {
+    "experiment": {"site": "sites"},
+    "grid": {"site": "first.sites", "second_site": "second.sites"},
+}
+
+
+# flag of `fedbrain train` -> what grids and studies have in its place
+INSTEAD = {
+    "site": "a study has no sites. --config.problem says which data",
+    "extend": "only fedbrain train extends a run. Choose another --workdir and more rounds",
+}
+
+
 class ConfigFlag(NamedTuple):
     """`--config=NAME_OR_FILE`, which may be given as the first word instead."""
 
     kind: str  # that the command reads: experiment, grid or study
     holder: flags.FlagHolder
-    sites: flags.FlagHolder | None = None  # --site, for experiments
+    sites: dict[str, flags.FlagHolder]  # group of sites -> the flag that replaces it
 
     @property
     def name(self) -> str:
@@ -47,7 +61,7 @@ class ConfigFlag(NamedTuple):
 
 
 def define_config(kind: str) -> ConfigFlag:
-    """The flags `--config`, `--config.FIELD` and, for experiments, `--site`.
+    """The flags `--config`, `--config.FIELD` and those of `SITE_FLAGS`.
 
     Args:
       kind: of configuration that the command reads: experiment, grid or study.
@@ -55,12 +69,12 @@ def define_config(kind: str) -> ConfigFlag:
     text = f"Configuration of kind {kind}: a name or a file; --config.FIELD=VALUE changes a field."
     holder = config_flags.DEFINE_config_file("config", None, text, lock_config=True)
     show("config")
-    site = None
-    if kind == "experiment":
-        text = "NAME=FOLDER[,ARGUMENT=VALUE,...]; repeated: these sites in place of those there."
-        site = flags.DEFINE_multi_string("site", None, f"{text} {SITE_ARGUMENTS}")
-        show("site")
-    return ConfigFlag(kind, holder, site)
+    sites = {}
+    for name, group in SITE_FLAGS.get(kind, {}).items():
+        text = f"NAME=FOLDER[,ARGUMENT=VALUE,...]; repeated: in place of config.{group}."
+        sites[group] = flags.DEFINE_multi_string(name, None, f"{text} {SITE_ARGUMENTS}")
+        show(name)
+    return ConfigFlag(kind, holder, sites)
 
 
 def refuse(error: Exception) -> NoReturn:
@@ -97,6 +111,7 @@ def parse(word: str, config: ConfigFlag | None) -> list[str]:
             sys.exit(0)
         if config and word == "config":
             _require_config(config.kind)
+        _refuse_flags_of_train(config)
         left = flags.FLAGS(sys.argv)[1:]
         if config:
             replace_sites(config)
@@ -105,6 +120,15 @@ def parse(word: str, config: ConfigFlag | None) -> list[str]:
         refuse(error)
     except ValueError as error:
         sys.exit(f"fedbrain: {error}")
+
+
+def _refuse_flags_of_train(config: ConfigFlag | None) -> None:
+    """Says what grids and studies have in the place of a flag of experiments."""
+    others = INSTEAD if config and config.kind != "experiment" else {}
+    for name, instead in others.items():
+        given = any(re.match(rf"--?{name}(=|$)", text) for text in sys.argv)
+        if given and name not in flags.FLAGS:
+            raise UsageError(f"--{name}: {instead}")
 
 
 def _require_config(kind: str) -> None:
@@ -187,14 +211,25 @@ def replace_sites(config: ConfigFlag) -> None:
       config: whose.
 
     Raises:
-      UsageError: see `read_sites`.
+      UsageError: see `read_sites`; or when the group is given by another flag, or by rows of a grid
+        that have sites of their own.
     """
-    if config.sites is None or not config.sites.value:
-        return
-    from fedbrain.experiments.site_flags import read_sites  # the data room: half a second
+    for group, flag in config.sites.items():
+        if not flag.value:
+            continue
+        from fedbrain.experiments.site_flags import read_sites  # the data room: half a second
 
-    if any(re.match(r"--?config\.sites", text) for text in sys.argv):
-        raise UsageError("expected --site or --config.sites, got both")
-    value: ConfigDict = config.value
-    with value.unlocked():
-        value.sites = ConfigDict(read_sites(config.sites.value))
+        if any(re.match(rf"--?config\.{re.escape(group)}\b", text) for text in sys.argv):
+            raise UsageError(f"expected --{flag.name} or --config.{group}, got both")
+        value: Any = config.value
+        rows = [name for name, fields in value.get("rows", {}).items() if "sites" in fields]
+        if rows and group == "second.sites":
+            raise UsageError(
+                f"--{flag.name}: the rows {', '.join(rows)} have sites of their own. Change them in"
+                " a configuration file"
+            )
+        *outer, last = group.split(".")
+        for name in outer:
+            value = value[name]
+        with value.unlocked():
+            value[last] = ConfigDict(read_sites(flag.value))

@@ -4,12 +4,10 @@ The second one has a row for every starting point and depth.
 
 Commands:
     fedbrain grid paper \
-        --config.first.sites.brussels="bids('/data/IXI')" \
-        --config.first.sites.greifswald="bids('/data/SALD')" \
-        --config.first.sites.prague="bids('/data/CamCAN')" \
-        --config.second.sites.brussels="bids('/data/MS1', label='phenotype/sdmt:score')" \
-        --config.second.sites.greifswald="bids('/data/MS2', label='phenotype/sdmt:score')" \
-        --config.second.sites.prague="bids('/data/MS3', label='phenotype/sdmt:score')"
+        --site brussels=/data/IXI --site greifswald=/data/SALD --site prague=/data/CamCAN \
+        --second_site brussels=/data/MS1,label=sdmt:score,columns.age=age,columns.sex=sex \
+        --second_site greifswald=/data/MS2,label=sdmt:score,columns.age=age,columns.sex=sex \
+        --second_site prague=/data/MS3,label=sdmt:score,columns.age=age,columns.sex=sex
     fedbrain tables runs/paper
 
 Time: not measured; docs/reproduction.md computes the first stage.

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from fedbrain import progress
+from fedbrain.experiments.clients import load_sites
+from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.experiment import run as conduct
 from fedbrain.experiments.leases import Busy, is_held
 from fedbrain.experiments.spec import at_least
@@ -110,6 +112,28 @@ def attempt(cell: Cell) -> bool:
     return True
 
 
+def require_readable(todo: list[Cell]) -> None:
+    """Reads the fields and looks at the sites of all experiments, so that what the last one would
+    be refused for is told before the first one runs.
+
+    Args:
+      todo: the experiments.
+
+    Raises:
+      ValueError: naming the row and the field or every site.
+    """
+    seen: list[Any] = []
+    for cell in [cell for cell in todo if cell.seed == 0]:
+        try:
+            experiment = read_experiment(cell.config)
+            data = (cell.config.sites, cell.config.prepare, cell.config.modalities)
+            if data not in seen:
+                seen.append(data)
+                load_sites(experiment, scratch=Path(experiment.cache, "not-prepared"))
+        except ValueError as error:
+            raise ValueError(f"{cell.row}: {error}") from None
+
+
 def run(config: Any, workdir: Path) -> None:
     """Runs a grid: every experiment that is not finished, and not at work in another process.
 
@@ -124,6 +148,7 @@ def run(config: Any, workdir: Path) -> None:
     todo = list(cells(config, workdir))
     if FIRST in config.rows:
         raise ValueError(f"config.rows: expected names other than {FIRST!r}, got it.")
+    require_readable([cell for cell in todo if not cell.done])
     with (
         claim(workdir, {"config": config.to_dict()}, shared=True),
         progress.Steps(workdir.name, unit="experiment", total=len(todo)) as steps,

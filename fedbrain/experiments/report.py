@@ -89,6 +89,12 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
         raise UsageError(f"{path}: expected the name of a page, FILE.html.")
     config = read_object(workdir / "config.json").get("config")
     is_grid = isinstance(config, dict) and "rows" in config
+    if isinstance(config, dict) and "methods" in config:
+        raise ValueError(
+            f"{workdir}: expected the work directory of an experiment or a grid, got that of a"
+            " study. Its table and figure are comparison.json and comparison.png; fedbrain compare"
+            " with the same words prints them again."
+        )
     try:
         synthetic, sections = (grid_sections if is_grid else experiment_sections)(workdir)
     except (KeyError, TypeError, AttributeError, IndexError) as error:

@@ -206,3 +206,18 @@ def test_a_page_of_the_grid(finished, tmp_path, capsys):
     assert "deep/seed1" in text
     assert "SYNTHETIC" in text
     assert str(workdir.parent) not in text
+
+
+def test_sites_of_a_row_are_looked_at_before_the_first_experiment_runs(tmp_path):
+    c = tiny(tmp_path / "cache")
+    c.second.sites = {"lyon": "bids('nowhere')", "bern": "bids('nobody')"}
+    with pytest.raises(ValueError, match=r"deep: sites.bern: nobody: .* sites.lyon: nowhere: "):
+        grid.run(c, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_report_of_a_study_says_what_to_use(tmp_path):
+    (tmp_path / "config.json").write_text('{"config": {"methods": {}, "attacks": {}}}')
+    with pytest.raises(ValueError, match=r"a study\. .* comparison\.json .* fedbrain compare"):
+        write_report(tmp_path)
