@@ -214,7 +214,6 @@ def test_sites_of_a_row_are_looked_at_before_the_first_experiment_runs(tmp_path)
     with pytest.raises(ValueError, match=r"deep: sites.bern: nobody: .* sites.lyon: nowhere: "):
         grid.run(c, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    assert not (tmp_path / "cache").exists()
 
 
 def test_the_report_of_a_study_says_what_to_use(tmp_path):
