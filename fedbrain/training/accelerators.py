@@ -31,7 +31,7 @@ class Tpu(NamedTuple):
 
     name: str
     generation: str  # as libtpu names it
-    memory_bytes: int
+    memory_bytes: int  # that programs may use
 
 
 ACCELERATORS: dict[str, Gpu | Tpu] = {
@@ -47,7 +47,7 @@ ACCELERATORS: dict[str, Gpu | Tpu] = {
         "NVIDIA GeForce RTX 4090", "major: 8 minor: 9", 128, 128, 1536, 102400, 75497472, 2.52,
         1.008e12, 25250000000,
     ),
-    "v5e": Tpu("TPU v5e", "v5e", 16 * 2**30),
+    "v5e": Tpu("TPU v5e", "v5e", 63 * 2**28),
 }  # fmt: skip
 
 TARGET = """

@@ -16,7 +16,8 @@ from fedbrain.types import Algorithm, Batch, PyTree, Variables
 
 # without a device nothing can be timed, so nothing is chosen by time
 OPTIONS: dict[str, Any] = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_triton_gemm": False}
-TOO_MUCH = r"Used ([\d.]+)([GM])"  # as the TPU's compiler says that memory is short
+# as the TPU's compiler refuses a program
+TOO_MUCH = r"required for HLO temporaries \(([\d.]+)([GM])\) exceeds available HBM"
 
 
 class Needs(NamedTuple):
@@ -82,17 +83,29 @@ def compiled_needs(program: Callable, arguments: Sequence[PyTree], platform: str
     try:
         compiled = lowered.compile(OPTIONS if is_gpu else None)
     except jax.errors.JaxRuntimeError as error:
-        short = re.search(TOO_MUCH, str(error))
-        if short is None:
+        short = bytes_refused(str(error))
+        if not short:
             raise
-        unit = 2**30 if short[2] == "G" else 2**20
-        return Needs(int(float(short[1]) * unit), time.monotonic() - began)
+        return Needs(short, time.monotonic() - began)
     memory = compiled.memory_analysis()
     arguments_and_results = (
         memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     )
     used = arguments_and_results + memory.temp_size_in_bytes
     return Needs(used, time.monotonic() - began)
+
+
+def bytes_refused(message: str) -> int:
+    """How much memory a program needs that the TPU's compiler refused; 0 for another message.
+
+    Args:
+      message: of the error.
+
+    >>> bytes_refused("required for HLO temporaries (33.5G) exceeds available HBM") / 2**30
+    33.5
+    """
+    found = re.search(TOO_MUCH, message)
+    return int(float(found[1]) * 2 ** (30 if found[2] == "G" else 20)) if found else 0
 
 
 def _outlines(tree: PyTree, place: Any, clients: int = 0) -> PyTree:
