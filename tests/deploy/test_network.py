@@ -126,6 +126,7 @@ def test_a_run_from_a_model_of_the_network_is_the_simulated_one(consortium, tree
         }.items()
     )
     assert found["variables_sha256"] == expected["variables_sha256"]["federated/repeat0-split0"]
+    assert not list(consortium.kit("server").glob("jobs/*/*"))  # jobs that are over are removed
 
 
 def _submit(made, folder, change):

@@ -20,6 +20,7 @@ class Fake:
     def __init__(self, workdir, jobs, *, here=SITES, ends=None):
         self.workdir, self.jobs, self.here, self.ends = workdir, jobs, set(here), ends
         self.submitted, self.aborted, self.without = 0, [], set()
+        self.forgotten = []
 
     def submit(self, job):
         self.submitted += 1
@@ -40,6 +41,9 @@ class Fake:
 
     def abort(self, job):
         self.aborted.append(job)
+
+    def forget(self, job):
+        self.forgotten.append(job)
 
     def sites(self):
         return dict.fromkeys(self.here, 1.0)
@@ -67,6 +71,7 @@ def test_a_job_that_ends_without_results_is_followed_by_another(tmp_path):
     )
     told = _see(tmp_path, engine)
     assert engine.submitted == 3
+    assert engine.forgotten == ["0", "1", "2"]
     assert [t for t in told if "ended" in t] == [
         "Job 0 ended after round 0: FINISHED:EXECUTION_EXCEPTION",
         "Job 1 ended after round 0: GONE",

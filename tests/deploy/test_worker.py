@@ -3,6 +3,8 @@ what it declared.
 """
 
 import json
+import os
+import uuid
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +25,7 @@ from fedbrain.deploy.protocol.wire import Envelope, Refused, pack
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.site_side.attempts import Attempts
 from fedbrain.deploy.site_side.audit import Audit, check, end_of, head_file
+from fedbrain.deploy.site_side.old_jobs import remove_old_jobs
 from fedbrain.deploy.site_side.private_state import Memory
 
 
@@ -202,3 +205,15 @@ def test_a_run_may_begin_without_a_site_which_then_stays_out(tmp_path):
     assert set(both) == {"amber", "birch"}
     late = Joins({"cedar": amber}, {}, {}, {})
     assert "left out at the start" in changed(recall(tmp_path), late)["cedar"]
+
+
+def test_folders_of_old_jobs_are_removed_and_nothing_else(tmp_path):
+    names = [str(uuid.UUID(int=k)) for k in range(4)]
+    for k, name in enumerate([*names, "fedbrain", "local", "not-a-uuid"]):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "meta.json").write_text("{}")
+        os.utime(tmp_path / name / "meta.json", (k, k))
+    (tmp_path / str(uuid.UUID(int=9))).mkdir()  # nothing of the engine's is in it
+    assert remove_old_jobs(tmp_path, keep=2) == names[:2]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*names[2:], "fedbrain", "local", "not-a-uuid", str(uuid.UUID(int=9))}

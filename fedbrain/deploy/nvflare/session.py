@@ -67,6 +67,15 @@ class Lead:
         with contextlib.suppress(LookupError, ConnectionError):
             self._do(lambda session: session.abort_job(job))
 
+    def forget(self, job: str) -> None:
+        """Removes a job that is over from the server's disk; what it gave lies elsewhere.
+
+        Args:
+          job: its id.
+        """
+        with contextlib.suppress(LookupError, ConnectionError, ValueError):
+            self._do(lambda session: session.delete_job(job))
+
     def sites(self) -> dict[str, float]:
         """Connected sites, and seconds since the server heard of each."""
         try:

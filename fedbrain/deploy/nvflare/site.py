@@ -26,6 +26,7 @@ from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.approval import NotApproved, keep_waiting
 from fedbrain.deploy.site_side.audit import Audit, end_of
 from fedbrain.deploy.site_side.join import Joined, join
+from fedbrain.deploy.site_side.old_jobs import remove_old_jobs
 from fedbrain.deploy.site_side.policy import read_policy
 
 # what may name files and people stays at the site: the server receives this sentence in its place
@@ -101,6 +102,7 @@ class Hospital(Executor):
                 f"{path}: expected the name {context.get_identity_name()!r}, got {policy.name!r}"
             )
         kit = workspace.get_root_dir()
+        remove_old_jobs(Path(kit))
         try:
             workdir = folder_of(kit, self.job)
             volumes = workdir.parent / "volumes"

@@ -37,6 +37,10 @@ class Engine(Protocol):
         """Stops a job."""
         ...
 
+    def forget(self, job: str) -> None:
+        """Removes a job that is over from the server's disk."""
+        ...
+
     def sites(self) -> Mapping[str, float]:
         """Connected sites, and seconds since the last contact with each."""
         ...
@@ -82,6 +86,7 @@ def supervise(
         job = _adopt(engine, run) or _submit(engine, run, notify)
         if job is not None:
             why = _watch(engine, run, job, notify, show)
+            engine.forget(job)
             if (run.workdir / "results.json").is_file():
                 break
             notify(f"Job {job} ended after round {read_status(run.workdir).get('round', 0)}: {why}")
