@@ -4,6 +4,7 @@
 
 Our numbers beside published ones, every client's model on every client's test scans, paired
 differences and what may be claimed. Also written to WORKDIR/tables.txt and WORKDIR/tables.json.
+Of a grid between hospitals: what its sites tell, as in WORKDIR/site_tables.txt.
 """
 
 from fedbrain import cli
@@ -12,8 +13,9 @@ if __name__ == "__main__":
     WORKDIR = cli.define_path("workdir", None, "Work directory of the grid.", required=True)
 
     def _print() -> None:
-        from fedbrain.experiments.grid_tables import run
+        from fedbrain.experiments import grid_tables, site_tables
 
-        run(WORKDIR.value)
+        told = site_tables.is_between_hospitals(WORKDIR.value)
+        (site_tables if told else grid_tables).run(WORKDIR.value)
 
     cli.run_flags(_print, interrupted="Nothing was lost.", word="workdir")

@@ -6,6 +6,7 @@ from fedbrain.analysis.claims import ALL
 from fedbrain.analysis.columns import columns_of
 from fedbrain.analysis.grid_table import crossed_rows, measure, site_rows
 from fedbrain.analysis.html_page import Block, Items, Section, Table, render_page
+from fedbrain.analysis.results_table import accuracy_rows
 from fedbrain.experiments.catalogue import UsageError
 from fedbrain.experiments.checkpoints import write_atomically
 from fedbrain.experiments.grid_tables import (
@@ -24,6 +25,7 @@ from fedbrain.experiments.report_sections import (
     made_section,
     read_object,
 )
+from fedbrain.experiments.site_tables import is_between_hospitals, read_told
 from fedbrain.experiments.writing import reason_of
 
 
@@ -70,6 +72,21 @@ def grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
     return synthetic, [*sections, made_section(made), cite_section(None, {})]
 
 
+def hospital_grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
+    """The same of a grid between hospitals, from what its sites told.
+
+    Args:
+      workdir: of a grid with a finished experiment.
+    """
+    config, told = read_grid(workdir), read_told(workdir)
+    sections = [Section("What was asked: the first experiment", asked_table(config["first"]))]
+    for name, unit, _, rows in told:
+        legend = f"Errors in {unit}, on test sets; 95 % over people; floor: the median predictor."
+        table = Table("Accuracy", accuracy_rows(rows))
+        sections.append(Section(f"Experiment {name}", [legend, table]))
+    return any(t.synthetic for t in told), [*sections, cite_section(None, {})]
+
+
 def write_report(workdir: Path, output: Path | None = None) -> Path:
     """Writes the page; nothing else changes on the disk.
 
@@ -96,7 +113,9 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
             " with the same words prints them again."
         )
     try:
-        synthetic, sections = (grid_sections if is_grid else experiment_sections)(workdir)
+        read = grid_sections if is_grid else experiment_sections
+        read = hospital_grid_sections if is_between_hospitals(workdir) else read
+        synthetic, sections = read(workdir)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(
             f"{workdir}: expected results as this version writes them, got others ({error!r}). Run"

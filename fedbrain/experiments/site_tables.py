@@ -7,7 +7,7 @@ They are printed, and written to WORKDIR/site_tables.txt.
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fedbrain.analysis.cells import align
 from fedbrain.analysis.columns import columns_of
@@ -35,6 +35,58 @@ def rows_of_sites(results: Mapping[str, Any]) -> dict[str, Rows]:
     return {regime: rows for regime, rows in found.items() if rows}
 
 
+class Told(NamedTuple):
+    """What sites tell of one experiment of a grid."""
+
+    name: str  # of the row, or "first"
+    legend: str  # how its table is read
+    columns: Columns  # of its table, which follow the kind of the target
+    synthetic: bool  # whether images of no real person are among the scans
+    rows: dict[str, Mapping[str, Any]]  # regime, seed and site -> accuracy on the test scans
+
+
+def is_between_hospitals(workdir: Path) -> bool:
+    """Whether a work directory is of a grid between hospitals.
+
+    Args:
+      workdir: of anything.
+    """
+    return (workdir / "config.json").is_file() and "targets" in read_config(workdir)
+
+
+def read_told(workdir: Path) -> list[Told]:
+    """The experiments of a grid with a finished seed.
+
+    Args:
+      workdir: of the grid.
+
+    Raises:
+      ValueError: when nothing is finished.
+    """
+    config = read_config(workdir)["config"]
+    found = [_read(workdir / row, config["seeds"]) for row in ("first", *config["rows"])]
+    told = [experiment for experiment in found if experiment is not None]
+    if not told:
+        raise ValueError(f"{workdir}: no experiment is finished.")
+    return told
+
+
+def _read(folder: Path, seeds: int) -> Told | None:
+    told = None
+    for seed in range(seeds):
+        path = folder / f"seed{seed}" / "results.json"
+        if not path.is_file():
+            continue
+        results = not_defined_as_nan(json.loads(path.read_text(encoding="utf-8")))
+        columns = columns_of(results)
+        legend = columns.legend.format(unit=results["unit"])
+        told = told or Told(folder.name, legend, columns, results["synthetic"], {})
+        for regime, rows in rows_of_sites(results).items():
+            means = {**rows, "mean, sites alike": macro(rows)}
+            told.rows.update({f"{regime}, seed {seed}, {site}": m for site, m in means.items()})
+    return told
+
+
 def tables(workdir: Path) -> Iterator[str]:
     """Lines of text: a table for every experiment of the grid with a finished seed.
 
@@ -44,28 +96,12 @@ def tables(workdir: Path) -> Iterator[str]:
     Raises:
       ValueError: when nothing is finished.
     """
-    config = read_config(workdir)["config"]
-    nothing = True
-    for row in ("first", *config["rows"]):
-        named: dict[str, Any] = {}
-        results: dict[str, Any] = {}
-        for seed in range(config["seeds"]):
-            path = workdir / row / f"seed{seed}" / "results.json"
-            if not path.is_file():
-                continue
-            results = not_defined_as_nan(json.loads(path.read_text(encoding="utf-8")))
-            if nothing and results["synthetic"]:
-                yield "SYNTHETIC data: says nothing about real brains."
-            nothing = False
-            for regime, rows in rows_of_sites(results).items():
-                means = {**rows, "mean, sites alike": macro(rows)}
-                named |= {f"{regime}, seed {seed}, {site}": m for site, m in means.items()}
-        if named:
-            columns = columns_of(results)
-            yield f"\n{row}: test sets, {columns.legend.format(unit=results['unit'])}"
-            yield from align(accuracy_rows(named, columns))
-    if nothing:
-        raise ValueError(f"{workdir}: no experiment is finished.")
+    told = read_told(workdir)
+    if any(experiment.synthetic for experiment in told):
+        yield "SYNTHETIC data: says nothing about real brains."
+    for name, legend, columns, _, rows in told:
+        yield f"\n{name}: test sets, {legend}"
+        yield from align(accuracy_rows(rows, columns))
 
 
 def run(workdir: Path) -> None:

@@ -9,7 +9,8 @@ from fedbrain.deploy.server_side.report import render, report
 from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.experiment import run
-from fedbrain.experiments.saved_models import load_models
+from fedbrain.experiments.predict_images import usual_error
+from fedbrain.experiments.saved_models import export_model, load_models
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.workdir import clean
 from tests.conftest import without_figures
@@ -69,6 +70,11 @@ def test_a_site_keeps_models_predictions_and_results(reported):
     assert "federated - local" in own["comparisons"]
     for name in ("predictions.tsv", "test.tsv", "scans.tsv"):
         assert (home / "clients/amber" / name).is_file()
+    file = some.folder / "amber.safetensors"
+    how = {"federation": "federated", "client": "", "split": "repeat0-split0", "torch": False}
+    export_model(home, str(file), **how)
+    assert file.is_file()
+    assert usual_error(home, "local-amber").startswith("MAE for")
     assert not list((some.folder / "server").rglob("*.tsv"))
 
 

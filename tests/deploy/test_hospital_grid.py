@@ -12,7 +12,8 @@ import pytest
 
 from fedbrain.deploy.server_side.cells import Targets, run_cells
 from fedbrain.experiments import grid
-from fedbrain.experiments.site_tables import tables
+from fedbrain.experiments.report import write_report
+from fedbrain.experiments.site_tables import is_between_hospitals, tables
 from fedbrain.experiments.workdir import write_json
 from tests.deploy.study_config import SITES, get_config
 
@@ -44,6 +45,9 @@ def test_every_experiment_is_run_once_after_the_one_that_it_starts_from(tmp_path
     (tmp_path / "shallow/seed1/results.json").unlink()
     run_cells(engine, get_config(), tmp_path, **how)
     assert engine.asked == [*targets, ("shallow", 1, "sdmt")]
+    assert is_between_hospitals(tmp_path)
+    page = write_report(tmp_path).read_text()
+    assert "Experiment shallow" in page
     text = capsys.readouterr().out
     assert "federated, seed 1, amber" in text
     assert (tmp_path / "site_tables.txt").read_text() in text
