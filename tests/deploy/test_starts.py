@@ -52,6 +52,29 @@ def test_a_run_from_a_model_of_the_network_is_the_simulated_one(scans, first, tm
     assert not again.refused
 
 
+def test_a_run_from_a_model_that_was_broken_off_ends_in_the_same_bits(scans, first, tmp_path):
+    _, start = _second(scans, first[0], head=False)
+    how = {"rounds": 2, "trainable": "only_head()", "start": start.variables}
+    whole = Consortium(scans, tmp_path / "whole", **how).run()
+    broken, calls = Consortium(scans, tmp_path / "broken", **how), []
+
+    def once(messages, deadline_s):
+        calls.append(1)  # model, train, model, train, ...
+        for k, answer in enumerate(broken.transport(messages)):
+            if len(calls) == 4 and k == 1:
+                raise ConnectionError("cut")
+            yield answer
+
+    with pytest.raises(ConnectionError):
+        broken.run(once)
+    for worker in broken.workers.values():
+        worker.close()
+    broken.workers.clear()
+    again = broken.run()
+    assert tree_digest(again.best_server.params) == tree_digest(whole.best_server.params)
+    assert float(again.selection.best_loss) == float(whole.selection.best_loss)
+
+
 def test_the_model_of_a_network_run_is_its_best_one(scans, first):
     workdir, _, state = first
     named, start = _second(scans, workdir)
