@@ -25,7 +25,7 @@ from fedbrain.experiments.report_sections import (
     made_section,
     read_object,
 )
-from fedbrain.experiments.site_tables import is_between_hospitals, read_told
+from fedbrain.experiments.site_tables import read_told
 from fedbrain.experiments.writing import reason_of
 
 
@@ -104,7 +104,8 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
     path = output or workdir / "report.html"
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path}: expected the name of a page, FILE.html.")
-    config = read_object(workdir / "config.json").get("config")
+    identity = read_object(workdir / "config.json")
+    config = identity.get("config")
     is_grid = isinstance(config, dict) and "rows" in config
     if isinstance(config, dict) and "methods" in config:
         raise ValueError(
@@ -114,7 +115,7 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
         )
     try:
         read = grid_sections if is_grid else experiment_sections
-        read = hospital_grid_sections if is_between_hospitals(workdir) else read
+        read = hospital_grid_sections if "targets" in identity else read
         synthetic, sections = read(workdir)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(
