@@ -5,7 +5,8 @@ fedbrain site check --kit=KIT
 fedbrain site join --kit=KIT
     Runs the site's process; to be kept running (launch/hospital/fedbrain-site.service).
 fedbrain site status --kit=KIT
-    Prints what was received and sent, from the site's own record.
+    Prints what was received and sent, from the site's own record, and the runs that ended: each is
+    in a folder on which `predict`, `export` and `report` work.
 fedbrain site dry_run --kit=KIT --job=FOLDER --output=FILE
     Writes the exact bytes that the first round of a job would send, and prints their contents.
 fedbrain site review --kit=KIT
@@ -53,8 +54,9 @@ if __name__ == "__main__":
 
     def _status() -> None:
         from fedbrain.deploy.site_side.checks import account
+        from fedbrain.deploy.site_side.own_runs import describe_runs
 
-        print(account(KIT.value))
+        print("\n".join([account(KIT.value), *describe_runs(KIT.value)]))
 
     COMMANDS = {
         "check": _check,

@@ -7,6 +7,7 @@ import pytest
 from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.server_side.report import render, report
 from fedbrain.deploy.site_side.going_home import write_identity
+from fedbrain.deploy.site_side.own_runs import describe_runs
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.experiment import run
 from fedbrain.experiments.predict_images import usual_error
@@ -29,7 +30,7 @@ def reported(scans, tmp_path_factory):
     side, where = some.side(), folder / "server"
     for name, scans_of in some.clients.items():
         worker = some.worker(name)
-        write_identity(worker.workdir, some.fields, some.experiment, {name: scans_of})
+        write_identity(worker.workdir, some.fields, "age", some.experiment, {name: scans_of})
     state = some.run()
     results = report(side, state, workdir=where, folder=where)
     c = config(scans, rounds=2, regimes=REGIMES)
@@ -75,6 +76,11 @@ def test_a_site_keeps_models_predictions_and_results(reported):
     export_model(home, str(file), **how)
     assert file.is_file()
     assert usual_error(home, "local-amber").startswith("MAE for")
+    (some.folder / "kit/fedbrain").mkdir(parents=True)
+    (some.folder / "kit/fedbrain/run").symlink_to(home, target_is_directory=True)
+    [line] = describe_runs(some.folder / "kit")
+    assert "age, trains everything() from random weights, seed 0; SYNTHETIC MAE in years" in line
+    assert line.count("median predictor") == 2
     assert not list((some.folder / "server").rglob("*.tsv"))
 
 

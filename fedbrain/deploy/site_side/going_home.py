@@ -27,17 +27,23 @@ from fedbrain.types import ClientState, ServerState
 
 
 def write_identity(
-    workdir: Path, config: Mapping[str, Any], experiment: Experiment, clients: dict[str, Scans]
+    workdir: Path,
+    config: Mapping[str, Any],
+    target: str,
+    experiment: Experiment,
+    clients: dict[str, Scans],
 ) -> None:
     """Writes what the folder is the work directory of, and which scans are in which part.
 
     Args:
       workdir: of the site.
       config: of the job, with the site's own fields.
-      experiment: the same, read.
+      target: what the job calls its target.
+      experiment: the configuration, read.
       clients: the site -> its scans.
     """
-    write_json(workdir / "config.json", {"config": config, "data": fingerprints(clients)})
+    identity = {"config": config, "target": target, "data": fingerprints(clients)}
+    write_json(workdir / "config.json", identity)
     write_scans(workdir, experiment, clients)
 
 

@@ -74,7 +74,7 @@ def join(
     require_large_batches(experiment, sizes, shape_of([scans]), model=job["config"]["model"])
     print(report)
     require_same_data(workdir, scans)
-    write_identity(workdir, {**job["config"], **own}, experiment, clients)
+    write_identity(workdir, {**job["config"], **own}, job["target"], experiment, clients)
     worker = Worker(
         policy.name,
         agreement,
