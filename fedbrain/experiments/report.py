@@ -80,10 +80,10 @@ def hospital_grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
     """
     config, told = read_grid(workdir), read_told(workdir)
     sections = [Section("What was asked: the first experiment", asked_table(config["first"]))]
-    for name, unit, _, rows in told:
-        legend = f"Errors in {unit}, on test sets; 95 % over people; floor: the median predictor."
-        table = Table("Accuracy", accuracy_rows(rows))
-        sections.append(Section(f"Experiment {name}", [legend, table]))
+    for experiment in told:
+        table = Table("Accuracy", accuracy_rows(experiment.rows, experiment.columns))
+        blocks: list[Block] = [f"Test sets, {experiment.legend}", table]
+        sections.append(Section(f"Experiment {experiment.name}", blocks))
     return any(t.synthetic for t in told), [*sections, cite_section(None, {})]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.analysis.cells import align
-from fedbrain.analysis.columns import columns_of
+from fedbrain.analysis.columns import Columns, columns_of
 from fedbrain.analysis.measures import macro
 from fedbrain.analysis.results_table import accuracy_rows
 from fedbrain.experiments.checkpoints import write_atomically

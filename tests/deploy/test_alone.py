@@ -75,11 +75,11 @@ def test_a_site_keeps_models_predictions_and_results(reported):
     how = {"federation": "federated", "client": "", "split": "repeat0-split0", "torch": False}
     export_model(home, str(file), **how)
     assert file.is_file()
-    assert usual_error(home, "local-amber").startswith("MAE for")
+    assert "test people: MAE" in usual_error(home, "local-amber")
     (some.folder / "kit/fedbrain").mkdir(parents=True)
     (some.folder / "kit/fedbrain/run").symlink_to(home, target_is_directory=True)
     [line] = describe_runs(some.folder / "kit")
-    assert "age, trains everything() from random weights, seed 0; SYNTHETIC MAE in years" in line
+    assert "age, trains everything() from random weights, seed 0; MAE in years" in line
     assert line.count("median predictor") == 2
     assert not list((some.folder / "server").rglob("*.tsv"))
 
