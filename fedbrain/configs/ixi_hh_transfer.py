@@ -15,7 +15,7 @@ Time: half an hour on one core.
 
 Expect, on 141 adults (range over seeds): brain age 8.16 years (6.70-10.24); ventricles, MAE in mL,
 deep 1.94 (1.10-2.99), shallow 5.59 (4.80-7.44), scratch 1.88 (1.37-2.34), median predictor 7.03;
-sex, share wrong, deep .23 (.19-.26), shallow .41 (.23-.59), scratch .18 (.10-.30).
+sex, share in the wrong class, deep .23 (.19-.26), shallow .41 (.23-.59), scratch .18 (.10-.30).
 """
 
 from fedbrain.configs import grid, ixi_hh
