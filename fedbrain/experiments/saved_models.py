@@ -63,7 +63,10 @@ def _members(folder: Path) -> list[str]:
             f"{folder}: expected a trained model, got a run that has not finished a round. Run the"
             " experiment again."
         )
-    return read_stored(path, "the names of the clients", list)
+    names = read_stored(path, "the names of the clients", list)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise damaged(path, "the names of the clients", "a list without them")
+    return names
 
 
 def _require_trained(folder: Path, snapshot: Snapshot) -> None:

@@ -186,6 +186,13 @@ def test_a_run_that_never_finished_a_round_is_refused(workdir):
         load_models(workdir)
 
 
+@pytest.mark.parametrize("members", ["[]", "[1]"])
+def test_a_run_whose_members_have_no_names_is_refused(workdir, members):
+    (workdir / RUN / "members.json").write_text(members)
+    with pytest.raises(ValueError, match=r"members\.json: expected the names of the clients"):
+        load_models(workdir)
+
+
 @pytest.mark.parametrize("length", [0, 100])
 def test_a_configuration_that_is_cut_or_empty_is_named(workdir, length):
     path = workdir / "config.json"
