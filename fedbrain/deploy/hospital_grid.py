@@ -16,6 +16,7 @@ from functools import partial
 from absl import flags
 
 from fedbrain.cli import define_config, define_path, given, run_flags
+from fedbrain.deploy.limit_flags import define_limits
 
 if __name__ == "__main__":
     CONFIG = define_config("grid")
@@ -27,22 +28,7 @@ if __name__ == "__main__":
         required=True,
     )  # fmt: skip
     SITES = flags.DEFINE_list("sites", [], "Names of the sites, as in their certificates.")
-    FEWEST = flags.DEFINE_integer(
-        "fewest", 2, "Number of sites without which no round counts.", lower_bound=1
-    )
-    AT_START = flags.DEFINE_integer(
-        "at_start",
-        0,
-        "Number of sites with which a run begins; those that are missing then stay out of it."
-        " 0: all must be there.",
-        lower_bound=0,
-    )
-    MOST_SCANS = flags.DEFINE_integer(
-        "most_scans", 10_000, "Most scans of a part that a site may declare.", lower_bound=1
-    )
-    DEADLINE = flags.DEFINE_integer(
-        "deadline_s", 3600, "Longest wait for an answer, in seconds.", lower_bound=1
-    )
+    LIMITS = define_limits()
     KIT = define_path("kit", None, "Folder of the server's kit.", required=True)
     LEAD = define_path("lead", None, "Folder of the kit of the consortium's lead.", required=True)
     WORKDIR = define_path("workdir", None, "Work directory of the grid.", required=True)
@@ -52,15 +38,8 @@ if __name__ == "__main__":
         from fedbrain.deploy.server_side.cells import Targets, run_cells
         from fedbrain.deploy.server_side.launch import run_experiment
 
-        how = {"fewest": FEWEST.value, "deadline_s": DEADLINE.value}
-        how |= {"most_scans": MOST_SCANS.value, "at_start": AT_START.value}
         run_cells(
-            partial(
-                run_experiment,
-                lambda: Lead(LEAD.value),
-                KIT.value,
-                **how,
-            ),
+            partial(run_experiment, lambda: Lead(LEAD.value), KIT.value, **LIMITS()),
             given(CONFIG),
             WORKDIR.value,
             targets=Targets(TARGET.value, ROWS_TARGET.value),

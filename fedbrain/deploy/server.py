@@ -15,6 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from fedbrain.cli import define_config, define_path, given, run_command
+from fedbrain.deploy.limit_flags import define_limits
 
 if __name__ == "__main__":
     CONFIG = define_config("experiment")
@@ -22,22 +23,7 @@ if __name__ == "__main__":
         "target", "age", "Name of the predicted column in the sites' settings."
     )
     SITES = flags.DEFINE_list("sites", [], "Names of the sites, as in their certificates.")
-    FEWEST = flags.DEFINE_integer(
-        "fewest", 2, "Number of sites without which no round counts.", lower_bound=1
-    )
-    AT_START = flags.DEFINE_integer(
-        "at_start",
-        0,
-        "Number of sites with which a run begins; those that are missing then stay out of it."
-        " 0: all must be there.",
-        lower_bound=0,
-    )
-    MOST_SCANS = flags.DEFINE_integer(
-        "most_scans", 10_000, "Most scans of a part that a site may declare.", lower_bound=1
-    )
-    DEADLINE = flags.DEFINE_integer(
-        "deadline_s", 3600, "Longest wait for an answer, in seconds.", lower_bound=1
-    )
+    LIMITS = define_limits()
     KIT = define_path("kit", None, "Folder of the server's kit.")
     LEAD = define_path("lead", None, "Folder of the kit of the consortium's lead.")
     WORKDIR = define_path("workdir", None, "Work directory of the experiment.")
@@ -56,10 +42,7 @@ if __name__ == "__main__":
             kit,
             workdir,
             {"config": given(CONFIG).to_dict(), "target": TARGET.value, "sites": given(SITES)},
-            fewest=given(FEWEST),
-            deadline_s=given(DEADLINE),
-            most_scans=given(MOST_SCANS),
-            at_start=AT_START.value,
+            **LIMITS(),
         )
 
     def _listen() -> None:

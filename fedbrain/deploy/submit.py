@@ -7,6 +7,7 @@ nvflare job submit -j FOLDER
 from absl import flags
 
 from fedbrain import cli
+from fedbrain.deploy.limit_flags import define_limits
 
 if __name__ == "__main__":
     CONFIG = cli.define_config("experiment")
@@ -17,22 +18,7 @@ if __name__ == "__main__":
         "sites", None, "Names of the sites, as in their certificates.", required=True
     )
     OUTPUT = cli.define_path("output", None, "Folder of the job.", required=True)
-    FEWEST = flags.DEFINE_integer(
-        "fewest", 2, "Number of sites without which no round counts.", lower_bound=1
-    )
-    AT_START = flags.DEFINE_integer(
-        "at_start",
-        0,
-        "Number of sites with which a run begins; those that are missing then stay out of it."
-        " 0: all must be there.",
-        lower_bound=0,
-    )
-    MOST_SCANS = flags.DEFINE_integer(
-        "most_scans", 10_000, "Most scans of a part that a site may declare.", lower_bound=1
-    )
-    DEADLINE = flags.DEFINE_integer(
-        "deadline_s", 3600, "Longest wait for an answer, in seconds.", lower_bound=1
-    )
+    LIMITS = define_limits()
 
     def _write() -> None:
         from fedbrain.deploy.server_side.submit import write_job
@@ -42,10 +28,7 @@ if __name__ == "__main__":
             CONFIG.value.to_dict(),
             TARGET.value,
             SITES.value,
-            fewest=FEWEST.value,
-            deadline_s=DEADLINE.value,
-            most_scans=MOST_SCANS.value,
-            at_start=AT_START.value,
+            **LIMITS(),
         )
         print(f"{OUTPUT.value}: a job for {', '.join(SITES.value)}")
 
