@@ -108,8 +108,8 @@ def median_statistics(model_state: ModelState, weights: Float[Array, " clients"]
 def as_sent(uploads: PyTree, weights: Float[Array, " clients"]) -> PyTree:
     """The uploads as they came.
 
-    >>> as_sent(jnp.array([1.0, 9e9]), jnp.ones(2)).tolist()
-    [1.0, 9000000000.0]
+    >>> as_sent(jnp.array([1.0, 900.0]), jnp.ones(2)).tolist()
+    [1.0, 900.0]
     """
     del weights  # the algorithm weighs them
     return uploads

@@ -43,11 +43,16 @@ def area(score: Float[np.ndarray, " n"], inside: Bool[np.ndarray, " n"]) -> floa
 
 
 def area_interval(value: float, members: int, others: int) -> Interval:
-    """The 95 % interval of an area over so many people.
+    """The 95 % interval of an area, by Newcombe's method 5.
+
+    Args:
+      value: the area, from 0 to 1.
+      members: people of the class.
+      others: people of the other classes.
 
     >>> low, high = area_interval(1.0, 10, 10)
     >>> round(low, 2), high
-    (0.77, 1.0)
+    (0.8, 1.0)
     """
     if not math.isfinite(value):
         return UNDEFINED

@@ -99,6 +99,11 @@ def describe(name: str, *, hosts: int = 1, devices: int = 1) -> Sequence[Any]:
 
     Raises:
       ValueError: when the compiler for this kind is not installed.
+
+    >>> sorted(ACCELERATORS)
+    ['a100', 'h100', 'rtx4090', 'v5e']
+    >>> len(describe("h100", hosts=2, devices=4))  # doctest: +SKIP
+    8
     """
     accelerator = ACCELERATORS[name]
     try:

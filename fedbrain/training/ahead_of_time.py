@@ -40,6 +40,12 @@ def step_needs(
       variables: arrays or outlines.
       batch: of one client.
       devices: of one process; several hold a client each, as under `shard`.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_algorithm, quadratic_batch
+    >>> variables = {"params": {"w": np.zeros(1, np.float32)}}
+    >>> here = jax.local_devices()[:1]
+    >>> step_needs(quadratic_algorithm(), variables, quadratic_batch(), here).bytes > 4
+    True
     """
     start = outline(algorithm, variables, batch, clients=len(devices)).start
     step = local_steps.guard(algorithm.local.step)
@@ -60,6 +66,9 @@ def gather_needs(sent: int, processes: Sequence[Sequence[Any]]) -> Needs:
     Args:
       sent: bytes of each process.
       processes: the devices of each.
+
+    >>> gather_needs(100, [jax.local_devices()[:1]]).bytes >= 100
+    True
     """
     mesh = Mesh(np.array(processes), ("processes", "devices"))
     bytes = jax.ShapeDtypeStruct(
@@ -76,6 +85,9 @@ def compiled_needs(program: Callable, arguments: Sequence[PyTree], platform: str
       program: jitted.
       arguments: outlines with their places.
       platform: that it is compiled for.
+
+    >>> compiled_needs(jax.jit(lambda x: x + 1), [np.zeros(4, np.float32)], "cpu").bytes >= 32
+    True
     """
     lowered: Any = program.lower(*arguments)  # pyright: ignore[reportFunctionMemberAccess]
     began = time.monotonic()

@@ -93,6 +93,10 @@ def side_by_side_on(mesh: jax.sharding.Mesh) -> Lift:
 
     Args:
       mesh: with the axis `clients`.
+
+    >>> mesh = jax.sharding.Mesh(jax.local_devices()[:1], ("clients",))
+    >>> side_by_side_on(mesh)(jnp.sum)(jnp.ones((3, 2))).tolist()
+    [2.0, 2.0, 2.0]
     """
 
     def lift(f: Callable, in_axes: Any = 0) -> Callable:
