@@ -15,6 +15,7 @@ from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.server_side.supervise import Engine, Run, supervise
 from fedbrain.experiments.compiled import image_shape
 from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments.made_by import recorded
 from fedbrain.experiments.workdir import claim
 
 
@@ -108,6 +109,7 @@ def run_experiment(
     identity = {**fields, "config": config, "data": {"shape": list(image_shape(experiment))}}
     with (
         claim(workdir, identity),
+        recorded(workdir),
         progress.Steps("consortium", unit="round", total=rounds) as steps,
     ):
         keep_start(workdir, start)

@@ -1,0 +1,53 @@
+"""An experiment between hospitals from its command, with an engine that does as it is told."""
+
+import json
+
+import fedbrain
+from fedbrain.deploy.server_side.launch import run_experiment
+from fedbrain.experiments.workdir import write_json
+from tests.experiment_under_test import config
+
+SITES = ["amber", "birch", "cedar"]
+
+
+class Done:
+    """An engine whose only job ends at once, with results."""
+
+    def __init__(self, workdir):
+        self.workdir, self.closed = workdir, False
+
+    def submit(self, job):
+        assert (job / "meta.json").is_file()
+        (self.workdir / "report.txt").write_text("The report.\n")
+        return "1"
+
+    def state(self, job):
+        write_json(self.workdir / "results.json", {})
+        return "FINISHED:COMPLETED"
+
+    def abort(self, job):
+        raise AssertionError
+
+    def forget(self, job):
+        del job
+
+    def sites(self):
+        return dict.fromkeys(SITES, 1.0)
+
+    def idle(self, job):
+        return set()
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_run_says_what_made_it_and_prints_its_report(tmp_path, capsys):
+    small = config(tmp_path, rounds=2, regimes=("federated",))
+    small.driver, small.residence = "loop()", "streamed()"
+    workdir, engine = tmp_path / "run", Done(tmp_path / "run")
+    fields = {"config": small.to_dict(), "target": "age", "sites": SITES}
+    run_experiment(lambda: engine, tmp_path / "kit", workdir, fields, fewest=2, deadline_s=60)
+    assert engine.closed
+    assert "The report." in capsys.readouterr().out
+    [entry] = json.loads((workdir / "made_by.json").read_text())["processes"]
+    assert (entry["fedbrain"], entry["outcome"]) == (fedbrain.__version__, "finished")
