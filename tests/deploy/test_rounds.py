@@ -118,7 +118,7 @@ def test_an_order_without_a_model_is_refused(runs, scans, tmp_path):
     ):
         one.worker("amber").receive(order)
     with pytest.raises(
-        Refused, match="kind: expected one of model, train, report, got 'validated'"
+        Refused, match="kind: expected one of model, train, alone, report, got 'validated'"
     ):
         one.worker("amber").receive(
             write_validation(one.terms, unpack(order, limit=LIMIT).envelope, "x", loss=1.0, count=1)

@@ -51,7 +51,7 @@ def test_a_site_that_leaves_a_consortium():
     ]
     assert absences(history) == {"amber": {"rounds": 2, "of": 3, "reason": "gone"}}
     results = {
-        "synthetic": False, "clients": {}, "macro": {}, "unit": "years", "untold": {},
+        "synthetic": False, "clients": {}, "macro": {}, "alone": {}, "unit": "years", "untold": {},
         "rounds": 3, "best_round": 1, "absent": absences(history),
     }  # fmt: skip
     nothing = dict.fromkeys(("mae", "rmse", "r2", "r", "floor_mae"), float("nan"))
