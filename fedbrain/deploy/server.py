@@ -15,7 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from fedbrain.cli import define_config, define_path, given, run_command
-from fedbrain.deploy.limit_flags import define_limits
+from fedbrain.deploy.server_side.limit_flags import define_limits
 
 if __name__ == "__main__":
     CONFIG = define_config("experiment")

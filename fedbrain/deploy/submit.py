@@ -7,7 +7,7 @@ nvflare job submit -j FOLDER
 from absl import flags
 
 from fedbrain import cli
-from fedbrain.deploy.limit_flags import define_limits
+from fedbrain.deploy.server_side.limit_flags import define_limits
 
 if __name__ == "__main__":
     CONFIG = cli.define_config("experiment")
