@@ -62,6 +62,16 @@ def same_process() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def run_as_main(module: str) -> None:
+    """Runs a module like `python -m MODULE`.
+
+    Here its annotations are checked. Its bytecode is not kept, since other programs would find it
+    under the usual name, and have nothing that checks.
+    """
+    with mock.patch.object(sys, "dont_write_bytecode", True):
+        runpy.run_module(module, run_name="__main__", alter_sys=False)
+
+
 def run_program(module: str, *arguments: object, folder: Path = ROOT) -> Done:
     """`python -m MODULE ARGUMENT...` from a folder, by default the root of the project; an error
     that the command does not turn into a sentence is raised.
@@ -81,7 +91,7 @@ def run_program(module: str, *arguments: object, folder: Path = ROOT) -> Done:
         warnings.filterwarnings("ignore", "the load_module", DeprecationWarning)  # absl's
         sys.modules.pop(module, None)  # else Python warns that it is there twice
         try:
-            runpy.run_module(module, run_name="__main__", alter_sys=False)
+            run_as_main(module)
             code = 0
         except SystemExit as error:
             code = error.code or 0

@@ -5,7 +5,6 @@ Nothing is trained.
 
 import ast
 import re
-import runpy
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,7 +24,7 @@ from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.starting_point import INITIALS
 from fedbrain.experiments.study_cell import read_task
-from tests.programs import no_flags
+from tests.programs import no_flags, run_as_main
 from tools import configuration_page
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +103,7 @@ def parse(words: list[str], monkeypatch) -> ConfigDict | None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, module, raising=False)
     with no_flags():
-        runpy.run_module(module, run_name="__main__", alter_sys=False)
+        run_as_main(module)
         return flags.FLAGS["config"].value if "config" in flags.FLAGS else None
 
 
