@@ -12,8 +12,8 @@ from scipy.stats import norm
 
 from fedbrain.analysis.classification import accuracy, macro, pooled_accuracy, pooled_difference
 from fedbrain.analysis.predictions import Predictions
+from tests.analysis.coverage import coverage
 
-DRAWS = 2000
 LEAST = 0.93  # exact intervals may cover more than 95 in 100, and these do
 SITES = {"a": 0.9, "b": 0.8, "c": 0.7}  # accuracy
 Rng = np.random.Generator
@@ -133,17 +133,7 @@ CASES: dict[str, Case] = {
 }
 
 
-def coverage(name: str, draws: int = DRAWS) -> float:
-    """The share of intervals that hold the truth."""
-    rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(draws):
-        (low, high), truth = CASES[name](rng)
-        hits += low <= truth <= high
-    return hits / draws
-
-
 if __name__ == "__main__":
     print("| interval | covers, % |\n| --- | --- |")
     for case in CASES:
-        print(f"| {case} | {100 * coverage(case):.1f} |", flush=True)
+        print(f"| {case} | {100 * coverage(CASES[case]):.1f} |", flush=True)

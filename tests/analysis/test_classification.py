@@ -14,6 +14,7 @@ from fedbrain.analysis.ranks import area, area_interval
 from fedbrain.analysis.results import summarise
 from fedbrain.analysis.results_table import render_table
 from tests.analysis import coverage_classes
+from tests.analysis.coverage import coverage
 
 NAMES = ("F", "M", "X")
 
@@ -202,4 +203,4 @@ def test_a_grid_of_classes():
 @pytest.mark.parametrize("name", coverage_classes.CASES)
 def test_intervals_cover_what_they_should(name):
     """2,000 draws each; `python -m tests.analysis.coverage_classes` prints them."""
-    assert coverage_classes.coverage(name) >= coverage_classes.LEAST
+    assert coverage(coverage_classes.CASES[name]) >= coverage_classes.LEAST

@@ -72,6 +72,6 @@ def test_intervals_cover_what_they_should(name):
     """2,000 draws each; `python -m tests.analysis.coverage` prints the table of
     docs/statistics.md.
     """
-    share = coverage(name)
+    share = coverage(CASES[name])
     least, most = OUTSIDE.get(name, (LEAST, MOST))
     assert least <= share <= most, f"{name}: {share}"
