@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from fedbrain.deploy.protocol.study import study_hash
 from fedbrain.deploy.server_side.cells import Targets, run_cells
+from fedbrain.deploy.site_side.approval import approve
 from fedbrain.experiments import grid
 from fedbrain.experiments.report import write_report
 from fedbrain.experiments.site_tables import is_between_hospitals, tables
@@ -27,10 +29,12 @@ class Engine:
     """Runs an experiment by writing its results."""
 
     def __init__(self):
-        self.asked = []
+        self.asked, self.fields = [], []
 
     def __call__(self, workdir, fields):
         self.asked.append((workdir.parent.name, int(workdir.name[-1]), fields["target"]))
+        self.fields.append(fields)
+        write_json(workdir / "config.json", {"sites": fields["sites"]})
         rows = {name: {**ROW, "mae": 7.0 + len(self.asked)} for name in SITES}
         told = {"unit": "years", "synthetic": True, "clients": rows, "alone": rows}
         write_json(workdir / "results.json", told)
@@ -70,6 +74,41 @@ def test_what_cannot_run_is_refused_before_the_first_experiment(tmp_path, field,
     assert not (tmp_path / "x").exists()
 
 
+def test_every_job_names_the_study_and_its_place(tmp_path, capsys):
+    engine = Engine()
+    run_cells(engine, get_config(), tmp_path / "x", targets=TARGETS, sites=list(SITES))
+    experiments = json.loads((tmp_path / "x/study.json").read_text())
+    hash = study_hash(experiments)
+    for fields in engine.fields:
+        assert study_hash(fields["study"]["experiments"]) == hash
+        assert experiments[fields["study"]["place"]]["target"] == fields["target"]
+    assert str(tmp_path) not in json.dumps(experiments)
+    assert experiments["deep/seed1"]["config"]["initial"] == "earlier('first/seed1', head=False)"
+    capsys.readouterr()
+
+
+def test_a_site_that_comes_later_takes_part_in_the_experiments_that_are_to_come(tmp_path, capsys):
+    how = {"targets": TARGETS}
+    run_cells(Engine(), get_config(), tmp_path, sites=["amber", "birch"], **how)
+    (tmp_path / "shallow/seed1/results.json").unlink()
+    (tmp_path / "shallow/seed1/config.json").unlink()
+    (tmp_path / "scratch/seed1/results.json").unlink()  # begun without the third site
+    engine = Engine()
+    run_cells(engine, get_config(), tmp_path, sites=list(SITES), **how)
+    assert [fields["sites"] for fields in engine.fields] == [["amber", "birch"], list(SITES)]
+    experiments = json.loads((tmp_path / "study.json").read_text())
+    assert experiments["first/seed0"]["sites"] == ["amber", "birch"]
+    assert experiments["shallow/seed1"]["sites"] == list(SITES)
+    capsys.readouterr()
+
+
+def test_a_start_that_sites_cannot_know_is_refused(tmp_path):
+    c = get_config()
+    c.second.initial = "run('{first}', federation='local-amber')"
+    with pytest.raises(ValueError, match=r"deep: config.initial: expected run\('{first}'\)"):
+        run_cells(Engine(), c, tmp_path / "x", targets=TARGETS, sites=list(SITES))
+
+
 def test_tables_do_not_depend_on_who_ran_the_grid(tmp_path, capsys):
     run_cells(Engine(), get_config(), tmp_path / "a", targets=TARGETS, sites=list(SITES))
     shutil.copytree(tmp_path / "a", tmp_path / "b")
@@ -94,9 +133,11 @@ def test_the_study_over_the_network_has_the_tables_of_the_simulated_grid(tmp_pat
     program = [sys.executable, "-m", "fedbrain.synthesise", f"--out={trees}", *how]
     subprocess.run(program, cwd=consortium.ROOT, check=True, stdout=subprocess.DEVNULL)
     made = consortium.Consortium(tmp_path)
-    for name in SITES:
+    for name in SITES:  # a person approves; no first model is accepted but the study's own
         path = made.kit(name) / "local/site.toml"
-        path.write_text(path.read_text() + '[targets.sdmt]\ncolumn = "sdmt_total"\n')
+        text = path.read_text().replace("approval = false", "approval = true")
+        text = text.replace("[start]\nruns = true\n", "")
+        path.write_text(text + '[targets.sdmt]\ncolumn = "sdmt_total"\n')
     made.start()
     line = [sys.executable, "-m", "fedbrain.deploy.hospital_grid"]
     line += [f"--config={Path(__file__).with_name('study_config.py')}", "--fewest=3"]
@@ -107,8 +148,12 @@ def test_the_study_over_the_network_has_the_tables_of_the_simulated_grid(tmp_pat
         with (tmp_path / "log.txt").open("ab") as log:
             run = {"cwd": consortium.ROOT, "env": made.environment(), "stdout": log}
             killed = subprocess.Popen(line, stderr=subprocess.STDOUT, **run)
-            first = tmp_path / "study/first/seed0/results.json"
-            consortium.wait_for(first.is_file, seconds=600)
+            first = tmp_path / "study/first/seed0"
+            consortium.wait_for((first / "job/meta.json").is_file, seconds=100)
+            hash = study_hash(json.loads((tmp_path / "study/study.json").read_text()))
+            for name in SITES:  # once, for all that follows
+                approve(made.kit(name), hash, first / "job")
+            consortium.wait_for((first / "results.json").is_file, seconds=600)
             killed.kill()
             killed.wait()
             subprocess.run(line, stderr=subprocess.STDOUT, check=True, timeout=1800, **run)

@@ -138,7 +138,7 @@ def test_a_site_accepts_no_first_model_unless_it_says_so(scans, first, tmp_path)
             require_accepted(nothing, wanted, fresh, tmp_path)
     require_accepted(Starts(approved=True), wanted, fresh, tmp_path)
     require_accepted(Starts(hashes=frozenset([wanted.sha256])), wanted, fresh, tmp_path)
-    own = tmp_path / wanted.run[:16]
+    own = tmp_path / f"age-{wanted.run[:16]}"
     own.mkdir()
     save(variables_of(state.best_server), str(own / "model.safetensors"), torch=False)
     require_accepted(Starts(runs=True), wanted, fresh, tmp_path)

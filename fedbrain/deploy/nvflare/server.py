@@ -74,7 +74,9 @@ class Conductor(Controller):
         cli.configure()
         engine: Any = fl_ctx.get_engine()
         workdir = folder_of(engine.get_workspace().get_root_dir(), self.job)
-        with claim(workdir / "conductor", {"job": self.job}), Progress(workdir) as progress:
+        # a study may gain sites for the experiments that are to come
+        job = {name: value for name, value in self.job.items() if name != "study"}
+        with claim(workdir / "conductor", {"job": job}), Progress(workdir) as progress:
             try:
                 self._conduct(abort_signal, fl_ctx, workdir, progress)
             except ValueError as error:

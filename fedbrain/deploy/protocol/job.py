@@ -3,10 +3,13 @@ site adds its own.
 
 {"version": 2, "config": {fields of configs/base.py, without sites and cache}, "target": "age",
  "sites": ["amber", "birch", "cedar"]}
+
+and, in a job of a study, "study": {"place": "deep/seed0", "experiments": {see `study`}}.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +20,7 @@ from fedbrain.data.pipeline import example_batch
 from fedbrain.deploy.protocol.config_hash import config_hash
 from fedbrain.deploy.protocol.first_model import Start, read_start
 from fedbrain.deploy.protocol.runnable import require_runnable
+from fedbrain.deploy.protocol.study import require_of_study
 from fedbrain.deploy.protocol.terms import Terms, make_terms
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.experiments.compiled import image_shape, random_variables
@@ -27,6 +31,7 @@ from fedbrain.types import Variables
 
 KEYS = {"config", "target", "sites"}
 VERSION = 2  # of jobs and messages; a job without one has this one
+TARGET = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it is part of the name of a folder
 
 
 class Agreement(NamedTuple):
@@ -41,13 +46,14 @@ class Agreement(NamedTuple):
 
 
 def require_job(job: Mapping[str, Any]) -> None:
-    """Raises Refused when a job has other fields than `config`, `target` and `sites`, or one of
-    another type, or a `version` that this program does not speak.
+    """Raises Refused when a job has other fields than `config`, `target`, `sites` and `study`, or
+    one of another type, or a `version` that this program does not speak, or is not what its study
+    says.
 
     Args:
       job: as it was sent.
     """
-    if set(job) - {"version"} != KEYS:
+    if set(job) - {"version", "study"} != KEYS:
         raise Refused(
             f"job: expected the fields {', '.join(sorted(KEYS))}, got"
             f" {', '.join(sorted(map(str, job)))}"
@@ -60,6 +66,9 @@ def require_job(job: Mapping[str, Any]) -> None:
         raise Refused("sites: expected the names of sites, each once, got something else")
     if not isinstance(job["config"], Mapping) or not isinstance(job["target"], str):
         raise Refused("job: expected fields of an experiment and the name of a target, got others")
+    if not TARGET.fullmatch(job["target"]):
+        raise Refused(f"target: expected letters, digits, - and _, got {job['target'][:80]!r}")
+    require_of_study(job)
 
 
 def job_hash(job: Mapping[str, Any]) -> str:
@@ -108,15 +117,26 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
     return Agreement(experiment, terms, fresh, split_id, seed, read_start(job["config"]))
 
 
-def folder_of(root: str | Path, job: Mapping[str, Any]) -> Path:
-    """The folder of an experiment in a kit, the same for every job with the same configuration.
+def folder_name(job: Mapping[str, Any]) -> str:
+    """The name of an experiment's folder in a kit: the same for every job of the experiment.
 
-    It is created when it is not there.
+    Args:
+      job: a job.
+    """
+    return f"{job['target']}-{config_hash(job['config'])[:16]}"
+
+
+def folder_of(root: str | Path, job: Mapping[str, Any]) -> Path:
+    """The folder of an experiment in a kit, created when it is not there.
 
     Args:
       root: of the kit.
       job: a job.
+
+    Raises:
+      Refused: when it is no job.
     """
-    folder = Path(root) / "fedbrain" / config_hash(job["config"])[:16]
+    require_job(job)
+    folder = Path(root) / "fedbrain" / folder_name(job)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

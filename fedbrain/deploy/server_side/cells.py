@@ -2,7 +2,8 @@
 every seed, one after the other.
 
 Each is an experiment of its own in WORKDIR/<row>/seed<k>, as in a simulated grid. The same call
-goes on where it stopped.
+goes on where it stopped. WORKDIR/study.json describes them all: sites approve it once, and later
+experiments may have more sites.
 """
 
 from collections.abc import Mapping
@@ -11,10 +12,17 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from fedbrain import progress
 from fedbrain.deploy.protocol.runnable import require_runnable
+from fedbrain.deploy.protocol.study import study_hash
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.server_side.study_description import (
+    describe,
+    place_of,
+    sites_of,
+    study_file,
+)
 from fedbrain.experiments import site_tables
 from fedbrain.experiments.grid import FIRST, Cell, cells
-from fedbrain.experiments.workdir import claim
+from fedbrain.experiments.workdir import claim, write_json
 
 
 class Targets(NamedTuple):
@@ -29,7 +37,7 @@ class RunCell(Protocol):
     """Runs an experiment between hospitals to its end, or goes on with it."""
 
     def __call__(self, workdir: Path, fields: Mapping[str, Any], /) -> None:
-        """Takes its folder, and `config`, `target` and `sites` of the job."""
+        """Takes its folder, and `config`, `target`, `sites` and `study` of the job."""
         ...
 
 
@@ -66,13 +74,16 @@ def run_cells(
     todo = list(cells(config, workdir.absolute()))
     for cell in todo:
         require_cell(cell)
-    identity = {"config": config.to_dict(), "targets": targets._asdict(), "sites": sites}
-    with claim(workdir, identity):
-        for number, cell in enumerate(todo, 1):
+    names = [targets.first if cell.row == FIRST else targets.rows for cell in todo]
+    experiments = describe(todo, names, sites)
+    with claim(workdir, {"config": config.to_dict(), "targets": targets._asdict()}):
+        write_json(study_file(workdir), experiments)
+        progress.say(f"Sites may approve the whole study: {study_hash(experiments)}")
+        for number, (cell, target) in enumerate(zip(todo, names), 1):
             if cell.done:
                 continue
             progress.say(f"Experiment {number} of {len(todo)}: {cell.row}, seed {cell.seed}.")
-            target = targets.first if cell.row == FIRST else targets.rows
-            fields = {"config": cell.config.to_dict(), "target": target, "sites": sites}
-            run_cell(cell.folder, fields)
+            fields = {"config": cell.config.to_dict(), "target": target}
+            study = {"place": place_of(cell), "experiments": experiments}
+            run_cell(cell.folder, {**fields, "sites": sites_of(cell, sites), "study": study})
     site_tables.run(workdir)

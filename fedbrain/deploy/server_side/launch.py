@@ -97,7 +97,7 @@ def run_experiment(
       open_session: connects to the engine as the consortium's lead.
       kit: of the server, on this machine.
       workdir: of the experiment.
-      fields: `config`, `target` and `sites` of the job.
+      fields: `config`, `target` and `sites` of the job, and `study` where it is of one.
       fewest: sites without which no round counts.
       deadline_s: longest wait for an answer, in seconds.
       most_scans: of a part that a site may declare.
@@ -106,7 +106,8 @@ def run_experiment(
     job, sites, rounds = workdir / "job", fields["sites"], fields["config"]["rounds"]
     config, start = name_start(fields["config"])
     experiment = read_experiment(ConfigDict({**config, "sites": {}}))
-    identity = {**fields, "config": config, "data": {"shape": list(image_shape(experiment))}}
+    own = {name: value for name, value in fields.items() if name != "study"}
+    identity = {**own, "config": config, "data": {"shape": list(image_shape(experiment))}}
     with (
         claim(workdir, identity),
         recorded(workdir),
@@ -122,6 +123,7 @@ def run_experiment(
             deadline_s=deadline_s,
             most_scans=most_scans,
             at_start=at_start,
+            study=fields.get("study"),
         )
         link_workdir(kit.absolute() / folder, workdir)
 

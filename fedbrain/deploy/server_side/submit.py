@@ -6,8 +6,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from fedbrain.deploy.protocol.config_hash import OWN, config_hash
-from fedbrain.deploy.protocol.job import VERSION
+from fedbrain.deploy.protocol.config_hash import OWN
+from fedbrain.deploy.protocol.job import VERSION, folder_name, require_job
 from fedbrain.deploy.protocol.register import MOST_SCANS
 from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.experiments.feasible import require_defined
@@ -28,6 +28,7 @@ def write_job(
     deadline_s: int,
     most_scans: int = MOST_SCANS,
     at_start: int = 0,
+    study: Mapping[str, Any] | None = None,
 ) -> str:
     """Writes the engine's files.
 
@@ -40,6 +41,7 @@ def write_job(
       deadline_s: of an answer at most, in seconds.
       most_scans: of a part that a site may declare.
       at_start: sites with which the run begins without the others; 0: all must be there.
+      study: `place` and `experiments` of the study whose experiment this is; None: of no study.
 
     Returns:
       The run's folder in a kit.
@@ -56,7 +58,9 @@ def write_job(
         "config": clean({k: v for k, v in config.items() if k not in OWN}),
         "target": target,
         "sites": sites,
+        **({} if study is None else {"study": clean(study)}),
     }
+    require_job(job)
     path, version = "fedbrain.deploy.nvflare", {"format_version": 2}
     server = {"id": "conductor", "path": f"{path}.server.Conductor"}
     arguments = {"job": job, "fewest": fewest, "deadline_s": deadline_s}
@@ -78,4 +82,4 @@ def write_job(
     }
     write_json(folder / "app/config/config_fed_server.json", {**version, **workflow})
     write_json(folder / "app/config/config_fed_client.json", {**version, "executors": [executor]})
-    return f"fedbrain/{config_hash(job['config'])[:16]}"
+    return f"fedbrain/{folder_name(job)}"

@@ -1,4 +1,5 @@
-"""A person at the site approves a job by its hash, after reading in plain words what it may ask.
+"""A person at the site approves a job by its hash, or a whole study by its own, after reading in
+plain words what it may ask.
 
 `local/approved.json` of the kit holds the hashes; `fedbrain/waiting` the jobs that came and wait.
 """
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fedbrain.deploy.protocol.job import job_hash, require_job
+from fedbrain.deploy.protocol.study import study_hash
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.experiments.workdir import write_json
 
-LARGEST, MOST = 1 << 18, 32  # bytes of a job that waits, and how many may
+LARGEST, MOST = 1 << 20, 32  # bytes of a job that waits, and how many may
 APPROVED, WAITING = "local/approved.json", "fedbrain/waiting"
 
 
@@ -38,28 +40,48 @@ def read_approved(path: Path) -> frozenset[str]:
         raise ValueError(f"{path}: expected hashes of jobs, got a damaged file.") from None
 
 
-def require_approval(approved: frozenset[str], job: Mapping[str, Any]) -> None:
-    """Raises NotApproved when a job's hash is not among those that were approved.
+def hash_of(job: Mapping[str, Any]) -> str:
+    """What a person approves: the hash of the study that a job is of, or else of the job.
+
+    Args:
+      job: as it came.
+    """
+    return study_hash(job["study"]["experiments"]) if "study" in job else job_hash(job)
+
+
+def is_of_approved_study(approved: frozenset[str], job: Mapping[str, Any]) -> bool:
+    """Whether a job is of a study that a person has approved as a whole.
 
     Args:
       approved: hashes.
-      job: as it came.
+      job: that is what its study says.
     """
-    if job_hash(job) not in approved:
+    return "study" in job and hash_of(job) in approved
+
+
+def require_approval(approved: frozenset[str], job: Mapping[str, Any]) -> None:
+    """Raises NotApproved when neither a job's hash nor its study's is among those approved.
+
+    Args:
+      approved: hashes.
+      job: that is what its study says.
+    """
+    if not {job_hash(job), hash_of(job)} & approved:
+        what = "study" if "study" in job else "job"
         raise NotApproved(
-            f"job {job_hash(job)}: expected one that a person at this site has approved, got one"
+            f"{what} {hash_of(job)}: expected one that a person at this site has approved, got one"
             " that waits: they read it with `fedbrain site review`"
         )
 
 
 def keep_waiting(kit: Path, job: Mapping[str, Any]) -> None:
-    """Keeps a job for `review`; not one that is too large, nor more than a few.
+    """Keeps a job for `review`; not one that is too large, nor more than a few, and one of a study.
 
     Args:
       kit: of the site.
       job: as it came.
     """
-    path = kit / WAITING / f"{job_hash(job)}.json"
+    path = kit / WAITING / f"{hash_of(job)}.json"
     others = list(path.parent.glob("*.json"))
     if not path.is_file() and len(json.dumps(job)) <= LARGEST and len(others) < MOST:
         write_json(path, job)
@@ -85,7 +107,7 @@ def read_job(folder: Path) -> dict[str, Any]:
 
 
 def waiting(kit: Path, folder: Path | None = None) -> dict[str, dict[str, Any]]:
-    """Hash -> job: the one in a folder, or all that came and wait.
+    """Hash of a job or of its study -> the job: the one in a folder, or all that came and wait.
 
     Args:
       kit: of the site.
@@ -93,19 +115,19 @@ def waiting(kit: Path, folder: Path | None = None) -> dict[str, dict[str, Any]]:
     """
     if folder is not None:
         job = read_job(folder)
-        return {job_hash(job): job}
+        return {hash_of(job): job}
     jobs = [
         json.loads(p.read_text(encoding="utf-8")) for p in sorted((kit / WAITING).glob("*.json"))
     ]
-    return {job_hash(job): job for job in jobs}
+    return {hash_of(job): job for job in jobs}
 
 
 def approve(kit: Path, hash: str, folder: Path | None = None) -> str:
-    """Records that a person approves a job.
+    """Records that a person approves a job, or a study.
 
     Args:
       kit: of the site.
-      hash: of the job, as `review` prints it.
+      hash: of the study or the job, as `review` prints it.
       folder: of the job; None: one that came and waits.
 
     Returns:
@@ -115,7 +137,8 @@ def approve(kit: Path, hash: str, folder: Path | None = None) -> str:
       ValueError: when there is no job of this hash.
     """
     jobs = waiting(kit, folder)
-    if hash not in jobs:
+    names = {job_hash(job): name for name, job in jobs.items()} | {name: name for name in jobs}
+    if hash not in names:
         raise ValueError(
             "--hash: expected the hash of a job that waits or of --job,"
             f" {', '.join(jobs) or 'none'}, got {hash!r}."
@@ -124,5 +147,5 @@ def approve(kit: Path, hash: str, folder: Path | None = None) -> str:
     known = json.loads(path.read_text(encoding="utf-8")) if read_approved(path) else {}
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     write_json(path, {**known, hash: now})
-    (kit / WAITING / f"{hash}.json").unlink(missing_ok=True)
+    (kit / WAITING / f"{names[hash]}.json").unlink(missing_ok=True)
     return f"Approved: {hash}. The site takes part when the job comes the next time."

@@ -13,7 +13,7 @@ from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.accepted_starts import require_accepted
-from fedbrain.deploy.site_side.approval import require_approval
+from fedbrain.deploy.site_side.approval import is_of_approved_study, require_approval
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.policy import Policy, consent
@@ -58,12 +58,15 @@ def join(
     if policy.name not in job["sites"]:
         raise Refused(f"sites: expected {policy.name} among {', '.join(job['sites'])}")
     spec = consent(policy, job["config"], job["target"])
+    starts = policy.starts
     if policy.approval:
         require_approval(policy.approved, job)
+        if is_of_approved_study(policy.approved, job):  # from its own earlier experiments
+            starts = starts._replace(runs=True)
     own = {"sites": {policy.name: spec}, "cache": str(volumes or workdir / "volumes")}
     agreement = agree(job, own)
     experiment, _, fresh, *_ = agreement
-    require_accepted(policy.starts, agreement.start, fresh, workdir.parent)
+    require_accepted(starts, agreement.start, fresh, workdir.parent)
     require_resources(policy, experiment, fresh, workdir)
     clients, [report] = load_clients(experiment)
     scans = clients[policy.name]

@@ -13,6 +13,7 @@ from fedbrain.deploy.protocol.runnable import ALONE
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.approval import APPROVED, read_approved, waiting
 from fedbrain.deploy.site_side.policy import Policy, consent, name_of, read_policy
+from fedbrain.deploy.site_side.review_study import describe_study, lines_of
 
 PAGE = """Job {hash}
 {state}
@@ -39,7 +40,7 @@ Every field of the job:
 
 
 def review(kit: Path, folder: Path | None = None) -> str:
-    """Jobs in plain words.
+    """Jobs and studies in plain words.
 
     Args:
       kit: of the site.
@@ -48,7 +49,12 @@ def review(kit: Path, folder: Path | None = None) -> str:
     policy = read_policy(kit / "local/site.toml")
     approved = read_approved(kit / APPROVED)
     jobs = waiting(kit, folder)
-    pages = [describe_job(policy, job, approved=hash in approved) for hash, job in jobs.items()]
+    pages = []
+    for hash, job in jobs.items():
+        if "study" in job:
+            pages.append(describe_study(policy, job, approved=hash in approved))
+        if "study" not in job or folder is not None:
+            pages.append(describe_job(policy, job, approved=job_hash(job) in approved))
     return "\n".join(pages) or "No job waits."
 
 
@@ -93,7 +99,7 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
         sent=ALGORITHMS[name].sent,
         note=ALGORITHMS[name].note,
         consent="allows it. People are counted when it runs.",
-        fields="\n".join(_lines(config)),
+        fields="\n".join(lines_of(config)),
     )
 
 
@@ -103,12 +109,3 @@ def _start_in_words(start: Start | None) -> str:
     origin = f"the best model of the run {start.run[:16]}" if start.run else "a model of the centre"
     head = "" if start.head else ", its last layer at zero"
     return f"{origin}{head}: SHA-256 {start.sha256}"
-
-
-def _lines(config: Mapping[str, Any], name: str = "") -> list[str]:
-    lines = []
-    for key, value in sorted(config.items()):
-        field = f"{name}.{key}" if name else key
-        nested = isinstance(value, Mapping)
-        lines += _lines(value, field) if nested else [f"  {field} = {value!r}"]
-    return lines

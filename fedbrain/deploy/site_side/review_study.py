@@ -1,0 +1,135 @@
+"""What a whole study may ask of a site, in plain words, for the person who approves it once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from fedbrain.deploy.protocol.job import agree
+from fedbrain.deploy.protocol.reveals import ALGORITHMS
+from fedbrain.deploy.protocol.runnable import ALONE
+from fedbrain.deploy.protocol.study import config_at, origin_of, study_hash
+from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.policy import Policy, consent, name_of
+
+UNKNOWN = "0" * 64  # stands for the hash of a model that is not trained yet
+PAGE = """Study {hash}
+{state}
+
+{count} experiments, one after the other. With this approval every one of them runs without being
+asked about again; a job of this study that differs from it in any field is refused.
+
+{experiments}
+
+In all, this site would send at most
+  - at joining: numbers of scans of each part, versions of programs, the end of its own record
+  - {models} sums of validation losses, each over all its validation people (at least {valid})
+  - {updates} updates, each from all its training people (at least {train})
+  - {rows} rows of test results, over at least {test} people; with fewer, none
+It sends no image, no label, no prediction and no name (docs/what_leaves.md).
+
+{algorithms}
+
+site.toml: allows it. People are counted when an experiment runs.
+
+Every field that all experiments share:
+{shared}
+"""
+
+
+def lines_of(config: Mapping[str, Any], name: str = "") -> list[str]:
+    """Fields and values, a line each.
+
+    Args:
+      config: nested fields.
+      name: of the field that they are in; empty at the top.
+    """
+    lines = []
+    for key, value in sorted(config.items()):
+        field = f"{name}.{key}" if name else key
+        nested = isinstance(value, Mapping)
+        lines += lines_of(value, field) if nested else [f"  {field} = {value!r}"]
+    return lines
+
+
+def describe_study(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> str:
+    """A study in plain words, with what `site.toml` says of it.
+
+    Args:
+      policy: of the site.
+      job: of the study.
+      approved: whether a person has approved the study.
+    """
+    experiments, told = job["study"]["experiments"], []
+    own = {place: e for place, e in experiments.items() if policy.name in e["sites"]}
+    hash = study_hash(experiments)
+    shared = set.intersection(*(set(lines_of(e["config"])) for e in own.values())) if own else set()
+    for place, fields in own.items():
+        try:
+            told.append(_describe(policy, place, fields, experiments, shared))
+        except (Refused, ValueError) as error:
+            return f"Study {hash}\nThis site refuses its experiment {place}: {error}\n"
+    if not own:
+        return f"Study {hash}\nThis site, {policy.name}, is in none of its experiments.\n"
+    return PAGE.format(
+        hash=hash,
+        state="Approved."
+        if approved
+        else f"Not approved. To approve all of it: fedbrain site approve --kit=KIT --hash={hash}",
+        count=len(own),
+        experiments="\n".join(told),
+        models=sum(e["config"]["rounds"] + 1 for e in own.values()),
+        updates=sum(e["config"]["rounds"] for e in own.values()),
+        rows=sum(1 + (ALONE in e["config"]["regimes"]) for e in own.values()),
+        valid=policy.minimum_validation_subjects,
+        train=policy.minimum_subjects,
+        test=policy.minimum_test_subjects,
+        algorithms="\n".join(_algorithms(own)),
+        shared="\n".join(line for line in lines_of(_first(own)["config"]) if line in shared),
+    )
+
+
+def _describe(
+    policy: Policy,
+    place: str,
+    fields: Mapping[str, Any],
+    experiments: Mapping[str, Any],
+    shared: set[str],
+) -> str:
+    """One experiment, in two lines and the fields of its own."""
+    config = config_at(experiments, place, UNKNOWN)
+    consent(policy, config, fields["target"])
+    agreed = agree({**fields, "config": config})
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(agreed.terms.answer))
+    columns = ", ".join(config["covariates"]) or "none"
+    alone = ALONE in config["regimes"]
+    own = [f"  {line}" for line in lines_of(fields["config"]) if line not in shared]
+    lines = [
+        f"{place}: predicts {fields['target']} (column {policy.targets[fields['target']]!r}) from"
+        f" {', '.join(config['modalities'])}; columns beside it: {columns}; sites:"
+        f" {', '.join(fields['sites'])}",
+        f"  starts from {_start_in_words(fields['config'], agreed.start)}; trains"
+        f" {config['trainable']}; {config['rounds']} rounds at most, updates of {numbers}"
+        f" numbers{'; this site also trains a model alone, and keeps it' if alone else ''}",
+    ]
+    return "\n".join([*lines, *own])
+
+
+def _start_in_words(config: Mapping[str, Any], start: Any) -> str:
+    origin = origin_of(config)
+    if origin is not None:
+        head = "" if origin.head else ", its last layer at zero"
+        return f"the best model of {origin.place} of this study, as this site saw it{head}"
+    if start is None:
+        return "random weights, which follow from the job"
+    return f"a model of the centre, SHA-256 {start.sha256}, where [start] accepts it"
+
+
+def _algorithms(own: Mapping[str, Any]) -> list[str]:
+    calls = sorted({e["config"]["algorithm"] for e in own.values()})
+    rows = [(call, ALGORITHMS[name_of(call)]) for call in calls]
+    return [f"Algorithm {c}: sends beside the weights {r.sent}; {r.note}." for c, r in rows]
+
+
+def _first(own: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next(iter(own.values()))
