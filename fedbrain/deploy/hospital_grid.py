@@ -7,7 +7,8 @@
         "--config.second.baselines=()"
 
 Brain age and then SDMT, for instance: one command, submitted once; the same command goes on after
-any loss. Each experiment is a job of its own in DIR/<row>/seed<k>, and each site approves it. The
+any loss. Each experiment is a job of its own in DIR/<row>/seed<k>; each site approves the whole
+study once, or job by job. With more --sites, the experiments that have not begun have them too. The
 tables are those of the same grid in simulation.
 """
 

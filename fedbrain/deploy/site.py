@@ -10,9 +10,10 @@ fedbrain site status --kit=KIT
 fedbrain site dry_run --kit=KIT --job=FOLDER --output=FILE
     Writes the exact bytes that the first round of a job would send, and prints their contents.
 fedbrain site review --kit=KIT
-    Prints in plain words what each job that came may ask; with --job=FOLDER, that job.
+    Prints in plain words what each job or study that came may ask; with --job=FOLDER, that one.
 fedbrain site approve --kit=KIT --hash=HASH
-    A person at the site approves a job by the hash that `review` prints; it runs from then on.
+    A person at the site approves a job, or a whole study once, by the hash that `review` prints; it
+    runs from then on.
 """
 
 from absl import flags
