@@ -28,6 +28,7 @@ if __name__ == "__main__":
             CONFIG.value.to_dict(),
             TARGET.value,
             SITES.value,
+            study=None,
             **LIMITS(),
         )
         print(f"{OUTPUT.value}: a job for {', '.join(SITES.value)}")

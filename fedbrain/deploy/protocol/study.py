@@ -52,7 +52,7 @@ def origin_of(config: Mapping[str, Any]) -> Origin | None:
       Refused: for what is no start.
     """
     try:
-        start = choose("initial", config.get("initial"), {**STARTS, "earlier": earlier})
+        start = choose("initial", str(config.get("initial", "")), {**STARTS, "earlier": earlier})
     except ValueError as error:
         raise Refused(str(error)) from None
     return start if isinstance(start, Origin) else None
