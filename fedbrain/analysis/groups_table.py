@@ -1,4 +1,4 @@
-"""The table of a run with the errors of groups of people below it."""
+"""The table of a run with the errors of groups of people below it, and their privacy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from fedbrain.analysis.cells import align
 from fedbrain.analysis.columns import Columns, columns_of
 from fedbrain.analysis.intervals import span
+from fedbrain.analysis.privacy_table import privacy_lines
 from fedbrain.analysis.results_table import render_table
 from fedbrain.data.small_counts import FEWEST
 
@@ -53,6 +54,5 @@ def render_results(results: dict[str, Any]) -> str:
     Args:
       results: what `results.json` holds.
     """
-    return "\n".join(
-        [render_table(results), *render_groups(results.get("groups", {}), columns_of(results))]
-    )
+    groups = render_groups(results.get("groups", {}), columns_of(results))
+    return "\n".join([render_table(results), *groups, *privacy_lines(results)])

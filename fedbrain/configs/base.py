@@ -108,6 +108,9 @@ def get_config() -> Any:
             # compression of the update that a client sends: `identity()`, `bfloat16()`, `int8()`,
             # `int8_with_feedback()`, `top_k(density)`, `scaled_sign()`
             "upload": "identity()",
+            # differential privacy of a client's people, with one step a round: `none()`,
+            # `dp_fedsgd(noise_multiplier, clip_norm, loss_bound)`: docs/privacy.md
+            "privacy": "none()",
         }
     )
     config.server = ConfigDict(

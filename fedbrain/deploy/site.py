@@ -54,10 +54,10 @@ if __name__ == "__main__":
         print(approve(KIT.value, given(HASH), JOB.value))
 
     def _status() -> None:
-        from fedbrain.deploy.site_side.checks import account
+        from fedbrain.deploy.site_side.checks import account, privacy
         from fedbrain.deploy.site_side.own_runs import describe_runs
 
-        print("\n".join([account(KIT.value), *describe_runs(KIT.value)]))
+        print("\n".join([account(KIT.value), *privacy(KIT.value), *describe_runs(KIT.value)]))
 
     COMMANDS = {
         "check": _check,

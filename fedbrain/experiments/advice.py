@@ -13,6 +13,7 @@ from fedbrain.experiments.compiled import outline_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.consistent import unprotected
 from fedbrain.experiments.feasible import require_defined
+from fedbrain.experiments.private import require_delta
 from fedbrain.experiments.small_batches import require_large_batches
 from fedbrain.experiments.split_id import SplitId, split_clients
 from fedbrain.training.outline import outline
@@ -77,6 +78,8 @@ def require_feasible(
     """
     if federated in experiment.regimes.values():
         require_defined(config, experiment.sampling, names)
+    people = {name: _everybody(split) for _, parts in splits[:1] for name, split in parts.items()}
+    require_delta(experiment.privacy, people)
     sizes = train_sizes(experiment, splits)
     require_large_batches(experiment, sizes, shape, model=config.model)
 
@@ -113,6 +116,10 @@ def small_parts(splits: Splits) -> Iterator[str]:
                 " numbers say little. Take more people, a larger share (config.splits), or more"
                 " repeats."
             )
+
+
+def _everybody(split: Split) -> int:
+    return len({subject for part in split for subject in part.subjects})
 
 
 def _people(split: Split) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from fedbrain.analysis.gaussian_privacy import epsilon_of
 from fedbrain.analysis.scan_montage import scan_montage
 from fedbrain.data.dataset import Scans
 from fedbrain.data.overlap import require_scans
@@ -26,6 +27,7 @@ from fedbrain.experiments.clients import load_sites
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.cost import estimate, render_cost
 from fedbrain.experiments.glance import Glance, glance
+from fedbrain.experiments.private import composed, spend
 from fedbrain.experiments.ready import require_ready
 from fedbrain.experiments.workdir import clean, config_of, differences, write_json
 from fedbrain.experiments.writing import require_writable, writing
@@ -60,6 +62,25 @@ def parts_of(splits: Splits) -> Iterator[str]:
         yield f"  {name}: {train} train, {valid} validate, {test} test"
     more = f" and {len(splits) - 1} other splits" if len(splits) > 1 else ""
     yield f"  (people, in {split_id.name}{more})"
+
+
+def privacy_of(experiment: Experiment, splits: Splits) -> Iterator[str]:
+    """The privacy that the federation of all clients would leave, over all splits.
+
+    Args:
+      experiment: as read from the configuration.
+      splits: of all clients.
+    """
+    privacy = experiment.privacy
+    if privacy is None:
+        return
+    for name in splits[0][1]:
+        spent = [
+            spend(privacy, [parts[name].train, parts[name].valid], sums=experiment.rounds)
+            for _, parts in splits
+        ]
+        epsilon = epsilon_of(composed(spent), privacy.delta_dp)
+        yield f"Privacy of {name}: epsilon {epsilon:.3g} for delta {privacy.delta_dp:g}"
 
 
 def require_same_config(config: Any, workdir: Path) -> None:
@@ -178,7 +199,7 @@ def run(config: Any, workdir: Path, *, output: Path | None) -> None:
     warnings = warnings_of(experiment, list(reports.values()), splits)
     lines = ["Configuration:", *fields_of(config), f"Sites (voxels of {len(seen)} scans read):"]
     lines += [report.text(EXAMPLES) for report in reports.values()]
-    lines += ["Clients:", *parts_of(splits), *render_cost(cost)]
+    lines += ["Clients:", *parts_of(splits), *render_cost(cost), *privacy_of(experiment, splits)]
     if not problems:
         lines.append(f"Rule: {config.server.aggregator} is defined for these clients.")
     lines += [render_warnings(warnings) or "No warnings."]

@@ -9,6 +9,7 @@ from fedbrain.aggregators.attacks import ATTACKS
 from fedbrain.algorithms import SHARING, VARIANTS, ClientChain, ServerChain, Sharing, federated
 from fedbrain.algorithms.leaves import LeafFilter
 from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
+from fedbrain.algorithms.private import Mechanism, private_local
 from fedbrain.algorithms.sharing import everything, without_statistics
 from fedbrain.experiments.consistent import require_consistent
 from fedbrain.experiments.spec import choose, factories
@@ -21,6 +22,7 @@ def read_algorithm(
     *,
     microbatches: int = 1,
     trainable: LeafFilter = everything(),  # noqa: B008
+    privacy: Mechanism | None = None,
 ) -> Algorithm:
     """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm.
 
@@ -29,6 +31,7 @@ def read_algorithm(
       task: network and loss.
       microbatches: parts of a batch whose gradients are summed.
       trainable: which leaves train.
+      privacy: clipping and noise of a client's steps; None: neither.
 
     Raises:
       ValueError: naming the field, for a choice that cannot be made.
@@ -48,13 +51,15 @@ def read_algorithm(
     links = [choose("server.links", spec, KEEPING | ATTACKS) for spec in server.links]
     aggregator = choose("server.aggregator", chosen["aggregator"], AGGREGATORS)
     beside = choose("server.statistics", statistics, factories(BESIDE))
+    chain_of_client = ClientChain(
+        task,
+        optimizer=optax.chain(*transforms, optimizer),
+        upload=choose("client.upload", client.upload, UPLOADS),
+        microbatches=microbatches,
+    )
+    sharing = Sharing(shared, trainable)
     algorithm = federated(
-        ClientChain(
-            task,
-            optimizer=optax.chain(*transforms, optimizer),
-            upload=choose("client.upload", client.upload, UPLOADS),
-            microbatches=microbatches,
-        ),
+        chain_of_client,
         ServerChain(
             aggregator=chain(*links, aggregator),
             optimizer=choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
@@ -62,7 +67,9 @@ def read_algorithm(
             uploads=beside.uploads,
         ),
         variant=choose("algorithm", chosen["algorithm"], VARIANTS),
-        sharing=Sharing(shared, trainable),
+        sharing=sharing,
     )
     require_consistent(**chosen)
-    return algorithm
+    if privacy is None:
+        return algorithm
+    return algorithm._replace(local=private_local(chain_of_client, sharing, privacy))

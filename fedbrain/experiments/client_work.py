@@ -8,10 +8,13 @@ from fedbrain.data.dataset import Scans
 from fedbrain.data.pipeline import eval_batches, pipeline_seed, train_batches, train_references
 from fedbrain.experiments import interrupt
 from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.private import noisy_sum
 from fedbrain.processes import peers
 from fedbrain.training.evaluate import Evaluate
 from fedbrain.training.round import Client
-from fedbrain.types import ClientState, Variables
+from fedbrain.types import ClientState, Key, Variables
+
+VALIDATION = 0x76616C69  # folded into a key; no step of training has this number
 
 
 def make_client(
@@ -22,6 +25,7 @@ def make_client(
     *,
     round: int,
     seed: int,
+    root: Key,
     volumes: Array | None = None,
 ) -> Client:
     """A client with its batches and key, functions of (seed, round, name) alone.
@@ -34,7 +38,9 @@ def make_client(
       state: private, from the round before.
       experiment: says how scans are presented.
       round: the number of the round, from 1.
-      seed: of the run.
+      seed: of the run: order and augmentation follow from it.
+      root: key of the run: dropout and noise follow from it. Between hospitals it is a site's
+        secret under differential privacy.
       volumes: training volumes on the device [scans d h w c]; batches then refer to them.
     """
     options = {
@@ -43,7 +49,7 @@ def make_client(
         "inputs": experiment.inputs,
         "seed": pipeline_seed(seed, round, name),
     }
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), round), pipeline_seed(name))
+    key = key_of(name, round, root)
     if scans.holder != peers.index():
         return Client(name, len(scans), state, key, (), None, scans.holder)
     batches = (
@@ -54,8 +60,19 @@ def make_client(
     return Client(name, len(scans), state, key, interrupt.watched(batches), volumes, scans.holder)
 
 
+def key_of(name: str, round: int, root: Key) -> Key:
+    """A client's key in a round.
+
+    Args:
+      name: of the client.
+      round: its number.
+      root: key of the run.
+    """
+    return jax.random.fold_in(jax.random.fold_in(root, round), pipeline_seed(name))
+
+
 def validation_loss(
-    evaluate: Evaluate, variables: Variables, scans: Scans, experiment: Experiment
+    evaluate: Evaluate, variables: Variables, scans: Scans, experiment: Experiment, key: Key
 ) -> tuple[float, int]:
     """Evaluates a model on validation scans.
 
@@ -63,7 +80,8 @@ def validation_loss(
       evaluate: of the experiment's task.
       variables: of the model.
       scans: for validation.
-      experiment: says how scans are presented.
+      experiment: says how scans are presented, and what noise is added.
+      key: of client and round, see `key_of`.
 
     Returns:
       (sum of losses, number of scans).
@@ -71,4 +89,5 @@ def validation_loss(
     _, losses = evaluate(
         variables, eval_batches(scans, batch_size=experiment.batch_size, inputs=experiment.inputs)
     )
-    return float(losses.astype(np.float64).sum()), losses.size
+    noise = jax.random.fold_in(key, VALIDATION)  # not the noise of the client's training
+    return noisy_sum(np.asarray(losses), experiment.privacy, noise), losses.size

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fedbrain.algorithms.leaves import LeafFilter
+from fedbrain.algorithms.private import PRIVACY, Mechanism
 from fedbrain.algorithms.schedules import SCHEDULES, Schedule
 from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.data.augment import AUGMENTS, Change
@@ -21,6 +22,7 @@ from fedbrain.data.splits import Fractions
 from fedbrain.data.targets import NORMS, TARGETS, Norm, Target
 from fedbrain.data.views import VIEWS
 from fedbrain.experiments.chosen_algorithm import read_algorithm
+from fedbrain.experiments.private import require_private
 from fedbrain.experiments.spec import at_least, between, choose, factories
 from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.models.losses import LOSSES
@@ -61,6 +63,7 @@ class Experiment(NamedTuple):
     initial: str  # a call, to be made where files may be read
     task: Task  # network and loss
     algorithm: Algorithm  # client and server maths
+    privacy: Mechanism | None  # noise on what a client tells of its people
     driver: Driver | None  # None: to be chosen from measured sizes
     residence: Residence | None  # None: likewise
     batch_size: int  # examples in a local step
@@ -145,7 +148,11 @@ def read_experiment(config: Any) -> Experiment:
     }
     require_numbers(loss, of_numbers)
     batch_size, microbatches = _batches(client)
-    algorithm = read_algorithm(config, task, microbatches=microbatches, trainable=trainable)
+    privacy = choose("client.privacy", client.privacy, PRIVACY)
+    require_private(privacy, config)
+    algorithm = read_algorithm(
+        config, task, microbatches=microbatches, trainable=trainable, privacy=privacy
+    )
     return Experiment(
         seed=at_least("seed", config.seed, 0),
         rounds=at_least("rounds", config.rounds, 1),
@@ -170,6 +177,7 @@ def read_experiment(config: Any) -> Experiment:
         initial=config.initial,
         task=task,
         algorithm=algorithm,
+        privacy=privacy,
         driver=choose("driver", config.driver, DRIVERS | AUTO, nested=LOCAL_DRIVERS),
         residence=choose("residence", config.residence, RESIDENCES | AUTO),
         batch_size=batch_size,

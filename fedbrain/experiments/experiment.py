@@ -25,6 +25,7 @@ from fedbrain.experiments.known_people import write_scans
 from fedbrain.experiments.made_by import recorded
 from fedbrain.experiments.placement import measure_footprint, place
 from fedbrain.experiments.predictions import combine_splits
+from fedbrain.experiments.private import Spent, account
 from fedbrain.experiments.ready import require_ready
 from fedbrain.experiments.repeats import Repeat, Run, run_repeat
 from fedbrain.experiments.run_files import draw_figures, write_predictions
@@ -82,8 +83,25 @@ def collect_results(
         },
         "variables_sha256": {name_of(run): tree_digest(run.trained.variables) for run in runs},
         "excluded": {name_of(run): run.trained.excluded for run in runs if run.trained.excluded},
+        **privacy_results(experiment, runs),
         **summarise(combined.own, combined.baselines, combined.crossed),
     }
+
+
+def privacy_results(experiment: Experiment, runs: list[Run]) -> dict[str, Any]:
+    """`privacy` of `results.json`; nothing without noise.
+
+    Args:
+      experiment: that was run.
+      runs: of all repeats and splits.
+    """
+    if experiment.privacy is None:
+        return {}
+    regimes: dict[str, dict[str, list[Spent]]] = {name: {} for name in experiment.regimes}
+    for run in runs:
+        for name, spent in run.trained.spent.items():
+            regimes[run.regime].setdefault(name, []).append(spent)
+    return {"privacy": account(experiment.privacy, regimes)}
 
 
 def group_results(

@@ -15,6 +15,7 @@ from fedbrain.experiments.compiled import Compiled
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.exclusions import exclusions, newly_excluded
 from fedbrain.experiments.feasible import is_defined
+from fedbrain.experiments.private import Spent, spend_all
 from fedbrain.experiments.round_end import Snapshot, first_snapshot
 from fedbrain.experiments.rounds import Rounds
 from fedbrain.experiments.simulation import Setting, one_round, upload
@@ -31,6 +32,7 @@ class Trained(NamedTuple):
     selection: Selection  # which round is the best, and its validation loss
     local_steps: int  # of all clients in all rounds
     excluded: dict[str, dict[str, int]]  # client -> rounds without it, see `exclusions`
+    spent: Mapping[str, Spent] = {}  # client -> what was told of its people, where noise hides them
 
 
 def untrained(experiment: Experiment, examples: Sequence[int], variables: Variables) -> Snapshot:
@@ -107,7 +109,8 @@ def train(
     )
     steps = sum(int(sum(line["steps"].values())) for line in history)
     models = best_models(experiment, names, rounds.snapshot)
-    return Trained(models, rounds.snapshot.selection, steps, exclusions(history))
+    spent = spend_all(experiment.privacy, federation, rounds=int(rounds.snapshot.server.round))
+    return Trained(models, rounds.snapshot.selection, steps, exclusions(history), spent)
 
 
 def show(steps: progress.Steps, line: Mapping[str, Any], excluded: set[str]) -> None:

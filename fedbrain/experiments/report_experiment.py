@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedbrain.analysis import data_table, results_table
+from fedbrain.analysis import data_table, privacy_table, results_table
 from fedbrain.analysis.columns import columns_of
 from fedbrain.analysis.html_page import Block, Items, Section, Table
 from fedbrain.data.differences import differences
@@ -93,6 +93,7 @@ def _tables(results: Mapping[str, Any]) -> Iterator[Block]:
     columns = columns_of(results)
     legend = columns.legend.format(unit=results["unit"])
     yield f"On test sets; {legend} n/a: not defined, or too few people."
+    yield from _privacy(results)
     if "regimes" not in results:  # between hospitals
         macro = {"macro": results["macro"]} if results["macro"] else {}
         yield Table(
@@ -107,6 +108,11 @@ def _tables(results: Mapping[str, Any]) -> Iterator[Block]:
     if lines := results_table.comparison_lines(results):
         yield "Comparisons on the same test scans:"
         yield Items(lines)
+
+
+def _privacy(results: Mapping[str, Any]) -> Iterator[Block]:
+    if rows := privacy_table.privacy_rows(results):
+        yield Table(f"Differential privacy, {privacy_table.COVERED}", rows)
 
 
 def _gaps(results: Mapping[str, Any]) -> Iterator[Block]:

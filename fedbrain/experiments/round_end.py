@@ -100,7 +100,7 @@ def log_line(
         "learning_rate_scale": float(after.server.learning_rate_scale),  # of the next round
         "train_loss": {
             name: float(s / max(n, 1))
-            for name, s, n in zip(names, metrics["loss"], metrics["count"])
+            for name, s, n in zip(names, metrics.get("loss", ()), metrics["count"])
         },
         "valid_loss": pooled_loss(sums),
         "valid_loss_by_client": {name: s / max(n, 1) for name, (s, n) in sums.items()},

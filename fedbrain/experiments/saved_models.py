@@ -19,7 +19,9 @@ from fedbrain.models.files.weights import require_ending, save
 from fedbrain.types import Variables
 
 EXECUTION = ("driver", "residence")  # fields about the machine that trains
-LATER_FIELDS = {"report_by": ()}  # that configurations of older runs lack
+# that configurations of older runs lack
+LATER_FIELDS = {"report_by": ()}
+LATER_FIELDS_OF_CLIENTS = {"privacy": "none()"}
 
 
 def read_identity(workdir: Path) -> tuple[Experiment, dict[str, Any]]:
@@ -45,6 +47,9 @@ def read_identity(workdir: Path) -> tuple[Experiment, dict[str, Any]]:
             " run between hospitals by an older version."
         )
     config = LATER_FIELDS | config | dict.fromkeys(EXECUTION, "auto()")
+    client = config.get("client")
+    if isinstance(client, dict):
+        config = {**config, "client": LATER_FIELDS_OF_CLIENTS | client}
     data = part_of(identity, "data", path, CONFIGURATION)
     try:
         if len(data["shape"]) != 4:

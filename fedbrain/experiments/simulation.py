@@ -4,6 +4,7 @@ validates the new model.
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -11,7 +12,7 @@ from fedbrain import progress
 from fedbrain.data.pipeline import HostBatch
 from fedbrain.data.regimes import Federation
 from fedbrain.experiments import interrupt
-from fedbrain.experiments.client_work import make_client, validation_loss
+from fedbrain.experiments.client_work import key_of, make_client, validation_loss
 from fedbrain.experiments.compiled import Compiled
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.round_end import Snapshot, ValidationSums, end_round, log_line
@@ -79,6 +80,7 @@ def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client
             setting.experiment,
             round=round,
             seed=setting.seed,
+            root=jax.random.key(setting.seed),
             volumes=setting.volumes.get(name),
         )
         for name in setting.experiment.sampling(setting.names, round, setting.seed)
@@ -99,8 +101,9 @@ def validate(setting: Setting, server: ServerState, clients: list[ClientState]) 
         scans = setting.federation.clients[name].valid
         if scans.holder != peers.index():
             continue
+        key = key_of(name, int(server.round), jax.random.key(setting.seed))
         sums[name] = validation_loss(
-            setting.compiled.evaluate, variables, scans, setting.experiment
+            setting.compiled.evaluate, variables, scans, setting.experiment, key
         )
     together = {n: s for own in peers.exchange(sums) for n, s in own.items()}
     return {name: (together[name][0], together[name][1]) for name in setting.names}

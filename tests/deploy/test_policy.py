@@ -271,7 +271,7 @@ def test_a_site_opens_a_name_within_its_range_or_one_exact_call(tmp_path, allow,
         ("[at_least]\n'batch_size' = 3", "\\[at_least\\] batch_size: expected one of"),
         ("[columns]\nsex = 3", "\\[columns\\] sex: expected str, got int"),
         ("[targets.sdmt]\ncolumn = 'sdmt'\nunit = 'x'", "\\[targets.sdmt\\] unit: expected one of"),
-        ("[privacy]\nepsilon = 3", "privacy: expected one of name"),
+        ("[privacy]\nepsilon = 3", r"\[privacy\] epsilon: expected one of epsilon_at_most, delta"),
     ],
 )
 def test_a_key_that_nothing_reads_is_an_error_in_every_table(tmp_path, more, sentence):

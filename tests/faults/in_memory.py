@@ -47,10 +47,11 @@ class Consortium:
         start=None,
         regimes=("federated",),
         seed=SEED,
+        privacy="none()",
     ):
         """`start`: variables that the server sends; None: those of the seed."""
         c = config(cache, rounds=rounds, regimes=regimes)
-        c.trainable = trainable
+        c.trainable, c.client.privacy = trainable, privacy
         c.driver, c.residence, c.algorithm, c.server.sharing = (
             "loop()",
             "streamed()",
@@ -60,7 +61,7 @@ class Consortium:
         c.patience = {"stop": 0, "plateau": 1, "factor": 0.5}
         self.folder = folder
         experiment = read_experiment(c)
-        first = EXPERIMENTS.setdefault((algorithm, sharing, trainable), experiment)
+        first = EXPERIMENTS.setdefault((algorithm, sharing, trainable, privacy), experiment)
         self.experiment = experiment._replace(task=first.task, algorithm=first.algorithm)
         clients, _ = load_clients(self.experiment)
         self.fields, self.clients = c.to_dict(), clients

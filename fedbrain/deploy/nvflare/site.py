@@ -68,7 +68,7 @@ class Hospital(Executor):
                 data = whole(shareable.pop(MESSAGE))
                 audit.record("in", data)
                 answer = self.joined.worker.receive(data)
-            audit.record("out", answer)
+            audit.record("out", answer, self.joined.worker.people.epsilons())
             return Shareable({MESSAGE: pieces(answer)})
         except Refused as error:
             reason = str(error)
@@ -105,8 +105,11 @@ class Hospital(Executor):
         remove_old_jobs(Path(kit))
         try:
             workdir = folder_of(kit, self.job)
-            volumes = workdir.parent / "volumes"
-            return join(policy, self.job, workdir=workdir, limit=1 << 30, volumes=volumes)
+            shared = {
+                "volumes": workdir.parent / "volumes",
+                "ledger": workdir.parent / "privacy.json",
+            }
+            return join(policy, self.job, workdir=workdir, limit=1 << 30, **shared)
         except NotApproved:
             keep_waiting(Path(kit), self.job)
             raise

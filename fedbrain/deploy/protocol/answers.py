@@ -26,6 +26,7 @@ from fedbrain.types import Update
 TEST_METRICS = ("n", "subjects", "mae", "rmse", "floor_mae")
 # sent where they are defined: with enough people, and predictions that differ from each other
 OPTIONAL = ("mae_se", "mae_low", "mae_high", "r2", "r", "r_low", "r_high", "p")
+PRIVACY = ("epsilon", "delta_dp")  # sent under differential privacy: of the whole experiment
 ENDS = ("low", "high")  # of a 95 % interval
 
 
@@ -98,8 +99,8 @@ def write_report(
     metrics = {**accuracy, **ends}
     scalars = {
         name: float(metrics[name])
-        for name in (*TEST_METRICS, *OPTIONAL)
-        if math.isfinite(metrics[name])
+        for name in (*TEST_METRICS, *OPTIONAL, *PRIVACY)
+        if math.isfinite(metrics.get(name, math.nan))
     }
     return pack(
         Envelope(kind, sender, asked.round, asked.nonce, terms.config, schema({}), scalars),
@@ -121,6 +122,7 @@ def read_report(message: Message) -> dict[str, Any]:
         "n": int(metrics["n"]),
         "subjects": int(metrics["subjects"]),
         **{f"{m}_95": [metrics[f"{m}_{end}"] for end in ENDS] for m in ("mae", "r")},
+        **{name: value for name, value in message.envelope.scalars.items() if name in PRIVACY},
     }
 
 
@@ -137,7 +139,7 @@ def require_answer(terms: Terms, message: Message) -> None:
         "validated": {"loss", "count"},
         **{tested: set(TEST_METRICS) for tested in TESTED},
     }[kind]
-    if scalars - set(OPTIONAL if kind in TESTED else ()) != names:
+    if scalars - set((*OPTIONAL, *PRIVACY) if kind in TESTED else ()) != names:
         raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")
     unflatten(message.vectors, terms.answer if kind == "update" else {})
     if kind == "update":

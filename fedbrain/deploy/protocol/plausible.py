@@ -37,6 +37,7 @@ def scalar_bounds(kind: str, site: Registration, *, batch_size: int, epochs: int
         errors = ("mae", "mae_se", "mae_high", "rmse", "floor_mae")
         shares = dict.fromkeys(("r", "r_low", "r_high"), (-1.0, 1.0))
         shares |= {"p": (0.0, 1.0), "r2": (-1e12, 1.0), "mae_low": (-HIGHEST_LOSS, HIGHEST_LOSS)}
+        shares |= {"epsilon": (0.0, 1e9), "delta_dp": (0.0, 1.0)}
         return {**dict.fromkeys(errors, loss), **shares, "subjects": (1.0, float(site.test))}
     seen = site.train * epochs
     return {

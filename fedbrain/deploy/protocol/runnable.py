@@ -32,7 +32,13 @@ def require_runnable(config: Mapping[str, Any]) -> None:
             "config.splits: expected repeats=1 and inner=1, which is all that a consortium can run"
             " yet. The seeds of a study have other test people each"
         )
-    _require_regimes(config.get("regimes", (TOGETHER,)))
+    regimes = config.get("regimes", (TOGETHER,))
+    _require_regimes(regimes)
+    if ALONE in regimes and not privacy_of(config).startswith("none"):
+        raise Refused(
+            f"config.regimes: expected {TOGETHER!r} alone under config.client.privacy, since a row"
+            f" about a model that a site trains alone has no noise, got {ALONE!r} too"
+        )
     for field, (names, reason) in CALLS.items():
         value = str(config.get(field, names[0]))
         if value.split("(")[0].strip() not in names:
@@ -45,6 +51,16 @@ def require_runnable(config: Mapping[str, Any]) -> None:
                 f" {str(config[field])[:80]}"
             )
     read_start(config)
+
+
+def privacy_of(config: Mapping[str, Any]) -> str:
+    """`client.privacy` of a job, as it is written; "none()" where it is not.
+
+    Args:
+      config: of a job.
+    """
+    client = config.get("client")
+    return str(client.get("privacy", "none()") if isinstance(client, Mapping) else "none()").strip()
 
 
 def _require_regimes(regimes: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from fedbrain.deploy.protocol.answers import OPTIONAL, TEST_METRICS
+from fedbrain.deploy.protocol.answers import OPTIONAL, PRIVACY, TEST_METRICS
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.register import Note, Registration
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
@@ -57,7 +57,8 @@ SCALARS: Mapping[str, Field] = {
         NUMBER,
         "24 bytes at most",
         "4821.55",
-        "sum of losses: over training examples (update) or validation scans (validated)",
+        "sum of losses: over training examples (update; not sent under differential privacy) or"
+        " validation scans (validated; under differential privacy of bounded losses, with noise)",
     ),
     "count": Field(
         NUMBER,
@@ -102,8 +103,17 @@ SCALARS: Mapping[str, Field] = {
         NUMBER,
         "24 bytes at most",
         "14.2",
-        "reported: mean absolute error of the median of the training labels",
+        "reported: mean absolute error of the median of the training labels, or under differential"
+        " privacy of the test labels",
     ),
+    "epsilon": Field(
+        NUMBER,
+        "24 bytes at most",
+        "2.9",
+        "reported, under differential privacy: of training and validation people, over the whole"
+        " experiment",
+    ),
+    "delta_dp": Field(NUMBER, "24 bytes at most", "1e-05", "reported, likewise: its delta"),
 }
 COLLECTIONS: Mapping[str, Field] = {
     "delta": Field(
@@ -154,7 +164,7 @@ def sent_scalars(terms: Terms) -> set[str]:
     Args:
       terms: of the experiment.
     """
-    return {"weight", *terms.metrics, "loss", "count", *TEST_METRICS, *OPTIONAL}
+    return {"weight", *terms.metrics, "loss", "count", *TEST_METRICS, *OPTIONAL, *PRIVACY}
 
 
 def _algorithms() -> str:

@@ -61,6 +61,6 @@ reconstruction from gradients are known attacks. These measures reduce the risk:
 people in training, validation and test parts, of scans in a step, of people in a step and of steps
 in a round; one sum of validation losses a round, with two digits; a number of questions that the
 agreement fixes; approval of every job by a person at the site. What remains is in
-[threat_model.md](threat_model.md). Differential privacy and secure aggregation are not part of the
-deployment yet.
+[threat_model.md](threat_model.md). Under differential privacy ([privacy.md](privacy.md)) sums
+over training and validation people have noise; without it they have none.
 """

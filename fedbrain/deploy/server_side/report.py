@@ -9,6 +9,7 @@ from typing import Any
 from fedbrain.analysis import figures
 from fedbrain.analysis.cells import align
 from fedbrain.analysis.columns import columns_of
+from fedbrain.analysis.privacy_table import privacy_lines
 from fedbrain.analysis.regression import macro
 from fedbrain.analysis.results_table import accuracy_rows
 from fedbrain.deploy.protocol.answers import read_report
@@ -36,6 +37,7 @@ def render(results: Mapping[str, Any]) -> str:
     for title, sites, mean in tables:
         rows = accuracy_rows({**results[sites], "macro": results[mean]}, columns)
         lines += [f"{title}:", *align(rows)] if len(tables) > 1 else align(rows)
+    lines += privacy_lines(results)
     lines += [f"{site}: no test results: {why}" for site, why in results["untold"].items()]
     lines += [
         f"WARNING {site} is missing in {lost['rounds']} of {lost['of']} rounds; last reason:"

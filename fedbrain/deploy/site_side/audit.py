@@ -8,6 +8,7 @@ the site joins, so that cutting the last lines shows too.
 import datetime
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,13 @@ class Audit:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def record(self, direction: str, data: Data) -> None:
+    def record(self, direction: str, data: Data, spent: Mapping[str, float] = {}) -> None:
         """Writes one line.
 
         Args:
           direction: "in" or "out".
           data: the bytes of the message.
+          spent: the privacy that all answers so far come to.
         """
         last = (
             self.path.read_bytes().splitlines()[-1]
@@ -41,6 +43,7 @@ class Audit:
             **describe(data),
             "bytes": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
+            **spent,
             "before": hashlib.sha256(last).hexdigest(),
         }
         with self.path.open("ab") as file:

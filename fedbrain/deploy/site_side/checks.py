@@ -21,6 +21,7 @@ from fedbrain.deploy.site_side.audit import check as check_audit
 from fedbrain.deploy.site_side.audit import describe
 from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
+from fedbrain.deploy.site_side.privacy_ledger import Ledger
 
 SPARE_BYTES = 20 << 30  # volumes of a few thousand scans, models and logs
 SPARE_DAYS = 30
@@ -201,6 +202,20 @@ def account(kit: Path) -> str:
         f" sent; the last one {'received' if last['direction'] == 'in' else 'sent'} at"
         f" {last['time']}, {message}. The record is complete and unchanged."
     )
+
+
+def privacy(kit: Path) -> list[str]:
+    """What the site has told of its people, in all experiments, as lines; none before the first.
+
+    Args:
+      kit: of the site, a folder.
+    """
+    path = kit / "fedbrain/privacy.json"
+    if not path.is_file():
+        return []
+    demands = read_policy(kit / "local/site.toml").demands
+    how = {"delta_dp": demands.delta_dp, "epsilon_at_most": demands.epsilon_at_most}
+    return [Ledger(path, **how).sentence()]
 
 
 def dry_run(kit: Path, job: Path, output: Path) -> str:

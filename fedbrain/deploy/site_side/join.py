@@ -17,6 +17,7 @@ from fedbrain.deploy.site_side.approval import is_of_approved_study, require_app
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.policy import Policy, consent
+from fedbrain.deploy.site_side.private_people import open_people, require_demanded
 from fedbrain.deploy.site_side.resources import require_resources
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.clients import load_clients
@@ -39,6 +40,7 @@ def join(
     workdir: Path,
     limit: int,
     volumes: Path | None = None,
+    ledger: Path | None = None,
 ) -> Joined:
     """Opens a job at a site.
 
@@ -47,6 +49,7 @@ def join(
       job: as the server sent it.
       workdir: of this site and run; created by the caller.
       limit: the most bytes of a message.
+      ledger: file that says what was told of people, of all runs of a site; None: in `workdir`.
       volumes: folder of prepared volumes, which the runs of a site share; None: in `workdir`.
 
     Raises:
@@ -66,6 +69,7 @@ def join(
     own = {"sites": {policy.name: spec}, "cache": str(volumes or workdir / "volumes")}
     agreement = agree(job, own)
     experiment, _, fresh, *_ = agreement
+    require_demanded(policy.demands, experiment.privacy)
     require_accepted(starts, agreement.start, fresh, workdir.parent)
     require_resources(policy, experiment, fresh, workdir)
     clients, [report] = load_clients(experiment)
@@ -77,6 +81,7 @@ def join(
     require_large_batches(experiment, sizes, shape_of([scans]), model=job["config"]["model"])
     print(report)
     require_same_data(workdir, scans)
+    people = open_people(workdir, agreement, split, ledger=ledger, demands=policy.demands)
     write_identity(workdir, {**job["config"], **own}, job["target"], experiment, clients)
     worker = Worker(
         policy.name,
@@ -87,6 +92,7 @@ def join(
         fewest_tested=policy.minimum_test_subjects,
         digits=policy.validation_digits,
         synthetic=report.synthetic,
+        people=people,
     )
     declared = Registration(len(split.train), len(split.valid), len(split.test), report.synthetic)
     return Joined(worker, declared)

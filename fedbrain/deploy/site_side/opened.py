@@ -5,13 +5,13 @@ it. Nothing that is opened sends anything of a single person; arguments stay whe
 training. A learning rate near 0, or a bin that holds one person, would be a question about people.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
 
 from fedbrain.aggregators import AGGREGATORS, BESIDE, KEEPING
 from fedbrain.aggregators.attacks import ATTACKS
 from fedbrain.algorithms import SHARING, VARIANTS
 from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
+from fedbrain.algorithms.private import PRIVACY
 from fedbrain.algorithms.schedules import SCHEDULES
 from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.data.augment import AUGMENTS
@@ -25,16 +25,8 @@ from fedbrain.data.targets import NORMS, TARGETS
 from fedbrain.data.views import VIEWS
 from fedbrain.deploy.protocol.first_model import STARTS
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
-from fedbrain.deploy.site_side.bounds import (
-    Bound,
-    either,
-    flag,
-    number,
-    one_of,
-    several,
-    whole,
-    word,
-)
+from fedbrain.deploy.site_side.bounds import either, flag, number, one_of, several, whole, word
+from fedbrain.deploy.site_side.calls import Calls, at_server, calls, without_arguments
 from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.spec import factories
 from fedbrain.models import MODELS
@@ -42,43 +34,6 @@ from fedbrain.models.losses import LOSSES
 from fedbrain.training.device_volumes import RESIDENCES
 from fedbrain.training.maps import DRIVERS
 from fedbrain.training.sampling import SAMPLINGS
-
-PLAIN: Bound = either(number(-1e6, 1e6), flag(), word(32))
-Arguments = Mapping[str, Bound] | None  # None: all of them, each PLAIN
-
-
-class Calls(NamedTuple):
-    """One field of a configuration that holds a call, or several."""
-
-    table: Mapping[str, Callable]  # what there is
-    bounds: Mapping[str, Arguments]  # name -> the arguments that may be given, and their ranges
-    opened: frozenset[str]  # names that run without being named in `site.toml`
-    program: Mapping[str, Any]  # arguments that the program adds
-
-    def bound(self, name: str, argument: str) -> Bound | None:
-        """The range of an argument; None when it may not be given."""
-        arguments = self.bounds[name]
-        return PLAIN if arguments is None else arguments.get(argument)
-
-
-def _calls(
-    table: Mapping[str, Callable],
-    bounds: Mapping[str, Arguments],
-    *,
-    closed: Iterable[str] = (),
-    program: Mapping[str, Any] | None = None,
-) -> Calls:
-    return Calls(table, bounds, frozenset(bounds) - set(closed), program or {})
-
-
-def _at_server(table: Mapping[str, Callable], closed: Iterable[str] = ()) -> Calls:
-    """What only the server computes: a site bounds the size of its arguments."""
-    return _calls(table, dict.fromkeys(table), closed=closed)
-
-
-def _without_arguments(names: Iterable[str]) -> dict[str, Arguments]:
-    return {name: {} for name in names}
-
 
 NET = {"norm": one_of("batch", "group"), "dropout": number(0, 0.9)}
 NET |= {"dtype": one_of("float32", "bfloat16")}
@@ -89,7 +44,7 @@ LEVELS = {"block": whole(16, 1 << 20), "seed": whole(0, 2**31 - 1)}
 SHARE = number(0, 1)
 
 CALLS: Mapping[str, Calls] = {
-    "prepare": _calls(
+    "prepare": calls(
         RECIPES,
         {
             "conform": {
@@ -99,17 +54,17 @@ CALLS: Mapping[str, Calls] = {
             }
         },
     ),
-    "covariates": _calls(
+    "covariates": calls(
         SCALINGS,
         {"scaled": {"column": word(), "centre": number(-1e4, 1e4), "scale": number(0.1, 1e4)}},
     ),
-    "target": _calls(TARGETS, {"raw": {}, "z_score": {}}),
-    "norms": _calls(NORMS, {}),
-    "describe": _calls(HISTOGRAMS, {}),
-    "report_by": _calls(BANDS, {}),
-    "baselines": _calls(BASELINES, {}),
-    "partition": _calls(PARTITIONS, {"by_site": {}}),
-    "augment": _calls(
+    "target": calls(TARGETS, {"raw": {}, "z_score": {}}),
+    "norms": calls(NORMS, {}),
+    "describe": calls(HISTOGRAMS, {}),
+    "report_by": calls(BANDS, {}),
+    "baselines": calls(BASELINES, {}),
+    "partition": calls(PARTITIONS, {"by_site": {}}),
+    "augment": calls(
         AUGMENTS,
         {
             "none": {},
@@ -123,9 +78,9 @@ CALLS: Mapping[str, Calls] = {
             },
         },
     ),
-    "views": _calls(VIEWS, {"plain": {}, "averaged": {"flip": flag(), "shift": whole(0, 4)}}),
-    "regimes": _calls(factories(REGIMES), _without_arguments(REGIMES)),
-    "model": _calls(
+    "views": calls(VIEWS, {"plain": {}, "averaged": {"flip": flag(), "shift": whole(0, 4)}}),
+    "regimes": calls(factories(REGIMES), without_arguments(REGIMES)),
+    "model": calls(
         MODELS,
         {
             "densenet121": {**NET, "remat": flag()},
@@ -134,7 +89,7 @@ CALLS: Mapping[str, Calls] = {
         },
         program={"outputs": 1},
     ),
-    "loss": _calls(
+    "loss": calls(
         LOSSES,
         {
             "l1": CENTRED,
@@ -152,15 +107,15 @@ CALLS: Mapping[str, Calls] = {
         closed=("soft_bins", "cross_entropy"),
     ),
     # which models may be sent is the choice of `[start]`
-    "initial": _calls(
+    "initial": calls(
         STARTS, {"random": {}, "sent": {"sha256": word(), "run": word(), "head": flag()}}
     ),
-    "trainable": _calls(
+    "trainable": calls(
         TRAINABLE,
         {"everything": {}, "only_head": {}, "after": {"stage": word()}},
         program={"stages": ()},
     ),
-    "algorithm": _calls(
+    "algorithm": calls(
         VARIANTS,
         {
             "fedavg": {},
@@ -183,7 +138,7 @@ CALLS: Mapping[str, Calls] = {
         },
         closed=[name for name, row in ALGORITHMS.items() if not row.opened],
     ),
-    "client.transforms": _calls(
+    "client.transforms": calls(
         TRANSFORMS,
         {
             "add_proximal_term": {"mu": number(0, 10)},
@@ -191,7 +146,7 @@ CALLS: Mapping[str, Calls] = {
             "add_decayed_weights": {"weight_decay": number(0, 0.1)},
         },
     ),
-    "client.optimizer": _calls(
+    "client.optimizer": calls(
         OPTIMIZERS,
         {
             "sgd": {**RATE, "momentum": number(0, 0.999), "nesterov": flag()},
@@ -200,7 +155,7 @@ CALLS: Mapping[str, Calls] = {
             "yogi": MOMENTS,
         },
     ),
-    "client.upload": _calls(
+    "client.upload": calls(
         UPLOADS,
         {
             "identity": {},
@@ -211,20 +166,32 @@ CALLS: Mapping[str, Calls] = {
             "scaled_sign": {},
         },
     ),
-    "server.aggregator": _at_server(AGGREGATORS),
-    "server.optimizer": _at_server({**OPTIMIZERS, **SERVER_OPTIMIZERS}),
-    "server.sharing": _calls(SHARING, _without_arguments(SHARING)),
-    "server.statistics": _calls(
-        {**factories(BESIDE), "local": lambda: None},
-        _without_arguments((*BESIDE, "local")),
+    "client.privacy": calls(
+        PRIVACY,
+        {
+            "none": {},
+            "dp_fedsgd": {
+                "noise_multiplier": number(0.1, 1e4),
+                "clip_norm": number(1e-6, 1e4),
+                "loss_bound": number(0.01, 1e4),
+                "delta_dp": number(1e-12, 0.1),
+            },
+        },
     ),
-    "server.links": _at_server({**KEEPING, **ATTACKS}, closed=ATTACKS),
-    "server.sampling": _calls(
+    "server.aggregator": at_server(AGGREGATORS),
+    "server.optimizer": at_server({**OPTIMIZERS, **SERVER_OPTIMIZERS}),
+    "server.sharing": calls(SHARING, without_arguments(SHARING)),
+    "server.statistics": calls(
+        {**factories(BESIDE), "local": lambda: None},
+        without_arguments((*BESIDE, "local")),
+    ),
+    "server.links": at_server({**KEEPING, **ATTACKS}, closed=ATTACKS),
+    "server.sampling": calls(
         SAMPLINGS, {"everyone": {}, "cyclic": {}, "uniform": {"count": whole(1, 10_000)}}
     ),
-    "schedule": _calls(SCHEDULES, {"constant": {}, "cosine": {"final": SHARE}}),
-    "driver": _at_server({**DRIVERS, "auto": lambda: None}),
-    "residence": _at_server({**RESIDENCES, "auto": lambda: None}),
+    "schedule": calls(SCHEDULES, {"constant": {}, "cosine": {"final": SHARE}}),
+    "driver": at_server({**DRIVERS, "auto": lambda: None}),
+    "residence": at_server({**RESIDENCES, "auto": lambda: None}),
 }
 
 MANY = {

@@ -8,8 +8,9 @@ from typing import Any
 
 from fedbrain.deploy.protocol.config_hash import OWN
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.calls import Calls
 from fedbrain.deploy.site_side.limits import VALUES
-from fedbrain.deploy.site_side.opened import CALLS, MANY, Calls
+from fedbrain.deploy.site_side.opened import CALLS, MANY
 from fedbrain.deploy.site_side.site_file import Policy, read_policy
 from fedbrain.experiments.spec import bind
 

@@ -28,6 +28,9 @@ approved = false                 # any, in a job that a person here has approved
 [allow]                          # calls, by field, in place of the package's own list (`opened`)
 model = ["densenet121", "adapted_sfcn"]
 
+[privacy]                        # without this table, none is demanded: see `demands`
+epsilon_at_most = 3.0
+
 [at_least]
 "client.batch_size" = 4
 
@@ -43,6 +46,8 @@ from typing import Any, NamedTuple
 from fedbrain.deploy.site_side.accepted_starts import KEYS as START_KEYS
 from fedbrain.deploy.site_side.accepted_starts import Starts, read_starts
 from fedbrain.deploy.site_side.approval import read_approved
+from fedbrain.deploy.site_side.demands import KEYS as PRIVACY_KEYS
+from fedbrain.deploy.site_side.demands import Demands, read_demands
 from fedbrain.deploy.site_side.limits import AT_LEAST, AT_MOST, ESTIMATES, VALUES
 from fedbrain.deploy.site_side.opened import CALLS
 from fedbrain.experiments.spec import bind
@@ -68,6 +73,7 @@ class Policy(NamedTuple):
     approval: bool = True  # whether a person must approve every job
     approved: frozenset[str] = frozenset()  # hashes of jobs that a person has approved
     starts: Starts = Starts()  # first models that are accepted from the server
+    demands: Demands = Demands()  # differential privacy without which no job runs
 
 
 NUMBERS = [name for name, bound in VALUES.items() if any(map(bound.accepts, (0.5, 2)))]
@@ -83,12 +89,14 @@ KEYS: Mapping[str, Mapping[str, type]] = {
         "targets": dict,
         "columns": dict,
         "start": dict,
+        "privacy": dict,
         "allow": dict,
         "at_most": dict,
         "at_least": dict,
     },
     "data": {"root": str, "pattern": str, "pipeline": str, "modalities": list},
     "start": START_KEYS,
+    "privacy": PRIVACY_KEYS,
     "allow": dict.fromkeys(CALLS, list),
     "at_most": dict.fromkeys([*NUMBERS, *AT_MOST, *ESTIMATES], float),
     "at_least": dict.fromkeys([*NUMBERS, *AT_LEAST], float),
@@ -163,6 +171,7 @@ def _policy(content: Mapping[str, Any]) -> Policy:
         modalities=tuple(modalities),
         approval=content.get("approval", True),
         starts=read_starts(content.get("start", {}), approval=content.get("approval", True)),
+        demands=read_demands(content.get("privacy", {})),
     )
 
 

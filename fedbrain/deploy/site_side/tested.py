@@ -124,8 +124,11 @@ class Tester:
         return run
 
     def _predict(self, variables: Variables, scans: Scans) -> Predictions:
-        values = predict_scans(self.evaluate, variables, scans, self.agreement.experiment)
-        return to_predictions(self.name, scans, values, floor_of(self.split.train, ()))
+        experiment = self.agreement.experiment
+        values = predict_scans(self.evaluate, variables, scans, experiment)
+        # the median of the training labels would be told without noise
+        of = self.split.train if experiment.privacy is None else scans
+        return to_predictions(self.name, scans, values, floor_of(of, ()))
 
     def _row(self, test: Predictions) -> dict[str, Any]:
         people = len(set(test.subjects))

@@ -10,6 +10,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 
 from fedbrain.data.dataset import shape_of
@@ -23,11 +24,12 @@ from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.protocol.wire import Message, Refused, unpack
 from fedbrain.deploy.site_side.attempts import Attempts
 from fedbrain.deploy.site_side.floors import rounded
+from fedbrain.deploy.site_side.private_people import PrivatePeople, open_people
 from fedbrain.deploy.site_side.private_state import Memory
 from fedbrain.deploy.site_side.questions import Questions
 from fedbrain.deploy.site_side.start import require_scale, require_start
 from fedbrain.deploy.site_side.tested import Tester
-from fedbrain.experiments.client_work import make_client, validation_loss
+from fedbrain.experiments.client_work import key_of, make_client, validation_loss
 from fedbrain.training.device_volumes import fetch
 from fedbrain.training.evaluate import make_evaluate
 from fedbrain.training.maps import loop
@@ -48,6 +50,7 @@ class Worker:
         fewest_tested: int = 10,
         digits: int = 0,
         synthetic: bool = False,
+        people: PrivatePeople | None = None,
     ):
         """Opens the site's folder; nothing is computed yet.
 
@@ -60,6 +63,7 @@ class Worker:
           fewest_tested: fewest test subjects of which metrics are reported.
           digits: significant digits of a sum of validation losses; 0: all.
           synthetic: whether images of no real person are among the scans.
+          people: with the site's ledger; None: with one of this run's own.
         """
         self.name = name
         self.agreement = agreement
@@ -73,6 +77,7 @@ class Worker:
         self.train = loop()(
             experiment.algorithm.local, partial(fetch, turns=experiment.inputs.augment.turns)
         )
+        self.people = people or open_people(workdir, agreement, split)
         self.evaluate = make_evaluate(experiment.task)
         how = {"workdir": workdir, "fewest": fewest_tested, "synthetic": synthetic}
         self.tester = Tester(name, agreement, split, self.evaluate, **how)
@@ -140,8 +145,12 @@ class Worker:
         kept = self.questions.answer(message, limit=self.limit)
         if kept is not None:
             return kept
+        self.people.tell("valid", message.envelope.round)
         variables = self.experiment.algorithm.client_variables(state, own)
-        loss, count = validation_loss(self.evaluate, variables, self.split.valid, self.experiment)
+        key = key_of(self.name, message.envelope.round, self._root())
+        loss, count = validation_loss(
+            self.evaluate, variables, self.split.valid, self.experiment, key
+        )
         loss = rounded(loss, self.digits)
         sent = write_validation(self.terms, message.envelope, self.name, loss=loss, count=count)
         self.questions.keep_answer(message, sent)
@@ -155,6 +164,7 @@ class Worker:
         self.memory.put_aside(message.envelope.round)
         own = self.memory.of_best(message.envelope.round)
         metrics = self.tester.together(state, own, self.first or state)
+        metrics |= self.people.reported()
         return write_report(self.terms, message.envelope, self.name, metrics)
 
     def _alone(self, message: Message, data: Data) -> bytes:
@@ -182,6 +192,7 @@ class Worker:
         kept = self.questions.answer(message, limit=self.limit)
         if kept is not None and self.memory.holds(order.round + 1):
             return kept
+        self.people.tell("train", order.round)
         self.attempts.begin(order.round + 1)
         client = make_client(
             self.name,
@@ -190,6 +201,7 @@ class Worker:
             self.experiment,
             round=order.round + 1,
             seed=self.agreement.seed,
+            root=self._root(),
         )
         scans = shape_of([self.split.train])
         example = example_batch(scans, self.experiment.batch_size, self.experiment.inputs)
@@ -199,6 +211,11 @@ class Worker:
         self.questions.keep_answer(message, sent)
         self.attempts.over()
         return sent
+
+    def _root(self) -> jax.Array:
+        """Under differential privacy a secret, since who knows the noise can take it away."""
+        root = self.people.root
+        return jax.random.key(self.agreement.seed) if root is None else root
 
     def _model(self, round: int) -> ServerState:
         if self.model.is_file():
