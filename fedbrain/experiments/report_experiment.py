@@ -22,6 +22,7 @@ from fedbrain.experiments.report_sections import (
     pictures,
     read_object,
 )
+from fedbrain.experiments.site_tables import rounds_of
 from fedbrain.experiments.workdir import MetricsLog
 
 PARTS = ("train", "valid", "test")
@@ -99,7 +100,7 @@ def _tables(results: Mapping[str, Any]) -> Iterator[Block]:
         yield Table(
             "Accuracy", results_table.accuracy_rows({**results["clients"], **macro}, columns)
         )
-        yield f"Rounds: {results['rounds']}; best round: {results['best_round']}."
+        yield from rounds_of(results)
         return
     yield Table("Accuracy", results_table.regime_rows(results))
     if crossed := results_table.crossed_rows(results):

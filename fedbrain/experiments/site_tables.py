@@ -35,6 +35,19 @@ def rows_of_sites(results: Mapping[str, Any]) -> dict[str, Rows]:
     return {regime: rows for regime, rows in found.items() if rows}
 
 
+def rounds_of(results: Mapping[str, Any]) -> list[str]:
+    """How many rounds a run between hospitals had, a line for each split.
+
+    Args:
+      results: what `results.json` holds.
+    """
+    splits = results.get("splits", {"": results})
+    return [
+        f"{name}{': rounds' if name else 'Rounds'}: {s['rounds']}; best round: {s['best_round']}."
+        for name, s in splits.items()
+    ]
+
+
 class Told(NamedTuple):
     """What sites tell of one experiment of a grid."""
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fedbrain.deploy.protocol.terms import variables_of
-from fedbrain.deploy.server_side.report import render, report
+from fedbrain.deploy.server_side.report import Ended, render, report
 from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.own_runs import describe_runs
 from fedbrain.experiments.checkpoints import tree_digest
@@ -32,7 +32,7 @@ def reported(scans, tmp_path_factory):
         worker = some.worker(name)
         write_identity(worker.workdir, some.fields, "age", some.experiment, {name: scans_of})
     state = some.run()
-    results = report(side, state, workdir=where, folder=where)
+    results = report([Ended(side, state, where)], workdir=where)
     c = config(scans, rounds=2, regimes=REGIMES)
     c.driver, c.residence = "loop()", "streamed()"
     c.patience = {"stop": 0, "plateau": 1, "factor": 0.5}

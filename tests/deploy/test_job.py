@@ -124,7 +124,17 @@ def test_a_site_refuses_what_it_has_not_agreed_to(hospitals, tmp_path):
     for change, sentence in (
         ({"initial": "run('x')"}, "A job names its first model by a hash"),
         ({"initial": f"sent('{'0' * 64}')"}, "expected a first model that this site accepts"),
-        ({"splits": {**job["config"]["splits"], "repeats": 2}}, "all that a consortium can run"),
+        (
+            {
+                "splits": {**job["config"]["splits"], "repeats": 2},
+                "initial": f"sent('{'0' * 64}')",
+            },
+            "expected repeats=1 and inner=1 in a job that starts from a model",
+        ),
+        (
+            {"splits": {**job["config"]["splits"], "inner": 11}},
+            "config.splits.inner: expected at most 10 at this site, got 11",
+        ),
     ):
         with pytest.raises(Refused, match=sentence):
             join(policy, {**job, "config": {**job["config"], **change}}, **how)

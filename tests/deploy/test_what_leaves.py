@@ -14,7 +14,7 @@ from fedbrain.deploy.protocol.what_leaves import COLLECTIONS, ENVELOPE, JOINED, 
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
-from fedbrain.deploy.server_side.report import report
+from fedbrain.deploy.server_side.report import Ended, report
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.site_side.audit import describe, end_of
@@ -82,7 +82,7 @@ def recorded(tmp_path_factory, hospitals):
 
     sites = {n: w.declared for n, w in workers.items()}
     side = Side(agree(job), transport, sites, Rules(3, 100, LIMIT, 60), Pace(60), Progress(server))
-    results = report(side, conduct(side, folder=server), workdir=server, folder=server)
+    results = report([Ended(side, conduct(side, folder=server), server)], workdir=server)
     assert set(results["clients"]) == {"amber", "birch"}
     return sent, server, [*subjects, home.name, str(home), "participants.tsv", "_T1w"]
 

@@ -25,11 +25,13 @@ from fedbrain.deploy.protocol.register import (
     recall,
     record_joins,
     register,
+    seen_of,
 )
+from fedbrain.deploy.protocol.splits import agreements_of, names_of
 from fedbrain.deploy.protocol.versions import versions
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
-from fedbrain.deploy.server_side.report import report
+from fedbrain.deploy.server_side.report import Ended, report
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.starting_model import with_start
 from fedbrain.deploy.server_side.status import Progress
@@ -90,7 +92,7 @@ class Conductor(Controller):
         own = json.dumps(versions()).encode()  # for the sites' records
         transport = Transport(self, context, workdir, progress, abort)
         answers = transport.ask(JOIN, self.job["sites"], own, deadline_s)
-        joins = read_joins(answers, self.most_scans)
+        joins = read_joins(answers, self.most_scans, names_of(agreement))
         known = recall(workdir)
         excluded = changed(known, joins)
         joined = {name: site for name, site in joins.joined.items() if name not in excluded}
@@ -102,18 +104,25 @@ class Conductor(Controller):
         sites = register(workdir, joined, expected=expected, refused=refused, at_start=at_start)
         progress.update(left_out={**joins.wrong, **excluded})
         record_joins(workdir, joins)
-        side = Side(
-            agreement,
-            transport,
-            sites,
-            self.rules,
-            Pace(deadline_s),
-            progress,
-            transport.notify,
-            joins.seen,
-            {name: why for name, why in excluded.items() if name in sites},
-        )
-        folder = run_folder(workdir, "federated", agreement.split_id)
-        snapshot = conduct(side, folder=folder, stop=(workdir / "stop").exists)
-        if is_over(agreement.experiment, snapshot):
-            report(side, snapshot, workdir=workdir, folder=folder)
+        left_out = {name: why for name, why in excluded.items() if name in sites}
+        pace, ended = Pace(deadline_s), []
+        for of_split in agreements_of(agreement):
+            split = of_split.split_id.name
+            side = Side(
+                of_split,
+                transport,
+                {name: site.of(split) for name, site in sites.items()},
+                self.rules,
+                pace,
+                progress,
+                transport.notify,
+                seen_of(joins, split),
+                left_out,
+                sum(int(federation.snapshot.server.round) for federation in ended),
+            )
+            folder = run_folder(workdir, "federated", of_split.split_id)
+            snapshot = conduct(side, folder=folder, stop=(workdir / "stop").exists)
+            if not is_over(agreement.experiment, snapshot):
+                return
+            ended.append(Ended(side, snapshot, folder))
+        report(ended, workdir=workdir)

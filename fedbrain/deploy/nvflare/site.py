@@ -62,7 +62,7 @@ class Hospital(Executor):
             if task_name == JOIN:
                 audit.record("in", bytes(whole(shareable.pop(MESSAGE)))[:LARGEST])
                 worker = self.joined.worker
-                note = Note(worker.last_round, versions(), end_of(audit.path))
+                note = Note(worker.last_round, versions(), end_of(audit.path), worker.rounds)
                 answer = write_join(self.joined.declared, note)
             else:
                 data = whole(shareable.pop(MESSAGE))
@@ -88,7 +88,7 @@ class Hospital(Executor):
             event_type in (EventType.ABORT_TASK, EventType.ABOUT_TO_END_RUN, EventType.END_RUN)
             and self.joined is not None
         ):
-            self.joined.worker.attempts.over()
+            self.joined.worker.stopped()
 
     def _join(self, context: FLContext) -> Joined:
         cli.configure()

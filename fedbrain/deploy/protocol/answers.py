@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fedbrain.deploy.protocol.plausible import TESTED, require_variances
+from fedbrain.deploy.protocol.plausible import KEPT, TESTED, require_variances
 from fedbrain.deploy.protocol.terms import Terms, answer_collections
 from fedbrain.deploy.protocol.wire import (
     Envelope,
@@ -108,6 +108,19 @@ def write_report(
     )
 
 
+def write_kept(terms: Terms, asked: Envelope, sender: str, kind: str) -> bytes:
+    """Writes that a site keeps the model of a split, and tells of it with the last one.
+
+    Args:
+      terms: of the split.
+      asked: envelope of the server's question.
+      sender: the site's name.
+      kind: "reported" or "alone": of the answer in whose place this one comes.
+    """
+    envelope = Envelope(KEPT[kind], sender, asked.round, asked.nonce, terms.config, schema({}), {})
+    return pack(envelope, {})
+
+
 def read_report(message: Message) -> dict[str, Any]:
     """The inverse of `write_report`; what is not defined is NaN.
 
@@ -138,6 +151,7 @@ def require_answer(terms: Terms, message: Message) -> None:
         "update": {"weight", *terms.metrics},
         "validated": {"loss", "count"},
         **{tested: set(TEST_METRICS) for tested in TESTED},
+        **{kept: set() for kept in KEPT.values()},
     }[kind]
     if scalars - set((*OPTIONAL, *PRIVACY) if kind in TESTED else ()) != names:
         raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")

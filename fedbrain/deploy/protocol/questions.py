@@ -5,6 +5,8 @@ rest from the first. A site runs the same driver as a simulation, over a cohort 
 round over a network has the bits of a simulated one under the `loop` driver.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +26,13 @@ from fedbrain.types import PyTree, ServerState
 
 
 def write_model(
-    terms: Terms, state: ServerState, *, nonce: str, best_round: int, kind: str = "model"
+    terms: Terms,
+    state: ServerState,
+    *,
+    nonce: str,
+    best_round: int,
+    kind: str = "model",
+    best_loss: float = 1.0,
 ) -> bytes:
     """Writes the model of a round, and what the algorithm tells its clients.
 
@@ -34,10 +42,13 @@ def write_model(
       nonce: random text that the answer must repeat.
       best_round: so far, so that a site keeps its private state of that round; -1 for none.
       kind: "model": to be validated; "report": to be tested, the last message of a run.
+      best_loss: of a report: the model's pooled validation loss, where inner splits are weighed by
+        it; 1 where there is one.
     """
     later = int(state.round) > 0
     trees = moving_collections(terms.algorithm, state) if later else start_collections(state)
     scalars = {"best_round": float(best_round)}
+    scalars |= {"best_loss": best_loss} if kind == "report" else {}
     outline = terms.sent(int(state.round))
     return pack(_from_server(kind, terms, state, nonce, scalars, outline), flatten(trees))
 
@@ -115,7 +126,11 @@ def read_model(terms: Terms, message: Message, first: ServerState | None = None)
       Refused: see `require_terms`; for numbers that are not finite; for a later model before the
         first one.
     """
-    require_terms(terms, message.envelope, message.envelope.kind, ("best_round",))
+    kind = message.envelope.kind
+    scalars = ("best_round", "best_loss") if kind == "report" else ("best_round",)
+    require_terms(terms, message.envelope, kind, scalars)
+    if not 0 <= message.envelope.scalars.get("best_loss", 0.0) < math.inf:
+        raise Refused("best_loss: expected a finite number from 0 on, got another")
     for name, vector in message.vectors.items():
         if not np.isfinite(vector).all():
             raise Refused(f"{name}: expected finite numbers of the server, got others")

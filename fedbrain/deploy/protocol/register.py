@@ -4,7 +4,7 @@ change until the end.
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,19 @@ class Registration(NamedTuple):
     valid: int  # validation scans
     test: int  # test scans
     synthetic: bool  # whether the images are of no real person
+    # in a job with several splits: split -> scans to train, to validate, to test
+    splits: Mapping[str, Sequence[int]] = {}
+
+    def of(self, split: str) -> "Registration":
+        """What it declares of one split.
+
+        Args:
+          split: its name.
+        """
+        if not self.splits:
+            return self
+        train, valid, test = self.splits[split]
+        return Registration(train, valid, test, self.synthetic)
 
 
 def recall(workdir: Path) -> dict[str, Registration]:
@@ -31,7 +44,7 @@ def recall(workdir: Path) -> dict[str, Registration]:
     """
     path = workdir / "sites.json"
     sites = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: Registration(**site) for name, site in sites.items()}
+    return {name: Registration(**{"splits": {}, **site}) for name, site in sites.items()}
 
 
 class Joins(NamedTuple):
@@ -49,6 +62,7 @@ class Note(NamedTuple):
     round: int = -1  # of the last model that it has seen
     versions: Mapping[str, str] = {}  # program -> version
     record: Mapping[str, Any] = {}  # lines of the site's own record, and the hash of the last one
+    rounds: Mapping[str, int] = {}  # of the last model that it has seen, of each of several splits
 
 
 def write_join(declared: Registration, note: Note) -> bytes:
@@ -61,41 +75,66 @@ def write_join(declared: Registration, note: Note) -> bytes:
     return json.dumps({**declared._asdict(), **note._asdict()}).encode()
 
 
-def read_joins(answers: Iterable[tuple[str, bytes | bytearray | memoryview]], most: int) -> Joins:
+def read_joins(
+    answers: Iterable[tuple[str, bytes | bytearray | memoryview]],
+    most: int,
+    splits: Collection[str] = (),
+) -> Joins:
     """Reads what sites declare; a wrong answer leaves its site out, and no other.
 
     Args:
       answers: (site as its certificate names it, bytes).
       most: scans of a part that a site may declare.
+      splits: names of the job's splits, where it has several.
     """
     joins = Joins({}, {}, {}, {})
     for name, data in answers:
         try:
-            declared, note = _read_join(bytes(data), most)
+            declared, note = _read_join(bytes(data), most, set(splits))
         except (ValueError, TypeError, RecursionError) as error:
             joins.wrong[name] = f"expected what a site declares when it joins, got: {error}"[:300]
             continue
         joins.joined[name] = declared
         joins.seen[name] = note.round
         joins.notes[name] = {"versions": dict(note.versions), "record": dict(note.record)}
+        joins.notes[name] |= {"rounds": dict(note.rounds)} if splits else {}
     return joins
 
 
-def _read_join(data: bytes, most: int) -> tuple[Registration, Note]:
+def _read_join(data: bytes, most: int, splits: set[str]) -> tuple[Registration, Note]:
     if len(data) > LARGEST:
         raise ValueError(f"{len(data)} bytes of {LARGEST} at most")
     fields = json.loads(data)
     note = Note(**{k: fields.pop(k) for k in Note._fields if k in fields})
     declared = Registration(**fields)
-    for part, least in (("train", 1), ("valid", 1), ("test", 0)):
-        count = getattr(declared, part)
-        if type(count) is not int or not least <= count <= most:
-            raise ValueError(f"{part}: {count!r} scans, of {least} to {most}")
+    if set(declared.splits) != splits or not set(note.rounds) <= splits:
+        raise ValueError(f"the splits {sorted(declared.splits)}, of {sorted(splits)}")
+    for counts in [declared, *map(declared.of, splits)]:
+        for part, least in (("train", 1), ("valid", 1), ("test", 0)):
+            count = getattr(counts, part)
+            if type(count) is not int or not least <= count <= most:
+                raise ValueError(f"{part}: {count!r} scans, of {least} to {most}")
     if type(declared.synthetic) is not bool or type(note.round) is not int or note.round < -1:
         raise ValueError("another type of a field")
+    if not all(type(r) is int and r >= -1 for r in note.rounds.values()):
+        raise ValueError("another type of a round")
     if not all(isinstance(x, Mapping) for x in (note.versions, note.record)):
         raise ValueError("another type of a field")
     return declared, note
+
+
+def seen_of(joins: Joins, split: str) -> dict[str, int]:
+    """Site -> round of the last model of a split that it has seen; -1: none.
+
+    Args:
+      joins: of this job.
+      split: its name.
+    """
+    several = {name: note["rounds"] for name, note in joins.notes.items() if "rounds" in note}
+    return {
+        name: several[name].get(split, -1) if name in several else seen
+        for name, seen in joins.seen.items()
+    }
 
 
 def changed(known: Mapping[str, Registration], joins: Joins) -> dict[str, str]:

@@ -27,10 +27,12 @@ def require_runnable(config: Mapping[str, Any]) -> None:
     """
     splits = config.get("splits")
     splits = splits if isinstance(splits, Mapping) else {}
-    if [splits.get(name, 1) for name in ("repeats", "inner")] != [1, 1]:
+    several = [splits.get(name, 1) for name in ("repeats", "inner")] != [1, 1]
+    if several and not str(config.get("initial", "random()")).startswith("random"):
         raise Refused(
-            "config.splits: expected repeats=1 and inner=1, which is all that a consortium can run"
-            " yet. The seeds of a study have other test people each"
+            "config.splits: expected repeats=1 and inner=1 in a job that starts from a model, since"
+            " it names one and every split would start from another. The seeds of a study have"
+            " other test people each"
         )
     regimes = config.get("regimes", (TOGETHER,))
     _require_regimes(regimes)

@@ -34,7 +34,7 @@ ENVELOPE: Mapping[str, Field] = {
         TEXT,
         "9 bytes at most",
         "update",
-        "`validated`, `update`, `reported` or `alone`: the kind of answer",
+        "`validated`, `update`, `reported`, `alone`, `kept` or `kept_lone`: the kind of answer",
     ),
     "sender": Field(TEXT, "63 bytes at most", "amber", "the site's name in the consortium"),
     "round": Field(
@@ -142,6 +142,9 @@ JOINED: Mapping[str, Field] = {
     "valid": Field("whole number", "6 bytes", "58", "number of validation scans"),
     "test": Field("whole number", "6 bytes", "59", "number of test scans"),
     "synthetic": Field("true or false", "5 bytes", "false", "true: the images are synthetic"),
+    "splits": Field(
+        "table", "40 bytes a split", "", "the three numbers of each split, where a job has several"
+    ),
 }
 
 
@@ -154,6 +157,9 @@ NOTE: Mapping[str, Field] = {
     ),
     "record": Field(
         "table", "100 bytes", "", "lines of the site's own record, and the hash of the last one"
+    ),
+    "rounds": Field(
+        "table", "25 bytes a split", "", "`round` of each split, where a job has several"
     ),
 }
 

@@ -31,7 +31,10 @@ An answer above 4 MB is fetched by the server in pieces of 1 MB. The header has 
 
 An answer is an `update` (after training), `validated` (after validation), or at the end of a run
 `reported` (tests of the best model) and `alone` (the same numbers, of a model that the site trained
-without the others, and keeps). The last column says which of them holds the number.
+without the others, and keeps). A job with several splits (repeats, inner splits) asks these of
+every split; until the last one `kept` and `kept_lone` come in place of `reported` and `alone`, with
+no number, and the last ones are of the test people of all repeats. The last column says which of
+them holds the number.
 
 {scalars}
 

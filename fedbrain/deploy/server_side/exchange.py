@@ -13,7 +13,7 @@ from fedbrain.deploy.protocol.answers import require_answer
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.gate import Question, admit
 from fedbrain.deploy.protocol.job import Agreement
-from fedbrain.deploy.protocol.plausible import HEADER, numbers_of, scalar_bounds
+from fedbrain.deploy.protocol.plausible import HEADER, HIGHEST_LOSS, KEPT, numbers_of, scalar_bounds
 from fedbrain.deploy.protocol.questions import (
     write_lone_training,
     write_model,
@@ -51,6 +51,7 @@ class Side(NamedTuple):
     notify: Callable[[str, str], None] = lambda site, reason: None  # a site, why it was refused
     seen: Mapping[str, int] = {}  # site -> round of the last model that it has seen; -1: none
     excluded: Mapping[str, str] = {}  # sites that are asked nothing -> why
+    rounds_before: int = 0  # of the job's earlier splits
 
 
 class Answers(NamedTuple):
@@ -79,13 +80,13 @@ def _write_question(side: Side, snapshot: Snapshot, kind: str, nonce: str) -> tu
         return round, write_training_order(terms, snapshot.server, nonce=nonce)
     if kind == "validated":
         return round, write_model(terms, snapshot.server, nonce=nonce, best_round=best_round)
-    if kind == "alone":
+    if kind in ("alone", KEPT["alone"]):
         state = snapshot.server._replace(round=np.int32(0))
         return 0, write_lone_training(terms, state, nonce=nonce)
-    message = write_model(
-        terms, snapshot.best_server, nonce=nonce, best_round=best_round, kind="report"
-    )
-    return best_round, message
+    several = side.agreement.experiment.inner_splits > 1
+    loss = min(float(snapshot.selection.best_loss), HIGHEST_LOSS) if several else 1.0
+    how = {"best_round": best_round, "best_loss": loss}
+    return best_round, write_model(terms, snapshot.best_server, nonce=nonce, kind="report", **how)
 
 
 def _expected_answers(
@@ -97,14 +98,13 @@ def _expected_answers(
     sizes, experiment = numbers_of(outline), side.agreement.experiment
     limit = min(side.rules.limit, 4 * sum(sizes.values()) + HEADER)
     steps = {"batch_size": experiment.batch_size, "epochs": experiment.epochs}
+    fixed = (kind, round, nonce, terms.config, schema(outline))
+    if kind in KEPT.values():
+        return {name: Question(*fixed, {}, limit, {}, sizes) for name in names}
     scalar, field = COUNTS[kind]
     return {
         name: Question(
-            kind,
-            round,
-            nonce,
-            terms.config,
-            schema(outline),
+            *fixed,
             {scalar: float(getattr(side.sites[name], field))},
             limit,
             scalar_bounds(kind, side.sites[name], **steps),
@@ -121,7 +121,7 @@ def collect_answers(side: Side, names: Iterable[str], snapshot: Snapshot, kind: 
       side: the server's.
       names: of the sites.
       snapshot: of the run.
-      kind: of the answer: "validated", "update", "reported" or "alone".
+      kind: of the answer: "validated", "update", "reported" or "alone", or one of `KEPT`.
     """
     began = time.monotonic()
     nonce = secrets.token_hex(16)
@@ -133,7 +133,8 @@ def collect_answers(side: Side, names: Iterable[str], snapshot: Snapshot, kind: 
     side.progress.update(doing=kind)
     silent = dict.fromkeys(questions, "no answer before the deadline")
     answers = Answers({}, {**excluded, **silent}, [])
-    rounds = side.agreement.experiment.rounds if kind == "alone" else 1
+    alone = kind in ("alone", KEPT["alone"])
+    rounds = side.agreement.experiment.rounds if alone else 1
     deadline_s = rounds * side.pace.deadline_s(kind)
     arriving = side.transport(dict.fromkeys(questions, message), deadline_s)
     for sender, data in arriving:

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from fedbrain import progress
 from fedbrain.deploy.protocol.register import MOST_SCANS
+from fedbrain.deploy.protocol.splits import count_splits
 from fedbrain.deploy.server_side.starting_model import keep_start, name_start
 from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.server_side.supervise import Engine, Run, supervise
@@ -103,7 +104,8 @@ def run_experiment(
       most_scans: of a part that a site may declare.
       at_start: sites with which the run begins without the others; 0: all must be there.
     """
-    job, sites, rounds = workdir / "job", fields["sites"], fields["config"]["rounds"]
+    job, sites = workdir / "job", fields["sites"]
+    rounds = fields["config"]["rounds"] * count_splits(fields["config"])
     config, start = name_start(fields["config"])
     experiment = read_experiment(ConfigDict({**config, "sites": {}}))
     own = {name: value for name, value in fields.items() if name != "study"}

@@ -2,9 +2,9 @@
 one row of a table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fedbrain.analysis import figures
 from fedbrain.analysis.cells import align
@@ -13,12 +13,14 @@ from fedbrain.analysis.privacy_table import privacy_lines
 from fedbrain.analysis.regression import macro
 from fedbrain.analysis.results_table import accuracy_rows
 from fedbrain.deploy.protocol.answers import read_report
-from fedbrain.deploy.protocol.runnable import ALONE
+from fedbrain.deploy.protocol.plausible import KEPT
+from fedbrain.deploy.protocol.runnable import ALONE, TOGETHER
 from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.server_side.exchange import Answers, Side, collect_answers
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.exclusions import absences
 from fedbrain.experiments.round_end import Snapshot
+from fedbrain.experiments.site_tables import rounds_of
 from fedbrain.experiments.workdir import MetricsLog, write_json
 from fedbrain.models.files.weights import save
 
@@ -44,7 +46,7 @@ def render(results: Mapping[str, Any]) -> str:
         f" {lost['reason']}"
         for site, lost in results["absent"].items()
     ]
-    return "\n".join([*lines, f"Rounds: {results['rounds']}; best round: {results['best_round']}."])
+    return "\n".join([*lines, *rounds_of(results)])
 
 
 def read_rows(answers: Answers) -> dict[str, dict[str, Any]]:
@@ -56,16 +58,45 @@ def read_rows(answers: Answers) -> dict[str, dict[str, Any]]:
     return {name: read_report(answers.admitted[name]) for name in sorted(answers.admitted)}
 
 
-def collect_alone(side: Side, snapshot: Snapshot) -> Answers:
+class Ended(NamedTuple):
+    """One split of a run, whose rounds are over."""
+
+    side: Side  # the server's
+    snapshot: Snapshot  # after the last round
+    folder: Path  # of its federation
+
+
+def collect_alone(side: Side, snapshot: Snapshot, kind: str = "alone") -> Answers:
     """Has every site train alone, if the job says so; what they tell of what comes of it.
 
     Args:
       side: the server's.
       snapshot: after the last round.
+      kind: of the answer.
     """
     if ALONE not in side.agreement.experiment.regimes:
         return Answers({}, {}, [])
-    return with_reasons(side, collect_answers(side, side.sites, snapshot, "alone"))
+    return with_reasons(side, collect_answers(side, side.sites, snapshot, kind))
+
+
+def collect_rows(ended: Sequence[Ended]) -> tuple[Answers, Answers]:
+    """What sites tell of models trained alone, and together: over the test people of all repeats.
+
+    Sites keep the models of every split and tell of all of them with the last one.
+
+    Args:
+      ended: splits of the run.
+    """
+    for side, snapshot, _ in ended[:-1]:
+        collect_alone(side, snapshot, KEPT["alone"])
+        collect_answers(side, side.sites, snapshot, KEPT["reported"])
+    last = ended[-1]
+    of_repeat = {e.side.agreement.split_id.repeat: e.side.sites for e in ended}.values()
+    tests = {name: sum(sites[name].test for sites in of_repeat) for name in last.side.sites}
+    sites = {name: site._replace(test=tests[name]) for name, site in last.side.sites.items()}
+    side = last.side._replace(sites=sites)
+    lone = collect_alone(side, last.snapshot)
+    return lone, with_reasons(side, collect_answers(side, sites, last.snapshot, "reported"))
 
 
 def with_reasons(side: Side, answers: Answers) -> Answers:
@@ -80,46 +111,61 @@ def with_reasons(side: Side, answers: Answers) -> Answers:
     return answers._replace(left_out=left_out)
 
 
-def report(side: Side, snapshot: Snapshot, *, workdir: Path, folder: Path) -> dict[str, Any]:
-    """Collects the sites' test results; writes the model (without private leaves), the losses, the
+def describe_split(ended: Ended) -> dict[str, Any]:
+    """Rounds and model of a split, as `results.json` holds them.
+
+    Args:
+      ended: the split.
+    """
+    side, snapshot, _ = ended
+    variables = variables_of(snapshot.best_server)
+    return {
+        "rounds": int(snapshot.server.round),
+        "best_round": int(snapshot.selection.best_round),
+        "best_loss": float(snapshot.selection.best_loss),
+        "variables_sha256": tree_digest(dict.fromkeys(side.sites, variables)),
+    }
+
+
+def report(ended: Sequence[Ended], *, workdir: Path) -> dict[str, Any]:
+    """Collects the sites' test results; writes the models (without private leaves), the losses, the
     table, and `results.json` last.
 
     A site whose answer does not come, or that has too few test subjects to report on, is named with
     the reason.
 
     Args:
-      side: the server's.
-      snapshot: after the last round.
+      ended: every split of the run.
       workdir: of the run.
-      folder: of its federation.
 
     Returns:
       What `results.json` holds.
     """
-    variables = variables_of(snapshot.best_server)
-    lone = collect_alone(side, snapshot)
-    answers = with_reasons(side, collect_answers(side, side.sites, snapshot, "reported"))
-    history = MetricsLog.read(folder / "metrics.jsonl")
+    side = ended[-1].side
+    lone, answers = collect_rows(ended)
     clients, alone = read_rows(answers), read_rows(lone)
+    synthetic = any(site.synthetic for site in side.sites.values())
+    histories = [MetricsLog.read(e.folder / "metrics.jsonl") for e in ended]
+    splits = {e.side.agreement.split_id.name: describe_split(e) for e in ended}
+    # as a simulation's results have it
+    models = {f"{TOGETHER}/{name}": split.pop("variables_sha256") for name, split in splits.items()}
+    several = {"splits": splits, "variables_sha256": models}
     results = {
         "unit": side.agreement.experiment.unit,
-        "synthetic": any(site.synthetic for site in side.sites.values()),
-        "rounds": int(snapshot.server.round),
-        "best_round": int(snapshot.selection.best_round),
-        "best_loss": float(snapshot.selection.best_loss),
+        "synthetic": synthetic,
+        **(describe_split(ended[0]) if len(ended) == 1 else several),
         "clients": clients,
         "macro": macro(clients) if clients else {},
         "alone": alone,
         "alone_macro": macro(alone) if alone else {},
         "untold": {**lone.left_out, **answers.left_out},
-        "absent": absences(history),
-        "variables_sha256": tree_digest(
-            dict.fromkeys(side.sites, variables)
-        ),  # as a simulation's results have it
+        "absent": absences([line for history in histories for line in history]),
     }
-    save(variables, str(workdir / "model.safetensors"), torch=False)
-    synthetic = results["synthetic"]
-    figures.losses(folder / "losses.png", history, title="Losses", synthetic=synthetic)
+    for e, history in zip(ended, histories):
+        name = "model" if len(ended) == 1 else f"model-{e.side.agreement.split_id.name}"
+        path = workdir / f"{name}.safetensors"
+        save(variables_of(e.snapshot.best_server), str(path), torch=False)
+        figures.losses(e.folder / "losses.png", history, title="Losses", synthetic=synthetic)
     (workdir / "report.txt").write_text(render(results) + "\n", encoding="utf-8")
     write_json(workdir / "results.json", results)
     return results

@@ -28,7 +28,7 @@ from fedbrain.experiments.rounds import Rounds
 from fedbrain.experiments.workdir import write_json
 
 # keys of a round's line that the status file shows too
-SHOWN = ("round", "best_round", "valid_loss", "left_out", "seconds")
+SHOWN = ("best_round", "valid_loss", "left_out", "seconds")
 
 
 def exclude_large(side: Side, updates: Answers) -> None:
@@ -169,7 +169,7 @@ def conduct(side: Side, *, folder: Path, stop: Callable[[], bool] = lambda: Fals
     aggregates = Aggregates(folder, keep=experiment.keep + 1)
     with Rounds(folder, experiment, untrained(side)) as rounds, closing(aggregates):
         write_json(folder / "members.json", sorted(side.sites))
-        side.progress.update(round=rounds.done, rounds=experiment.rounds)
+        side.progress.update(round=side.rounds_before + rounds.done)
         if rounds.done:
             introduce(side, rounds.done)
         if not rounds.over:  # sites need the model; what it scores is known already
@@ -179,5 +179,6 @@ def conduct(side: Side, *, folder: Path, stop: Callable[[], bool] = lambda: Fals
         for line in rounds.run(partial(one_round, side, aggregate, aggregates), stop=stop):
             side.progress.update(doing="saving")
             rounds.checkpoints.flush()
-            side.progress.update(**{key: line[key] for key in SHOWN})
+            shown = {key: line[key] for key in SHOWN}
+            side.progress.update(**shown, round=side.rounds_before + line["round"])
         return rounds.snapshot

@@ -2,7 +2,7 @@
 that `predict`, `export`, `saliency` and `report` work on it; nothing of it is sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ from fedbrain.experiments.clients import fingerprints
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.experiment import combine
 from fedbrain.experiments.known_people import write_scans
-from fedbrain.experiments.repeats import Repeat, Run, run_folder
+from fedbrain.experiments.repeats import Repeat, run_folder
 from fedbrain.experiments.round_end import first_snapshot
 from fedbrain.experiments.run_files import draw_figures, write_predictions
-from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.workdir import write_json
 from fedbrain.types import ClientState, ServerState
 
@@ -48,7 +47,13 @@ def write_identity(
 
 
 def keep_model(
-    workdir: Path, name: str, agreement: Agreement, best: ServerState, own: ClientState
+    workdir: Path,
+    name: str,
+    agreement: Agreement,
+    best: ServerState,
+    own: ClientState,
+    *,
+    best_loss: float,
 ) -> None:
     """Keeps the best round's model as a checkpoint of the federation.
 
@@ -58,6 +63,7 @@ def keep_model(
       agreement: of the job.
       best: the server's state after the best round.
       own: the site's private state after it.
+      best_loss: the model's pooled validation loss, as far as it is told.
     """
     algorithm, round = agreement.experiment.algorithm, int(best.round)
     server = algorithm.init(agreement.fresh, jnp.ones(1))
@@ -65,7 +71,7 @@ def keep_model(
     snapshot = first_snapshot(server, [own])
     selection = snapshot.selection._replace(
         best_round=np.int64(round),
-        best_loss=np.asarray(1.0),  # the consortium's is not told
+        best_loss=np.asarray(best_loss),
     )
     folder = run_folder(workdir, "federated", agreement.split_id)
     write_json(folder / "members.json", [name])
@@ -78,11 +84,10 @@ def keep_model(
 def write_home(
     workdir: Path,
     experiment: Experiment,
-    runs: Sequence[Run],
-    ids: Mapping[str, tuple[str, ...]],
+    repeats: list[Repeat],
     *,
     site: str,
-    split_id: SplitId,
+    scans: int,
     synthetic: bool,
 ) -> None:
     """Writes predictions of the site's own people, figures and results.
@@ -90,19 +95,16 @@ def write_home(
     Args:
       workdir: of the site.
       experiment: of the job.
-      runs: with the predictions of their models.
-      ids: part -> ids of its scans.
+      repeats: with the runs of all splits, and the predictions of their models.
       site: its name.
-      split_id: which split.
+      scans: how many it has.
       synthetic: whether images of no real person are among the scans.
     """
-    named = {(site, split_id, part): of_part for part, of_part in ids.items()}
-    repeats = [Repeat(list(runs), [], named)]
     combined = combine(repeats)
     write_predictions(workdir, repeats)
-    write_tests(workdir, {split_id.repeat: combined.own[0]})
+    write_tests(workdir, dict(zip(experiment.repeats, combined.own, strict=True)))
     draw_figures(workdir, repeats, combined.own, unit=experiment.unit, synthetic=synthetic)
     results = summarise(combined.own, combined.baselines, combined.crossed)
     known = {"unit": experiment.unit, "synthetic": synthetic}
-    counts = {"images": {site: sum(map(len, ids.values()))}, "excluded": {}}
+    counts = {"images": {site: scans}, "excluded": {}}
     write_json(workdir / "results.json", {**known, **counts, **results})

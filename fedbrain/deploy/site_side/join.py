@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.data.dataset import Scans, data_fingerprint, shape_of, volumes_fingerprint
+from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.job import agree, require_job
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.runnable import require_runnable
+from fedbrain.deploy.protocol.splits import agreements_of
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.accepted_starts import require_accepted
 from fedbrain.deploy.site_side.approval import is_of_approved_study, require_approval
@@ -19,17 +21,18 @@ from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.policy import Policy, consent
 from fedbrain.deploy.site_side.private_people import open_people, require_demanded
 from fedbrain.deploy.site_side.resources import require_resources
+from fedbrain.deploy.site_side.several_splits import SplitWorkers
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.small_batches import require_large_batches
-from fedbrain.experiments.split_id import split_client
+from fedbrain.experiments.split_id import SplitId, split_client
 from fedbrain.experiments.workdir import write_json
 
 
 class Joined(NamedTuple):
     """A site in a job."""
 
-    worker: Worker  # answers the server's messages
+    worker: Worker | SplitWorkers  # answers the server's messages
     declared: Registration  # what the site sends when it joins
 
 
@@ -74,28 +77,57 @@ def join(
     require_resources(policy, experiment, fresh, workdir)
     clients, [report] = load_clients(experiment)
     scans = clients[policy.name]
-    split = split_client(experiment, scans, agreement.split_id)
-    require_floors(policy, split, batch_size=experiment.batch_size, epochs=experiment.epochs)
-    require_every_label(job["config"]["loss"], split)
-    sizes = {policy.name: [len(split.train)]}
+    agreed = agreements_of(agreement)
+    splits = {a.split_id: split_client(experiment, scans, a.split_id) for a in agreed}
+    for split in splits.values():
+        require_floors(policy, split, batch_size=experiment.batch_size, epochs=experiment.epochs)
+        require_every_label(job["config"]["loss"], split)
+    sizes = {policy.name: [len(split.train) for split in splits.values()]}
     require_large_batches(experiment, sizes, shape_of([scans]), model=job["config"]["model"])
     print(report)
     require_same_data(workdir, scans)
-    people = open_people(workdir, agreement, split, ledger=ledger, demands=policy.demands)
     write_identity(workdir, {**job["config"], **own}, job["target"], experiment, clients)
-    worker = Worker(
-        policy.name,
-        agreement,
-        split,
-        workdir=workdir,
-        limit=limit,
-        fewest_tested=policy.minimum_test_subjects,
-        digits=policy.validation_digits,
-        synthetic=report.synthetic,
-        people=people,
-    )
-    declared = Registration(len(split.train), len(split.valid), len(split.test), report.synthetic)
-    return Joined(worker, declared)
+    how = {
+        "limit": limit,
+        "fewest_tested": policy.minimum_test_subjects,
+        "digits": policy.validation_digits,
+        "synthetic": report.synthetic,
+    }
+    known = {"ledger": ledger or workdir / "privacy.json", "demands": policy.demands}
+    workers = []
+    for of_split in agreed:
+        folder = folder_of_split(workdir, of_split.split_id, len(agreed))
+        split = splits[of_split.split_id]
+        people = open_people(folder, of_split, split, **known)
+        own = {"workdir": folder, "home": workdir, "splits": splits, "people": people}
+        workers.append(Worker(policy.name, of_split, split, **own, **how))
+    worker = workers[0] if len(workers) == 1 else SplitWorkers(workers, limit=limit)
+    return Joined(worker, declare(splits, synthetic=report.synthetic))
+
+
+def folder_of_split(workdir: Path, split_id: SplitId, count: int) -> Path:
+    """Where the questions and the private state of a split lie.
+
+    Args:
+      workdir: of this site and run.
+      split_id: which split.
+      count: how many splits the job has.
+    """
+    folder = workdir / "splits" / split_id.name if count > 1 else workdir
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def declare(splits: Mapping[SplitId, Split], *, synthetic: bool) -> Registration:
+    """The numbers of scans that a site declares.
+
+    Args:
+      splits: of the job.
+      synthetic: whether images of no real person are among the scans.
+    """
+    counts = {i.name: [len(s.train), len(s.valid), len(s.test)] for i, s in splits.items()}
+    train, valid, test = next(iter(counts.values()))
+    return Registration(train, valid, test, synthetic, counts if len(counts) > 1 else {})
 
 
 def require_same_data(workdir: Path, scans: Scans) -> None:

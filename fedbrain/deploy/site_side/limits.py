@@ -36,4 +36,6 @@ ESTIMATES = ("memory_gib", "disk_gib")  # of a job; without a limit, what the ma
 AT_MOST: Mapping[str, float] = {
     "rounds": 200,
     "client.epochs": 10,
+    "splits.repeats": 10,  # every split asks as much as an experiment without
+    "splits.inner": 10,
 }

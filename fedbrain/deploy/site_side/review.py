@@ -12,10 +12,11 @@ from fedbrain.deploy.protocol.first_model import Start
 from fedbrain.deploy.protocol.job import agree, job_hash
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.protocol.runnable import ALONE
+from fedbrain.deploy.protocol.splits import count_splits
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.approval import APPROVED, read_approved, waiting
 from fedbrain.deploy.site_side.policy import Policy, consent, name_of, read_policy
-from fedbrain.deploy.site_side.review_study import describe_study, lines_of
+from fedbrain.deploy.site_side.review_study import describe_study, lines_of, questions_of
 from fedbrain.experiments.config import Experiment
 
 PAGE = """Job {hash}
@@ -25,10 +26,10 @@ Asks to predict: {target}. Sites: {sites}.
 Images: {modalities}. Columns beside the target: {columns}.
 Starts from {start}.
 
-In {rounds} rounds at most, this site would send
+In {splits} of {rounds} rounds at most, this site would send
   - at joining: numbers of scans of each part, versions of programs, the end of its own record
   - {models} sums of validation losses, each over all its validation people (at least {valid})
-  - {rounds} updates of {numbers} numbers, each from all its training people (at least {train}),
+  - {updates} updates of {numbers} numbers, each from all its training people (at least {train}),
     {batch} scans a step, {epochs} passes
   - {tests}, over at least {test} people; with fewer, none
 It sends no image, no label, no prediction and no name (docs/what_leaves.md).
@@ -89,8 +90,10 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
         modalities=", ".join(config["modalities"]),
         columns=", ".join(config["covariates"]) or "none",
         start=_start_in_words(agreement.start),
+        splits=f"{count_splits(config)} splits" if count_splits(config) > 1 else "a run",
         rounds=config["rounds"],
-        models=config["rounds"] + 1,
+        models=questions_of(config)[0],
+        updates=questions_of(config)[1],
         numbers=sum(leaf.size for leaf in jax.tree.leaves(agreement.terms.answer)),
         valid=policy.minimum_validation_subjects,
         train=policy.minimum_subjects,

@@ -8,6 +8,7 @@ import jax
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.protocol.runnable import ALONE
+from fedbrain.deploy.protocol.splits import count_splits
 from fedbrain.deploy.protocol.study import config_at, origin_of, study_hash
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.policy import Policy, consent, name_of
@@ -52,6 +53,16 @@ def lines_of(config: Mapping[str, Any], name: str = "") -> list[str]:
     return lines
 
 
+def questions_of(config: Mapping[str, Any]) -> tuple[int, int]:
+    """(models to validate, updates) of an experiment, at most.
+
+    Args:
+      config: of a job.
+    """
+    splits, rounds = count_splits(config), config["rounds"]
+    return splits * (rounds + 1), splits * rounds
+
+
 def describe_study(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> str:
     """A study in plain words, with what `site.toml` says of it.
 
@@ -78,8 +89,8 @@ def describe_study(policy: Policy, job: Mapping[str, Any], *, approved: bool) ->
         else f"Not approved. To approve all of it: fedbrain site approve --kit=KIT --hash={hash}",
         count=len(own),
         experiments="\n".join(told),
-        models=sum(e["config"]["rounds"] + 1 for e in own.values()),
-        updates=sum(e["config"]["rounds"] for e in own.values()),
+        models=sum(questions_of(e["config"])[0] for e in own.values()),
+        updates=sum(questions_of(e["config"])[1] for e in own.values()),
         rows=sum(1 + (ALONE in e["config"]["regimes"]) for e in own.values()),
         valid=policy.minimum_validation_subjects,
         train=policy.minimum_subjects,
@@ -103,13 +114,15 @@ def _describe(
     numbers = sum(leaf.size for leaf in jax.tree.leaves(agreed.terms.answer))
     columns = ", ".join(config["covariates"]) or "none"
     alone = ALONE in config["regimes"]
+    splits = count_splits(config)
+    each = f" in each of {splits} splits" if splits > 1 else ""
     own = [f"  {line}" for line in lines_of(fields["config"]) if line not in shared]
     lines = [
         f"{place}: predicts {fields['target']} (column {policy.targets[fields['target']]!r}) from"
         f" {', '.join(config['modalities'])}; columns beside it: {columns}; sites:"
         f" {', '.join(fields['sites'])}",
         f"  starts from {_start_in_words(fields['config'], agreed.start)}; trains"
-        f" {config['trainable']}; {config['rounds']} rounds at most, updates of {numbers}"
+        f" {config['trainable']}; {config['rounds']} rounds at most{each}, updates of {numbers}"
         f" numbers{'; this site also trains a model alone, and keeps it' if alone else ''}",
     ]
     return "\n".join([*lines, *own])

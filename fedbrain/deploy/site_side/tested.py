@@ -2,10 +2,11 @@
 trains alone. Models and predictions stay; one row of a table is sent.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedbrain.analysis.predictions import Predictions
+from fedbrain.analysis.predictions import Predictions, concatenate
 from fedbrain.analysis.statistics import accuracy
 from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Split
@@ -15,10 +16,13 @@ from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.going_home import keep_model, write_home
 from fedbrain.experiments.compiled import Compiled
+from fedbrain.experiments.experiment import combine
 from fedbrain.experiments.federation import Trained
 from fedbrain.experiments.predict_scans import predict_scans
 from fedbrain.experiments.predictions import Evaluation, floor_of, to_predictions
-from fedbrain.experiments.repeats import Run, run_folder, run_regime
+from fedbrain.experiments.repeats import Repeat, Run, run_folder, run_regime
+from fedbrain.experiments.saved_models import load_models
+from fedbrain.experiments.split_id import SplitId
 from fedbrain.models.files.weights import save
 from fedbrain.training.device_volumes import streamed
 from fedbrain.training.evaluate import Evaluate
@@ -31,12 +35,12 @@ PARTS = ("valid", "test")  # that a model predicts
 
 
 class Tester:
-    """Of one site in one run.
+    """Of one site in one split of a run; what is told in the last split is of all of them.
 
     Args:
       name: of the site.
-      agreement: of the job.
-      split: the site's scans.
+      agreement: of one split of the job.
+      splits: the site's scans in every split of the job.
       evaluate: of the experiment's task.
       workdir: of this site and run.
       fewest: test subjects below which no row is sent.
@@ -47,14 +51,14 @@ class Tester:
         self,
         name: str,
         agreement: Agreement,
-        split: Split,
+        splits: Mapping[SplitId, Split],
         evaluate: Evaluate,
         *,
         workdir: Path,
         fewest: int,
         synthetic: bool,
     ):
-        self.name, self.agreement, self.split = name, agreement, split
+        self.name, self.agreement, self.splits = name, agreement, splits
         self.evaluate, self.workdir = evaluate, workdir
         self.fewest, self.synthetic = fewest, synthetic
         algorithm, trusted = agreement.experiment.algorithm, agreement.experiment.trusted
@@ -63,53 +67,88 @@ class Tester:
             algorithm, loop(), trusted, turns=turns
         )  # of a federation of one
 
-    def together(self, best: ServerState, own: ClientState, first: ServerState) -> dict[str, Any]:
-        """Tests the consortium's best model, and writes everything that the site keeps.
+    @property
+    def is_last(self) -> bool:
+        """Whether this split is the job's last one."""
+        return self.agreement.split_id == list(self.splits)[-1]
+
+    def together(
+        self, best: ServerState, own: ClientState, first: ServerState, *, best_loss: float = 1.0
+    ) -> dict[str, Any] | None:
+        """Keeps the consortium's best model; in the last split tests those of all splits, and
+        writes everything that the site keeps.
 
         Args:
           best: the server's state after the best round.
           own: the site's private state after it.
           first: the model before the first round.
+          best_loss: the model's pooled validation loss, by which inner splits are weighed.
 
         Returns:
-          See `accuracy`.
+          See `accuracy`; None before the last split.
 
         Raises:
-          Refused: with too few test subjects.
+          Refused: with too few test subjects, or when this site missed the model of a split.
         """
         experiment, split_id = self.agreement.experiment, self.agreement.split_id
         variables = experiment.algorithm.client_variables(best, own)
-        save(variables, str(self.workdir / "model.safetensors"), torch=False)
-        keep_model(self.workdir, self.name, self.agreement, best, own)
-        parts = {part: self._predict(variables, getattr(self.split, part)) for part in PARTS}
-        folder = run_folder(self.workdir, TOGETHER, split_id)
-        trained = Trained({self.name: variables}, start(), 0, {})
-        of_site = Evaluation(TOGETHER, split_id, 1.0, {self.name: parts})
-        runs = [Run(folder, TOGETHER, trained, of_site, [])]
-        if run_folder(self.workdir, f"{ALONE}-{self.name}", split_id).is_dir():
-            runs.append(self._train_alone(first))
-        ids = {part: getattr(self.split, part).ids for part in PARTS}
-        how = {"site": self.name, "split_id": split_id, "synthetic": self.synthetic}
-        write_home(self.workdir, experiment, runs, ids, **how)
-        return self._row(parts["test"])
+        if len(self.splits) == 1:
+            save(variables, str(self.workdir / "model.safetensors"), torch=False)
+        keep_model(self.workdir, self.name, self.agreement, best, own, best_loss=best_loss)
+        if not self.is_last:
+            return None
+        known = {split_id: (1 / max(best_loss, 1e-9), variables)}
+        runs = [self._test(i, *(known.get(i) or self._kept(i))) for i in self.splits]
+        alone = run_folder(self.workdir, f"{ALONE}-{self.name}", split_id).is_dir()
+        runs += [self._train_alone(first, i) for i in self.splits] if alone else []
+        repeats = self._by_repeat(runs)
+        scans = sum(map(len, self.splits[split_id]))
+        how = {"site": self.name, "scans": scans, "synthetic": self.synthetic}
+        write_home(self.workdir, experiment, repeats, **how)
+        return self._row(repeats, TOGETHER)
 
-    def alone(self, first: ServerState) -> dict[str, Any]:
-        """Trains a model on the site's own people alone, and tests it.
+    def alone(self, first: ServerState) -> dict[str, Any] | None:
+        """Trains a model on the site's own people alone; in the last split tests those of all
+        splits.
 
         Args:
           first: the model before the first round.
 
         Returns:
-          See `accuracy`.
+          See `accuracy`; None before the last split.
 
         Raises:
           Refused: when the job does not ask for it, or with too few test subjects.
         """
         if ALONE not in self.agreement.experiment.regimes:
             raise Refused(f"expected a job with the regime {ALONE!r} for this question, got none")
-        return self._row(self._train_alone(first).own.predictions[self.name]["test"])
+        own = self._train_alone(first, self.agreement.split_id)
+        if not self.is_last:
+            return None
+        earlier = list(self.splits)[:-1]
+        runs = [*(self._train_alone(first, split_id) for split_id in earlier), own]
+        return self._row(self._by_repeat(runs), ALONE)
 
-    def _train_alone(self, first: ServerState) -> Run:
+    def _test(self, split_id: SplitId, weight: float, variables: Variables) -> Run:
+        """The predictions of the consortium's model of a split."""
+        folder, split = run_folder(self.workdir, TOGETHER, split_id), self.splits[split_id]
+        parts = {part: self._predict(variables, getattr(split, part), split) for part in PARTS}
+        of_site = Evaluation(TOGETHER, split_id, weight, {self.name: parts})
+        return Run(folder, TOGETHER, Trained({self.name: variables}, start(), 0, {}), of_site, [])
+
+    def _kept(self, split_id: SplitId) -> tuple[float, Variables]:
+        """(weight, variables) of the consortium's model of an earlier split."""
+        try:
+            how = {"federation": TOGETHER, "client": self.name, "split": split_id.name}
+            [kept] = load_models(self.workdir, **how)
+        except ValueError:
+            raise Refused(
+                f"expected the models of all splits, got none of {split_id.name}: this site was not"
+                " there at its end"
+            ) from None
+        return kept
+
+    def _train_alone(self, first: ServerState, split_id: SplitId) -> Run:
         """A federation of one, as a simulation trains it; it goes on where it stopped."""
         experiment = self.agreement.experiment._replace(driver=loop(), residence=streamed())
         [run] = run_regime(
@@ -117,23 +156,37 @@ class Tester:
             experiment,
             Compiled(self.run_round, self.evaluate),
             variables_of(first),
-            {self.name: self.split},
+            {self.name: self.splits[split_id]},
             workdir=self.workdir,
-            split_id=self.agreement.split_id,
+            split_id=split_id,
         )
         return run
 
-    def _predict(self, variables: Variables, scans: Scans) -> Predictions:
+    def _predict(self, variables: Variables, scans: Scans, split: Split) -> Predictions:
         experiment = self.agreement.experiment
         values = predict_scans(self.evaluate, variables, scans, experiment)
         # the median of the training labels would be told without noise
-        of = self.split.train if experiment.privacy is None else scans
+        of = split.train if experiment.privacy is None else scans
         return to_predictions(self.name, scans, values, floor_of(of, ()))
 
-    def _row(self, test: Predictions) -> dict[str, Any]:
-        people = len(set(test.subjects))
+    def _by_repeat(self, runs: list[Run]) -> list[Repeat]:
+        """Runs of all splits, those of a repeat together."""
+        ids = {
+            (self.name, split_id, part): getattr(split, part).ids
+            for split_id, split in self.splits.items()
+            for part in PARTS
+        }
+        return [
+            Repeat([run for run in runs if run.own.split_id.repeat == repeat], [], ids)
+            for repeat in self.agreement.experiment.repeats
+        ]
+
+    def _row(self, repeats: list[Repeat], regime: str) -> dict[str, Any]:
+        """Accuracy over the test scans of all repeats, each of which has enough people."""
+        tests = [repeat[regime][self.name]["test"] for repeat in combine(repeats).own]
+        people = min(len(set(test.subjects)) for test in tests)
         if people < self.fewest:
             raise Refused(
                 f"expected at least {self.fewest} test subjects to tell of them, got {people}"
             )
-        return accuracy(test)
+        return accuracy(concatenate(tests))

@@ -7,6 +7,7 @@ that the server lost, it gives the same bits again.
 
 import contextlib
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,12 @@ import jax.numpy as jnp
 from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.splits import Split
-from fedbrain.deploy.protocol.answers import write_report, write_update, write_validation
+from fedbrain.deploy.protocol.answers import (
+    write_kept,
+    write_report,
+    write_update,
+    write_validation,
+)
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.questions import read_model, require_terms
@@ -30,6 +36,7 @@ from fedbrain.deploy.site_side.questions import Questions
 from fedbrain.deploy.site_side.start import require_scale, require_start
 from fedbrain.deploy.site_side.tested import Tester
 from fedbrain.experiments.client_work import key_of, make_client, validation_loss
+from fedbrain.experiments.split_id import SplitId
 from fedbrain.training.device_volumes import fetch
 from fedbrain.training.evaluate import make_evaluate
 from fedbrain.training.maps import loop
@@ -47,6 +54,8 @@ class Worker:
         *,
         workdir: Path,
         limit: int,
+        home: Path | None = None,
+        splits: Mapping[SplitId, Split] | None = None,
         fewest_tested: int = 10,
         digits: int = 0,
         synthetic: bool = False,
@@ -60,6 +69,8 @@ class Worker:
           split: the site's scans.
           workdir: of this site and run.
           limit: the most bytes of a message.
+          home: work directory of the experiment, in a job with several splits; None: `workdir`.
+          splits: the site's scans in all splits of the job; None: there is one.
           fewest_tested: fewest test subjects of which metrics are reported.
           digits: significant digits of a sum of validation losses; 0: all.
           synthetic: whether images of no real person are among the scans.
@@ -79,8 +90,9 @@ class Worker:
         )
         self.people = people or open_people(workdir, agreement, split)
         self.evaluate = make_evaluate(experiment.task)
-        how = {"workdir": workdir, "fewest": fewest_tested, "synthetic": synthetic}
-        self.tester = Tester(name, agreement, split, self.evaluate, **how)
+        splits = {agreement.split_id: split} if splits is None else splits
+        how = {"workdir": home or workdir, "fewest": fewest_tested, "synthetic": synthetic}
+        self.tester = Tester(name, agreement, splits, self.evaluate, **how)
         self.attempts = Attempts(workdir / "attempts.json")
         self.questions = Questions(workdir, rounds=experiment.rounds, keep=experiment.keep + 1)
         own = experiment.algorithm.init_client(agreement.fresh)
@@ -120,6 +132,24 @@ class Worker:
     def last_round(self) -> int:
         """Of the last model that the server sent; -1 before the first one."""
         return -1 if self.first is None else self.questions.last_round
+
+    @property
+    def rounds(self) -> Mapping[str, int]:
+        """Of each split, where there are several: none here."""
+        return {}
+
+    def share_programs(self, other: "Worker") -> None:
+        """Takes what is compiled for another split of the same job.
+
+        Args:
+          other: of that split.
+        """
+        self.train, self.evaluate = other.train, other.evaluate
+        self.tester.evaluate, self.tester.run_round = other.tester.evaluate, other.tester.run_round
+
+    def stopped(self) -> None:
+        """The job was stopped in order: nobody died."""
+        self.attempts.over()
 
     def close(self) -> None:
         """Waits until the private state is safe."""
@@ -163,7 +193,10 @@ class Worker:
         self.questions.admit(message)
         self.memory.put_aside(message.envelope.round)
         own = self.memory.of_best(message.envelope.round)
-        metrics = self.tester.together(state, own, self.first or state)
+        loss = message.envelope.scalars["best_loss"]
+        metrics = self.tester.together(state, own, self.first or state, best_loss=loss)
+        if metrics is None:
+            return write_kept(self.terms, message.envelope, self.name, "reported")
         metrics |= self.people.reported()
         return write_report(self.terms, message.envelope, self.name, metrics)
 
@@ -176,6 +209,8 @@ class Worker:
         self.attempts.begin(self.experiment.rounds + 1)
         metrics = self.tester.alone(first)
         self.attempts.over()
+        if metrics is None:
+            return write_kept(self.terms, message.envelope, self.name, "alone")
         return write_report(self.terms, message.envelope, self.name, metrics, kind="alone")
 
     def _train(self, message: Message, data: Data) -> bytes:
