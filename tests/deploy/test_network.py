@@ -129,6 +129,25 @@ def test_a_run_from_a_model_of_the_network_is_the_simulated_one(consortium, tree
     assert not list(consortium.kit("server").glob("jobs/*/*"))  # jobs that are over are removed
 
 
+def test_several_splits_over_the_network_are_the_simulated_ones(consortium, trees, tmp_path):
+    how = {"regimes": "('federated', 'local')", "splits__repeats": 2, "splits__inner": 2}
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    supervisor = consortium.run(workdir, log=workdir / "log.txt", rounds=2, **how)
+    wait_for(lambda: status(workdir).get("round", 0) >= 3, seconds=300)  # in the second split
+    assert consortium.kill("birch", "job") + consortium.kill("server", "job") >= 2
+    supervisor.wait(timeout=900)
+    found = json.loads((workdir / "results.json").read_text())
+    expected = simulate(trees, tmp_path / "simulated", rounds=2, **how)
+    models = expected["variables_sha256"]
+    assert found["variables_sha256"] == {k: v for k, v in models.items() if "federated" in k}
+    for rows, regime in (("clients", "federated"), ("alone", "local")):
+        for name in SITES:
+            theirs = expected["regimes"][regime]["clients"][name]
+            own = {key: found[rows][name][key] for key in ("n", "subjects", "mae", "rmse", "r2")}
+            assert own == {key: theirs[key] for key in own}
+
+
 def _submit(made, folder, change):
     """(state, what the server's side says, logs of the sites and of the engine) of a job that was
     changed on its way.

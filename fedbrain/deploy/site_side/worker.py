@@ -6,7 +6,6 @@ that the server lost, it gives the same bits again.
 """
 
 import contextlib
-import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.protocol.wire import Message, Refused, unpack
 from fedbrain.deploy.site_side.attempts import Attempts
 from fedbrain.deploy.site_side.floors import rounded
+from fedbrain.deploy.site_side.models_kept import best_round_of, keep
 from fedbrain.deploy.site_side.private_people import PrivatePeople, open_people
 from fedbrain.deploy.site_side.private_state import Memory
 from fedbrain.deploy.site_side.questions import Questions
@@ -164,13 +164,13 @@ class Worker:
         state = read_model(self.terms, message, self.first)
         if message.envelope.round == 0:
             require_start(self.agreement, state)
-        best_round = _best_round(message)
+        best_round = best_round_of(message)
         self.questions.admit(message)
         if self.first is None:
-            _keep(self.start, data)
+            keep(self.start, data)
             self._begin_from(state)
         self.memory.put_aside(best_round)
-        _keep(self.model, data)
+        keep(self.model, data)
         own = self.memory.of(message.envelope.round)
         kept = self.questions.answer(message, limit=self.limit)
         if kept is not None:
@@ -260,21 +260,3 @@ class Worker:
         raise Refused(
             f"expected the model of round {round} before the order to train on it, got none"
         )
-
-
-def _keep(path: Path, data: Data) -> None:
-    """Writes a message, so that it is there whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _best_round(message: Message) -> int:
-    """The best round so far, which no message may put after its own."""
-    value, round = message.envelope.scalars["best_round"], message.envelope.round
-    if value not in range(-1, round + 1):
-        raise Refused(f"best_round: expected a round from -1 to {round}, got {value:g}")
-    return int(value)

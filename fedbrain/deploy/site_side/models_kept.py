@@ -1,0 +1,37 @@
+"""Models that the server sent, as a site keeps them on its disk."""
+
+import os
+from pathlib import Path
+
+from fedbrain.deploy.protocol.codec import Data
+from fedbrain.deploy.protocol.wire import Message, Refused
+
+
+def keep(path: Path, data: Data) -> None:
+    """Writes a message, so that it is there whole or not at all.
+
+    Args:
+      path: of the file.
+      data: the bytes of the message.
+    """
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def best_round_of(message: Message) -> int:
+    """The best round so far, which no message may put after its own.
+
+    Args:
+      message: with a model.
+
+    Raises:
+      Refused: for another round than there is.
+    """
+    value, round = message.envelope.scalars["best_round"], message.envelope.round
+    if value not in range(-1, round + 1):
+        raise Refused(f"best_round: expected a round from -1 to {round}, got {value:g}")
+    return int(value)
