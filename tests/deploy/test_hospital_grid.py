@@ -4,16 +4,12 @@ and tables that are those of the simulated grid.
 
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
+import time
 
 import pytest
 
 from fedbrain.deploy.protocol.study import study_hash
 from fedbrain.deploy.server_side.cells import Targets, run_cells
-from fedbrain.deploy.site_side.approval import approve
-from fedbrain.experiments import grid
 from fedbrain.experiments.report import write_report
 from fedbrain.experiments.site_tables import is_between_hospitals, tables
 from fedbrain.experiments.workdir import write_json
@@ -126,45 +122,33 @@ def test_tables_do_not_depend_on_who_ran_the_grid(tmp_path, capsys):
 def test_the_study_over_the_network_has_the_tables_of_the_simulated_grid(tmp_path):
     """Server and three sites over mutual TLS; the command is killed once and given again."""
     pytest.importorskip("nvflare", reason="needs the extra deploy")
-    from tests.faults import consortium
+    from tests.faults.consortium import wait_for
+    from tests.faults.study import Study
 
-    trees = tmp_path / "trees"
-    how = ["--healthy=12", "--ms=24", "--seed=1"]
-    program = [sys.executable, "-m", "fedbrain.synthesise", f"--out={trees}", *how]
-    subprocess.run(program, cwd=consortium.ROOT, check=True, stdout=subprocess.DEVNULL)
-    made = consortium.Consortium(tmp_path)
-    for name in SITES:  # a person approves; no first model is accepted but the study's own
-        path = made.kit(name) / "local/site.toml"
-        text = path.read_text().replace("approval = false", "approval = true")
-        text = text.replace("[start]\nruns = true\n", "")
-        path.write_text(text + '[targets.sdmt]\ncolumn = "sdmt_total"\n')
-    made.start()
-    line = [sys.executable, "-m", "fedbrain.deploy.hospital_grid"]
-    line += [f"--config={Path(__file__).with_name('study_config.py')}", "--fewest=3"]
-    line += [f"--kit={made.kit('server')}", f"--lead={made.kit(consortium.LEAD)}"]
-    line += [f"--workdir={tmp_path / 'study'}", "--target=age", "--rows_target=sdmt"]
-    line += [f"--sites={','.join(SITES)}", "--deadline_s=600"]
+    study = Study(tmp_path)
+    study.made.start()
+    began = time.monotonic()
     try:
-        with (tmp_path / "log.txt").open("ab") as log:
-            run = {"cwd": consortium.ROOT, "env": made.environment(), "stdout": log}
-            killed = subprocess.Popen(line, stderr=subprocess.STDOUT, **run)
-            first = tmp_path / "study/first/seed0"
-            consortium.wait_for((first / "job/meta.json").is_file, seconds=100)
-            hash = study_hash(json.loads((tmp_path / "study/study.json").read_text()))
-            for name in SITES:  # once, for all that follows
-                approve(made.kit(name), hash, first / "job")
-            consortium.wait_for((first / "results.json").is_file, seconds=600)
-            killed.kill()
-            killed.wait()
-            subprocess.run(line, stderr=subprocess.STDOUT, check=True, timeout=1800, **run)
+        killed = study.command()
+        study.approve()
+        wait_for(lambda: study.finished(), seconds=600)
+        killed.kill()
+        killed.wait()
+        assert study.command().wait(timeout=1800) == 0
     finally:
-        made.stop()
-    grid.run(get_config(str(trees), str(tmp_path / "cache")), tmp_path / "simulated")
-    assert list(tables(tmp_path / "study")) == list(tables(tmp_path / "simulated"))
-    for row, k in ORDER:
-        found, expected = (
-            json.loads((tmp_path / where / row / f"seed{k}/results.json").read_text())
-            for where in ("study", "simulated")
-        )
-        models = expected["variables_sha256"]
-        assert found["variables_sha256"] == models[f"federated/repeat{k}-split0"]
+        study.made.stop()
+    print(f"{time.monotonic() - began:.0f} s for {len(study.finished())} experiments")
+    assert len(study.finished()) == len(ORDER)
+    assert study.differences() == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # processes are killed, not closed
+def test_twenty_kills_of_the_study_lose_no_round_and_change_no_bit(tmp_path):
+    pytest.importorskip("nvflare", reason="needs the extra deploy")
+    from tests.faults.study_kills import kill
+
+    done, differences = kill(tmp_path, 20)
+    assert len(done) == 20
+    assert not [hit for hit in done if hit["round_lost"]]
+    assert differences == []
