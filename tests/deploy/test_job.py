@@ -132,6 +132,14 @@ def test_a_site_refuses_what_it_has_not_agreed_to(hospitals, tmp_path):
             "expected repeats=1 and inner=1 in a job that starts from a model",
         ),
         (
+            {
+                "splits": {**job["config"]["splits"], "inner": 2},
+                "client": {**job["config"]["client"], "privacy": "dp_fedsgd(1.0, 1.0, 1.0)"},
+                "regimes": ("federated",),
+            },
+            "expected repeats=1 and inner=1 under config.client.privacy",
+        ),
+        (
             {"splits": {**job["config"]["splits"], "inner": 11}},
             "config.splits.inner: expected at most 10 at this site, got 11",
         ),

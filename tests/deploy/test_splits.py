@@ -20,6 +20,7 @@ from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.site_side import join as module
 from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
+from fedbrain.deploy.site_side.several_splits import share_programs
 from fedbrain.experiments.experiment import run
 from fedbrain.experiments.site_tables import rounds_of
 from fedbrain.experiments.workdir import clean
@@ -63,7 +64,7 @@ def _conduct(job, joined, folder, told):
 
     workers = [w for site in joined.values() for w in site.worker.workers.values()]
     for worker in workers[1:]:  # in one process, what one compiled all have
-        worker.share_programs(workers[0])
+        share_programs(workers[0], worker)
     ended, agreement = [], agree(job)
     for agreed in agreements_of(agreement):
         split = agreed.split_id.name

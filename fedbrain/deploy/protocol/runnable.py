@@ -25,15 +25,7 @@ def require_runnable(config: Mapping[str, Any]) -> None:
     Args:
       config: of a job; what it lacks is another check's.
     """
-    splits = config.get("splits")
-    splits = splits if isinstance(splits, Mapping) else {}
-    several = [splits.get(name, 1) for name in ("repeats", "inner")] != [1, 1]
-    if several and not str(config.get("initial", "random()")).startswith("random"):
-        raise Refused(
-            "config.splits: expected repeats=1 and inner=1 in a job that starts from a model, since"
-            " it names one and every split would start from another. The seeds of a study have"
-            " other test people each"
-        )
+    _require_splits(config)
     regimes = config.get("regimes", (TOGETHER,))
     _require_regimes(regimes)
     if ALONE in regimes and not privacy_of(config).startswith("none"):
@@ -63,6 +55,24 @@ def privacy_of(config: Mapping[str, Any]) -> str:
     """
     client = config.get("client")
     return str(client.get("privacy", "none()") if isinstance(client, Mapping) else "none()").strip()
+
+
+def _require_splits(config: Mapping[str, Any]) -> None:
+    splits = config.get("splits")
+    splits = splits if isinstance(splits, Mapping) else {}
+    if [splits.get(name, 1) for name in ("repeats", "inner")] == [1, 1]:
+        return
+    one = "config.splits: expected repeats=1 and inner=1"
+    if not str(config.get("initial", "random()")).startswith("random"):
+        raise Refused(
+            f"{one} in a job that starts from a model, since it names one and every split would"
+            " start from another. The seeds of a study have other test people each"
+        )
+    if not privacy_of(config).startswith("none"):
+        raise Refused(
+            f"{one} under config.client.privacy, since a person is in several splits, and what is"
+            " told of one would be more than epsilon says"
+        )
 
 
 def _require_regimes(regimes: Any) -> None:

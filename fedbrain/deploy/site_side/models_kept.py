@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from fedbrain.deploy.protocol.codec import Data
-from fedbrain.deploy.protocol.wire import Message, Refused
+from fedbrain.deploy.protocol.wire import Message, Refused, unpack
 
 
 def keep(path: Path, data: Data) -> None:
@@ -20,6 +20,24 @@ def keep(path: Path, data: Data) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def read_kept(path: Path, round: int, *, limit: int) -> Message:
+    """The message with the model of a round, which came last.
+
+    Args:
+      path: of the file.
+      round: of the model.
+      limit: the most bytes of a message.
+
+    Raises:
+      Refused: when another one came last, or none.
+    """
+    if path.is_file():
+        message = unpack(path.read_bytes(), limit=limit)
+        if message.envelope.round == round:
+            return message
+    raise Refused(f"expected the model of round {round} before the order to train on it, got none")
 
 
 def best_round_of(message: Message) -> int:

@@ -5,8 +5,20 @@ from collections.abc import Mapping, Sequence
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.terms import Terms
 from fedbrain.deploy.protocol.wire import Refused, unpack
+from fedbrain.deploy.site_side.private_people import PrivatePeople
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.config import Experiment
+
+
+def share_programs(first: Worker, other: Worker) -> None:
+    """Gives a worker what is compiled for another one of the same job.
+
+    Args:
+      first: who gives.
+      other: who takes.
+    """
+    other.train, other.evaluate = first.train, first.evaluate
+    other.tester.evaluate, other.tester.run_round = first.tester.evaluate, first.tester.run_round
 
 
 class SplitWorkers:
@@ -21,7 +33,7 @@ class SplitWorkers:
         self.workers = {worker.terms.config: worker for worker in workers}
         self.first, self.limit = workers[0], limit
         for worker in workers[1:]:  # what is compiled for one is compiled for all
-            worker.share_programs(self.first)
+            share_programs(self.first, worker)
 
     @property
     def terms(self) -> Terms:
@@ -32,6 +44,11 @@ class SplitWorkers:
     def experiment(self) -> Experiment:
         """Of all splits."""
         return self.first.experiment
+
+    @property
+    def people(self) -> PrivatePeople:
+        """Of the first split: in a job with several splits nothing is told under noise."""
+        return self.first.people
 
     def receive(self, data: Data) -> bytes:
         """Answers a message of the server.

@@ -29,7 +29,7 @@ from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.protocol.wire import Message, Refused, unpack
 from fedbrain.deploy.site_side.attempts import Attempts
 from fedbrain.deploy.site_side.floors import rounded
-from fedbrain.deploy.site_side.models_kept import best_round_of, keep
+from fedbrain.deploy.site_side.models_kept import best_round_of, keep, read_kept
 from fedbrain.deploy.site_side.private_people import PrivatePeople, open_people
 from fedbrain.deploy.site_side.private_state import Memory
 from fedbrain.deploy.site_side.questions import Questions
@@ -138,15 +138,6 @@ class Worker:
         """Of each split, where there are several: none here."""
         return {}
 
-    def share_programs(self, other: "Worker") -> None:
-        """Takes what is compiled for another split of the same job.
-
-        Args:
-          other: of that split.
-        """
-        self.train, self.evaluate = other.train, other.evaluate
-        self.tester.evaluate, self.tester.run_round = other.tester.evaluate, other.tester.run_round
-
     def stopped(self) -> None:
         """The job was stopped in order: nobody died."""
         self.attempts.over()
@@ -253,10 +244,4 @@ class Worker:
         return jax.random.key(self.agreement.seed) if root is None else root
 
     def _model(self, round: int) -> ServerState:
-        if self.model.is_file():
-            message = unpack(self.model.read_bytes(), limit=self.limit)
-            if message.envelope.round == round:
-                return read_model(self.terms, message, self.first)
-        raise Refused(
-            f"expected the model of round {round} before the order to train on it, got none"
-        )
+        return read_model(self.terms, read_kept(self.model, round, limit=self.limit), self.first)
