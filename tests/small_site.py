@@ -8,6 +8,7 @@ minimum_subjects = {subjects}
 minimum_validation_subjects = 1
 minimum_test_subjects = {tested}
 validation_digits = 0
+pooled_sums = true
 [data]
 root = "{root}"
 [targets.age]

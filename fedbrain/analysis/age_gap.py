@@ -75,7 +75,12 @@ def de_lange(line: Line, target: Numbers, prediction: Numbers) -> Numbers:
     return prediction - ((line.slope - 1) * target + line.intercept)
 
 
-def _two_sided(value: float, error: float, degrees: int) -> Interval:
+def two_sided(value: float, error: float, degrees: int) -> Interval:
+    """The 95 % interval of a value with a standard error; not defined without degrees of freedom.
+
+    >>> two_sided(1.0, 0.5, 0)
+    (nan, nan)
+    """
     if degrees < 1 or not math.isfinite(error):
         return UNDEFINED
     half = float(stats.t.ppf(0.975, degrees)) * error
@@ -121,7 +126,7 @@ def _corrected(correct: Callable[..., Numbers], line: Line, test: Predictions) -
     results: dict[str, Any] = {}
     for name, value, error in zip(Summary._fields, values, total):
         results[f"corrected_{name}"] = value
-        results[f"corrected_{name}_95"] = list(_two_sided(value, float(error), degrees))
+        results[f"corrected_{name}_95"] = list(two_sided(value, float(error), degrees))
     return results
 
 
@@ -143,15 +148,15 @@ def age_gap(test: Predictions, valid: Mapping[str, float]) -> dict[str, Any]:
     offset_se = math.hypot(line.height_se, line.slope_se * line.centre)
     results: dict[str, Any] = {
         "mean": values.mean,
-        "mean_95": list(_two_sided(values.mean, errors.mean, people - 1)),
+        "mean_95": list(two_sided(values.mean, errors.mean, people - 1)),
         "sd": float(gap.std(ddof=1)) if len(gap) > 1 else math.nan,
         "slope": values.slope,
-        "slope_95": list(_two_sided(values.slope, errors.slope, people - 2)),
+        "slope_95": list(two_sided(values.slope, errors.slope, people - 2)),
         "correction_people": line.people,
         "correction_slope": line.slope,
-        "correction_slope_95": list(_two_sided(line.slope, line.slope_se, line.people - 2)),
+        "correction_slope_95": list(two_sided(line.slope, line.slope_se, line.people - 2)),
         "correction_intercept": line.intercept,
-        "correction_intercept_95": list(_two_sided(line.intercept, offset_se, line.people - 2)),
+        "correction_intercept_95": list(two_sided(line.intercept, offset_se, line.people - 2)),
     }
     for name, correct in (("", cole), ("de_lange_", de_lange)):
         corrected = _corrected(correct, line, test)

@@ -13,8 +13,8 @@ GAP_HEADER = (
 )  # fmt: skip
 
 
-def _gap_row(name: str, gap: Mapping[str, Any]) -> list[str]:
-    """Of files written before intervals were there, too."""
+def gap_row(name: str, gap: Mapping[str, Any]) -> list[str]:
+    """A row below GAP_HEADER; also of files written before intervals were there."""
     form = {"slope": "+.2f", "corrected_slope": "+.2f", "corrected_mae": ".2f"}
     cells = [
         cell
@@ -32,7 +32,7 @@ def gap_rows(regimes: Mapping[str, Any]) -> list[list[str]]:
     for regime, r in regimes.items():
         rows.append([regime] + [""] * (len(GAP_HEADER) - 1))
         of_sites = {**r["clients"], "pooled": r["pooled"]}
-        rows += [_gap_row(f"  {name}", m["age_gap"]) for name, m in of_sites.items()]
+        rows += [gap_row(f"  {name}", m["age_gap"]) for name, m in of_sites.items()]
     return rows
 
 

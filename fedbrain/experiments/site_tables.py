@@ -5,14 +5,17 @@ They are printed, and written to WORKDIR/site_tables.txt.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.analysis.cells import align
 from fedbrain.analysis.columns import Columns, columns_of
+from fedbrain.analysis.intervals import UNDEFINED
 from fedbrain.analysis.measures import macro
-from fedbrain.analysis.results_table import accuracy_rows
+from fedbrain.analysis.results_table import GAP_HEADER, accuracy_rows, gap_row
+from fedbrain.analysis.site_sums import gap_of
 from fedbrain.experiments.checkpoints import write_atomically
 from fedbrain.experiments.finished import not_defined_as_nan
 from fedbrain.experiments.workdir import read_config
@@ -33,6 +36,35 @@ def rows_of_sites(results: Mapping[str, Any]) -> dict[str, Rows]:
     else:
         found = {regime: results[key] for regime, key in OF_HOSPITALS.items()}
     return {regime: rows for regime, rows in found.items() if rows}
+
+
+def pooled_of(results: Mapping[str, Any], regime: str) -> Mapping[str, Any]:
+    """The row over all test scans, as far as sums tell it; empty where sites tell none.
+
+    Args:
+      results: what `results.json` holds, of a simulation or of a run between hospitals.
+      regime: federated or local.
+    """
+    if "regimes" not in results:
+        return results.get({"federated": "pooled", "local": "alone_pooled"}[regime]) or {}
+    row = results["regimes"][regime].get("pooled") or {}
+    if "age_gap" not in row:
+        return {}
+    undefined = {"corrected_mae": math.nan, "corrected_mae_95": list(UNDEFINED)}
+    told = {name: value for name, value in row.items() if name not in ("mae_se", "r_95", "p")}
+    return {**told, "mae_95": list(UNDEFINED), "age_gap": {**row["age_gap"], **undefined}}
+
+
+def gaps_of(rows: Rows) -> dict[str, Mapping[str, Any]]:
+    """Site -> its age gap; of sites that tell it.
+
+    Args:
+      rows: site -> accuracy on its test scans.
+    """
+    told: dict[str, Mapping[str, Any]] = {
+        site: row["age_gap"] for site, row in rows.items() if "age_gap" in row
+    }
+    return told | {site: gap_of(row["sums"]) for site, row in rows.items() if "sums" in row}
 
 
 def rounds_of(results: Mapping[str, Any]) -> list[str]:
@@ -56,6 +88,7 @@ class Told(NamedTuple):
     columns: Columns  # of its table, which follow the kind of the target
     synthetic: bool  # whether images of no real person are among the scans
     rows: dict[str, Mapping[str, Any]]  # regime, seed and site -> accuracy on the test scans
+    gaps: dict[str, Mapping[str, Any]]  # likewise -> age gap, where sites tell it
 
 
 def is_between_hospitals(workdir: Path) -> bool:
@@ -93,10 +126,13 @@ def _read(folder: Path, seeds: int) -> Told | None:
         results = not_defined_as_nan(json.loads(path.read_text(encoding="utf-8")))
         columns = columns_of(results)
         legend = columns.legend.format(unit=results["unit"])
-        told = told or Told(folder.name, legend, columns, results["synthetic"], {})
+        told = told or Told(folder.name, legend, columns, results["synthetic"], {}, {})
         for regime, rows in rows_of_sites(results).items():
-            means = {**rows, "mean, sites alike": macro(rows)}
+            over_all = {"all test scans": p} if (p := pooled_of(results, regime)) else {}
+            means = {**rows, **over_all, "mean, sites alike": macro(rows)}
             told.rows.update({f"{regime}, seed {seed}, {site}": m for site, m in means.items()})
+            gaps = gaps_of({**rows, **over_all})
+            told.gaps.update({f"{regime}, seed {seed}, {site}": g for site, g in gaps.items()})
     return told
 
 
@@ -112,9 +148,12 @@ def tables(workdir: Path) -> Iterator[str]:
     told = read_told(workdir)
     if any(experiment.synthetic for experiment in told):
         yield "SYNTHETIC data: says nothing about real brains."
-    for name, legend, columns, _, rows in told:
+    for name, legend, columns, _, rows, gaps in told:
         yield f"\n{name}: test sets, {legend}"
         yield from align(accuracy_rows(rows, columns))
+        if gaps:
+            yield f"{name}: age gap; n/a over all test scans: what needs each person's error."
+            yield from align([list(GAP_HEADER), *(gap_row(*item) for item in gaps.items())])
 
 
 def run(workdir: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from fedbrain.analysis.site_sums import GAP
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.questions import write_training_order
 from fedbrain.deploy.protocol.register import MOST_SCANS, Note, read_joins, seen_of, write_join
@@ -14,7 +15,7 @@ from fedbrain.deploy.protocol.splits import agreements_of, names_of
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
-from fedbrain.deploy.server_side.report import Ended, collect_rows, report
+from fedbrain.deploy.server_side.report import Ended, collect_rows, render, report
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.site_side import join as module
@@ -22,7 +23,7 @@ from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from fedbrain.deploy.site_side.several_splits import share_programs
 from fedbrain.experiments.experiment import run
-from fedbrain.experiments.site_tables import rounds_of
+from fedbrain.experiments.site_tables import gaps_of, pooled_of, rounds_of
 from fedbrain.experiments.workdir import clean
 from tests.conftest import without_figures
 from tests.experiment_under_test import config
@@ -104,6 +105,15 @@ def test_rows_of_several_splits_are_those_of_the_simulation(run_of_splits, rows,
         assert {key: row[key] for key in theirs if key != "age_gap"} == {
             key: value for key, value in theirs.items() if key != "age_gap"
         }
+        for part in GAP:
+            ours, gap = gaps_of(clean(results[rows]))[name], theirs["age_gap"]
+            assert (ours[part], ours[f"{part}_95"]) == (gap[part], gap[f"{part}_95"])
+    over_all, expected = pooled_of(results, regime), pooled_of(simulated, regime)
+    for part in ("n", "subjects", "mae", "rmse", "r2", "r", "floor_mae"):
+        assert over_all[part] == pytest.approx(expected[part], rel=1e-9)
+    gaps = (over_all["age_gap"], expected["age_gap"])
+    assert gaps[0]["slope"] == pytest.approx(gaps[1]["slope"], abs=1e-6)
+    assert "pooled" in render(results)
     models = simulated["variables_sha256"]
     assert results["variables_sha256"] == {k: v for k, v in models.items() if "federated" in k}
     assert rounds_of(results)[0].startswith("repeat0-split0: rounds: 1; best round: ")

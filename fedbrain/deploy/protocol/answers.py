@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from fedbrain.analysis.site_sums import NAMES as SUM_NAMES
+from fedbrain.analysis.site_sums import SUMS
 from fedbrain.deploy.protocol.plausible import KEPT, TESTED, require_variances
 from fedbrain.deploy.protocol.terms import Terms, answer_collections
 from fedbrain.deploy.protocol.wire import (
@@ -99,7 +101,7 @@ def write_report(
     metrics = {**accuracy, **ends}
     scalars = {
         name: float(metrics[name])
-        for name in (*TEST_METRICS, *OPTIONAL, *PRIVACY)
+        for name in (*TEST_METRICS, *OPTIONAL, *PRIVACY, *SUM_NAMES)
         if math.isfinite(metrics.get(name, math.nan))
     }
     return pack(
@@ -136,7 +138,15 @@ def read_report(message: Message) -> dict[str, Any]:
         "subjects": int(metrics["subjects"]),
         **{f"{m}_95": [metrics[f"{m}_{end}"] for end in ENDS] for m in ("mae", "r")},
         **{name: value for name, value in message.envelope.scalars.items() if name in PRIVACY},
+        **_sums(message.envelope.scalars),
     }
+
+
+def _sums(scalars: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """`sums` of a row, where the site tells them all."""
+    if not set(SUMS) <= set(scalars):
+        return {}
+    return {"sums": {name: scalars.get(name, math.nan) for name in SUM_NAMES}}
 
 
 def require_answer(terms: Terms, message: Message) -> None:
@@ -153,7 +163,7 @@ def require_answer(terms: Terms, message: Message) -> None:
         **{tested: set(TEST_METRICS) for tested in TESTED},
         **{kept: set() for kept in KEPT.values()},
     }[kind]
-    if scalars - set((*OPTIONAL, *PRIVACY) if kind in TESTED else ()) != names:
+    if scalars - set((*OPTIONAL, *PRIVACY, *SUM_NAMES) if kind in TESTED else ()) != names:
         raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")
     unflatten(message.vectors, terms.answer if kind == "update" else {})
     if kind == "update":

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fedbrain.analysis.site_sums import NAMES
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.terms import Terms
 from fedbrain.deploy.protocol.wire import Message, Refused, unflatten
@@ -18,6 +19,7 @@ HIGHEST_VARIANCE = 1e6  # of a feature of z-scored images; arbitrary
 TESTED = ("reported", "alone")  # kinds of answers about test scans
 # and of those that come in their place until the last of several splits, whose answers are of all
 KEPT = {"reported": "kept", "alone": "kept_lone"}
+HIGHEST_SUM = 1e18  # of squares over test people; arbitrary
 HEADER = 1 << 16  # bytes of an answer beside its numbers
 
 Bounds = Mapping[str, tuple[float, float]]
@@ -40,6 +42,8 @@ def scalar_bounds(kind: str, site: Registration, *, batch_size: int, epochs: int
         shares = dict.fromkeys(("r", "r_low", "r_high"), (-1.0, 1.0))
         shares |= {"p": (0.0, 1.0), "r2": (-1e12, 1.0), "mae_low": (-HIGHEST_LOSS, HIGHEST_LOSS)}
         shares |= {"epsilon": (0.0, 1e9), "delta_dp": (0.0, 1.0)}
+        sums = {name: (-HIGHEST_SUM, HIGHEST_SUM) for name in NAMES}
+        shares |= {**sums, "valid_n": (0.0, float(site.valid))}
         return {**dict.fromkeys(errors, loss), **shares, "subjects": (1.0, float(site.test))}
     seen = site.train * epochs
     return {

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from fedbrain.analysis.site_sums import NAMES
 from fedbrain.deploy.protocol.answers import OPTIONAL, PRIVACY, TEST_METRICS
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.register import Note, Registration
@@ -51,7 +52,7 @@ ENVELOPE: Mapping[str, Field] = {
     ),
     "scalars": Field("table of numbers", "see below", "", "see the next table"),
 }
-SCALARS: Mapping[str, Field] = {
+SCALARS: dict[str, Field] = {
     "weight": Field(NUMBER, "24 bytes at most", "469", "update: number of training scans"),
     "loss": Field(
         NUMBER,
@@ -115,6 +116,23 @@ SCALARS: Mapping[str, Field] = {
     ),
     "delta_dp": Field(NUMBER, "24 bytes at most", "1e-05", "reported, likewise: its delta"),
 }
+WORDS = {
+    "scans": "a sum over test scans",
+    "people": "a sum over test people, means over scans of each",
+    "valid": "likewise, over validation people",
+    "gap": "the age gap on test people: its slope, slope and error after the correction, and the"
+    " ends of their 95 % intervals",
+}
+SCALARS |= {
+    name: Field(
+        NUMBER,
+        "24 bytes at most",
+        "",
+        f"reported, only with `pooled_sums` in `site.toml`: {WORDS[name.split('_')[0]]}"
+        " (x: target, y: prediction)",
+    )
+    for name in NAMES
+}
 COLLECTIONS: Mapping[str, Field] = {
     "delta": Field(
         VECTOR,
@@ -170,7 +188,7 @@ def sent_scalars(terms: Terms) -> set[str]:
     Args:
       terms: of the experiment.
     """
-    return {"weight", *terms.metrics, "loss", "count", *TEST_METRICS, *OPTIONAL, *PRIVACY}
+    return {"weight", *terms.metrics, "loss", "count", *TEST_METRICS, *OPTIONAL, *PRIVACY, *NAMES}
 
 
 def _algorithms() -> str:

@@ -12,6 +12,7 @@ from fedbrain.analysis.columns import columns_of
 from fedbrain.analysis.privacy_table import privacy_lines
 from fedbrain.analysis.regression import macro
 from fedbrain.analysis.results_table import accuracy_rows
+from fedbrain.analysis.site_sums import pooled
 from fedbrain.deploy.protocol.answers import read_report
 from fedbrain.deploy.protocol.plausible import KEPT
 from fedbrain.deploy.protocol.runnable import ALONE, TOGETHER
@@ -33,11 +34,13 @@ def render(results: Mapping[str, Any]) -> str:
     """
     kind = "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
     columns = columns_of(results)
-    tables = [("Together", "clients", "macro")] if results["clients"] else []
-    tables += [("Each site alone", "alone", "alone_macro")] if results["alone"] else []
+    tables = [("Together", "clients", "")] if results["clients"] else []
+    tables += [("Each site alone", "alone", "alone_")] if results["alone"] else []
     lines = [f"{kind}Test sets, {columns.legend.format(unit=results['unit'])}"]
-    for title, sites, mean in tables:
-        rows = accuracy_rows({**results[sites], "macro": results[mean]}, columns)
+    for title, sites, prefix in tables:
+        pooled_too = {"pooled": p} if (p := results.get(f"{prefix}pooled")) else {}
+        means = {**pooled_too, "macro": results[f"{prefix}macro"]}
+        rows = accuracy_rows({**results[sites], **means}, columns)
         lines += [f"{title}:", *align(rows)] if len(tables) > 1 else align(rows)
     lines += privacy_lines(results)
     lines += [f"{site}: no test results: {why}" for site, why in results["untold"].items()]
@@ -66,6 +69,17 @@ class Ended(NamedTuple):
     folder: Path  # of its federation
 
 
+def pooled_row(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The row over all test scans, where every site tells the sums that it takes; or empty.
+
+    Args:
+      rows: site -> what it told.
+    """
+    if not rows or not all("sums" in row for row in rows.values()):
+        return {}
+    return pooled({name: {**row, **row["sums"]} for name, row in rows.items()})
+
+
 def collect_alone(side: Side, snapshot: Snapshot, kind: str = "alone") -> Answers:
     """Has every site train alone, if the job says so; what they tell of what comes of it.
 
@@ -92,8 +106,13 @@ def collect_rows(ended: Sequence[Ended]) -> tuple[Answers, Answers]:
         collect_answers(side, side.sites, snapshot, KEPT["reported"])
     last = ended[-1]
     of_repeat = {e.side.agreement.split_id.repeat: e.side.sites for e in ended}.values()
-    tests = {name: sum(sites[name].test for sites in of_repeat) for name in last.side.sites}
-    sites = {name: site._replace(test=tests[name]) for name, site in last.side.sites.items()}
+    sites = {
+        name: site._replace(
+            test=sum(sites[name].test for sites in of_repeat),
+            valid=sum(e.side.sites[name].valid for e in ended),
+        )
+        for name, site in last.side.sites.items()
+    }
     side = last.side._replace(sites=sites)
     lone = collect_alone(side, last.snapshot)
     return lone, with_reasons(side, collect_answers(side, sites, last.snapshot, "reported"))
@@ -156,8 +175,10 @@ def report(ended: Sequence[Ended], *, workdir: Path) -> dict[str, Any]:
         **(describe_split(ended[0]) if len(ended) == 1 else several),
         "clients": clients,
         "macro": macro(clients) if clients else {},
+        "pooled": pooled_row(clients),
         "alone": alone,
         "alone_macro": macro(alone) if alone else {},
+        "alone_pooled": pooled_row(alone),
         "untold": {**lone.left_out, **answers.left_out},
         "absent": absences([line for history in histories for line in history]),
     }

@@ -91,6 +91,7 @@ def join(
         "limit": limit,
         "fewest_tested": policy.minimum_test_subjects,
         "digits": policy.validation_digits,
+        "pooled_sums": policy.pooled_sums,
         "synthetic": report.synthetic,
     }
     known = {"ledger": ledger or workdir / "privacy.json", "demands": policy.demands}

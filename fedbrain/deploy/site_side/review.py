@@ -16,7 +16,12 @@ from fedbrain.deploy.protocol.splits import count_splits
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.approval import APPROVED, read_approved, waiting
 from fedbrain.deploy.site_side.policy import Policy, consent, name_of, read_policy
-from fedbrain.deploy.site_side.review_study import describe_study, lines_of, questions_of
+from fedbrain.deploy.site_side.review_study import (
+    describe_study,
+    lines_of,
+    questions_of,
+    sums_in_words,
+)
 from fedbrain.experiments.config import Experiment
 
 PAGE = """Job {hash}
@@ -98,9 +103,12 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
         valid=policy.minimum_validation_subjects,
         train=policy.minimum_subjects,
         test=policy.minimum_test_subjects,
-        tests="2 rows of test results, one of a model that this site trains alone and keeps"
-        if ALONE in config["regimes"]
-        else "1 row of test results",
+        tests=(
+            "2 rows of test results, one of a model that this site trains alone and keeps"
+            if ALONE in config["regimes"]
+            else "1 row of test results"
+        )
+        + sums_in_words(policy),
         batch=config["client"]["batch_size"],
         epochs=config["client"]["epochs"],
         privacy=_privacy_in_words(agreement.experiment, policy),

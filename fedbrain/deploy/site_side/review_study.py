@@ -26,7 +26,7 @@ In all, this site would send at most
   - at joining: numbers of scans of each part, versions of programs, the end of its own record
   - {models} sums of validation losses, each over all its validation people (at least {valid})
   - {updates} updates, each from all its training people (at least {train})
-  - {rows} rows of test results, over at least {test} people; with fewer, none
+  - {rows} rows of test results{sums}, over at least {test} people; with fewer, none
 It sends no image, no label, no prediction and no name (docs/what_leaves.md).
 
 {algorithms}
@@ -51,6 +51,15 @@ def lines_of(config: Mapping[str, Any], name: str = "") -> list[str]:
         nested = isinstance(value, Mapping)
         lines += lines_of(value, field) if nested else [f"  {field} = {value!r}"]
     return lines
+
+
+def sums_in_words(policy: Policy) -> str:
+    """What is told beside a row of test results.
+
+    Args:
+      policy: of the site.
+    """
+    return " with sums over test and validation people" if policy.pooled_sums else ""
 
 
 def questions_of(config: Mapping[str, Any]) -> tuple[int, int]:
@@ -92,6 +101,7 @@ def describe_study(policy: Policy, job: Mapping[str, Any], *, approved: bool) ->
         models=sum(questions_of(e["config"])[0] for e in own.values()),
         updates=sum(questions_of(e["config"])[1] for e in own.values()),
         rows=sum(1 + (ALONE in e["config"]["regimes"]) for e in own.values()),
+        sums=sums_in_words(policy),
         valid=policy.minimum_validation_subjects,
         train=policy.minimum_subjects,
         test=policy.minimum_test_subjects,

@@ -7,6 +7,7 @@ minimum_subjects = 20            # with fewer people to train on, the site takes
 minimum_validation_subjects = 10 # with fewer to validate on, the site takes no part
 minimum_test_subjects = 10       # with fewer, no test metrics are sent at the end
 validation_digits = 2            # of a sum of validation losses that is sent; 0: all
+pooled_sums = false              # beside a test row, sums over test and validation people
 
 [data]
 root = "/data/brussels"          # a BIDS tree
@@ -74,6 +75,7 @@ class Policy(NamedTuple):
     approved: frozenset[str] = frozenset()  # hashes of jobs that a person has approved
     starts: Starts = Starts()  # first models that are accepted from the server
     demands: Demands = Demands()  # differential privacy without which no job runs
+    pooled_sums: bool = False  # whether sums over people are told beside a row of test results
 
 
 NUMBERS = [name for name, bound in VALUES.items() if any(map(bound.accepts, (0.5, 2)))]
@@ -84,6 +86,7 @@ KEYS: Mapping[str, Mapping[str, type]] = {
         "minimum_validation_subjects": int,
         "minimum_test_subjects": int,
         "validation_digits": int,
+        "pooled_sums": bool,
         "approval": bool,
         "data": dict,
         "targets": dict,
@@ -171,6 +174,7 @@ def _policy(content: Mapping[str, Any]) -> Policy:
         modalities=tuple(modalities),
         approval=content.get("approval", True),
         starts=read_starts(content.get("start", {}), approval=content.get("approval", True)),
+        pooled_sums=content.get("pooled_sums", False),
         demands=read_demands(content.get("privacy", {})),
     )
 

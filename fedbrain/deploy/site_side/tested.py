@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedbrain.analysis.predictions import Predictions, concatenate
+from fedbrain.analysis.site_sums import site_sums
 from fedbrain.analysis.statistics import accuracy
 from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Split
@@ -45,6 +46,7 @@ class Tester:
       workdir: of this site and run.
       fewest: test subjects below which no row is sent.
       synthetic: whether images of no real person are among the scans.
+      pooled_sums: whether sums over people are told beside a row.
     """
 
     def __init__(
@@ -57,10 +59,12 @@ class Tester:
         workdir: Path,
         fewest: int,
         synthetic: bool,
+        pooled_sums: bool = False,
     ):
         self.name, self.agreement, self.splits = name, agreement, splits
         self.evaluate, self.workdir = evaluate, workdir
         self.fewest, self.synthetic = fewest, synthetic
+        self.pooled_sums = pooled_sums
         algorithm, trusted = agreement.experiment.algorithm, agreement.experiment.trusted
         turns = agreement.experiment.inputs.augment.turns
         self.run_round = make_round(
@@ -183,10 +187,14 @@ class Tester:
 
     def _row(self, repeats: list[Repeat], regime: str) -> dict[str, Any]:
         """Accuracy over the test scans of all repeats, each of which has enough people."""
-        tests = [repeat[regime][self.name]["test"] for repeat in combine(repeats).own]
+        own = [repeat[regime][self.name] for repeat in combine(repeats).own]
+        tests = [parts["test"] for parts in own]
         people = min(len(set(test.subjects)) for test in tests)
         if people < self.fewest:
             raise Refused(
                 f"expected at least {self.fewest} test subjects to tell of them, got {people}"
             )
-        return accuracy(concatenate(tests))
+        test = concatenate(tests)
+        if not self.pooled_sums:
+            return accuracy(test)
+        return accuracy(test) | site_sums(test, concatenate([parts["valid"] for parts in own]))

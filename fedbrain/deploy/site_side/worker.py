@@ -60,6 +60,7 @@ class Worker:
         digits: int = 0,
         synthetic: bool = False,
         people: PrivatePeople | None = None,
+        pooled_sums: bool = False,
     ):
         """Opens the site's folder; nothing is computed yet.
 
@@ -75,6 +76,7 @@ class Worker:
           digits: significant digits of a sum of validation losses; 0: all.
           synthetic: whether images of no real person are among the scans.
           people: with the site's ledger; None: with one of this run's own.
+          pooled_sums: whether sums are told beside a row of test results.
         """
         self.name = name
         self.agreement = agreement
@@ -92,6 +94,7 @@ class Worker:
         self.evaluate = make_evaluate(experiment.task)
         splits = {agreement.split_id: split} if splits is None else splits
         how = {"workdir": home or workdir, "fewest": fewest_tested, "synthetic": synthetic}
+        how |= {"pooled_sums": pooled_sums and experiment.privacy is None}
         self.tester = Tester(name, agreement, splits, self.evaluate, **how)
         self.attempts = Attempts(workdir / "attempts.json")
         self.questions = Questions(workdir, rounds=experiment.rounds, keep=experiment.keep + 1)
