@@ -11,7 +11,7 @@ from fedbrain.algorithms.private import dp_fedsgd
 from fedbrain.analysis.gaussian_privacy import epsilon_of
 from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.wire import Refused, unpack
-from fedbrain.deploy.server_side.report import render, report
+from fedbrain.deploy.server_side.report import Ended, render, report
 from fedbrain.deploy.site_side.demands import Demands, read_demands
 from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.privacy_ledger import Ledger
@@ -106,7 +106,7 @@ def ended(scans, tmp_path_factory):
         worker = some.worker(name)
         write_identity(worker.workdir, some.fields, "age", some.experiment, {name: of_site})
     state = some.run()
-    return some, report(side, state, workdir=folder / "server", folder=folder / "server")
+    return some, report([Ended(side, state, folder / "server")], workdir=folder / "server")
 
 
 def test_a_run_between_hospitals_tells_epsilon_of_every_site(ended):
