@@ -3,8 +3,9 @@
     python -m benchmarks.ahead_of_time [--devices=h100,v5e] [--sizes=64] [--json=FILE]
 
 For every network, size, precision and accelerator, with batch 8: whether the step of one client
-fits, its memory, its operations, and the seconds that compiling took. `--several` compiles the step
-over 4 devices and over 2 processes of 4 devices instead. What FILE has is not compiled again.
+fits, its memory, its operations, and the seconds that compiling took. `--several` compiles instead
+the steps of four clients over 4 devices, that of one client whose batch they share, and the steps
+and the exchange of 2 processes of 4 devices. What FILE has is not compiled again.
 """
 
 import itertools
@@ -76,7 +77,7 @@ def cases() -> list[dict]:
     rows = itertools.product(map(int, SIZES.value), networks(), DEVICES.value)
     if not SEVERAL.value:
         return [{"device": d, "network": n, "size": s, "over": "1"} for s, n, d in rows]
-    over = ("4", "2 x 4", "gather of 2 x 4")
+    over = ("4", "4 that share a batch", "2 x 4", "gather of 2 x 4")
     return [{"device": d, "network": n, "size": s, "over": o} for s, n, d in rows for o in over]
 
 
@@ -87,7 +88,9 @@ def measure(case: dict, step: Step) -> Needs:
     devices = list(describe(name, hosts=hosts, devices=several))
     if over.startswith("gather"):
         return gather_needs(PIECE, [devices[:4], devices[4:]])
-    return step_needs(step.algorithm, step.variables, step.batch, devices[-several:])
+    share = several if over.endswith("batch") else 1
+    devices = devices[-several:]
+    return step_needs(step.algorithm, step.variables, step.batch, devices, share=share)
 
 
 def main(_: list[str]) -> None:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from fedbrain.algorithms.variant import GradientAt
+from fedbrain.training.meshes import spread
 from fedbrain.types import Batch, Key, ModelState, Params, TrainingLoss
 
 
@@ -48,6 +49,7 @@ def gradient_of(loss: TrainingLoss, batch: Batch, key: Key, *, parts: int) -> Gr
             return (total, state, jax.tree.map(jnp.add, metrics, m)), None
 
         split = jax.tree.map(lambda x: jnp.reshape(x, (parts, -1, *x.shape[1:])), dict(batch))
+        split = spread(split, axis=1)  # each part over all devices that share the batch
         first = (jax.tree.map(lambda x: x[0], split), key)
         shapes = jax.eval_shape(whole, params, model_state, *first)[1][1]
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)

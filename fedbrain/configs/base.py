@@ -148,7 +148,7 @@ def get_config() -> Any:
         }
     )
     # how the clients of a round are computed: `auto()`, `loop()`, `chunk(size)`, `vmap()`,
-    # `shard(devices)`, `processes(loop())`
+    # `shard(devices)`, `shard(devices, batch)`, `processes(loop())`
     config.driver = "auto()"
     # where training volumes lie: `auto()`, `streamed()`, `resident(dtype)`
     config.residence = "auto()"

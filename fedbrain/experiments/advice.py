@@ -156,7 +156,7 @@ def advise(
     shape = shape_of(list(clients.values()))
     require_feasible(config, experiment, sorted(clients), splits, shape)
     variables = outline_variables(experiment, shape)
-    batch = example_batch(shape, 1, experiment.inputs)
+    batch = example_batch(shape, experiment.batch_size, experiment.inputs)
     channels = unprotected(
         algorithm=config.algorithm,
         aggregator=config.server.aggregator,

@@ -43,7 +43,7 @@ def compile_experiment(experiment: Experiment) -> Compiled:
         experiment.trusted,
         turns=experiment.inputs.augment.turns,
     )
-    return Compiled(run_round, make_evaluate(experiment.task))
+    return Compiled(run_round, make_evaluate(experiment.task, experiment.driver.mesh))
 
 
 def image_shape(experiment: Experiment) -> tuple[int, ...]:

@@ -22,19 +22,17 @@ from fedbrain.data.splits import Fractions
 from fedbrain.data.targets import NORMS, TARGETS, Norm, Target
 from fedbrain.data.views import VIEWS
 from fedbrain.experiments.chosen_algorithm import read_algorithm
+from fedbrain.experiments.chosen_driver import AUTO, read_batches, read_driver
 from fedbrain.experiments.private import require_private
 from fedbrain.experiments.spec import at_least, between, choose, factories
 from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.models.losses import LOSSES
 from fedbrain.models.task import make_task
 from fedbrain.training.device_volumes import RESIDENCES, Residence
-from fedbrain.training.maps import DRIVERS, LOCAL_DRIVERS
 from fedbrain.training.round import Driver
 from fedbrain.training.sampling import SAMPLINGS, Sampling
 from fedbrain.training.selection import Patience
 from fedbrain.types import Algorithm, Loss, Task
-
-AUTO = {"auto": lambda: None}  # a choice that is made from measured sizes
 
 
 class Experiment(NamedTuple):
@@ -147,7 +145,7 @@ def read_experiment(config: Any) -> Experiment:
         "target": config.target,
     }
     require_numbers(loss, of_numbers)
-    batch_size, microbatches = _batches(client)
+    batch_size, microbatches = read_batches(client)
     privacy = choose("client.privacy", client.privacy, PRIVACY)
     require_private(privacy, config)
     algorithm = read_algorithm(
@@ -178,7 +176,7 @@ def read_experiment(config: Any) -> Experiment:
         task=task,
         algorithm=algorithm,
         privacy=privacy,
-        driver=choose("driver", config.driver, DRIVERS | AUTO, nested=LOCAL_DRIVERS),
+        driver=read_driver(config, batch_size, microbatches, private=privacy is not None),
         residence=choose("residence", config.residence, RESIDENCES | AUTO),
         batch_size=batch_size,
         microbatches=microbatches,
@@ -207,17 +205,6 @@ def _repeats(splits: Any) -> range:
     """`splits.first` and `splits.repeats`."""
     first = at_least("splits.first", splits.first, 0)
     return range(first, first + at_least("splits.repeats", splits.repeats, 1))
-
-
-def _batches(client: Any) -> tuple[int, int]:
-    """`client.batch_size` and `client.microbatches`."""
-    batch_size = at_least("client.batch_size", client.batch_size, 1)
-    microbatches = at_least("client.microbatches", client.microbatches, 1)
-    if batch_size % microbatches:
-        raise ValueError(
-            f"config.client.microbatches: expected a divisor of {batch_size=}, got {microbatches}."
-        )
-    return batch_size, microbatches
 
 
 def _patience(patience: Any) -> Patience:

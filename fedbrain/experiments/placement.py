@@ -5,6 +5,8 @@ client trains and sends.
 import math
 from collections.abc import Mapping
 
+import jax
+
 from fedbrain.data.dataset import Scans, shape_of
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import centralised
@@ -12,6 +14,7 @@ from fedbrain.experiments.compiled import outline_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.spec import choose
 from fedbrain.processes import peers
+from fedbrain.training.ahead_of_time import step_needs
 from fedbrain.training.device_volumes import RESIDENCES
 from fedbrain.training.footprint import Footprint, footprint
 from fedbrain.training.maps import DRIVERS, LOCAL_DRIVERS
@@ -34,7 +37,8 @@ def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experim
     shape = shape_of(list(clients.values()))
     batch = example_batch(shape, experiment.batch_size, experiment.inputs)
     count = -(-len(clients) // peers.count())  # clients of one process, at most
-    sizes = measure(experiment.algorithm, outline_variables(experiment, shape), batch, count)
+    variables = outline_variables(experiment, shape)
+    sizes = measure(experiment.algorithm, variables, batch, count)
     voxels = math.prod(shape) * most_scans(experiment, clients)
     lines = []
     if experiment.residence is None:
@@ -44,7 +48,17 @@ def place(experiment: Experiment, clients: Mapping[str, Scans]) -> tuple[Experim
     assert experiment.residence is not None
     left = max(sizes.device_bytes - 2 * voxels * experiment.residence.itemsize, 0)
     if experiment.driver is None:
-        spec, reason = peers.exchange(choose_driver(sizes._replace(device_bytes=left)))[0]
+
+        def shared(devices: int) -> int:
+            own = jax.local_devices()[:devices]
+            return step_needs(experiment.algorithm, variables, batch, own, share=devices).bytes
+
+        choice = choose_driver(
+            sizes._replace(device_bytes=left),
+            shared,
+            examples=1 if experiment.privacy else experiment.batch_size // experiment.microbatches,
+        )
+        spec, reason = peers.exchange(choice)[0]
         spec = spec if peers.count() == 1 else f"processes({spec})"
         driver = choose("driver", spec, DRIVERS, nested=LOCAL_DRIVERS)
         experiment = experiment._replace(driver=driver)

@@ -10,12 +10,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from fedbrain.training import local_steps
-from fedbrain.training.maps import side_by_side_on
+from fedbrain.training.meshes import make_mesh, on_clients, on_examples, side_by_side_on
 from fedbrain.training.outline import outline
 from fedbrain.types import Algorithm, Batch, PyTree, Variables
 
 # without a device nothing can be timed, so nothing is chosen by time
-OPTIONS: dict[str, Any] = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_triton_gemm": False}
+UNTIMED: dict[str, Any] = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_triton_gemm": False}
 # as the TPU's compiler refuses a program
 TOO_MUCH = r"required for HLO temporaries \(([\d.]+)([GM])\) exceeds available HBM"
 
@@ -32,14 +32,17 @@ def step_needs(
     variables: Variables,
     batch: Batch,
     devices: Sequence[Any],
+    *,
+    share: int = 1,
 ) -> Needs:
-    """Compiles the local step of one client a device.
+    """Compiles the local step of one client a device, or a group of devices.
 
     Args:
       algorithm: whose step it is.
       variables: arrays or outlines.
       batch: of one client.
       devices: of one process; several hold a client each, as under `shard`.
+      share: devices that share the batch of a client.
 
     >>> from fedbrain.algorithms.quadratic import quadratic_algorithm, quadratic_batch
     >>> variables = {"params": {"w": np.zeros(1, np.float32)}}
@@ -47,17 +50,21 @@ def step_needs(
     >>> step_needs(quadratic_algorithm(), variables, quadratic_batch(), here).bytes > 4
     True
     """
-    start = outline(algorithm, variables, batch, clients=len(devices)).start
+    clients = len(devices) // share
+    start = outline(algorithm, variables, batch, clients=clients).start
     step = local_steps.guard(algorithm.local.step)
     if len(devices) == 1:
         here = SingleDeviceSharding(devices[0])
         arguments = [_outlines(tree, here) for tree in (start, dict(batch))]
-        return compiled_needs(jax.jit(step, donate_argnums=0), arguments, devices[0].platform)
-    mesh = Mesh(np.array(devices), ("clients",))
-    spread = NamedSharding(mesh, PartitionSpec("clients"))
-    arguments = [_outlines(tree, spread, len(devices)) for tree in (start, dict(batch))]
-    program = jax.jit(side_by_side_on(mesh)(step), donate_argnums=0)
-    return compiled_needs(program, arguments, devices[0].platform)
+        return compiled_needs(jax.jit(step, donate_argnums=0), arguments, devices[0])
+    mesh = make_mesh(devices, share)
+    arguments = [
+        _outlines(tree, place, clients)
+        for tree, place in ((start, on_clients(mesh)), (dict(batch), on_examples(mesh)))
+    ]
+    lifted = side_by_side_on(mesh)(step)
+    program = jax.jit(lifted, donate_argnums=0, out_shardings=on_clients(mesh))
+    return compiled_needs(program, arguments, devices[0])
 
 
 def gather_needs(sent: int, processes: Sequence[Sequence[Any]]) -> Needs:
@@ -75,25 +82,26 @@ def gather_needs(sent: int, processes: Sequence[Sequence[Any]]) -> Needs:
         (len(processes), sent), np.uint8, sharding=NamedSharding(mesh, PartitionSpec("processes"))
     )
     program = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))
-    return compiled_needs(program, [bytes], processes[0][0].platform)
+    return compiled_needs(program, [bytes], processes[0][0])
 
 
-def compiled_needs(program: Callable, arguments: Sequence[PyTree], platform: str) -> Needs:
+def compiled_needs(program: Callable, arguments: Sequence[PyTree], device: Any) -> Needs:
     """What a program needs of one device.
 
     Args:
       program: jitted.
       arguments: outlines with their places.
-      platform: that it is compiled for.
+      device: that it is compiled for, perhaps one that is not there.
 
-    >>> compiled_needs(jax.jit(lambda x: x + 1), [np.zeros(4, np.float32)], "cpu").bytes >= 32
+    >>> here = jax.local_devices()[0]
+    >>> compiled_needs(jax.jit(lambda x: x + 1), [np.zeros(4, np.float32)], here).bytes >= 32
     True
     """
     lowered: Any = program.lower(*arguments)  # pyright: ignore[reportFunctionMemberAccess]
     began = time.monotonic()
-    is_gpu = platform in ("gpu", "cuda")
+    is_described_gpu = device.platform in ("gpu", "cuda") and device not in jax.local_devices()
     try:
-        compiled = lowered.compile(OPTIONS if is_gpu else None)
+        compiled = lowered.compile(UNTIMED if is_described_gpu else None)
     except jax.errors.JaxRuntimeError as error:
         short = bytes_refused(str(error))
         if not short:

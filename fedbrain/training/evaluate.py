@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from fedbrain.types import Batch, Task, Variables
 
@@ -22,8 +23,12 @@ class Evaluate(Protocol):
         ...
 
 
-def make_evaluate(task: Task) -> Evaluate:
+def make_evaluate(task: Task, mesh: Mesh | None = None) -> Evaluate:
     """Compiles the evaluation of a task.
+
+    Args:
+      task: a network and its loss.
+      mesh: of devices that share a batch, along its axis `batch`; None: the default device.
 
     Returns:
       `evaluate(variables, batches)` -> (prediction [n] in target units or probabilities [n k],
@@ -37,10 +42,14 @@ def make_evaluate(task: Task) -> Evaluate:
     forward = jax.jit(task.evaluate)
 
     def evaluate(variables: Variables, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray]:
+        if mesh:
+            variables = jax.device_put(variables, NamedSharding(mesh, PartitionSpec()))
         model_state = {name: tree for name, tree in variables.items() if name != "params"}
         predictions, losses = [], [np.zeros(0, np.float32)]
         for batch in batches:
             real = np.asarray(batch["mask"]) > 0
+            if mesh:
+                batch = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("batch")))
             prediction, loss = forward(variables["params"], model_state, batch)
             predictions.append(np.asarray(prediction)[real])
             losses.append(np.asarray(loss)[real])

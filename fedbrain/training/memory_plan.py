@@ -3,12 +3,12 @@ measured sizes, and printed.
 """
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 
-from fedbrain.training import local_steps
-from fedbrain.training.outline import outline
+from fedbrain.training.ahead_of_time import step_needs
 from fedbrain.types import Algorithm, Batch, Variables
 
 SHARE = 0.8  # of a device's memory that may be planned with: arbitrary
@@ -25,12 +25,20 @@ class Sizes(NamedTuple):
     device_bytes: int  # memory of one device; 0 where it is not known
 
 
-def choose_driver(sizes: Sizes) -> tuple[str, str]:
+def choose_driver(
+    sizes: Sizes, shared: Callable[[int], int] | None = None, *, examples: int = 1
+) -> tuple[str, str]:
     """(spec of a driver, the reason in words).
 
     On a CPU clients come one after the other: side by side, every client's convolution would be a
     grouped one, which XLA computes slowly there. On accelerators as many clients stand side by side
-    as memory holds (not measured on one yet).
+    as memory holds (not measured on one yet); a client that one device does not hold is spread over
+    as few as hold it.
+
+    Args:
+      sizes: of the step.
+      shared: devices that share a batch -> bytes at each; asked only where one device is too small.
+      examples: that they must divide: those of a batch, or of a part of one.
 
     >>> choose_driver(Sizes("gpu", devices=1, clients=3, client_bytes=2**30, device_bytes=2**34))[0]
     'vmap()'
@@ -40,6 +48,8 @@ def choose_driver(sizes: Sizes) -> tuple[str, str]:
         return "loop()", "on a CPU one client after the other is fastest"
     gib = f"{client_bytes / 2**30:.2f} GiB a client, {device_bytes / 2**30:.0f} GiB a device"
     fit = math.floor(SHARE * device_bytes / client_bytes) if client_bytes and device_bytes else 1
+    if fit < 1:
+        return _choose_share(sizes, shared, examples, gib)
     if devices > 1 and clients > 1 and fit * devices >= clients:
         return (
             f"shard(devices={min(devices, clients)})",
@@ -50,6 +60,19 @@ def choose_driver(sizes: Sizes) -> tuple[str, str]:
     if fit > 1 and clients > 1:
         return f"chunk(size={fit})", f"{gib}: {fit} clients fit side by side"
     return "loop()", f"{gib}: one client fits at a time" if clients > 1 else "there is one client"
+
+
+def _choose_share(
+    sizes: Sizes, shared: Callable[[int], int] | None, examples: int, gib: str
+) -> tuple[str, str]:
+    """For a client that is larger than a device."""
+    for batch in range(2, sizes.devices + 1) if shared else ():
+        if examples % batch == 0 and shared(batch) <= SHARE * sizes.device_bytes:
+            groups = min(sizes.devices // batch, sizes.clients)
+            spec = f"shard(devices={groups * batch}, batch={batch})"
+            return spec, f"{gib}: a client fits on {batch} devices that share its batches"
+    several = f", nor {sizes.devices} that share its batches" if sizes.devices > 1 else ""
+    return "loop()", f"{gib}: one device does not hold a client{several}; see fedbrain plan"
 
 
 def choose_residence(sizes: Sizes, volume_bytes: int) -> tuple[str, str]:
@@ -85,9 +108,6 @@ def measure(algorithm: Algorithm, variables: Variables, batch: Batch, clients: i
     devices = jax.local_devices()
     if devices[0].platform == "cpu":
         return Sizes("cpu", len(devices), clients, 0, 0)
-    start = outline(algorithm, variables, batch, clients=clients).start
-    step = jax.jit(local_steps.guard(algorithm.local.step))
-    memory: Any = step.lower(start, batch).compile().memory_analysis()
-    used = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
+    needs = step_needs(algorithm, variables, batch, devices[:1])
     limit = (devices[0].memory_stats() or {}).get("bytes_limit", 0)
-    return Sizes(devices[0].platform, len(devices), clients, used, limit)
+    return Sizes(devices[0].platform, len(devices), clients, needs.bytes, limit)

@@ -32,7 +32,7 @@ def processes(inner: Driver) -> Driver:
     [[2.0]]
     """
 
-    return lambda trainer, fetch: partial(_map_clients, inner(trainer, fetch))
+    return Driver(lambda trainer, fetch: partial(_map_clients, inner(trainer, fetch)), inner.mesh)
 
 
 def _map_clients(

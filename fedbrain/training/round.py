@@ -4,13 +4,14 @@
 everything else stays.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array
 
 from fedbrain.training.device_volumes import fetch
@@ -60,13 +61,20 @@ class MapClients(Protocol):
         ...
 
 
-@runtime_checkable
-class Driver(Protocol):
-    """How local work is mapped over a cohort: a row of `maps.DRIVERS`."""
+class Driver(NamedTuple):
+    """How local work is mapped over a cohort: what a row of `maps.DRIVERS` returns."""
+
+    compile: Callable[[LocalTrainer, Fetch], MapClients]  # the map of a trainer
+    mesh: Mesh | None = None  # where several devices share a batch, along its axis `batch`
 
     def __call__(self, trainer: LocalTrainer, fetch: Fetch, /) -> MapClients:
         """Compiles the map of a trainer."""
-        ...
+        return self.compile(trainer, fetch)
+
+    @property
+    def batch(self) -> int:
+        """How many devices share a batch."""
+        return self.mesh.shape["batch"] if self.mesh else 1
 
 
 @runtime_checkable

@@ -178,6 +178,33 @@ def test_a_wrong_field_is_named(field, value, message):
         read_experiment(config)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"batch_size": 7},
+            "config.driver: expected batches that 2 devices share evenly, got"
+            " client.batch_size=7; 6 or 8 would do.",
+        ),
+        (
+            {"batch_size": 6, "microbatches": 2},
+            "config.driver: expected batches in 2 microbatches that 2 devices share evenly, got"
+            " client.batch_size=6; 4 or 8 would do.",
+        ),
+        (
+            {"batch_size": 8, "microbatches": 3},
+            "config.client.microbatches: expected a divisor of batch_size=8 (1, 2, 4, 8), got 3.",
+        ),
+    ],
+)
+def test_batches_that_devices_cannot_share_are_refused_with_those_that_fit(fields, message):
+    config = base.get_config()
+    config.driver = "processes(shard(devices=2, batch=2))"
+    config.client.update(fields)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_experiment(config)
+
+
 def test_impossible_splits_are_named():
     config = base.get_config()
     config.splits.valid = 0.9

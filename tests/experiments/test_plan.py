@@ -13,12 +13,14 @@ from tests.experiment_under_test import config
 
 @pytest.fixture
 def plan_with(monkeypatch, tmp_path):
-    monkeypatch.setattr(plan, "describe", lambda name: jax.devices())
+    monkeypatch.setattr(plan, "describe", lambda name, devices: jax.devices())
     monkeypatch.setattr(plan, "SHARE", 1.0)
 
-    def run(memory):
+    def run(memory, devices=1, driver="auto()"):
         monkeypatch.setitem(plan.ACCELERATORS, "v5e", Tpu("a chip", "", memory))
-        plan.run(config(tmp_path), "v5e")
+        c = config(tmp_path)
+        c.driver = driver
+        plan.run(c, "v5e", devices)
 
     return run
 
@@ -38,7 +40,18 @@ def test_remat_is_tried_where_a_network_has_it(tmp_path):
     c.model = "densenet121()"
     remat = '--config.model="densenet121(remat=True)"'
     expected = ["", remat, f"{remat} --config.client.microbatches=2"]
-    assert [flags for flags, _ in plan.ways(c)][:3] == expected
+    assert [way.flags for way in plan.ways(c)][:3] == expected
+
+
+def test_several_devices_share_a_batch(plan_with, capsys):
+    """Of 4 examples, in halves where there are two microbatches; as configured, or by the flag."""
+    plan_with(2**30, driver="processes(shard(devices=2, batch=2))")
+    assert "fits          as configured" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="expected a step that fits a chip"):
+        plan_with(2**10, devices=2)
+    driver = '--config.driver="shard(devices=2, batch=2)"'
+    tried = re.findall(r"does not fit  (.*)", capsys.readouterr().out)
+    assert tried == ["as configured", driver, f"{driver} --config.client.microbatches=2"]
 
 
 def test_what_cannot_be_compiled_for_is_refused(tmp_path):

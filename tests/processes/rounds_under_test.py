@@ -1,6 +1,6 @@
 """Rounds of several algorithms, by one process or by several: prints a digest of each.
 
-python -m tests.processes.rounds_under_test COORDINATOR PROCESSES PROCESS
+python -m tests.processes.rounds_under_test COORDINATOR PROCESSES PROCESS [DRIVER]
 """
 
 import json
@@ -15,6 +15,7 @@ from fedbrain.algorithms.scaffold import scaffold
 from fedbrain.algorithms.server_optimizers import fedadam
 from fedbrain.algorithms.sharing import without_batch_norm
 from fedbrain.experiments.checkpoints import tree_digest
+from fedbrain.experiments.spec import call
 from fedbrain.processes import peers
 from fedbrain.processes.place import Place
 from fedbrain.processes.start import start
@@ -48,7 +49,7 @@ def own(cohort):
     ]
 
 
-def digests(driver="loop"):
+def digests(driver="loop()"):
     """Name of the algorithm -> digest of server, clients and metrics after two rounds.
 
     The second cohort is smaller: some process then has nobody. The network is one layer with batch
@@ -57,7 +58,7 @@ def digests(driver="loop"):
     task = tiny.task(channels=(4,))
     variables, results = tiny.variables(task), {}
     for name, algorithm in algorithms(task).items():
-        run_round = make_round(algorithm, processes(LOCAL_DRIVERS[driver]()))
+        run_round = make_round(algorithm, processes(call(driver, LOCAL_DRIVERS)))
         server = algorithm.init(variables, jax.numpy.ones(len(NAMES)))
         states = {n: algorithm.init_client(variables) for n in NAMES}
         for round, drawn in enumerate((NAMES, NAMES[1:2])):
@@ -72,4 +73,4 @@ def digests(driver="loop"):
 if __name__ == "__main__":
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     start(Place(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
-    print(json.dumps(digests()))
+    print(json.dumps(digests(*sys.argv[4:])))

@@ -238,3 +238,17 @@ def test_a_process_that_hangs_ends_the_others(tmp_path, victim):
     assert f"Process {victim} has been silent for 5 s" in run.errors(1 - victim)
     started[victim].kill()
     started[victim].wait()
+
+
+@pytest.mark.slow
+def test_clients_of_two_processes_are_spread_over_two_devices_each(tmp_path):
+    """The rounds of one process with two devices, bit for bit."""
+    two = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    module = "tests.processes.rounds_under_test"
+    driver = "shard(devices=2, batch=2)"
+    command = lambda *place: ["-m", module, *map(str, place), driver]  # noqa: E731
+    started = together(command, 2, tmp_path, **two)
+    alone = rounds_under_test.digests(driver)  # tests have two devices, too
+    assert wait(started, tmp_path) == [0, 0], (tmp_path / "err0.txt").read_text()[-2000:]
+    for k in range(2):
+        assert json.loads((tmp_path / f"out{k}.txt").read_text().splitlines()[-1]) == alone

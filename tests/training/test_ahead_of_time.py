@@ -4,11 +4,15 @@ from importlib.util import find_spec
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 
 from fedbrain.algorithms.quadratic import quadratic_algorithm, quadratic_batch
 from fedbrain.training.accelerators import ACCELERATORS, describe
 from fedbrain.training.ahead_of_time import gather_needs, step_needs
+from fedbrain.types import Task
+from tests import tiny
 
 NUMBERS = 2**20
 COMPILERS = {"v5e": "libtpu"}
@@ -24,6 +28,22 @@ def test_a_step_needs_its_model_twice_on_every_device():
     for needs in found:
         assert 4 * NUMBERS <= needs.bytes < 16 * NUMBERS
     assert found[0].bytes == pytest.approx(found[1].bytes, rel=0.01)
+
+
+def test_devices_that_share_a_batch_need_less_each():
+    """An example is larger than the model: two devices hold half of the images each."""
+    image = np.zeros((4, NUMBERS // 8), np.float32)
+    batch = quadratic_batch() | {"image": image, "target": image[:, 0], "mask": image[:, 0]}
+    loss = lambda params, state, batch, key: (  # noqa: E731
+        jnp.sum(params["w"] * batch["image"]),
+        (state, {"loss": jnp.zeros(()), "count": jnp.ones(())}),
+    )
+    algorithm = tiny.algorithm(Task(lambda *a: {}, loss, lambda *a: (a[0], a[0])), optax.sgd(0.1))
+    variables, devices = {"params": {"w": jnp.zeros(())}}, jax.devices()
+    one = step_needs(algorithm, variables, batch, devices[:1]).bytes
+    each = step_needs(algorithm, variables, batch, devices[:2], share=2).bytes
+    assert one >= image.nbytes
+    assert each < 0.6 * one
 
 
 def test_a_gathering_needs_what_all_send():

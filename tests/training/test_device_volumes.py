@@ -86,7 +86,9 @@ def test_what_a_type_costs(dtype, error):
 
 
 @pytest.mark.parametrize(
-    "driver", [loop(), chunk(2), vmap(), shard(2)], ids=["loop", "chunk", "vmap", "shard"]
+    "driver",
+    [loop(), chunk(2), vmap(), shard(2), shard(2, batch=2)],
+    ids=["loop", "chunk", "vmap", "shard", "shard a batch"],
 )
 def test_a_round_on_the_device_is_the_streamed_round(driver):
     """Clients of unequal size, one of them absent."""

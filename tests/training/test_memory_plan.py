@@ -32,6 +32,24 @@ def test_choice(sizes, expected):
         call(spec, DRIVERS)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "examples", "expected"),
+    [
+        (Sizes("gpu", 4, 3, 100 * GIB, 80 * GIB), 8, "shard(devices=4, batch=2)"),
+        (Sizes("gpu", 8, 3, 200 * GIB, 80 * GIB), 8, "shard(devices=8, batch=4)"),
+        (Sizes("gpu", 8, 1, 200 * GIB, 80 * GIB), 8, "shard(devices=4, batch=4)"),
+        (Sizes("gpu", 8, 3, 200 * GIB, 80 * GIB), 5, "shard(devices=5, batch=5)"),
+        (Sizes("gpu", 8, 3, 200 * GIB, 80 * GIB), 2, "loop()"),  # they would need four
+        (Sizes("gpu", 1, 3, 100 * GIB, 80 * GIB), 8, "loop()"),
+    ],
+)
+def test_a_client_that_is_larger_than_a_device(sizes, examples, expected):
+    spec, reason = choose_driver(sizes, lambda n: sizes.client_bytes // n, examples=examples)
+    assert spec == expected
+    assert ("a client fits on" in reason) == spec.startswith("shard")
+    assert ("one device does not hold a client" in reason) == (spec == "loop()")
+
+
 def test_sizes_on_a_cpu_cost_nothing():
     task = tiny.task()
     variables = tiny.variables(task)

@@ -14,7 +14,13 @@ from fedbrain.training.round import Client, make_round, server_step
 from fedbrain.types import Task, Update
 from tests import tiny
 
-CHOICES = {"loop": loop(), "chunk": chunk(2), "vmap": vmap(), "shard": shard(2)}
+CHOICES = {
+    "loop": loop(),
+    "chunk": chunk(2),
+    "vmap": vmap(),
+    "shard": shard(2),
+    "shard a batch": shard(2, batch=2),
+}
 
 
 @cache
@@ -42,12 +48,14 @@ def _largest_difference(a, b):
 
 def test_every_driver_is_tested():
     """`processes` is in tests/processes, with several of them."""
-    assert set(CHOICES) | {"processes"} == set(DRIVERS)
+    assert {name.split()[0] for name in CHOICES} | {"processes"} == set(DRIVERS)
 
 
 @pytest.mark.parametrize("name", [n for n in CHOICES if n != "loop"])
 def test_drivers_agree_on_batch_norm_and_a_1x1x1_convolution(name):
-    """Three clients of unequal size over two devices, masked examples that hold 1e6."""
+    """Three clients of unequal size over two devices, or each over both; masked examples that
+    hold 1e6.
+    """
     reference, info = _rounds("loop")
     state, other = _rounds(name)
     assert (
@@ -188,7 +196,7 @@ def test_equal_deltas_give_equal_bits_under_every_driver(driver):
     """
 
     def loss(params, model_state, batch, key):
-        value = jnp.sum(params["w"] * batch["image"][0])
+        value = jnp.sum(params["w"] * batch["image"].sum(0))
         return value, (model_state, {"loss": value, "count": batch["mask"].sum()})
 
     w = jax.random.normal(jax.random.key(0), (5000,))
@@ -196,10 +204,10 @@ def test_equal_deltas_give_equal_bits_under_every_driver(driver):
     algorithm = tiny.algorithm(task, optax.sgd(0.5))
     variables = {"params": {"w": jnp.zeros(5000)}}
     rng = np.random.default_rng(0)
-    images = [rng.integers(-(2**20), 2**20, (1, 5000)).astype(np.float32) for _ in range(5)]
+    images = [rng.integers(-(2**20), 2**20, (2, 5000)).astype(np.float32) for _ in range(5)]
     key, own = jax.random.key(0), algorithm.init_client(variables)
     batches = [
-        {"image": x, "target": np.zeros(1, np.float32), "mask": np.ones(1, np.float32)}
+        {"image": x, "target": np.zeros(2, np.float32), "mask": np.ones(2, np.float32)}
         for x in images
     ]
     cohort = [Client(f"c{i}", n, own, key, [batches[i]]) for i, n in enumerate((7, 30, 1, 12, 55))]
