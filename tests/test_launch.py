@@ -82,20 +82,23 @@ exec "$@"
 @pytest.mark.parametrize(
     ("code", "requeued"), [(0, 0), (1, 0), (2, 0), (75, 1), (130, 1), (137, 1)]
 )
-@pytest.mark.parametrize("name", ["slurm", "slurm_array"])
-def test_slurm_scripts_requeue_what_another_start_mends(tmp_path, name, code, requeued):
+@pytest.mark.parametrize(
+    ("name", "command"), [("slurm", "main"), ("slurm_array", "grid"), ("slurm_array", "compare")]
+)
+def test_slurm_scripts_requeue_what_another_start_mends(tmp_path, name, command, code, requeued):
     """With stand-ins for SLURM's commands: the exit code of the run decides."""
     stand_ins = {
         "srun": SRUN,
         "scontrol": f'#!/usr/bin/env bash\necho "$@" >> {tmp_path}/requeued\n',
         "python": f'#!/usr/bin/env bash\necho "$@" >> {tmp_path}/calls\nexit {code}\n',
     }
-    for command, text in stand_ins.items():
-        (tmp_path / command).write_text(text)
-        (tmp_path / command).chmod(0o755)
+    for program, text in stand_ins.items():
+        (tmp_path / program).write_text(text)
+        (tmp_path / program).chmod(0o755)
     environment = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "CONFIG": "configs/quickstart.py",
+        "COMMAND": command,
         "WORKDIR": str(tmp_path / "run"),
         "SLURM_JOB_ID": "7",
         "SLURM_ARRAY_JOB_ID": "7",
@@ -104,6 +107,7 @@ def test_slurm_scripts_requeue_what_another_start_mends(tmp_path, name, code, re
     script = ["bash", str(ROOT / f"launch/{name}.sbatch"), "--config.rounds=3"]
     assert subprocess.run(script, env=environment, capture_output=True).returncode == code
     calls = (tmp_path / "calls").read_text()
+    assert f"-m fedbrain.{command} --config=" in calls
     assert f"--workdir={tmp_path}/run --config.rounds=3" in calls
     assert (tmp_path / "requeued").is_file() == (code > 2)
     environment["SLURM_RESTART_COUNT"] = "20"

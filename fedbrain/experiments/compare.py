@@ -2,9 +2,11 @@
 attack.
 
 Cells are written as they are finished and are not run again, so that an interrupted study goes on
-where it stopped.
+where it stopped. Several processes, at once and on any hosts that share the folder, share the
+cells.
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import numpy as np
 from fedbrain import progress
 from fedbrain.analysis import study_table
 from fedbrain.data.problems import Problem
+from fedbrain.experiments import interrupt
+from fedbrain.experiments.leases import Busy, held, is_held
 from fedbrain.experiments.made_by import recorded
 from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.study import Cell, cells, draw_problems, fingerprint
@@ -20,11 +24,12 @@ from fedbrain.experiments.study_cell import Scores, run_cell
 from fedbrain.experiments.study_references import choose_per_client, floor, inner_problems
 from fedbrain.experiments.workdir import claim, write_json
 
+WAIT_S = 1.0  # between two looks at what other processes have finished
 ScoresOfCells = dict[tuple[str, str], Scores]  # (method, attack) -> scores
 
 
 def measure(todo: list[Cell], config: Any, problems: list[Problem], folder: Path) -> ScoresOfCells:
-    """The scores of every cell, read from its file when it was finished before.
+    """The scores of every cell: run here, by another process now, or before.
 
     Args:
       todo: the cells.
@@ -32,19 +37,53 @@ def measure(todo: list[Cell], config: Any, problems: list[Problem], folder: Path
       problems: the data of every seed.
       folder: of the cells' files.
     """
-    measured: ScoresOfCells = {}
+    paths = [folder / f"{number:03d}.json" for number in range(len(todo))]
     with progress.Steps(folder.name, unit="cell", total=len(todo)) as steps:
-        for number, cell in enumerate(todo):
-            steps.now(f"{cell.attack}: {cell.method}")
-            path = folder / f"{number:03d}.json"
-            if not path.is_file():
+        while left := [k for k, path in enumerate(paths) if not path.is_file()]:
+            for k in left:
+                steps.now(f"{todo[k].attack}: {todo[k].method}")
+                if attempt(todo[k], config, problems, paths[k]):
+                    done = sum(path.is_file() for path in paths)
+                    steps.reach(done, f"{todo[k].attack}: {todo[k].method}")
+                    break
+            else:
+                interrupt.check()
+                time.sleep(WAIT_S)  # other processes are at work on what is left
+        steps.reach(len(todo), "all cells")
+    return {(c.method, c.attack): read_scores(path) for c, path in zip(todo, paths)}
+
+
+def attempt(cell: Cell, config: Any, problems: list[Problem], path: Path) -> bool:
+    """Runs a cell to its end; False when another process is at work on it.
+
+    Args:
+      cell: of the study.
+      config: of the study.
+      problems: the data of every seed.
+      path: of its scores.
+    """
+    lease = path.parent / "leases" / path.stem
+    if is_held(lease):
+        return False
+    lease.mkdir(parents=True, exist_ok=True)
+    try:
+        with held(lease):
+            if not path.is_file():  # another process may just have finished it
                 scores = run_cell(cell, problems, config.seed)
                 write_json(path, {"method": cell.method, "attack": cell.attack, **scores._asdict()})
-            stored = read_stored(path, "the scores of a cell")
-            arrays = (np.asarray(stored[f], np.float64) for f in Scores._fields)  # null is NaN
-            measured[cell.method, cell.attack] = Scores(*arrays)
-            steps.reach(number + 1, f"{cell.attack}: {cell.method}")
-    return measured
+    except Busy:
+        return False
+    return True
+
+
+def read_scores(path: Path) -> Scores:
+    """The scores of a finished cell.
+
+    Args:
+      path: of its file.
+    """
+    stored = read_stored(path, "the scores of a cell")
+    return Scores(*(np.asarray(stored[f], np.float64) for f in Scores._fields))  # null is NaN
 
 
 def cross_validate(
@@ -88,7 +127,8 @@ def run(config: Any, workdir: Path) -> None:
 
     Args:
       config: an `ml_collections.ConfigDict` with the fields of `configs/study.py`.
-      workdir: where results go; the same call goes on with the cells that are left.
+      workdir: where results go; the same call goes on with the cells that are left. Several
+        processes may work here at once.
 
     Raises:
       ValueError: one sentence that names the field.
@@ -98,7 +138,7 @@ def run(config: Any, workdir: Path) -> None:
     names = sorted(first.clients)
     better = 1 if first.unit == "accuracy" else -1
     identity = {"config": config.to_dict(), "data": fingerprint(problems)}
-    with claim(workdir, identity), recorded(workdir):
+    with claim(workdir, identity, shared=True), recorded(workdir, shared=True):
         measured = measure(list(cells(config)), config, problems, workdir / "cells")
         measured |= cross_validate(config, measured, problems, workdir, better)
         measured |= {("floor: a constant", attack): floor(problems) for attack in config.attacks}
@@ -110,10 +150,10 @@ def run(config: Any, workdir: Path) -> None:
             reduced[key] = (final, examples, skipped)
         lines = study_table.summarise(reduced, names, better)
         kind = {"unit": first.unit, "synthetic": first.synthetic}
-        write_json(
-            workdir / "comparison.json", {**kind, "lines": [line._asdict() for line in lines]}
-        )
-        study_table.draw(workdir / "comparison.png", lines, **kind)
+        with held(workdir, wait=True):  # all write the same, one after the other
+            written = {**kind, "lines": [line._asdict() for line in lines]}
+            write_json(workdir / "comparison.json", written)
+            study_table.draw(workdir / "comparison.png", lines, **kind)
     print(study_table.render(lines, seeds=config.seeds, **kind))
     if config.against:
         print(study_table.render_differences(reduced, names, config.against))

@@ -12,13 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import jax
 
 import fedbrain
+from fedbrain.experiments.leases import held
 from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.workdir import write_json
 
@@ -69,18 +70,25 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def recorded(workdir: Path) -> Iterator[None]:
+def recorded(workdir: Path, *, shared: bool = False) -> Iterator[None]:
     """Writes `made_by.json`: one entry for each process that has worked on the results, in order.
 
     An entry without an end is of a process that is still at work, or was killed.
 
     Args:
-      workdir: that this process holds.
+      workdir: that this process holds, or one of several processes that share it.
+      shared: whether it is shared.
     """
     path, began = workdir / "made_by.json", time.monotonic()
     entry = describe_process() | {"started": _now(), "ended": None, "outcome": None}
-    before = _read(path)
-    write_json(path, {"processes": [*before, entry]})
+
+    def write(changed: dict[str, Any]) -> None:
+        with held(workdir, wait=True) if shared else nullcontext():
+            entries = _read(path)
+            place = entries.index(entry) if entry in entries else len(entries)
+            write_json(path, {"processes": [*entries[:place], changed, *entries[place + 1 :]]})
+
+    write(entry)
     outcome = "failed"
     try:
         yield
@@ -90,5 +98,4 @@ def recorded(workdir: Path) -> Iterator[None]:
         raise
     finally:
         seconds = round(time.monotonic() - began, 1)
-        entry |= {"ended": _now(), "outcome": outcome, "seconds": seconds}
-        write_json(path, {"processes": [*before, entry]})
+        write(entry | {"ended": _now(), "outcome": outcome, "seconds": seconds})

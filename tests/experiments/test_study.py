@@ -1,6 +1,7 @@
 """Studies: a small grid from the command line, resumed; problems; the page and the code agree."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -19,9 +20,11 @@ from fedbrain.configs import (
     unequal_hospitals,
 )
 from fedbrain.data.problems import PROBLEMS
+from fedbrain.experiments import compare
+from fedbrain.experiments.leases import held
 from fedbrain.experiments.spec import call
 from fedbrain.experiments.study import cells, draw_problems, fingerprint
-from fedbrain.experiments.study_cell import run_cell
+from fedbrain.experiments.study_cell import Scores, run_cell
 from fedbrain.experiments.study_references import choose_per_client, floor, inner_problems
 from tests.programs import run_program
 from tools.aggregation_page import PAGE, fill
@@ -189,6 +192,30 @@ def test_compare_from_the_command_line_resumes(tmp_path):
     wrong = run_program(*command, "--config.score=worst")
     assert wrong.returncode != 0
     assert "Traceback" not in wrong.stderr
+
+
+def test_processes_share_the_cells(tmp_path, monkeypatch):
+    """Another one holds the first cell and finishes it while this one has run the second."""
+    config = small()
+    config.methods.update({"median": {"server": {"aggregator": "median()"}}})
+    todo, problems, ran = list(cells(config)), draw_problems(config), []
+
+    def run(cell, *_):
+        ran.append(cell.method)
+        return Scores(np.full((2, 1, 3), len(ran)), np.ones((2, 3)), np.zeros(2))
+
+    def meanwhile(seconds):
+        del seconds
+        assert ran == [todo[1].method]
+        shutil.copy(tmp_path / "001.json", tmp_path / "000.json")
+
+    monkeypatch.setattr(compare, "run_cell", run)
+    monkeypatch.setattr(compare.time, "sleep", meanwhile)
+    (tmp_path / "leases/000").mkdir(parents=True)
+    with held(tmp_path / "leases/000"):
+        measured = compare.measure(todo[:2], config, problems, tmp_path)
+    assert list(measured) == [(cell.method, cell.attack) for cell in todo[:2]]
+    assert ran == [todo[1].method]
 
 
 def test_the_page_is_the_code():
