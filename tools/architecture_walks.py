@@ -69,7 +69,7 @@ UPDATE: Sequence[Hop] = (
     Hop("fedbrain/deploy/site_side/worker.py:Worker.receive", "reads the message"),
     Hop("fedbrain/deploy/site_side/worker.py:Worker._train", "trains on the model of the round"),
     Hop("fedbrain/experiments/client_work.py:make_client", "the site's scans as batches"),
-    Hop("fedbrain/training/maps.py:_map_clients", "a cohort of one client"),
+    Hop("fedbrain/training/cohorts.py:_map_clients", "a cohort of one client"),
     Hop("fedbrain/training/local_steps.py:begin", "before the first local step"),
     Hop("fedbrain/training/local_steps.py:stream", "one step for each batch"),
     Hop("fedbrain/algorithms/client.py:_step", "the equation of a step"),

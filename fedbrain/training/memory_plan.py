@@ -66,12 +66,13 @@ def _choose_share(
     sizes: Sizes, shared: Callable[[int], int] | None, examples: int, gib: str
 ) -> tuple[str, str]:
     """For a client that is larger than a device."""
-    for batch in range(2, sizes.devices + 1) if shared else ():
-        if examples % batch == 0 and shared(batch) <= SHARE * sizes.device_bytes:
+    numbers = [n for n in range(2, sizes.devices + 1) if examples % n == 0]
+    for batch in numbers:
+        if shared and shared(batch) <= SHARE * sizes.device_bytes:
             groups = min(sizes.devices // batch, sizes.clients)
             spec = f"shard(devices={groups * batch}, batch={batch})"
             return spec, f"{gib}: a client fits on {batch} devices that share its batches"
-    several = f", nor {sizes.devices} that share its batches" if sizes.devices > 1 else ""
+    several = f", nor {numbers[-1]} that share its batches" if numbers else ""
     return "loop()", f"{gib}: one device does not hold a client{several}; see fedbrain plan"
 
 

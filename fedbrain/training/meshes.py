@@ -25,8 +25,8 @@ def make_mesh(devices: Sequence[Any], batch: int = 1) -> Mesh:
       devices: neighbours share a batch.
       batch: a divisor of their number.
 
-    >>> make_mesh(jax.local_devices()[:1]).shape
-    OrderedDict({'clients': 1, 'batch': 1})
+    >>> dict(make_mesh(jax.local_devices()[:1]).shape)
+    {'clients': 1, 'batch': 1}
     """
     return Mesh(np.array(devices).reshape(-1, batch), ("clients", "batch"))
 
@@ -34,8 +34,8 @@ def make_mesh(devices: Sequence[Any], batch: int = 1) -> Mesh:
 def on_clients(mesh: Mesh) -> NamedSharding:
     """Where arrays [clients, ...] lie: each client's at all devices of its group.
 
-    >>> on_clients(make_mesh(jax.local_devices()[:1])).spec
-    PartitionSpec('clients',)
+    >>> tuple(on_clients(make_mesh(jax.local_devices()[:1])).spec)
+    ('clients',)
     """
     return NamedSharding(mesh, PartitionSpec("clients"))
 
@@ -47,8 +47,8 @@ def on_examples(mesh: Mesh, *, axis: int = 1) -> NamedSharding:
       mesh: of devices.
       axis: of the examples.
 
-    >>> on_examples(make_mesh(jax.local_devices()[:1]), axis=2).spec
-    PartitionSpec('clients', None, 'batch')
+    >>> tuple(on_examples(make_mesh(jax.local_devices()[:1]), axis=2).spec)
+    ('clients', None, 'batch')
     """
     return NamedSharding(mesh, PartitionSpec("clients", *(None,) * (axis - 1), "batch"))
 
