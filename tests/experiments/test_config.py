@@ -192,6 +192,10 @@ def test_a_wrong_field_is_named(field, value, message):
             " client.batch_size=6; 4 or 8 would do.",
         ),
         (
+            {"privacy": "dp_fedsgd(noise_multiplier=1.0, clip_norm=1.0, loss_bound=40.0)"},
+            "config.driver: expected devices that do not share batches, since",
+        ),
+        (
             {"batch_size": 8, "microbatches": 3},
             "config.client.microbatches: expected a divisor of batch_size=8 (1, 2, 4, 8), got 3.",
         ),
