@@ -61,10 +61,11 @@ def gaps_of(rows: Rows) -> dict[str, Mapping[str, Any]]:
     Args:
       rows: site -> accuracy on its test scans.
     """
-    told: dict[str, Mapping[str, Any]] = {
-        site: row["age_gap"] for site, row in rows.items() if "age_gap" in row
+    return {
+        site: gap_of(row["sums"]) if "sums" in row else row["age_gap"]
+        for site, row in rows.items()
+        if "sums" in row or "age_gap" in row
     }
-    return told | {site: gap_of(row["sums"]) for site, row in rows.items() if "sums" in row}
 
 
 def rounds_of(results: Mapping[str, Any]) -> list[str]:

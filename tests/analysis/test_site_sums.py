@@ -9,6 +9,7 @@ from fedbrain.analysis.predictions import Predictions
 from fedbrain.analysis.regression import regime_results
 from fedbrain.analysis.site_sums import GAP, NAMES, gap_of, pooled, site_sums
 from fedbrain.analysis.statistics import accuracy
+from fedbrain.experiments.site_tables import gaps_of
 
 
 def _predictions(rng, people, scans_each, site):
@@ -63,3 +64,11 @@ def test_a_line_of_few_people_corrects_nothing(of_sites):
     assert gap["correction_people"] == 12
     assert math.isnan(gap["corrected_slope"])
     assert math.isfinite(gap["slope"])
+
+
+def test_gaps_are_in_the_order_of_the_rows(of_sites):
+    parts = of_sites["amber"]
+    told = {"sums": site_sums(parts["test"], parts["valid"])}
+    rows = {"amber": told, "birch": told, "all test scans": {"age_gap": {"slope": 0.0}}}
+    assert list(gaps_of(rows)) == list(rows)
+    assert gaps_of({"amber": {"mae": 1.0}}) == {}
