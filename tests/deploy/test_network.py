@@ -148,6 +148,21 @@ def test_several_splits_over_the_network_are_the_simulated_ones(consortium, tree
             assert own == {key: theirs[key] for key in own}
 
 
+def test_sites_behind_one_port_are_told_apart_by_their_certificates(trees, tmp_path):
+    made = _consortium(tmp_path / "consortium", trees)
+    relay = Relay(made.port)  # one address and port for all of them
+    for name in SITES:
+        made.find_server_at(name, relay.port)
+    made.start()
+    try:
+        found = _finish(made, tmp_path / "run", rounds=2)
+    finally:
+        made.stop()
+    expected = simulate(trees, tmp_path / "simulated", rounds=2)
+    assert found["variables_sha256"] == expected["variables_sha256"]["federated/repeat0-split0"]
+    assert set(found["clients"]) == set(SITES)
+
+
 def _submit(made, folder, change):
     """(state, what the server's side says, logs of the sites and of the engine) of a job that was
     changed on its way.

@@ -90,6 +90,7 @@ def test_a_study_is_approved_once_and_then_all_its_jobs_run(kit, best):
     assert "27 sums" not in text
     assert f"{8 + 8 + 10} sums of validation losses" in text
     assert text.count("  rounds = 7\n") + text.count("rounds = 9") == 3  # where they differ
+    assert text.count("Differential privacy: none. No epsilon applies") == 3
     assert "Approved" in approve(kit, hash)
     assert review(kit) == "No job waits."
     sha256 = _see_first_run(kit, best)

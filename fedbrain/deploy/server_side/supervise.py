@@ -171,7 +171,7 @@ def _watch(
                 (run.workdir / "job.json").unlink(
                     missing_ok=True
                 )  # the engine may call it running for ever
-                return "its process at the server is gone"
+                return (fresh and status.get("problem")) or "its process at the server is gone"
             if look % 3 == 0 and fresh:
                 here = {name: round(s, 1) for name, s in engine.sites().items()}
                 _call_back(run, status, here)

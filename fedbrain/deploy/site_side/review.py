@@ -1,13 +1,11 @@
 """What a job may ask of a site, in plain words, for the person who approves it."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from fedbrain.analysis.gaussian_privacy import epsilon_of
 from fedbrain.deploy.protocol.first_model import Start
 from fedbrain.deploy.protocol.job import agree, job_hash
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
@@ -19,10 +17,10 @@ from fedbrain.deploy.site_side.policy import Policy, consent, name_of, read_poli
 from fedbrain.deploy.site_side.review_study import (
     describe_study,
     lines_of,
+    privacy_in_words,
     questions_of,
     sums_in_words,
 )
-from fedbrain.experiments.config import Experiment
 
 PAGE = """Job {hash}
 {state}
@@ -111,7 +109,7 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
         + sums_in_words(policy),
         batch=config["client"]["batch_size"],
         epochs=config["client"]["epochs"],
-        privacy=_privacy_in_words(agreement.experiment, policy),
+        privacy=privacy_in_words(agreement.experiment, policy),
         algorithm=config["algorithm"],
         sent=ALGORITHMS[name].sent,
         note=ALGORITHMS[name].note,
@@ -126,14 +124,3 @@ def _start_in_words(start: Start | None) -> str:
     origin = f"the best model of the run {start.run[:16]}" if start.run else "a model of the centre"
     head = "" if start.head else ", its last layer at zero"
     return f"{origin}{head}: SHA-256 {start.sha256}"
-
-
-def _privacy_in_words(experiment: Experiment, policy: Policy) -> str:
-    privacy, delta = experiment.privacy, policy.demands.delta_dp
-    if privacy is None:
-        return "Differential privacy: none. No epsilon applies to what is sent."
-    epsilon = epsilon_of(math.sqrt(experiment.rounds + 1) / privacy.noise_multiplier, delta)
-    return (
-        f"Differential privacy of people who train or validate: epsilon {epsilon:.3g} for delta"
-        f" {delta:g}, where each has one scan. Test results have no noise."
-    )

@@ -1,10 +1,12 @@
 """What a whole study may ask of a site, in plain words, for the person who approves it once."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 
+from fedbrain.analysis.gaussian_privacy import epsilon_of
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.protocol.runnable import ALONE
@@ -12,6 +14,7 @@ from fedbrain.deploy.protocol.splits import count_splits
 from fedbrain.deploy.protocol.study import config_at, origin_of, study_hash
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.policy import Policy, consent, name_of
+from fedbrain.experiments.config import Experiment
 
 UNKNOWN = "0" * 64  # stands for the hash of a model that is not trained yet
 PAGE = """Study {hash}
@@ -51,6 +54,23 @@ def lines_of(config: Mapping[str, Any], name: str = "") -> list[str]:
         nested = isinstance(value, Mapping)
         lines += lines_of(value, field) if nested else [f"  {field} = {value!r}"]
     return lines
+
+
+def privacy_in_words(experiment: Experiment, policy: Policy) -> str:
+    """What noise hides in one experiment.
+
+    Args:
+      experiment: of the job.
+      policy: of the site.
+    """
+    privacy, delta = experiment.privacy, policy.demands.delta_dp
+    if privacy is None:
+        return "Differential privacy: none. No epsilon applies to what is sent."
+    epsilon = epsilon_of(math.sqrt(experiment.rounds + 1) / privacy.noise_multiplier, delta)
+    return (
+        f"Differential privacy of people who train or validate: epsilon {epsilon:.3g} for delta"
+        f" {delta:g}, where each has one scan. Test results have no noise."
+    )
 
 
 def sums_in_words(policy: Policy) -> str:
@@ -135,7 +155,7 @@ def _describe(
         f" {config['trainable']}; {config['rounds']} rounds at most{each}, updates of {numbers}"
         f" numbers{'; this site also trains a model alone, and keeps it' if alone else ''}",
     ]
-    return "\n".join([*lines, *own])
+    return "\n".join([*lines, f"  {privacy_in_words(agreed.experiment, policy)}", *own])
 
 
 def _start_in_words(config: Mapping[str, Any], start: Any) -> str:
