@@ -11,6 +11,7 @@ from fedbrain.deploy.site_side.own_runs import describe_runs
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.experiment import run
 from fedbrain.experiments.predict_images import usual_error
+from fedbrain.experiments.report import write_report
 from fedbrain.experiments.saved_models import export_model, load_models
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.workdir import clean
@@ -71,6 +72,10 @@ def test_a_site_keeps_models_predictions_and_results(reported):
     assert "federated - local" in own["comparisons"]
     for name in ("predictions.tsv", "test.tsv", "scans.tsv"):
         assert (home / "clients/amber" / name).is_file()
+    assert own["variables_sha256"]["local-amber/repeat0-split0"] == expected
+    page = write_report(home).read_text()
+    assert "Accuracy" in page
+    assert "local" in page
     file = some.folder / "amber.safetensors"
     how = {"federation": "federated", "client": "", "split": "repeat0-split0", "torch": False}
     export_model(home, str(file), **how)

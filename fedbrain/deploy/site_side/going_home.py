@@ -13,10 +13,10 @@ from fedbrain.analysis.results import summarise
 from fedbrain.analysis.stored_predictions import write_tests
 from fedbrain.data.dataset import Scans
 from fedbrain.deploy.protocol.job import Agreement
-from fedbrain.experiments.checkpoints import Checkpoints
+from fedbrain.experiments.checkpoints import Checkpoints, tree_digest
 from fedbrain.experiments.clients import fingerprints
 from fedbrain.experiments.config import Experiment
-from fedbrain.experiments.experiment import combine
+from fedbrain.experiments.experiment import combine, name_of
 from fedbrain.experiments.known_people import write_scans
 from fedbrain.experiments.repeats import Repeat, run_folder
 from fedbrain.experiments.round_end import first_snapshot
@@ -107,4 +107,6 @@ def write_home(
     results = summarise(combined.own, combined.baselines, combined.crossed)
     known = {"unit": experiment.unit, "synthetic": synthetic}
     counts = {"images": {site: scans}, "excluded": {}}
+    runs = [run for repeat in repeats for run in repeat.runs]
+    counts["variables_sha256"] = {name_of(run): tree_digest(run.trained.variables) for run in runs}
     write_json(workdir / "results.json", {**known, **counts, **results})
