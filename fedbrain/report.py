@@ -1,4 +1,4 @@
-"""One page of HTML about a finished experiment, or about a grid: tables, figures, how it was made.
+"""One page of HTML about an experiment, a grid or a study: tables, figures, how it was made.
 
     fedbrain report WORKDIR [--output=FILE.html]
 
@@ -10,7 +10,7 @@ from fedbrain import cli
 
 if __name__ == "__main__":
     WORKDIR = cli.define_path(
-        "workdir", None, "Work directory of the experiment or grid.", required=True
+        "workdir", None, "Work directory of the experiment, grid or study.", required=True
     )
     OUTPUT = cli.define_path("output", None, "File to write; by default WORKDIR/report.html.")
 

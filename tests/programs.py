@@ -50,7 +50,8 @@ def no_flags() -> Iterator[None]:
 
 @contextmanager
 def same_process() -> Iterator[None]:
-    """What a command sets for its process (loggers, signals) is as before afterwards."""
+    """What a command sets for its process (loggers, signals, hooks) is as before afterwards."""
+    hook = sys.unraisablehook
     levels = {name: logging.getLogger(name).level for name in process.LOGGERS}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -60,6 +61,7 @@ def same_process() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        sys.unraisablehook = hook
 
 
 def run_as_main(module: str) -> None:

@@ -225,3 +225,25 @@ def test_a_configuration_has_a_row_and_opens_with_command_time_and_what_to_expec
     for word in ("\nCommand", "\nTime: ", "\nExpect", f" {path.stem}"):
         assert word in header, word
     assert f"| `configs/{path.name}` |" in (ROOT / "docs/configuration.md").read_text()
+
+
+def named_tests() -> Iterator[tuple[str, str]]:
+    """(file of tests, words of a test's name, or nothing) of every row of the page of reports."""
+    for line in (ROOT / "docs/public_reports.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) != 6 or cells[1] in ("#", "---"):
+            continue
+        assert cells[4], line
+        for part in cells[4].split(";"):
+            file, _, names = part.strip().partition(":")
+            for name in names.split(","):
+                yield file, name.strip()
+
+
+def test_every_test_that_the_page_of_reports_names_is_there():
+    files = {path.stem: path for path in (ROOT / "tests").rglob("test_*.py")}
+    for file, words in named_tests():
+        if (ROOT / file).is_dir():
+            continue
+        text = files[file.rpartition("/")[2]].read_text()
+        assert re.search(rf"def test_\w*{words}\w*\(", text), (file, words)

@@ -4,21 +4,22 @@ import optax
 
 from fedbrain.algorithms.compression import bfloat16, int8, int8_with_feedback, scaled_sign, top_k
 from fedbrain.algorithms.proximal import add_proximal_term
+from fedbrain.algorithms.ranges import in_range
 from fedbrain.algorithms.server_optimizers import SERVER_OPTIMIZERS
 
 # The first argument is the learning rate. A client's state starts anew every round.
 OPTIMIZERS = {
-    "sgd": optax.sgd,
-    "adam": optax.adam,
-    "adamw": optax.adamw,
-    "yogi": optax.yogi,
+    "sgd": in_range(optax.sgd),
+    "adam": in_range(optax.adam),
+    "adamw": in_range(optax.adamw),
+    "yogi": in_range(optax.yogi),
 }
 
 # Client links that stand before the optimiser.
 TRANSFORMS = {
     "add_proximal_term": add_proximal_term,
-    "clip_by_global_norm": optax.clip_by_global_norm,
-    "add_decayed_weights": optax.add_decayed_weights,
+    "clip_by_global_norm": in_range(optax.clip_by_global_norm),
+    "add_decayed_weights": in_range(optax.add_decayed_weights),
 }
 
 # What a client does to its delta before it leaves.

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from fedbrain.algorithms.ranges import in_range
 from fedbrain.algorithms.schedules import SCHEDULES
 from fedbrain.types import Params
 
@@ -174,7 +175,7 @@ SERVER_OPTIMIZERS = {
     "fedadagrad": fedadagrad,
     "fedadam": fedadam,
     "fedyogi": fedyogi,
-    "fedavgm": fedavgm,
-    "diloco": diloco,
-    "scheduled": scheduled,
+    "fedavgm": in_range(fedavgm),
+    "diloco": in_range(diloco),
+    "scheduled": in_range(scheduled),
 }

@@ -89,14 +89,12 @@ def summarise(cells: Cells, names: list[str], better: int) -> list[Line]:
     return sorted(lines, key=lambda line: (attacks.index(line.attack), line.rank))
 
 
-def render(lines: list[Line], *, unit: str, seeds: int, synthetic: bool) -> str:
-    """The table as text.
+def rows_of(lines: list[Line], unit: str) -> list[list[str]]:
+    """The cells of the table; the first row is the header.
 
     Args:
       lines: of the table.
       unit: years, ..., or accuracy.
-      seeds: how many.
-      synthetic: whether the data are synthetic.
     """
     with_clients = len(lines[0].clients) <= MOST_CLIENTS
     rows = [[*HEADER[:2], score_label(unit), *HEADER[2:]]]
@@ -107,15 +105,36 @@ def render(lines: list[Line], *, unit: str, seeds: int, synthetic: bool) -> str:
         row += [f"{x.rank:.1f}", f"{x.worst:.2f}"]
         row += [f"{v:.2f}" for v in x.clients.values()] if with_clients else []
         rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    text = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
-    skipped = [
+    return rows
+
+
+def skipped_rounds(lines: list[Line]) -> list[str]:
+    """Methods whose server skipped rounds, a sentence each.
+
+    Args:
+      lines: of the table.
+    """
+    return [
         f"{x.method} under {x.attack}: {x.skipped:.1f} rounds skipped a seed."
         for x in lines
         if x.skipped
     ]
+
+
+def render(lines: list[Line], *, unit: str, seeds: int, synthetic: bool) -> str:
+    """The table as text.
+
+    Args:
+      lines: of the table.
+      unit: years, ..., or accuracy.
+      seeds: how many.
+      synthetic: whether the data are synthetic.
+    """
+    rows = rows_of(lines, unit)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    text = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
     title = f"{'Synthetic data. ' if synthetic else ''}{seeds} seeds."
-    return "\n".join([title, *text, *skipped])
+    return "\n".join([title, *text, *skipped_rounds(lines)])
 
 
 def score_label(unit: str) -> str:

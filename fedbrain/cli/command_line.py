@@ -232,4 +232,4 @@ def replace_sites(config: ConfigFlag) -> None:
         for name in outer:
             value = value[name]
         with value.unlocked():
-            value[last] = ConfigDict(read_sites(flag.value))
+            value[last] = ConfigDict(read_sites(flag.value, flag.name))

@@ -18,7 +18,7 @@ COMMANDS = {
     "predict": Command("fedbrain.predict", "applies trained models to new scans"),
     "grid": Command("fedbrain.grid", "a first experiment, and those that start from it"),
     "tables": Command("fedbrain.tables", "the tables of a grid, finished or not"),
-    "report": Command("fedbrain.report", "one page of HTML about an experiment or a grid"),
+    "report": Command("fedbrain.report", "one page of HTML about an experiment, a grid or a study"),
     "compare": Command("fedbrain.compare", "a study: algorithms, with and without attackers"),
     "contribute": Command("fedbrain.contribute", "what each client of a study contributes"),
     "saliency": Command("fedbrain.saliency", "maps of where a model looks"),

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 from fedbrain.experiments import interrupt
 
@@ -23,7 +24,12 @@ TUNABLE = "glibc.malloc.hugetlb=1"
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 CACHE = Path("~/.cache/fedbrain/xla")  # compiled programs
-LOGGERS = ("absl", "orbax", "jax._src.compiler", "jax._src.xla_bridge")  # only errors are shown
+LOGGERS = {  # what is shown of each
+    "absl": logging.CRITICAL,  # Orbax prints the tracebacks of its threads there, and raises them
+    "orbax": logging.CRITICAL,
+    "jax._src.compiler": logging.ERROR,
+    "jax._src.xla_bridge": logging.ERROR,
+}
 
 
 def huge_pages() -> None:
@@ -56,6 +62,17 @@ def cpu_flag(jaxlib: str) -> str:
     return CPU_FLAGS.get(jaxlib, "")
 
 
+def without_late_callbacks(unraisable: Any) -> None:
+    """A `sys.unraisablehook` that passes over what comes from a save that has failed: the library
+    of checkpoints calls an event loop of its own that is closed, once for every array.
+
+    Args:
+      unraisable: the error that nobody could catch.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
+
+
 def configure() -> None:
     """Switches on huge pages, the compilation cache, fast CPU convolutions and quiet logs.
 
@@ -77,8 +94,9 @@ def configure() -> None:
     if not jax.config.values.get("jax_compilation_cache_dir"):
         jax.config.update("jax_compilation_cache_dir", str(CACHE.expanduser()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    for name in LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name, level in LOGGERS.items():
+        logging.getLogger(name).setLevel(level)
+    sys.unraisablehook = without_late_callbacks
     warnings.filterwarnings("ignore", module="orbax|flax")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fedbrain.data.class_labels import parse_label
 from fedbrain.data.conform import conform
 from fedbrain.data.dataset import Preparation, Scans, SiteLoader
 from fedbrain.data.nifti import ImageError, Volume
@@ -29,19 +30,20 @@ def arrays(
 
     def load(name: str, preparation: Preparation) -> tuple[Scans, Report]:
         image, ids, columns = _read(name, Path(path).expanduser())
-        if table:
-            columns |= _columns_of(Path(table).expanduser(), ids)
+        cells = _cells_of(Path(table).expanduser(), ids) if table else {}
+        columns |= {k: np.asarray([_number(t, k) for t in v], np.float32) for k, v in cells.items()}
         if label not in columns:
             raise ValueError(
                 f"sites.{name}: {path}: expected an array or a column {label!r}, got"
                 f" {sorted(columns)}."
             )
         report = Report(name, found=len(ids))
-        known = np.isfinite(columns[label])
-        kept, volumes = [], []
+        texts = cells.get(label) or [f"{value!r}" for value in columns[label].tolist()]
+        kept, volumes, target = [], [], []
         for i, scan in enumerate(ids):
-            if not known[i]:
-                report.leave_out("no label", f"{scan}: {label} is not known.")
+            value, problem = _label(texts[i], label, preparation.classes)
+            if value is None:
+                report.leave_out("no label", f"{scan}: {problem}.")
                 continue
             try:
                 volumes.append(_prepare(image[i], voxel_size_mm, preparation))
@@ -49,10 +51,11 @@ def arrays(
                 report.leave_out("unusable image", f"{path}: {scan}: {error}.")
                 continue
             kept.append(i)
+            target.append(value)
         report.kept = len(kept)
         chosen = {k: v[kept] for k, v in columns.items()}
         names = tuple(ids[i] for i in kept)
-        return Scans(names, names, chosen[label], volumes, chosen), report
+        return Scans(names, names, np.asarray(target, np.float32), volumes, chosen), report
 
     return load
 
@@ -85,13 +88,19 @@ def _read(name: str, path: Path) -> tuple[np.ndarray, list[str], dict[str, np.nd
     return image, ids, columns
 
 
-def _columns_of(table: Path, ids: list[str]) -> dict[str, np.ndarray]:
+def _cells_of(table: Path, ids: list[str]) -> dict[str, list[str]]:
+    """Column -> its cells, one for each of the ids."""
     rows = {row["participant_id"]: row for row in read_table(table) if "participant_id" in row}
-    columns = {}
-    for column in {k for row in rows.values() for k in row} - {"participant_id"}:
-        cells = [_number(rows.get(i, {}).get(column, ""), column) for i in ids]
-        columns[column] = np.asarray(cells, np.float32)
-    return columns
+    columns = {k for row in rows.values() for k in row} - {"participant_id"}
+    return {k: [rows.get(i, {}).get(k, "") for i in ids] for k in columns}
+
+
+def _label(text: str, label: str, classes: tuple[str, ...]) -> tuple[float | None, str]:
+    """(value, why there is none)."""
+    try:
+        return parse_label(text, label, classes), f"{label} is not known"
+    except ValueError as error:
+        return None, f"{label}: {error}".rstrip(".")
 
 
 def _number(text: str, column: str) -> float:

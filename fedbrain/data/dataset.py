@@ -193,6 +193,7 @@ class Preparation(NamedTuple):
     # None: all scans are prepared at once, into the cache. A folder: a scan is prepared when its
     # voxels are read, and into that folder if the cache does not have it
     scratch: Path | None = None
+    classes: tuple[str, ...] = ()  # names of the label's classes; empty: the label is a number
 
 
 SiteLoader = Callable[

@@ -2,13 +2,14 @@
 
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fedbrain.data.bids import Listing, Scan, is_synthetic, list_images, suffixes
 from fedbrain.data.choice import one_per_session, select
+from fedbrain.data.class_labels import parse_label
 from fedbrain.data.columns import Tables, read_tables, resolve
 from fedbrain.data.labels import (
     Contradiction,
@@ -19,7 +20,7 @@ from fedbrain.data.labels import (
     similar_id,
 )
 from fedbrain.data.scan_report import Report
-from fedbrain.data.tables import SEX_COLUMNS, parse_value
+from fedbrain.data.tables import SEX_COLUMNS
 
 Labels = dict[Scan, float | None]
 # Numbers that tables hold in the place of a missing value; noted, since a score may be one of them.
@@ -37,6 +38,7 @@ def labelled_scans(
     include: str | Iterable[str] = (),
     exclude: str | Iterable[str] = (),
     sexes: Collection[str] = (),
+    classes: Sequence[str] = (),
 ) -> tuple[Labels, Report]:
     """Scans of a BIDS tree with their labels; those that cannot be used are in the report with the
     reason.
@@ -51,6 +53,7 @@ def labelled_scans(
       include: subjects and sessions to use (see `choice.select`).
       exclude: subjects and sessions to leave out.
       sexes: columns beside `sex` and `gender` in which M and F are sexes.
+      classes: names of the label's classes; empty: the label is a number.
     """
     report = Report(name, synthetic=is_synthetic(root))
     listing = list_images(root, pattern, pipeline=pipeline)
@@ -74,10 +77,11 @@ def labelled_scans(
         report.note("about the label column", sentence)
     listed = listed_subjects(root)
     for scan in chosen:
-        value, problem = _cell(scan, lookup, label, _kind(column.name, label, sexes), "label")
+        kind = _kind(column.name, label, sexes)
+        value, problem = _cell(scan, lookup, label, kind, "label", classes)
         if value is not None or keep_unlabelled:
             labels[scan] = value
-        if value in CODES:
+        if value in CODES and not classes:
             report.note(
                 "label that may stand for a missing value",
                 f"{scan.path}: {label} is {value:g}. Write n/a where a value is missing.",
@@ -172,12 +176,12 @@ def _kind(name: str, spec: str, sexes: Collection[str]) -> str:
 
 
 def _cell(
-    scan: Scan, lookup: Lookup, column: str, kind: str, what: str
+    scan: Scan, lookup: Lookup, column: str, kind: str, what: str, classes: Sequence[str] = ()
 ) -> tuple[float | None, tuple[str, str] | None]:
     """(value, (reason, sentence) when there is none)."""
     try:
         text = lookup(scan)
-        value = None if text is None else parse_value(text, kind)
+        value = None if text is None else parse_label(text, kind, classes)
     except Contradiction as error:
         return None, (f"contradictory {what}s", f"{scan.path}: {error}.")
     except ValueError as error:

@@ -84,7 +84,7 @@ def _first_modality(
     scans: list[Scan], root: Path, report: Report, preparation: Preparation
 ) -> dict[Scan, Path]:
     """Scan -> prepared volume, or where it would be; without the images that cannot be used."""
-    recipe, cache, _, scratch = preparation
+    recipe, cache, _, scratch, _ = preparation
     if scratch is None:
         return prepare(scans, root, recipe=recipe, cache=cache, report=report)
     return place(scans, {}, root, recipe=recipe, cache=cache, scratch=scratch, report=report)
@@ -98,7 +98,7 @@ def _further_modality(
     preparation: Preparation,
 ) -> dict[Scan, Path]:
     """The same for another modality of these scans."""
-    recipe, cache, _, scratch = preparation
+    recipe, cache, _, scratch, _ = preparation
     options = {"recipe": recipe, "cache": cache, "report": report}
     if scratch is None:
         return prepare_followers(followers, modality, root, **options)

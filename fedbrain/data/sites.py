@@ -58,6 +58,7 @@ def bids(
             include=include,
             exclude=exclude,
             sexes=sexes_of(columns or {}),
+            classes=preparation.classes,
         )
         known: dict[Scan, float | None] = {s: v for s, v in scans.items() if v is not None}
         return prepare_site(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fedbrain.data.other_files import link_to_nothing, other_file
+from fedbrain.data.whole_file import write_whole
 
 MISSING = {"", "n/a", "na", "nan", "none", "null"}
 SEX_COLUMNS = {"sex", "gender"}  # where M and F are sexes; elsewhere they are unreadable
@@ -159,7 +160,7 @@ def same_value(one: str, other: str) -> bool:
 
 
 def write_table(path: Path, columns: list[str], rows: Iterable[Iterable[object]]) -> None:
-    """Writes a TSV file."""
+    """Writes a TSV file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ["\t".join(columns), *("\t".join(map(str, row)) for row in rows)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(path, "\n".join(lines) + "\n")

@@ -7,7 +7,7 @@ the folder that is asked for; the cache stays as it is.
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -23,6 +23,7 @@ from fedbrain.experiments.advice import (
     split_all,
     warnings_of,
 )
+from fedbrain.experiments.checkpoints import write_atomically
 from fedbrain.experiments.clients import load_sites
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.cost import estimate, render_cost
@@ -159,14 +160,55 @@ def write_output(
       reports: of all sites.
       text: that was printed.
     """
-    with writing(folder):
+    with writing(folder, flag="output"):
         for name, report in reports.items():
             scans = {glance.scan: glance.volume for glance in seen if glance.site == name}
             if scans:
                 path = folder / f"{name}.png"
                 scan_montage(path, scans, title=name, synthetic=report.synthetic)
             write_json(folder / f"{name}.json", report.as_dict())
-        (folder / "check.txt").write_text(text + "\n", encoding="utf-8")
+        write_atomically(folder / "check.txt", text + "\n")
+
+
+class Seen(NamedTuple):
+    """What was found out before anything is refused."""
+
+    lines: list[str]  # to print: fields, sites and, where there are splits, clients and costs
+    problems: list[str]  # what would end the experiment before its first round
+    seen: list[Glance]  # scans that were looked at
+    reports: dict[str, Report]  # of all sites
+
+
+def look(config: Any, experiment: Experiment, scratch: Path) -> Seen:
+    """Reads the data of every site; the first thing that would be refused ends what is looked at.
+
+    Args:
+      config: an `ml_collections.ConfigDict`.
+      experiment: as read from it.
+      scratch: an empty folder for what is prepared.
+
+    Raises:
+      ValueError: for a site of which nothing can be read.
+    """
+    sites, reports = load_sites(experiment, scratch)
+    seen, usable = glance(sites, reports)
+    lines = ["Configuration:", *fields_of(config), f"Sites (voxels of {len(seen)} scans read):"]
+    lines += [report.text(EXAMPLES) for report in reports.values()]
+    try:
+        for name, scans in usable.items():
+            require_scans(name, scans, reports[name])
+        clients = experiment.partition(usable)
+        splits = split_all(experiment, clients)
+        cost = estimate(experiment, sites, splits, scratch)
+    except ValueError as error:
+        return Seen(lines, [str(error)], seen, reports)
+    problems = none_usable(seen, sites, usable)
+    problems += problems_of(config, experiment, clients, splits)
+    lines += ["Clients:", *parts_of(splits), *render_cost(cost), *privacy_of(experiment, splits)]
+    if not problems:
+        lines.append(f"Rule: {config.server.aggregator} is defined for these clients.")
+    warnings = warnings_of(experiment, list(reports.values()), splits)
+    return Seen([*lines, render_warnings(warnings) or "No warnings."], problems, seen, reports)
 
 
 def run(config: Any, workdir: Path, *, output: Path | None) -> None:
@@ -184,29 +226,13 @@ def run(config: Any, workdir: Path, *, output: Path | None) -> None:
     require_writable(workdir)
     require_same_config(config, workdir)
     if output is not None:
-        require_writable(output)
+        require_writable(output, flag="output")
     with tempfile.TemporaryDirectory(prefix="fedbrain-check-") as folder:
-        scratch = Path(folder)
-        sites, reports = load_sites(experiment, scratch)
-        seen, usable = glance(sites, reports)
-        for name, scans in usable.items():
-            require_scans(name, scans, reports[name])
-        clients = experiment.partition(usable)
-        splits = split_all(experiment, clients)
-        cost = estimate(experiment, sites, splits, scratch)
-    problems = none_usable(seen, sites, usable)
-    problems += problems_of(config, experiment, clients, splits)
-    warnings = warnings_of(experiment, list(reports.values()), splits)
-    lines = ["Configuration:", *fields_of(config), f"Sites (voxels of {len(seen)} scans read):"]
-    lines += [report.text(EXAMPLES) for report in reports.values()]
-    lines += ["Clients:", *parts_of(splits), *render_cost(cost), *privacy_of(experiment, splits)]
-    if not problems:
-        lines.append(f"Rule: {config.server.aggregator} is defined for these clients.")
-    lines += [render_warnings(warnings) or "No warnings."]
-    print("\n".join(lines))
-    if output is not None:
-        lines += [f"Refused: {problem}" for problem in problems]
-        write_output(output, seen, reports, "\n".join(lines))
-        print(f"Montages and data reports, which name subjects: {output}")
+        lines, problems, seen, reports = look(config, experiment, Path(folder))
+        print("\n".join(lines))
+        if output is not None:
+            lines += [f"Refused: {problem}" for problem in problems]
+            write_output(output, seen, reports, "\n".join(lines))
+            print(f"Montages and data reports, which name subjects: {output}")
     if problems:
         raise ValueError(" ".join(problems))

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.one_process import alone
 from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.writing import writing
@@ -49,12 +49,7 @@ def write_atomically(path: Path, text: str) -> None:
       path: of the file; its folder exists.
       text: the new content.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(path, text)
 
 
 def tree_digest(tree: PyTree) -> str:

@@ -19,7 +19,7 @@ def preparation_of(experiment: Experiment, scratch: Path | None = None) -> Prepa
       scratch: see `Preparation`.
     """
     cache = Path(experiment.cache).expanduser()
-    return Preparation(experiment.recipe, cache, experiment.modalities, scratch)
+    return Preparation(experiment.recipe, cache, experiment.modalities, scratch, experiment.classes)
 
 
 def load_clients(experiment: Experiment) -> tuple[dict[str, Scans], list[Report]]:

@@ -149,12 +149,13 @@ def run(config: Any, workdir: Path) -> None:
             final = study_table.reduce_history(scores, config.score, better)
             reduced[key] = (final, examples, skipped)
         lines = study_table.summarise(reduced, names, better)
+        paired = study_table.render_differences(reduced, names, tuple(config.against))
         kind = {"unit": first.unit, "synthetic": first.synthetic}
+        numbers = {"lines": [line._asdict() for line in lines], "differences": paired.splitlines()}
         with held(workdir, wait=True):  # all write the same, one after the other
-            written = {**kind, "lines": [line._asdict() for line in lines]}
-            write_json(workdir / "comparison.json", written)
+            write_json(workdir / "comparison.json", {**kind, **numbers})
             study_table.draw(workdir / "comparison.png", lines, **kind)
     print(study_table.render(lines, seeds=config.seeds, **kind))
-    if config.against:
-        print(study_table.render_differences(reduced, names, config.against))
+    if paired:
+        print(paired)
     print(f"Results and figure: {workdir}")

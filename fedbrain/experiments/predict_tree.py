@@ -96,6 +96,7 @@ def load_tree(tree: Tree, experiment: Experiment) -> tuple[Scans, Report]:
         pattern=tree.pattern,
         pipeline=tree.pipeline,
         keep_unlabelled=True,
+        classes=experiment.classes,
     )
     return prepare_site(
         tree.root,

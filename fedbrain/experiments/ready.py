@@ -36,7 +36,8 @@ def require_classes(classes: tuple[str, ...], clients: Mapping[str, Scans]) -> N
         if odd:
             raise ValueError(
                 f"{name}: expected labels that are numbers of classes ({listed}), since config.loss"
-                f" predicts classes, got {odd[0]:g}. Choose another label, or another loss."
+                f" predicts classes, got {odd[0]:g}. Name the classes as the tables do, choose"
+                " another label, or another loss."
             )
     seen = set().union(*(scans.target.tolist() for scans in clients.values()))
     if len(seen) < 2:

@@ -25,6 +25,7 @@ from fedbrain.experiments.report_sections import (
     made_section,
     read_object,
 )
+from fedbrain.experiments.report_study import study_sections
 from fedbrain.experiments.site_tables import read_told
 from fedbrain.experiments.writing import reason_of
 
@@ -91,7 +92,7 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
     """Writes the page; nothing else changes on the disk.
 
     Args:
-      workdir: of a finished experiment, or of a grid.
+      workdir: of a finished experiment, a grid or a study.
       output: the file; by default `report.html` in the work directory.
 
     Returns:
@@ -107,14 +108,9 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
     identity = read_object(workdir / "config.json")
     config = identity.get("config")
     is_grid = isinstance(config, dict) and "rows" in config
-    if isinstance(config, dict) and "methods" in config:
-        raise ValueError(
-            f"{workdir}: expected the work directory of an experiment or a grid, got that of a"
-            " study. Its table and figure are comparison.json and comparison.png; fedbrain compare"
-            " with the same words prints them again."
-        )
+    is_study = isinstance(config, dict) and "methods" in config
     try:
-        read = grid_sections if is_grid else experiment_sections
+        read = grid_sections if is_grid else study_sections if is_study else experiment_sections
         read = hospital_grid_sections if "targets" in identity else read
         synthetic, sections = read(workdir)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
@@ -122,7 +118,7 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
             f"{workdir}: expected results as this version writes them, got others ({error!r}). Run"
             " the version that made_by.json names."
         ) from None
-    kind = "Grid" if is_grid else "Experiment"
+    kind = "Grid" if is_grid else "Study" if is_study else "Experiment"
     title = f"{'SYNTHETIC: ' if synthetic else ''}{kind} {workdir.absolute().name}"
     page = render_page(title, LABEL if synthetic else "", sections)
     try:

@@ -44,12 +44,13 @@ def site_call(name: str, site: Site) -> str:
     return f"bids({', '.join([repr(root), *(f'{k}={v!r}' for k, v in arguments.items())])})"
 
 
-def read_sites(texts: Iterable[str]) -> dict[str, str]:
+def read_sites(texts: Iterable[str], flag: str = "site") -> dict[str, str]:
     """Sites as `config.sites` holds them.
 
     Args:
       texts: `NAME=FOLDER[,ARGUMENT=VALUE]...` with the arguments of `bids`, or `NAME=CALL` with the
         call of another source.
+      flag: that the texts are of, for sentences.
 
     Raises:
       UsageError: for text of another form, an unknown argument, or a name that comes twice.
@@ -61,44 +62,44 @@ def read_sites(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not value:
-            raise UsageError(f"--site: expected NAME=FOLDER, got {text!r}.")
+            raise UsageError(f"--{flag}: expected NAME=FOLDER, got {text!r}.")
         if not re.fullmatch(r"\w[\w-]*", name):
             raise UsageError(
-                f"--site: expected a name of letters, digits, - and _, got {name!r} in {text!r}."
+                f"--{flag}: expected a name of letters, digits, - and _, got {name!r} in {text!r}."
             )
         if name in sites:
-            raise UsageError(f"--site: expected every name once, got {name!r} twice.")
-        sites[name] = value if CALL.fullmatch(value) else _call_of_bids(name, value)
+            raise UsageError(f"--{flag}: expected every name once, got {name!r} twice.")
+        sites[name] = value if CALL.fullmatch(value) else _call_of_bids(f"--{flag} {name}", value)
     return sites
 
 
-def _call_of_bids(site: str, text: str) -> str:
+def _call_of_bids(where: str, text: str) -> str:
     """`FOLDER,label=age` as `bids('FOLDER', label='age')`."""
-    folder, *rest = _split(site, text)
+    folder, *rest = _split(where, text)
     values: dict[str, object] = {}
     for part in rest:
         name, separator, value = part.partition("=")
         name, _, column = name.strip().partition(".")
         if not separator:
             raise UsageError(
-                f"--site {site}: expected ARGUMENT=VALUE after a comma, got {part!r}. A value with"
+                f"{where}: expected ARGUMENT=VALUE after a comma, got {part!r}. A value with"
                 " a comma needs quotes that the shell leaves: 'include=\"sub-01,sub-02\"'."
             )
-        _require_argument(site, name, column)
+        _require_argument(where, name, column)
         if name == "columns":
             values[name] = {**values.get(name, {}), column: value}  # pyright: ignore[reportGeneralTypeIssues]
         elif name in SEVERAL:
             chosen = tuple(one for one in re.split(r"[,\s]+", value) if one)
             values[name] = (*values.get(name, ()), *chosen)  # pyright: ignore[reportGeneralTypeIssues]
         elif name in values:
-            raise UsageError(f"--site {site}: expected {name} once, got it twice.")
+            raise UsageError(f"{where}: expected {name} once, got it twice.")
         else:
             values[name] = value
     arguments = [repr(folder), *(f"{name}={value!r}" for name, value in values.items())]
     return f"bids({', '.join(arguments)})"
 
 
-def _split(site: str, text: str) -> list[str]:
+def _split(where: str, text: str) -> list[str]:
     """The parts between commas, without quotes."""
     lexer = shlex.shlex(text, posix=True)
     lexer.whitespace, lexer.whitespace_split, lexer.commenters = ",", True, ""
@@ -106,19 +107,19 @@ def _split(site: str, text: str) -> list[str]:
         parts = list(lexer)
     except ValueError as error:  # "No closing quotation"
         raise UsageError(
-            f"--site {site}: {str(error).lower()} in {text!r}; a quote that is part of a name"
+            f"{where}: {str(error).lower()} in {text!r}; a quote that is part of a name"
             " needs a backslash."
         ) from None
     if not parts or ("=" in parts[0] and parts[0].partition("=")[0] in ARGUMENTS):
-        raise UsageError(f"--site {site}: expected a folder first, got {text!r}.")
+        raise UsageError(f"{where}: expected a folder first, got {text!r}.")
     return parts
 
 
-def _require_argument(site: str, name: str, column: str) -> None:
+def _require_argument(where: str, name: str, column: str) -> None:
     """Refuses what `bids` does not take."""
     if name not in ARGUMENTS:
         near = difflib.get_close_matches(name.lower(), ARGUMENTS, 1)
         hint = f"Did you mean {near[0]}?" if near else f"Choose from: {', '.join(ARGUMENTS)}."
-        raise UsageError(f"--site {site}: unknown argument {name!r}. {hint}")
+        raise UsageError(f"{where}: unknown argument {name!r}. {hint}")
     if (name == "columns") != bool(column):
-        raise UsageError(f"--site {site}: expected columns.NAME=COLUMN, as in columns.age=Age.")
+        raise UsageError(f"{where}: expected columns.NAME=COLUMN, as in columns.age=Age.")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+RESUMED = "; the same command then goes on from the last checkpoint."
+
 
 class WriteError(ValueError):
     """A folder of results that cannot be written."""
@@ -33,12 +35,15 @@ def reason_of(error: BaseException) -> str:
 
 
 @contextmanager
-def writing(folder: Path, errors: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+def writing(
+    folder: Path, errors: tuple[type[Exception], ...] = (OSError,), *, flag: str = "workdir"
+) -> Iterator[None]:
     """Turns errors of the disk into a sentence.
 
     Args:
       folder: of the results.
       errors: that are of the disk here; the library that writes checkpoints has ValueErrors too.
+      flag: that chooses the folder.
 
     Raises:
       WriteError: naming the folder and the reason.
@@ -50,15 +55,16 @@ def writing(folder: Path, errors: tuple[type[Exception], ...] = (OSError,)) -> I
     except errors as error:
         raise WriteError(
             f"{folder}: results cannot be written there ({reason_of(error)}). Free space, or choose"
-            " another --workdir; the same command then goes on from the last checkpoint."
+            f" another --{flag}{RESUMED if flag == 'workdir' else '.'}"
         ) from None
 
 
-def nearest_folder(path: Path) -> Path:
+def nearest_folder(path: Path, *, flag: str = "workdir") -> Path:
     """The path itself, or the nearest folder above it that is there.
 
     Args:
       path: perhaps not there yet.
+      flag: that chooses it.
 
     Raises:
       ValueError: when it, or what is above it, is a file.
@@ -69,22 +75,23 @@ def nearest_folder(path: Path) -> Path:
         if os.path.lexists(place):
             raise WriteError(
                 f"{path}: expected a folder for results, got the file {place}. Choose another"
-                " --workdir."
+                f" --{flag}."
             )
     return Path("/")
 
 
-def require_writable(path: Path) -> None:
-    """Refuses a work directory that cannot be made or written. Nothing is created.
+def require_writable(path: Path, *, flag: str = "workdir") -> None:
+    """Refuses a folder of results that cannot be made or written. Nothing is created.
 
     Args:
-      path: of the work directory.
+      path: of the folder.
+      flag: that chooses it.
 
     Raises:
       ValueError: naming the folder and the reason.
     """
-    with writing(path):
-        folder = nearest_folder(path)
+    with writing(path, flag=flag):
+        folder = nearest_folder(path, flag=flag)
         disk = os.statvfs(folder)
     if disk.f_flag & os.ST_RDONLY:
         problem = "the disk is read-only"
@@ -95,5 +102,5 @@ def require_writable(path: Path) -> None:
     else:
         return
     raise WriteError(
-        f"{path}: results cannot be written there ({problem}). Choose another --workdir."
+        f"{path}: results cannot be written there ({problem}). Choose another --{flag}."
     )

@@ -139,8 +139,7 @@ def cross_entropy(classes: int | tuple[str, ...] = 2) -> Loss:
     The prediction is the probability of each class, softmax(output).
 
     Args:
-      classes: how many, or their names in the order of their numbers: `("F", "M")` for sex, which
-        is 0 for female and 1 for male.
+      classes: how many, or their names as tables write them, in the order of their numbers.
 
     Returns:
       A loss with as many outputs as classes.

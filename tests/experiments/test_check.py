@@ -103,6 +103,24 @@ def test_what_would_be_refused_is(two_trees, tmp_path, capsys):
         check.run(bids_config(tmp_path, lyon), tmp_path / "run", output=None)
 
 
+def test_what_cannot_be_split_is_told_below_what_was_found(two_trees, tmp_path, capsys):
+    """Most scans are left out: the reasons are what helps."""
+    _, lyon, bern = two_trees
+    c = bids_config(tmp_path, lyon, bern)
+    c.sites.bern = f"bids({str(bern)!r}, include=('sub-00', 'sub-01'))"
+    with pytest.raises(ValueError, match="bern: Expected enough subjects"):
+        check.run(c, tmp_path / "run", output=tmp_path / "out")
+    text = capsys.readouterr().out
+    assert "bern: 12 scans found, 2 kept, 10 left out" in text
+    assert "Refused: bern: Expected enough" in (tmp_path / "out/check.txt").read_text()
+
+
+def test_an_output_that_cannot_be_written_names_its_flag(two_trees, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"got the file .*Choose another --output\.$"):
+        check.run(bids_config(tmp_path, two_trees[1]), tmp_path, output=tmp_path / "file")
+
+
 def test_the_command(tmp_path):
     """A scan whose header is fine and whose voxels are all 0 is among those that are looked at."""
     tree = write_tree(tmp_path / "tree", 20)

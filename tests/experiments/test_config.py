@@ -209,6 +209,23 @@ def test_batches_that_devices_cannot_share_are_refused_with_those_that_fit(field
         read_experiment(config)
 
 
+@pytest.mark.parametrize(
+    ("group", "field", "value", "message"),
+    [
+        ("client", "optimizer", "adam(-1)", "client.optimizer: Expected 0 < learning_rate <"),
+        ("client", "optimizer", "sgd(.1, momentum=1)", "Expected 0 <= momentum < 1, got 1"),
+        ("client", "optimizer", "adamw(1e-3, weight_decay=-1)", "Expected 0 <= weight_decay <"),
+        ("client", "transforms", ("clip_by_global_norm(0.0)",), "transforms: Expected 0 < max_n"),
+        ("server", "optimizer", "fedavgm(0.0)", "server.optimizer: Expected 0 < learning_rate"),
+    ],
+)
+def test_a_rate_out_of_its_range_is_named(group, field, value, message):
+    config = base.get_config()
+    config[group][field] = value
+    with pytest.raises(ValueError, match=message):
+        read_experiment(config)
+
+
 def test_impossible_splits_are_named():
     config = base.get_config()
     config.splits.valid = 0.9

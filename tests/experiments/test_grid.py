@@ -214,9 +214,3 @@ def test_sites_of_a_row_are_looked_at_before_the_first_experiment_runs(tmp_path)
     with pytest.raises(ValueError, match=r"deep: sites.bern: nobody: .* sites.lyon: nowhere: "):
         grid.run(c, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_the_report_of_a_study_says_what_to_use(tmp_path):
-    (tmp_path / "config.json").write_text('{"config": {"methods": {}, "attacks": {}}}')
-    with pytest.raises(ValueError, match=r"a study\. .* comparison\.json .* fedbrain compare"):
-        write_report(tmp_path)

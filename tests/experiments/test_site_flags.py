@@ -65,3 +65,9 @@ def test_the_arguments_are_those_of_bids():
 def test_a_mistake_is_one_sentence(texts, message):
     with pytest.raises(UsageError, match=message):
         read_sites(texts)
+
+
+@pytest.mark.parametrize("text", ["lyon", "=/data", "a=x,lable=age", "a=label=age", "a=/O'Brien"])
+def test_a_mistake_names_the_flag(text):
+    with pytest.raises(UsageError, match="^--second_site"):
+        read_sites([text], "second_site")

@@ -26,6 +26,7 @@ from fedbrain.experiments.spec import call
 from fedbrain.experiments.study import cells, draw_problems, fingerprint
 from fedbrain.experiments.study_cell import Scores, run_cell
 from fedbrain.experiments.study_references import choose_per_client, floor, inner_problems
+from tests.analysis.test_html_page import Checked
 from tests.programs import run_program
 from tools.aggregation_page import PAGE, fill
 
@@ -189,6 +190,16 @@ def test_compare_from_the_command_line_resumes(tmp_path):
     assert json.loads((tmp_path / "run" / "comparison.json").read_text()) == kept
     assert (tmp_path / "run" / "cells" / "000.json").stat().st_mtime_ns == stamp
     assert (tmp_path / "run" / "comparison.png").stat().st_size > 1000
+    report = run_program("fedbrain.report", f"{tmp_path}/run")
+    assert report.stdout == f"Report: {tmp_path}/run/report.html\n", report.stderr
+    page = (tmp_path / "run/report.html").read_text()
+    Checked(page)
+    for words in (">floor: a constant<", ">methods.median.server.aggregator<", "<img", "rank"):
+        assert words in page, words
+    assert str(tmp_path) not in page
+    (tmp_path / "run/comparison.json").unlink()
+    unfinished = run_program("fedbrain.report", f"{tmp_path}/run")
+    assert "expected a finished study" in unfinished.stderr
     wrong = run_program(*command, "--config.score=worst")
     assert wrong.returncode != 0
     assert "Traceback" not in wrong.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fedbrain import progress
+from fedbrain.data.class_labels import parse_label
 from fedbrain.data.conform import VERSION, conform
 from fedbrain.data.dataset import Preparation, Scans, SiteLoader, Volumes
 from fedbrain.data.nifti import Volume
@@ -63,7 +64,7 @@ def synthetic(
         acquired = {"T1w", "FLAIR"} if flair else {"T1w"}
         ids = tuple(person.id for person in people)
         columns = columns_of(people)
-        target = columns[label]
+        target = _target(columns[label], label, preparation.classes)
         if permuted:
             target = target[np.argsort([unit_hash(f"{seed}/{i}") for i in ids])]
         volumes = _volumes(people, hospital, acquired, preparation, title=f"{name}: synthesise")
@@ -71,6 +72,16 @@ def synthetic(
         return Scans(ids, ids, target, volumes, columns), report
 
     return load
+
+
+def _target(values: np.ndarray, label: str, classes: tuple[str, ...]) -> np.ndarray:
+    """The label of everybody; a sex is written as tables write it."""
+    texts = ["FM"[int(v)] if label == "sex" else f"{v:g}" for v in values]
+    return (
+        np.asarray([parse_label(t, label, classes) for t in texts], np.float32)
+        if classes
+        else values
+    )
 
 
 def _volumes(

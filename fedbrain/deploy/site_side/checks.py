@@ -20,6 +20,7 @@ from fedbrain.deploy.site_side.approval import read_job
 from fedbrain.deploy.site_side.audit import check as check_audit
 from fedbrain.deploy.site_side.audit import describe
 from fedbrain.deploy.site_side.join import join
+from fedbrain.deploy.site_side.people_check import people
 from fedbrain.deploy.site_side.policy import read_policy
 from fedbrain.deploy.site_side.privacy_ledger import Ledger
 
@@ -61,30 +62,6 @@ def settings(kit: Path) -> str:
         f"{policy.name}, targets {', '.join(policy.targets)}, at least {policy.minimum_subjects}"
         " training subjects"
     )
-
-
-def people(kit: Path) -> str:
-    """The tables are where `site.toml` says, with the columns of the targets and covariates.
-
-    Args:
-      kit: of the site, a folder.
-
-    Raises:
-      ValueError: saying what was expected and what there is.
-    """
-    policy = read_policy(kit / "local/site.toml")
-    table = policy.root / "participants.tsv"
-    tables = [table, *sorted(policy.root.glob("phenotype/*.tsv"))]
-    texts = [path.read_text(encoding="utf-8-sig").splitlines() for path in tables]
-    known = {column for lines in texts if lines for column in lines[0].split("\t")}
-    wanted = [*policy.targets.values(), *policy.columns.values()]
-    missing = [column for column in wanted if column.rsplit(":", 1)[-1] not in known]
-    if missing:
-        raise ValueError(
-            f"{table} and phenotype/*.tsv: expected the columns {', '.join(wanted)}, got no"
-            f" {missing[0]}"
-        )
-    return f"{max(len(texts[0]) - 1, 0)} participants"
 
 
 def certificate(kit: Path) -> str:
@@ -140,11 +117,22 @@ def server(kit: Path) -> str:
     host, port = engine["servers"][0]["service"]["target"].rsplit(":", 1)
     context = ssl.create_default_context(cafile=str(startup / "rootCA.pem"))
     context.load_cert_chain(startup / "client.crt", startup / "client.key")
-    with (
-        socket.create_connection((host, int(port)), timeout=10) as connection,
-        context.wrap_socket(connection, server_hostname=host) as encrypted,
-    ):
-        return f"{host}:{port} answers, {encrypted.version()}"
+    try:
+        with (
+            socket.create_connection((host, int(port)), timeout=10) as connection,
+            context.wrap_socket(connection, server_hostname=host) as encrypted,
+        ):
+            return f"{host}:{port} answers, {encrypted.version()}"
+    except ssl.SSLError as error:
+        raise ValueError(
+            f"{host}:{port} answers, and not with the certificate of this consortium"
+            f" ({error.reason or error}). Ask for a new kit."
+        ) from None
+    except OSError as error:
+        raise ValueError(
+            f"{host}:{port} does not answer ({error.strerror or error}). Does the server run, and"
+            " does the firewall let this port out?"
+        ) from None
 
 
 CHECKS: Mapping[str, Callable[[Path], str]] = {

@@ -11,6 +11,8 @@ from jaxtyping import Shaped
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
+from fedbrain.data.whole_file import write_whole
+
 CHECKSUM = "sha256_of_arrays"  # an entry of the description
 # BF16 is the upper half of a float32. Other types (float8, float4, ...) come with scales of their
 # own, which only the program that wrote the file knows.
@@ -102,6 +104,6 @@ def write_safetensors(
     contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     metadata = {**description, CHECKSUM: _digest(contiguous)}
     try:
-        path.write_bytes(save(contiguous, metadata=metadata))
+        write_whole(path, save(contiguous, metadata=metadata))
     except OSError as error:
         raise ValueError(f"{path}: the file cannot be written: {error.strerror}.") from None

@@ -1,0 +1,65 @@
+"""The report of a study, from its folder."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedbrain.analysis import study_table
+from fedbrain.analysis.html_page import Block, Items, Section, Table
+from fedbrain.experiments.finished import not_defined_as_nan
+from fedbrain.experiments.public_text import hide
+from fedbrain.experiments.report_sections import (
+    cite_section,
+    made_section,
+    pictures,
+    read_object,
+)
+from fedbrain.experiments.stored_json import read_stored
+from fedbrain.experiments.workdir import config_of
+
+
+def _fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _fields(value, f"{prefix}{name}.")
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            yield [f"{prefix}{name}", hide(text) or "none"]
+
+
+def study_sections(workdir: Path) -> tuple[bool, list[Section]]:
+    """Whether data are synthetic, and the sections.
+
+    Args:
+      workdir: of a finished study.
+
+    Raises:
+      ValueError: when there is none.
+    """
+    path = workdir / "comparison.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{workdir}: expected a finished study, got no comparison.json there. Run fedbrain"
+            " compare with the same words: it goes on with the cells that are left."
+        )
+    results = not_defined_as_nan(read_stored(path, "the comparison of a study"))
+    config = config_of(workdir)
+    lines = [
+        study_table.Line(**{**line, "interval": tuple(line["interval"])})
+        for line in results["lines"]
+    ]
+    header, *rows = study_table.rows_of(lines, results["unit"])
+    caption = f"Methods, best first under each attack; {config['seeds']} seeds"
+    blocks: list[Block] = [Table(caption, [header, *rows])]
+    notes = [*study_table.skipped_rounds(lines), *results.get("differences", [])]
+    if notes:
+        blocks.append(Items(notes))
+    blocks += pictures({"Mean and range over seeds of every method": workdir / "comparison.png"})
+    made = read_object(workdir / "made_by.json").get("processes") or []
+    asked = Table("Configuration", [("field", "value"), *_fields(config)], text=True)
+    return results["synthetic"], [
+        Section("What was asked", [asked]),
+        Section("Comparison", blocks),
+        made_section({"": made}),
+        cite_section(None, {}),
+    ]
