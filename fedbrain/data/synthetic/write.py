@@ -41,7 +41,10 @@ def write_hospital(root: Path, hospital: str, people: list[Person]) -> None:
     def write(person: Person) -> None:
         for modality in ("T1w", "FLAIR") if person.ms else ("T1w",):
             path = root / person.id / "anat" / f"{person.id}_{modality}.nii.gz"
-            save_nifti(path, render(person, scanner, modality).data, scanner)
+            try:
+                save_nifti(path, render(person, scanner, modality).data, scanner)
+            except OSError as error:  # of the disk: it does not name the file
+                raise OSError(error.errno, error.strerror, str(path)) from None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         todo = pool.map(write, people)
