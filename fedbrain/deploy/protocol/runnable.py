@@ -8,7 +8,11 @@ from typing import Any
 from fedbrain.deploy.protocol.first_model import read_start
 from fedbrain.deploy.protocol.wire import Refused
 
-EMPTY = ("describe", "baselines", "report_by")  # computed in a simulation alone
+EMPTY = {  # computed in a simulation alone -> why
+    "describe": "a bin of a histogram may hold one person",
+    "baselines": "sites send no sums of covariates",
+    "report_by": "a class may hold few people",
+}
 TOGETHER, ALONE = "federated", "local"  # regimes: all sites together, each site alone
 # field -> calls that it may hold, why it holds no other
 CALLS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -38,10 +42,10 @@ def require_runnable(config: Mapping[str, Any]) -> None:
         if value.split("(")[0].strip() not in names:
             wanted = " or ".join(f"{name}()" for name in names)
             raise Refused(f"config.{field}: expected {wanted}, since {reason}, got {value[:80]!r}")
-    for field in EMPTY:
+    for field, reason in EMPTY.items():
         if config.get(field):
             raise Refused(
-                f"job: expected {field}=(), since a consortium does not compute it yet, got"
+                f"job: expected {field}=(), since a consortium does not compute it: {reason}; got"
                 f" {str(config[field])[:80]}"
             )
     read_start(config)
