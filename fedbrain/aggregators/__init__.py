@@ -19,6 +19,7 @@ from fedbrain.aggregators.cohort import chain
 from fedbrain.aggregators.cost_weighted import fedcostwavg, inverse_loss
 from fedbrain.aggregators.fair import agnostic, q_fedavg
 from fedbrain.aggregators.fisher import fisher_mean
+from fedbrain.aggregators.fixed_point import masked_mean
 from fedbrain.aggregators.flame import flame
 from fedbrain.aggregators.geometric_median import geometric_median
 from fedbrain.aggregators.inverse_variance import inverse_variance
@@ -52,6 +53,7 @@ _ROBUST, _LIBRARY, _FORMULA = "n > 2f", "byzfl", "written out in numpy"
 
 RULES = {
     "weighted_mean": Row(weighted_mean, "", "Σ pᵢxᵢ", "", "0", "A", "numpy, flwr"),
+    "masked_mean": Row(masked_mean, "", "Σ pᵢxᵢ, in steps of 2⁻²⁸", "", "0", "A", "numpy"),
     "uniform_mean": Row(uniform_mean, "", "Σ xᵢ/n", "", "0", "A", "numpy, byzfl"),
     "sqrt_mean": Row(sqrt_mean, "", "Σ √nᵢ xᵢ / Σ √nᵢ", "", "0", "A", "numpy"),
     "inverse_loss": Row(inverse_loss, "", "aᵢ ∝ 1/cᵢ", "loss", "0", "A", _FORMULA),

@@ -32,7 +32,7 @@ if __name__ == "__main__":
         start(KIT.value)
 
     def _dry_run() -> None:
-        from fedbrain.deploy.site_side.checks import dry_run
+        from fedbrain.deploy.site_side.dry_run import dry_run
 
         configure()
         print(dry_run(KIT.value, given(JOB), given(OUTPUT)))

@@ -110,6 +110,7 @@ def dersimonian_laird(x, n, variance):
 
 ORACLES = {
     "weighted_mean()": lambda x, n: n @ x / n.sum(),
+    "masked_mean()": lambda x, n: np.rint(n[:, None] * x * 2**28).sum(0) / 2**28 / n.sum(),
     "uniform_mean()": lambda x, n: x.mean(0),
     "sqrt_mean()": lambda x, n: np.sqrt(n) @ x / np.sqrt(n).sum(),
     "median()": lambda x, n: np.median(x, 0),

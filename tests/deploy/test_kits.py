@@ -15,10 +15,10 @@ from fedbrain.deploy.site_side.checks import (
     account,
     certificate,
     disk,
-    dry_run,
     server,
     settings,
 )
+from fedbrain.deploy.site_side.dry_run import dry_run
 from fedbrain.deploy.site_side.people_check import people
 from tests.experiment_under_test import config
 from tests.test_launch import HOSPITAL

@@ -36,6 +36,7 @@ RULES = {
         "server__optimizer": "fedadam(0.01)",
     },
     "SCAFFOLD": {"algorithm": "scaffold()"},
+    "sum under masks": {"server__aggregator": "masked_mean()", "trainable": "only_head()"},
     "FedBN": {"server__sharing": "without_batch_norm()"},
 }
 

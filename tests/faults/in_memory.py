@@ -2,6 +2,8 @@
 be told to fail.
 """
 
+import hashlib
+
 from fedbrain.data.dataset import shape_of
 from fedbrain.data.pipeline import example_batch
 from fedbrain.data.regimes import federated
@@ -9,6 +11,7 @@ from fedbrain.data.splits import split_scans
 from fedbrain.deploy.protocol.config_hash import config_hash
 from fedbrain.deploy.protocol.first_model import Start
 from fedbrain.deploy.protocol.job import Agreement
+from fedbrain.deploy.protocol.pairwise import Identity
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.terms import make_terms
 from fedbrain.deploy.protocol.wire import Refused
@@ -16,6 +19,8 @@ from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
+from fedbrain.deploy.site_side.masked_worker import MaskedWorker
+from fedbrain.deploy.site_side.masker import Masker
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.clients import load_clients
@@ -33,6 +38,19 @@ EXPERIMENTS: dict[tuple[str, ...], Experiment] = {}
 COMPILED: dict[int, Worker] = {}
 
 
+def identity_of(name):
+    """Signatures that tell who signed; real ones are certificates of the engine."""
+
+    def sign(data):
+        return hashlib.sha256(name.encode() + data).digest()
+
+    def verify(other, certificate, signature, data):
+        if certificate != other.encode() or signature != identity_of(other).sign(data):
+            raise Refused(f"keys: expected a key that {other} signed, got another one")
+
+    return Identity(sign, name.encode(), verify)
+
+
 class Consortium:
     """An experiment, its sites, and a transport in memory that can be told to fail."""
 
@@ -48,10 +66,13 @@ class Consortium:
         regimes=("federated",),
         seed=SEED,
         privacy="none()",
+        masked=False,
     ):
         """`start`: variables that the server sends; None: those of the seed."""
         c = config(cache, rounds=rounds, regimes=regimes)
         c.trainable, c.client.privacy = trainable, privacy
+        c.server.aggregator = "masked_mean()" if masked else "weighted_mean()"
+        self.masked = masked
         c.driver, c.residence, c.algorithm, c.server.sharing = (
             "loop()",
             "streamed()",
@@ -61,7 +82,7 @@ class Consortium:
         c.patience = {"stop": 0, "plateau": 1, "factor": 0.5}
         self.folder = folder
         experiment = read_experiment(c)
-        first = EXPERIMENTS.setdefault((algorithm, sharing, trainable, privacy), experiment)
+        first = EXPERIMENTS.setdefault((algorithm, sharing, trainable, privacy, masked), experiment)
         self.experiment = experiment._replace(task=first.task, algorithm=first.algorithm)
         clients, _ = load_clients(self.experiment)
         self.fields, self.clients = c.to_dict(), clients
@@ -92,6 +113,9 @@ class Consortium:
             worker.train, worker.evaluate = compiled.train, compiled.evaluate
             worker.tester.evaluate = compiled.evaluate
             worker.tester.run_round = compiled.tester.run_round
+            if self.masked:
+                masker = Masker(name, list(self.sites), self.terms, identity_of(name))
+                worker = MaskedWorker(worker, {self.terms.config: masker}, limit=LIMIT)
             self.workers[name] = worker
         return self.workers[name]
 
@@ -108,7 +132,8 @@ class Consortium:
         agreement = self.agreement._replace(fresh=self.fresh)
         pace, progress = Pace(rules.deadline_s), Progress(workdir)
         tell = lambda site, why: self.told.append(f"{site}: {why}")  # noqa: E731
-        return Side(agreement, transport or self.transport, self.sites, rules, pace, progress, tell)
+        told = (agreement, transport or self.transport, self.sites, rules, pace, progress, tell)
+        return Side(*told, masked=self.masked)
 
     def run(self, transport=None, rules=RULES, folder=None):
         return conduct(self.side(transport, rules), folder=folder or self.folder / "server")

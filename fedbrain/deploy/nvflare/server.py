@@ -18,6 +18,7 @@ from nvflare.apis.signal import Signal
 from fedbrain import cli
 from fedbrain.deploy.nvflare.transport import JOIN, Transport
 from fedbrain.deploy.protocol.job import agree, folder_of
+from fedbrain.deploy.protocol.masked import is_masked
 from fedbrain.deploy.protocol.register import (
     MOST_SCANS,
     changed,
@@ -119,6 +120,7 @@ class Conductor(Controller):
                 seen_of(joins, split),
                 left_out,
                 sum(int(federation.snapshot.server.round) for federation in ended),
+                is_masked(self.job["config"]["server"]["aggregator"]),
             )
             folder = run_folder(workdir, "federated", of_split.split_id)
             snapshot = conduct(side, folder=folder, stop=(workdir / "stop").exists)

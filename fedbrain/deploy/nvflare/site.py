@@ -17,6 +17,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from fedbrain import cli
+from fedbrain.deploy.nvflare.identity import identity_of
 from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.nvflare.transport import FINAL, JOIN, MESSAGE, NOTICE, REFUSED
 from fedbrain.deploy.protocol.job import folder_of
@@ -105,11 +106,14 @@ class Hospital(Executor):
         remove_old_jobs(Path(kit))
         try:
             workdir = folder_of(kit, self.job)
-            shared = {
+            shared: Any = {
                 "volumes": workdir.parent / "volumes",
                 "ledger": workdir.parent / "privacy.json",
             }
-            return join(policy, self.job, workdir=workdir, limit=1 << 30, **shared)
+            identity = identity_of(Path(kit))
+            return join(
+                policy, self.job, workdir=workdir, limit=1 << 30, identity=identity, **shared
+            )
         except NotApproved:
             keep_waiting(Path(kit), self.job)
             raise

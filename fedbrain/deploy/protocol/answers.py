@@ -11,6 +11,7 @@ import numpy as np
 
 from fedbrain.analysis.site_sums import NAMES as SUM_NAMES
 from fedbrain.analysis.site_sums import SUMS
+from fedbrain.deploy.protocol.masked import KEY, KEYS, MASKED
 from fedbrain.deploy.protocol.plausible import KEPT, TESTED, require_variances
 from fedbrain.deploy.protocol.terms import Terms, answer_collections
 from fedbrain.deploy.protocol.wire import (
@@ -28,6 +29,7 @@ from fedbrain.types import Update
 TEST_METRICS = ("n", "subjects", "mae", "rmse", "floor_mae")
 # sent where they are defined: with enough people, and predictions that differ from each other
 OPTIONAL = ("mae_se", "mae_low", "mae_high", "r2", "r", "r_low", "r_high", "p")
+WHOLE_NUMBERS = {KEY: (KEYS, "uint8"), MASKED: (MASKED, "uint64")}  # of secure aggregation
 PRIVACY = ("epsilon", "delta_dp")  # sent under differential privacy: of the whole experiment
 ENDS = ("low", "high")  # of a 95 % interval
 
@@ -157,6 +159,11 @@ def require_answer(terms: Terms, message: Message) -> None:
       message: that passed the gate.
     """
     kind, scalars = message.envelope.kind, set(message.envelope.scalars)
+    if kind in WHOLE_NUMBERS:
+        vector, dtype = WHOLE_NUMBERS[kind]
+        if scalars or {k: v.dtype.name for k, v in message.vectors.items()} != {vector: dtype}:
+            raise Refused(f"expected {vector} of {dtype} and nothing else")
+        return
     names = {
         "update": {"weight", *terms.metrics},
         "validated": {"loss", "count"},

@@ -98,12 +98,17 @@ CODINGS: Mapping[str, Coding] = {  # smallest first; the last one always fits
 }
 
 
-def encode(x: Vector) -> tuple[str, Data]:
+WHOLE = {"uint8": np.dtype("u1"), "uint64": np.dtype("<u8")}  # keys, and masked numbers
+
+
+def encode(x: Vector | np.ndarray) -> tuple[str, Data]:
     """(name of the coding, bytes); as float32 they are the vector's own.
 
     Args:
-      x: the numbers.
+      x: the numbers: float32, or whole ones of secure aggregation.
     """
+    if x.dtype.name in WHOLE:
+        return x.dtype.name, x.astype(WHOLE[x.dtype.name], copy=False).tobytes()
     for name, coding in CODINGS.items():
         data = coding.encode(np.ascontiguousarray(x, np.float32))
         if data is not None:
@@ -111,7 +116,7 @@ def encode(x: Vector) -> tuple[str, Data]:
     raise AssertionError("float32 holds every float32 vector")
 
 
-def decode(name: str, data: Data, n: int) -> Vector:
+def decode(name: str, data: Data, n: int) -> Vector | np.ndarray:
     """The vector [n].
 
     Args:
@@ -122,6 +127,10 @@ def decode(name: str, data: Data, n: int) -> Vector:
     Raises:
       ValueError: for an unknown coding or another number of bytes.
     """
+    if name in WHOLE:
+        _require(data, WHOLE[name].itemsize * n)
+        return np.frombuffer(data, WHOLE[name])
     if name not in CODINGS:
-        raise ValueError(f"expected a coding among {', '.join(CODINGS)}, got {name!r}")
+        known = ", ".join([*CODINGS, *WHOLE])
+        raise ValueError(f"expected a coding among {known}, got {name!r}")
     return CODINGS[name].decode(data, n)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedbrain.algorithms.leaves import combine
+from fedbrain.deploy.protocol.masked import KEY, KEYS
 from fedbrain.deploy.protocol.terms import Terms, moving_collections, start_collections
 from fedbrain.deploy.protocol.wire import (
     Envelope,
@@ -53,16 +54,20 @@ def write_model(
     return pack(_from_server(kind, terms, state, nonce, scalars, outline), flatten(trees))
 
 
-def write_training_order(terms: Terms, state: ServerState, *, nonce: str) -> bytes:
+def write_training_order(
+    terms: Terms, state: ServerState, *, nonce: str, keys: bytes = b""
+) -> bytes:
     """Writes the order to train on the model that was sent for validation.
 
     Args:
       terms: of the experiment.
       state: of the round; only its number and the learning rate's scale are sent.
       nonce: random text that the answer must repeat.
+      keys: of all sites, for secure aggregation.
     """
     scalars = {"learning_rate_scale": float(state.learning_rate_scale)}
-    return pack(_from_server("train", terms, state, nonce, scalars, terms.question), {})
+    vectors = {KEYS: np.frombuffer(keys, np.uint8)} if keys else {}
+    return pack(_from_server("train", terms, state, nonce, scalars, terms.question), vectors)
 
 
 def write_lone_training(terms: Terms, state: ServerState, *, nonce: str) -> bytes:
@@ -102,7 +107,7 @@ def require_terms(
     Raises:
       Refused: when the server runs another experiment, or a network of other shapes.
     """
-    outline = terms.question if kind in ("train", "alone") else terms.sent(envelope.round)
+    outline = terms.question if kind in ("train", "alone", KEY) else terms.sent(envelope.round)
     for field, expected in (
         ("kind", kind),
         ("config", terms.config),
@@ -157,3 +162,17 @@ def _required(first: ServerState | None, round: int) -> ServerState:
             " this site has not seen where it comes from"
         )
     return first
+
+
+def require_no_vectors(message: Message) -> Envelope:
+    """The envelope of an order.
+
+    Args:
+      message: an order to train.
+
+    Raises:
+      Refused: for an order with numbers that nothing would read.
+    """
+    if message.vectors:
+        raise Refused(f"expected an order without numbers, got {sorted(message.vectors)}")
+    return message.envelope

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedbrain.deploy.protocol.first_model import read_start
+from fedbrain.deploy.protocol.masked import is_masked
 from fedbrain.deploy.protocol.wire import Refused
 
 EMPTY = {  # computed in a simulation alone -> why
@@ -37,6 +38,7 @@ def require_runnable(config: Mapping[str, Any]) -> None:
             f"config.regimes: expected {TOGETHER!r} alone under config.client.privacy, since a row"
             f" about a model that a site trains alone has no noise, got {ALONE!r} too"
         )
+    _require_sum(config.get("server"))
     for field, (names, reason) in CALLS.items():
         value = str(config.get(field, names[0]))
         if value.split("(")[0].strip() not in names:
@@ -49,6 +51,19 @@ def require_runnable(config: Mapping[str, Any]) -> None:
                 f" {str(config[field])[:80]}"
             )
     read_start(config)
+
+
+def _require_sum(server: Any) -> None:
+    """Under masks the server sees the sum over all sites, and nothing that it could leave out."""
+    if not isinstance(server, Mapping) or not is_masked(server.get("aggregator", "")):
+        return
+    for field, call in (("sampling", "everyone()"), ("links", ())):
+        value = server.get(field, call)
+        if (str(value).split("(")[0] != "everyone") if field == "sampling" else bool(value):
+            raise Refused(
+                f"config.server.{field}: expected {call} under secure aggregation, since masks"
+                f" cancel in the sum over all sites, got {str(value)[:80]!r}"
+            )
 
 
 def privacy_of(config: Mapping[str, Any]) -> str:

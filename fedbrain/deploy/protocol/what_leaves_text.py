@@ -38,6 +38,12 @@ them holds the number.
 
 {scalars}
 
+Under secure aggregation (`config.server.aggregator="masked_mean()"`) no `update` is sent. A site
+answers `key`, a public key of 32 bytes with the site's certificate and signature, and then
+`masked`: one vector of whole numbers of 64 bits, which are the update times the number of training
+scans, that number and the sums, under masks. It has no scalars. The server can read the sum over
+all sites and no part of it.
+
 ## Vectors
 
 The sizes are those of {model}.

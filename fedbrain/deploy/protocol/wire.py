@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
 
 from fedbrain.deploy.protocol.codec import Data, decode, encode
 from fedbrain.types import PyTree
@@ -27,7 +26,8 @@ START = 8 + 32  # bytes before the header
 HEADER_LIMIT = 1 << 20  # bytes
 # bytes: the header ends in as many spaces as it takes, so that vectors can be read where they lie
 ALIGNED = 16
-Vectors = Mapping[str, Float[np.ndarray, " n"]]
+# float32; of secure aggregation whole numbers
+Vectors = Mapping[str, np.ndarray]
 
 
 class Refused(ValueError):
@@ -50,7 +50,7 @@ class Message(NamedTuple):
     """An envelope and its vectors."""
 
     envelope: Envelope  # all but the vectors
-    vectors: dict[str, Float[np.ndarray, " n"]]  # collection -> all its numbers
+    vectors: dict[str, np.ndarray]  # collection -> all its numbers
 
 
 def schema(tree: PyTree) -> str:
@@ -111,6 +111,8 @@ def unflatten(vectors: Vectors, outline: Mapping[str, PyTree]) -> dict[str, PyTr
         raise Refused(f"expected the collections {sorted(outline)}, got {sorted(vectors)}")
     trees = {}
     for name, part in outline.items():
+        if vectors[name].dtype != np.float32:
+            raise Refused(f"{name}: expected float32, got {vectors[name].dtype}")
         leaves, structure = jax.tree.flatten(part)
         sizes = [int(np.prod(leaf.shape)) for leaf in leaves]
         if vectors[name].size != sum(sizes):

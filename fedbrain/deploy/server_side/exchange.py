@@ -13,6 +13,7 @@ from fedbrain.deploy.protocol.answers import require_answer
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.gate import Question, admit
 from fedbrain.deploy.protocol.job import Agreement
+from fedbrain.deploy.protocol.masked import KEY, MASKED, numbers_of_masked, write_key_question
 from fedbrain.deploy.protocol.plausible import HEADER, HIGHEST_LOSS, KEPT, numbers_of, scalar_bounds
 from fedbrain.deploy.protocol.questions import (
     write_lone_training,
@@ -52,6 +53,7 @@ class Side(NamedTuple):
     seen: Mapping[str, int] = {}  # site -> round of the last model that it has seen; -1: none
     excluded: Mapping[str, str] = {}  # sites that are asked nothing -> why
     rounds_before: int = 0  # of the job's earlier splits
+    masked: bool = False  # whether updates are summed under masks
 
 
 class Answers(NamedTuple):
@@ -71,13 +73,17 @@ COUNTS = {
 }
 
 
-def _write_question(side: Side, snapshot: Snapshot, kind: str, nonce: str) -> tuple[int, bytes]:
+def _write_question(
+    side: Side, snapshot: Snapshot, kind: str, nonce: str, keys: bytes
+) -> tuple[int, bytes]:
     """(round, bytes) of the message that asks for a kind of answer."""
     terms = side.agreement.terms
     best_round = int(snapshot.selection.best_round)
     round = int(snapshot.server.round)
-    if kind == "update":
-        return round, write_training_order(terms, snapshot.server, nonce=nonce)
+    if kind == KEY:
+        return round, write_key_question(terms, snapshot.server, nonce=nonce)
+    if kind in ("update", MASKED):
+        return round, write_training_order(terms, snapshot.server, nonce=nonce, keys=keys)
     if kind == "validated":
         return round, write_model(terms, snapshot.server, nonce=nonce, best_round=best_round)
     if kind in ("alone", KEPT["alone"]):
@@ -94,6 +100,11 @@ def _expected_answers(
 ) -> dict[str, Question]:
     """Site -> what its answer must be."""
     terms = side.agreement.terms
+    if kind in (KEY, MASKED):
+        masked = {MASKED: numbers_of_masked(terms)} if kind == MASKED else None
+        limit = min(side.rules.limit, 8 * numbers_of_masked(terms) + HEADER)
+        fields = (kind, round, nonce, terms.config, schema({}), {}, limit, {}, masked)
+        return {name: Question(*fields) for name in names}
     outline = terms.answer if kind == "update" else {}
     sizes, experiment = numbers_of(outline), side.agreement.experiment
     limit = min(side.rules.limit, 4 * sum(sizes.values()) + HEADER)
@@ -114,18 +125,22 @@ def _expected_answers(
     }
 
 
-def collect_answers(side: Side, names: Iterable[str], snapshot: Snapshot, kind: str) -> Answers:
+def collect_answers(
+    side: Side, names: Iterable[str], snapshot: Snapshot, kind: str, keys: bytes = b""
+) -> Answers:
     """Sends a question to sites and lets their answers through the gate.
 
     Args:
       side: the server's.
       names: of the sites.
       snapshot: of the run.
-      kind: of the answer: "validated", "update", "reported" or "alone", or one of `KEPT`.
+      kind: of the answer: "validated", "update", "reported" or "alone", or one of `KEPT`; "key" or
+        "masked" under secure aggregation.
+      keys: of all sites, for an order under masks.
     """
     began = time.monotonic()
     nonce = secrets.token_hex(16)
-    round, message = _write_question(side, snapshot, kind, nonce)
+    round, message = _write_question(side, snapshot, kind, nonce, keys)
     names = list(names)
     here = [name for name in names if name not in side.excluded]
     excluded = {name: side.excluded[name] for name in names if name in side.excluded}

@@ -17,6 +17,7 @@ from fedbrain.deploy.protocol.gate import norms, too_large
 from fedbrain.deploy.server_side.aggregated import Aggregate, Aggregates
 from fedbrain.deploy.server_side.cohort import make_aggregate, read_answers
 from fedbrain.deploy.server_side.exchange import Answers, Side, collect_answers, require_enough
+from fedbrain.deploy.server_side.masked_round import sum_of_updates
 from fedbrain.experiments.round_end import (
     Snapshot,
     ValidationSums,
@@ -68,11 +69,14 @@ def train(side: Side, aggregate: Callable, snapshot: Snapshot) -> Aggregate:
       ValueError: when too few sites answer.
     """
     round, experiment = int(snapshot.server.round) + 1, side.agreement.experiment
-    cohort = experiment.sampling(sorted(side.sites), round, side.agreement.seed)
-    updates = collect_answers(side, cohort, snapshot, "update")
-    exclude_large(side, updates)
-    fewest = min(side.rules.fewest, len(cohort))
-    require_enough(updates.admitted, updates.left_out, fewest, f"round {round}, training")
+    if side.masked:
+        updates = sum_of_updates(side, snapshot)
+    else:
+        cohort = experiment.sampling(sorted(side.sites), round, side.agreement.seed)
+        updates = collect_answers(side, cohort, snapshot, "update")
+        exclude_large(side, updates)
+        fewest = min(side.rules.fewest, len(cohort))
+        require_enough(updates.admitted, updates.left_out, fewest, f"round {round}, training")
     names = sorted(updates.admitted)
     vectors, update = read_answers(side.agreement.terms, updates.admitted)
     side.progress.update(doing="aggregating")

@@ -3,12 +3,13 @@
 [privacy]
 epsilon_at_most = 3.0            # of all experiments together; without it, any job may run
 delta = 1e-5                     # for which epsilon is told; below 1 / people
+masked = true                    # updates are sent under secure aggregation alone
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-KEYS: Mapping[str, type] = {"epsilon_at_most": float, "delta": float}
+KEYS: Mapping[str, type] = {"epsilon_at_most": float, "delta": float, "masked": bool}
 DELTA = 1e-5  # usual in the literature
 
 
@@ -17,6 +18,7 @@ class Demands(NamedTuple):
 
     epsilon_at_most: float | None = None  # None: differential privacy is not demanded
     delta_dp: float = DELTA
+    masked: bool = False  # whether secure aggregation is demanded
 
 
 def read_demands(table: Mapping[str, Any]) -> Demands:
@@ -35,7 +37,8 @@ def read_demands(table: Mapping[str, Any]) -> Demands:
         )
     if not 0 < delta < 1:
         raise ValueError(f"[privacy] delta: expected above 0 and below 1, got {delta:g}.")
-    return Demands(None if most is None else float(most), float(delta))
+    masked = table.get("masked", False)
+    return Demands(None if most is None else float(most), float(delta), masked)
 
 
 def require_small_delta(demands: Demands, people: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from fedbrain.data.dataset import Scans, data_fingerprint, shape_of, volumes_fingerprint
 from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.job import agree, require_job
+from fedbrain.deploy.protocol.pairwise import Identity
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.splits import agreements_of
@@ -18,6 +19,8 @@ from fedbrain.deploy.site_side.accepted_starts import require_accepted
 from fedbrain.deploy.site_side.approval import is_of_approved_study, require_approval
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.going_home import write_identity
+from fedbrain.deploy.site_side.masked_worker import MaskedWorker
+from fedbrain.deploy.site_side.masker import make_maskers
 from fedbrain.deploy.site_side.policy import Policy, consent
 from fedbrain.deploy.site_side.private_people import open_people, require_demanded
 from fedbrain.deploy.site_side.resources import require_resources
@@ -32,7 +35,7 @@ from fedbrain.experiments.workdir import write_json
 class Joined(NamedTuple):
     """A site in a job."""
 
-    worker: Worker | SplitWorkers  # answers the server's messages
+    worker: Worker | SplitWorkers | MaskedWorker  # answers the server's messages
     declared: Registration  # what the site sends when it joins
 
 
@@ -44,6 +47,7 @@ def join(
     limit: int,
     volumes: Path | None = None,
     ledger: Path | None = None,
+    identity: Identity | None = None,
 ) -> Joined:
     """Opens a job at a site.
 
@@ -53,6 +57,7 @@ def join(
       workdir: of this site and run; created by the caller.
       limit: the most bytes of a message.
       ledger: file that says what was told of people, of all runs of a site; None: in `workdir`.
+      identity: of the site, for secure aggregation; None: it has none, and takes no part in any.
       volumes: folder of prepared volumes, which the runs of a site share; None: in `workdir`.
 
     Raises:
@@ -74,10 +79,11 @@ def join(
     experiment, _, fresh, *_ = agreement
     require_demanded(policy.demands, experiment.privacy)
     require_accepted(starts, agreement.start, fresh, workdir.parent)
+    agreed = agreements_of(agreement)
+    maskers = make_maskers(policy, job, agreed, identity)
     require_resources(policy, experiment, fresh, workdir)
     clients, [report] = load_clients(experiment)
     scans = clients[policy.name]
-    agreed = agreements_of(agreement)
     splits = {a.split_id: split_client(experiment, scans, a.split_id) for a in agreed}
     for split in splits.values():
         require_floors(policy, split, batch_size=experiment.batch_size, epochs=experiment.epochs)
@@ -103,7 +109,8 @@ def join(
         own = {"workdir": folder, "home": workdir, "splits": splits, "people": people}
         workers.append(Worker(policy.name, of_split, split, **own, **how))
     worker = workers[0] if len(workers) == 1 else SplitWorkers(workers, limit=limit)
-    return Joined(worker, declare(splits, synthetic=report.synthetic))
+    hidden = MaskedWorker(worker, maskers, limit=limit) if maskers else worker
+    return Joined(hidden, declare(splits, synthetic=report.synthetic))
 
 
 def folder_of_split(workdir: Path, split_id: SplitId, count: int) -> Path:

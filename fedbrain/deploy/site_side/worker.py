@@ -24,7 +24,7 @@ from fedbrain.deploy.protocol.answers import (
 )
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.job import Agreement
-from fedbrain.deploy.protocol.questions import read_model, require_terms
+from fedbrain.deploy.protocol.questions import read_model, require_no_vectors, require_terms
 from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.protocol.wire import Message, Refused, unpack
 from fedbrain.deploy.site_side.attempts import Attempts
@@ -209,7 +209,7 @@ class Worker:
 
     def _train(self, message: Message, data: Data) -> bytes:
         del data
-        order = message.envelope
+        order = require_no_vectors(message)
         require_terms(self.terms, order, "train", ("learning_rate_scale",))
         scale = order.scalars["learning_rate_scale"]
         require_scale(self.experiment, order.round, scale)
@@ -243,8 +243,8 @@ class Worker:
 
     def _root(self) -> jax.Array:
         """Under differential privacy a secret, since who knows the noise can take it away."""
-        root = self.people.root
-        return jax.random.key(self.agreement.seed) if root is None else root
+        own = self.people.root
+        return jax.random.key(self.agreement.seed) if own is None else own
 
     def _model(self, round: int) -> ServerState:
         return read_model(self.terms, read_kept(self.model, round, limit=self.limit), self.first)
