@@ -23,6 +23,7 @@ COMMANDS = {
     "contribute": Command("fedbrain.contribute", "what each client of a study contributes"),
     "saliency": Command("fedbrain.saliency", "maps of where a model looks"),
     "export": Command("fedbrain.export", "a trained model as a .safetensors file"),
+    "membership": Command("fedbrain.membership", "attacks differential privacy: one page"),
     "synthesise": Command("fedbrain.synthesise", "three synthetic hospitals as BIDS trees"),
     "server": Command("fedbrain.deploy.server", "between hospitals: the coordinating centre"),
     "hospital-grid": Command(
