@@ -119,9 +119,8 @@ def audit(
       ValueError: naming the flag, for a number that is out of range.
     """
     how = {"people": people, "rounds": rounds, "trials": trials}
-    for name, (value, least) in {
-        k: (v, 100 if k == "trials" else 1) for k, v in how.items()
-    }.items():
+    for name, value in how.items():
+        least = FEWEST_TRIALS if name == "trials" else 1
         if value < least:
             raise ValueError(f"--{name}: expected at least {least}, got {value}.")
     if not 0 <= noise_multiplier < 1e6 or not 0 < delta_dp < 1:
