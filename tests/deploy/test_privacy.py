@@ -6,16 +6,19 @@ import math
 import jax
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from fedbrain.algorithms.private import dp_fedsgd
-from fedbrain.analysis.gaussian_privacy import epsilon_of
+from fedbrain.analysis.gaussian_privacy import epsilon_of, noise_multiplier_of
 from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.wire import Refused, unpack
 from fedbrain.deploy.server_side.report import Ended, render, report
 from fedbrain.deploy.site_side.demands import Demands, read_demands
+from fedbrain.deploy.site_side.floors import rounded
 from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.privacy_ledger import Ledger
 from fedbrain.deploy.site_side.private_people import open_people, require_demanded
+from fedbrain.experiments.private import noisy_sum
 from tests.faults.in_memory import LIMIT, Consortium
 
 PRIVACY = "dp_fedsgd(noise_multiplier=2.0, clip_norm=1.0, loss_bound=30.0)"
@@ -170,3 +173,31 @@ def test_training_alone_is_refused_under_privacy():
     with pytest.raises(Refused, match="'federated' alone under config.client.privacy"):
         require_runnable(job)
     require_runnable({**job, "client": {"privacy": "none()"}})
+
+
+def _ages_from_sums(ages, seed, epsilon):
+    """Mean error in years of the sorted ages, from the losses of 91 constant models."""
+    grid = np.arange(91.0)
+    losses = np.abs(grid[:, None] - ages)
+    noise = noise_multiplier_of(epsilon, DELTA, sums=91) if epsilon else None
+    privacy = dp_fedsgd(noise, 1.0, loss_bound=30.0) if noise else None
+    keys = jax.random.split(jax.random.key(seed), 91)
+    sums = [rounded(noisy_sum(row, privacy, key), 2) for row, key in zip(losses, keys)]
+    rows = np.vstack([np.abs(grid - grid[:, None]), np.full(91, 1e3)])
+    people, _ = nnls(rows, np.r_[sums, 1e3 * len(ages)], maxiter=20_000)
+    ranks = np.cumsum(people)
+    found = grid[np.minimum(np.searchsorted(ranks, np.arange(len(ages)) + 0.5), 90)]
+    return np.abs(found - np.sort(ages)).mean()
+
+
+def test_ages_that_constant_models_read_are_lost_in_the_noise():
+    """docs/privacy.md: whoever asks nothing, and spreads ten people evenly, is 5 years off."""
+    rng = np.random.default_rng(0)
+    people = [rng.uniform(20, 80, 10) for _ in range(10)]
+    error = {
+        epsilon: np.mean([_ages_from_sums(ages, k, epsilon) for k, ages in enumerate(people)])
+        for epsilon in (None, 8.0, 3.0, 1.0)
+    }
+    even = 20 + 6 * (np.arange(10) + 0.5)
+    unasked = np.mean([np.abs(even - np.sort(ages)).mean() for ages in people])
+    assert error[None] < 1.5 < unasked < error[8.0] < error[3.0] < error[1.0]
