@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("nvflare", reason="needs the extra deploy")
 
+from cryptography import x509
+
 from fedbrain.deploy.nvflare.kits import command, harden, provision, read_consortium
 from fedbrain.deploy.protocol.wire import unpack
 from fedbrain.deploy.server_side.submit import write_job
@@ -119,6 +121,14 @@ def test_a_renewal_keeps_the_authority_and_the_old_kits(tmp_path):
     again = {p.name: p.read_bytes() for p in (tmp_path / "kits/brussels/startup").iterdir()}
     assert first["rootCA.pem"] == again["rootCA.pem"]
     assert (tmp_path / "kits/oslo/startup/client.crt").is_file()
+    old, new = (x509.load_pem_x509_certificate(x["client.crt"]) for x in (first, again))
+    assert old.serial_number != new.serial_number  # it is renewed, not handed out again
+    assert first["client.key"] != again["client.key"]
+    root = x509.load_pem_x509_certificate(again["rootCA.pem"])
+    for shown in (old, new):  # sites with old kits stay in until all have theirs
+        shown.verify_directly_issued_by(root)
+    state = next((tmp_path / "authority").glob("*/state/cert.json"))
+    assert state.stat().st_mode & 0o077 == 0
     assert (tmp_path / "kits.1/brussels").is_dir()
     harden(tmp_path / "kits/oslo", "site")  # twice is as good as once
 

@@ -26,11 +26,11 @@ import yaml
 from nvflare.lighter.provision import prepare_builders, prepare_project
 from nvflare.lighter.provisioner import Provisioner
 
+from fedbrain.deploy.nvflare.renewal import forget_certificates
 from fedbrain.experiments.workdir import write_json
 
 KEYS = {"name": str, "server": dict, "lead": str, "sites": dict}
-# the authority's certificate; those of sites and server last 360 days and are renewed
-ROOT_DAYS = 3650
+ROOT_DAYS = 3650  # of the authority; the certificates of sites and server last 360 days
 # seconds for a piece of a large message, tried four times
 PATIENCE = {"NVFLARE_NP_STREAMING_PER_REQUEST_TIMEOUT": "45"}
 # memory that is freed goes back to the system
@@ -108,6 +108,7 @@ def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
     }
     work = output / "authority"
     work.mkdir(parents=True, exist_ok=True, mode=0o700)
+    forget_certificates(work, consortium["name"])
     Provisioner(str(work), prepare_builders(project), None).provision(prepare_project(project))
     newest = sorted((work / consortium["name"]).glob("prod_*"))[-1]
     kits = output / "kits"
