@@ -19,11 +19,11 @@ import numpy as np
 from benchmarks.paired import serve
 from fedbrain.data.augment import augment
 from fedbrain.data.bids import find_scans
-from fedbrain.data.conform import RECIPES
 from fedbrain.data.dataset import Scans, Volumes
 from fedbrain.data.inputs import Inputs
 from fedbrain.data.pipeline import train_batches
 from fedbrain.data.prepare import prepare
+from fedbrain.data.recipes import RECIPES
 from fedbrain.data.scan_report import Report
 
 

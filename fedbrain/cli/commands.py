@@ -13,6 +13,9 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "check": Command("fedbrain.check", "an experiment before it is run: data, warnings, costs"),
+    "prepare": Command(
+        "fedbrain.prepare", "raw scans to brains in MNI space, as a BIDS derivative"
+    ),
     "plan": Command("fedbrain.plan", "whether a training step fits a GPU or TPU, without one"),
     "train": Command("fedbrain.main", "an experiment: trains, evaluates, prints the table"),
     "predict": Command("fedbrain.predict", "applies trained models to new scans"),

@@ -3,15 +3,16 @@
     RAS volume -> box around the head -> resampled to voxel_size_mm and shape
                -> z-scored inside a mask
 
-Scans are not registered. The box of a whole head is centred on the foreground left-right and
+Scans are not registered here. The box of a whole head is centred on the foreground left-right and
 front-back, and hangs from the top of the head, so that the length of neck in the field of view does
-not matter. The box of a brain is centred on the brain.
+not matter. The box of a brain is centred on the brain, or on a point of the template that images
+were registered to (`registered`).
 
 Where there is a brain mask, only voxels of the brain are averaged into the new ones: the zeros
 around an extracted brain would darken its rim, the more the smaller its voxels were.
 """
 
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -20,39 +21,11 @@ from scipy import ndimage
 from fedbrain.data.field_of_view import brain_centre_mm, foreground, head_box_mm
 from fedbrain.data.nifti import Volume
 from fedbrain.data.nifti_file import ImageError
+from fedbrain.data.recipes import Recipe
 
 VERSION = 2  # part of every cache fingerprint: raise it when the maths here changes
 Grid = Float[np.ndarray, "x y z"]
 Sampled = Float[np.ndarray, "i j k"]
-
-
-class Recipe(NamedTuple):
-    """How scans are prepared. Everything here is part of the cache fingerprint."""
-
-    voxel_size_mm: float = 3.0
-    shape: tuple[int, int, int] = (64, 72, 64)  # right-left, front-back, up-down
-    # `foreground` (Otsu), `nonzero` (brain-extracted images), or `<pipeline>/<suffix>`
-    mask: str = "foreground"
-
-
-def conform_recipe(
-    voxel_size_mm: float = 3.0, shape: tuple[int, ...] = (64, 72, 64), mask: str = "foreground"
-) -> Recipe:
-    """A recipe for `prepare`.
-
-    Args:
-      voxel_size_mm: edge of the cubic voxels.
-      shape: voxels right-left, front-back and up-down.
-      mask: `foreground` (Otsu), `nonzero` (brain-extracted images), or `<pipeline>/<suffix>`.
-    """
-    if not voxel_size_mm > 0 or len(shape) != 3 or min(shape) < 1:
-        raise ValueError(
-            f"Expected voxel_size_mm > 0 and three axes >= 1, got {voxel_size_mm} and {shape}."
-        )
-    return Recipe(float(voxel_size_mm), (int(shape[0]), int(shape[1]), int(shape[2])), mask)
-
-
-RECIPES = {"conform": conform_recipe}
 
 
 def resample(
@@ -173,7 +146,7 @@ def conform(
     if not given.any():
         raise ImageError("expected a brain inside the mask, got an empty mask")
     voxel = np.asarray(volume.voxel_size_mm)
-    centre = brain_centre_mm(given, voxel)
+    centre = _box_centre_mm(volume, recipe, given)
     data = volume.data if follower is None else onto(follower.data, follower.affine, volume)
     if follower is not None and recipe.mask == "nonzero":
         data, own = onto_inside(follower, volume)
@@ -182,6 +155,16 @@ def conform(
     if not inside.any():
         raise ImageError("expected the brain inside the field of view, got none of it")
     return np.where(inside, z_score(sampled, inside), np.float32(0))
+
+
+def _box_centre_mm(
+    volume: Volume, recipe: Recipe, brain: Bool[np.ndarray, "x y z"]
+) -> Float[np.ndarray, "3"]:
+    """From the middle of the first voxel, along the image's axes."""
+    voxel = np.asarray(volume.voxel_size_mm)
+    if recipe.centre_mm is None:
+        return brain_centre_mm(brain, voxel)
+    return (np.linalg.inv(volume.affine) @ [*recipe.centre_mm, 1.0])[:3] * voxel
 
 
 def _conform_head(volume: Volume, recipe: Recipe, follower: Volume | None) -> Sampled:

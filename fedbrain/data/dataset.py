@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from fedbrain.data.conform import Recipe
 from fedbrain.data.prepared_file import DamagedError, read_prepared
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.scan_report import Report
 
 

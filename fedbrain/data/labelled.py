@@ -11,6 +11,7 @@ from fedbrain.data.bids import Listing, Scan, is_synthetic, list_images, suffixe
 from fedbrain.data.choice import one_per_session, select
 from fedbrain.data.class_labels import parse_label
 from fedbrain.data.columns import Tables, read_tables, resolve
+from fedbrain.data.decisions import FILE, Quality, read_decisions
 from fedbrain.data.labels import (
     Contradiction,
     Lookup,
@@ -57,7 +58,8 @@ def labelled_scans(
     """
     report = Report(name, synthetic=is_synthetic(root))
     listing = list_images(root, pattern, pipeline=pipeline)
-    chosen = _choose(listing, report, include, exclude)
+    quality = read_decisions(root / "derivatives" / pipeline) if pipeline else {}
+    chosen = _choose(listing, report, include, exclude, quality)
     if not report.found:
         kinds = ", ".join(suffixes(root, pipeline=pipeline)) or "none"
         report.note(
@@ -100,7 +102,11 @@ def labelled_scans(
 
 
 def _choose(
-    listing: Listing, report: Report, include: str | Iterable[str], exclude: str | Iterable[str]
+    listing: Listing,
+    report: Report,
+    include: str | Iterable[str],
+    exclude: str | Iterable[str],
+    quality: Mapping[str, Quality],
 ) -> list[Scan]:
     """The images to use; all others go into the report."""
     everything = [*listing.scans, *listing.unread]
@@ -122,7 +128,22 @@ def _choose(
     chosen, others = one_per_session(fit)
     for scan in others:
         report.leave_out("another image of the same session was chosen", str(scan.path))
-    return chosen
+    return _passed(chosen, report, quality)
+
+
+def _passed(scans: list[Scan], report: Report, quality: Mapping[str, Quality]) -> list[Scan]:
+    """Without the scans that a table on their quality leaves out."""
+    passed = []
+    for scan in scans:
+        known = quality.get(scan.id)
+        if known is not None and known.excluded:
+            report.leave_out(f"excluded in {FILE}", f"{scan.path}: {scan.id} {known.excluded}.")
+            continue
+        passed.append(scan)
+        if known is not None and known.undecided:
+            text = f"{scan.path}: look at it, and write keep or exclude into {FILE}."
+            report.note("quality not decided yet", text)
+    return passed
 
 
 def _unfit(scan: Scan, unread: Collection[Scan]) -> tuple[str, str] | None:

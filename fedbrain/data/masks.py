@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from fedbrain.data.bids import Scan, find_scans, parse_name
-from fedbrain.data.conform import Recipe
 from fedbrain.data.nifti import Volume, read_volume
 from fedbrain.data.nifti_file import ImageError
 from fedbrain.data.nifti_header import corners_apart
+from fedbrain.data.recipes import Recipe
 
 WITHOUT_FILE = ("foreground", "nonzero")  # recipes whose mask is made from the image
 ABOUT_THE_MASK = ("desc", "label", "mod", "atlas", "seg")  # entities that images do not share

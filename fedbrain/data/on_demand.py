@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fedbrain.data.bids import Scan
-from fedbrain.data.conform import Recipe
 from fedbrain.data.masks import Masks
 from fedbrain.data.memory import needed_bytes
 from fedbrain.data.nifti_file import ImageError
 from fedbrain.data.prepare import name_of
 from fedbrain.data.prepared_file import DamagedError, read_notes
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.scan_report import Report
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from fedbrain.data.conform import Recipe
 from fedbrain.data.nifti import Volume
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.scan_report import WITHOUT_SKULL
 
 VERSION = 1  # part of every cache fingerprint: raise it when a note changes

@@ -14,7 +14,7 @@ from typing import Any
 
 from fedbrain import progress
 from fedbrain.data.bids import Scan
-from fedbrain.data.conform import VERSION, Recipe, conform
+from fedbrain.data.conform import VERSION, conform
 from fedbrain.data.masks import Masks, read_mask
 from fedbrain.data.memory import SHARE, Memory, free_bytes, needed_bytes
 from fedbrain.data.nifti import read_volume
@@ -22,6 +22,7 @@ from fedbrain.data.nifti_file import ImageError, require_file, sentence
 from fedbrain.data.peculiar import VERSION as NOTES_VERSION
 from fedbrain.data.peculiar import notes_of
 from fedbrain.data.prepared_file import CacheError, DamagedError, read_notes, save_prepared
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.scan_report import Report
 
 SAMPLES, SAMPLE_BYTES = 64, 1024  # of a file, for its fingerprint
@@ -35,7 +36,8 @@ def fingerprint(paths: list[Path], recipe: Recipe) -> str:
         (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns, content_sample(path))
         for path in paths
     ]
-    text = json.dumps([VERSION, NOTES_VERSION, recipe._asdict(), files])
+    settings = {name: value for name, value in recipe._asdict().items() if value is not None}
+    text = json.dumps([VERSION, NOTES_VERSION, settings, files])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

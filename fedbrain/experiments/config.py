@@ -11,11 +11,11 @@ from fedbrain.algorithms.schedules import SCHEDULES, Schedule
 from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.data.augment import AUGMENTS, Change
 from fedbrain.data.bands import BANDS, Bands
-from fedbrain.data.conform import RECIPES, Recipe
 from fedbrain.data.dataset import SiteLoader
 from fedbrain.data.describe import HISTOGRAMS
 from fedbrain.data.inputs import SCALINGS, Inputs
 from fedbrain.data.partition import PARTITIONS, Partition
+from fedbrain.data.recipes import RECIPES, Recipe
 from fedbrain.data.regimes import REGIMES, Regime
 from fedbrain.data.sites import SITES
 from fedbrain.data.splits import Fractions

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fedbrain.data.conform import Recipe
 from fedbrain.data.dataset import Preparation
 from fedbrain.data.differences import differences
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.scan_report import Report
 from fedbrain.data.sites import bids
 from fedbrain.data.voxel_sizes import voxel_size_mm

@@ -5,11 +5,12 @@ import pytest
 from scipy import ndimage
 
 from fedbrain.data.bids import find_scans
-from fedbrain.data.conform import Recipe, conform
+from fedbrain.data.conform import conform
 from fedbrain.data.masks import Masks, read_mask
 from fedbrain.data.nifti import Volume, read_volume
 from fedbrain.data.nifti_file import ImageError
 from fedbrain.data.peculiar import notes_of
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.scan_report import WITHOUT_SKULL
 from tests.tiny import brain, save_volume
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fedbrain.data import overlap
-from fedbrain.data.conform import Recipe
 from fedbrain.data.dataset import Preparation, Volumes
 from fedbrain.data.overlap import note_same_scans
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.sites import bids
 from fedbrain.data.synthetic.site import synthetic
 

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from fedbrain.data.conform import Recipe
 from fedbrain.data.dataset import Preparation, Scans
 from fedbrain.data.overlap import checksums, note_same_scans, require_scans
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.scan_report import Report
 from fedbrain.data.sites import bids
 from tests.tiny import write_tree

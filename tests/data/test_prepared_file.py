@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from fedbrain.data.bids import find_scans
-from fedbrain.data.conform import Recipe
 from fedbrain.data.dataset import Preparation, Volumes
 from fedbrain.data.memory import Memory, free_bytes, needed_bytes
 from fedbrain.data.nifti_file import ImageError
@@ -22,6 +21,7 @@ from fedbrain.data.prepared_file import (
     read_prepared,
     save_prepared,
 )
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.sites import bids
 from fedbrain.data.synthetic.site import synthetic
 from tests.tiny import brain, save_volume

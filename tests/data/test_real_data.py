@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from fedbrain.data.bids import find_scans, sidecar
-from fedbrain.data.conform import conform, conform_recipe
+from fedbrain.data.conform import conform
 from fedbrain.data.dataset import Preparation
 from fedbrain.data.labelled import labelled_scans
 from fedbrain.data.nifti import ImageError, read_volume
 from fedbrain.data.prepare import prepare
+from fedbrain.data.recipes import conform_recipe
 from fedbrain.data.sites import arrays, bids
 
 # file -> (shape in RAS order, voxel size in mm), or what the sentence says

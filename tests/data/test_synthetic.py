@@ -4,9 +4,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fedbrain.data.conform import conform_recipe
 from fedbrain.data.dataset import Preparation
 from fedbrain.data.nifti import read_volume
+from fedbrain.data.recipes import conform_recipe
 from fedbrain.data.sites import bids
 from fedbrain.data.synthetic.anatomy import TEMPLATE, atlas, expected_volumes, grow_old
 from fedbrain.data.synthetic.people import HOSPITALS, draw_person, sdmt_norm

@@ -9,7 +9,7 @@ from absl import flags
 
 from fedbrain import main
 from fedbrain.analysis.attribution import integrated_gradients, occlusion
-from fedbrain.data.conform import RECIPES
+from fedbrain.data.recipes import RECIPES
 from fedbrain.data.synthetic.people import HOSPITALS
 from fedbrain.data.synthetic.regions import brain_region, change_with_age
 from fedbrain.experiments import saliency

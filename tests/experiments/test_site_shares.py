@@ -2,8 +2,8 @@
 
 import pytest
 
-from fedbrain.data.conform import Recipe
 from fedbrain.data.dataset import Preparation
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.sites import bids
 from fedbrain.experiments.site_shares import load_all
 from tests.tiny import write_tree

@@ -3,8 +3,9 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from fedbrain.data.conform import Recipe, resample_inside, z_score
+from fedbrain.data.conform import resample_inside, z_score
 from fedbrain.data.field_of_view import brain_centre_mm
+from fedbrain.data.recipes import Recipe
 from fedbrain.data.synthetic.anatomy import VOXEL_MM, atlas, expected_volumes, grow_old
 from fedbrain.data.synthetic.people import Scanner
 from fedbrain.data.synthetic.render import MODALITIES

@@ -16,10 +16,10 @@ from fedbrain.algorithms.schedules import SCHEDULES
 from fedbrain.algorithms.trainable import TRAINABLE
 from fedbrain.data.augment import AUGMENTS
 from fedbrain.data.bands import BANDS
-from fedbrain.data.conform import RECIPES
 from fedbrain.data.describe import HISTOGRAMS
 from fedbrain.data.inputs import SCALINGS
 from fedbrain.data.partition import PARTITIONS
+from fedbrain.data.recipes import RECIPES
 from fedbrain.data.regimes import REGIMES
 from fedbrain.data.targets import NORMS, TARGETS
 from fedbrain.data.views import VIEWS

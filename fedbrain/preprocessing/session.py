@@ -1,0 +1,79 @@
+"""One session: the T1w in MNI space without skull, and other modalities that follow it."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Bool, Float
+
+from fedbrain.data.masks import read_mask
+from fedbrain.data.nifti import Volume, read_volume
+from fedbrain.preprocessing import brain, niimath
+from fedbrain.preprocessing.quality import measure
+from fedbrain.preprocessing.recipe import Recipe
+from fedbrain.preprocessing.sampling import sample, sample_brain
+from fedbrain.preprocessing.template import write_template
+
+
+class Prepared(NamedTuple):
+    """A session on the grid of a recipe."""
+
+    images: dict[str, Float[np.ndarray, "i j k"]]  # suffix -> without skull, 0 outside the brain
+    brain: Bool[np.ndarray, "i j k"]
+    head: Float[np.ndarray, "i j k"]  # the T1w with its skull, to look at
+    to_mni: Float[np.ndarray, "4 4"]  # mm of the T1w's scanner -> mm in MNI space
+    quality: dict[str, float]  # see `quality.measure`
+
+
+def prepare_session(
+    image: Path, recipe: Recipe, *, mask: Path | None, others: Mapping[str, Path]
+) -> Prepared:
+    """Prepares one session, in a folder of its own that is removed afterwards.
+
+    Args:
+      image: the T1w.
+      recipe: see `Recipe`.
+      mask: of the brain, where the recipe names one of another pipeline.
+      others: suffix -> image of the same session.
+
+    Raises:
+      ImageError: for an image that cannot be read, or a step that fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="fedbrain-") as name:
+        folder = Path(name)
+        volume = read_volume(image)
+        own_mask = None if mask is None else read_mask(mask, volume)
+        flat, flat_path = _without_bias_field(volume, folder / "T1w.nii")
+        head, weight = write_template(folder)
+        moved = niimath.affine_to(flat_path, head, weight=weight)
+        registered = brain.Registered(flat_path, flat.data, moved @ flat.affine)
+        found = own_mask if own_mask is not None else brain.METHODS[recipe.brain].find(registered)
+        images, inside = {}, np.zeros(recipe.grid.shape, bool)
+        images["T1w"], inside = sample_brain(flat.data, found, registered.to_mni, recipe.grid)
+        for suffix, path in others.items():
+            other, other_path = _without_bias_field(read_volume(path), folder / f"{suffix}.nii")
+            onto = niimath.affine_to(other_path, flat_path, rigid=True)
+            sampled = sample(other.data, moved @ onto @ other.affine, recipe.grid)
+            images[suffix] = np.where(inside, np.maximum(sampled, 0), np.float32(0))
+        return Prepared(
+            images=images,
+            brain=inside,
+            head=sample(flat.data, registered.to_mni, recipe.grid),
+            to_mni=moved,
+            quality=measure(flat, found, registered.to_mni),
+        )
+
+
+def _without_bias_field(volume: Volume, path: Path) -> tuple[Volume, Path]:
+    """(the image without bias field, its file)."""
+    raw = path.with_suffix(".raw.nii")
+    low = volume.data.min()  # N4 takes logarithms
+    shifted = volume.data - low if low < 0 else volume.data
+    nib.save(nib.Nifti1Image(shifted, volume.affine), raw)  # pyright: ignore
+    niimath.remove_bias_field(raw, path)
+    raw.unlink()
+    data = np.asarray(nib.load(path).dataobj, np.float32)  # pyright: ignore
+    return volume._replace(data=data), path
