@@ -38,6 +38,7 @@ HOLDS = {
     "training": "local steps, rounds, evaluation, memory",
     "models": "networks, losses, files of weights",
     "analysis": "metrics, intervals, tables, figures",
+    "preprocessing": "raw scans to brains in MNI space, and their quality",
     "data": "BIDS, NIfTI, preparation, splits, batches",
     "processes": "start, talk and end of several processes",
     "configs": "configurations by name, and the meaning of their fields",

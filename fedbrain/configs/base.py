@@ -36,7 +36,8 @@ def get_config() -> Any:
     # columns by whose classes the error on test scans is told too; classes of fewer than 5 people
     # are merged: `classes('sex', 0, 1)`, `histogram('target', 20, 80, 3)`
     config.report_by = ()
-    # how scans are prepared: `conform(voxel_size_mm, shape, mask)`
+    # how scans are prepared: `conform(voxel_size_mm, shape, mask)`; `registered(...)`, where all
+    # images share a space
     config.prepare = "conform(voxel_size_mm=3.0, shape=(64, 72, 64), mask='foreground')"
     # folder of prepared volumes
     config.cache = "~/.cache/fedbrain/volumes"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
+from scipy.stats import rankdata
 
 from fedbrain.data.field_of_view import otsu_threshold
 from fedbrain.data.nifti import Volume
@@ -27,7 +28,7 @@ class Bounds(NamedTuple):
 
 NO = float("inf")
 BOUNDS = {
-    "similarity": Bounds("r with the template in its brain", 0.3, NO, 0.2, NO),
+    "similarity": Bounds("rank correlation with the template in its brain", 0.35, NO, 0.25, NO),
     "overlap": Bounds("Dice of the brain with the template's", 0.88, NO, 0.75, NO),
     "brain_ml": Bounds("volume of the brain, mL", 1000, 1900, 600, 2400),
     "covered": Bounds("share of the template's brain in the field of view", 0.99, NO, 0.9, NO),
@@ -121,10 +122,9 @@ def _similarity(data: Float[np.ndarray, "x y z"], to_mni: Float[np.ndarray, "4 4
     head, brain, _ = template()
     moved = _on_template(data, to_mni)
     inside = (brain > 0.5) & np.isfinite(moved)
-    if inside.sum() < 2 or moved[inside].std() == 0:
+    if not inside.any() or moved[inside].min() == moved[inside].max():
         return 0.0
-    limit = np.percentile(moved[inside], 99.5)
-    return float(np.corrcoef(np.minimum(moved[inside], limit), head[inside])[0, 1])
+    return float(np.corrcoef(rankdata(moved[inside]), rankdata(head[inside]))[0, 1])
 
 
 def _covered(shape: tuple[int, ...], to_mni: Float[np.ndarray, "4 4"]) -> float:

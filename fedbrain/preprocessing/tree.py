@@ -110,7 +110,9 @@ def _attempt(
         said = str(error)
         named = said if str(scan.path.parent) in said else f"{scan.path}: {said}."
         return Outcome(scan, "failed", {}, named)
-    except OSError as error:
+    except OSError:
+        raise  # of the disk that is written, not of the scan
+    except Exception as error:  # an image can raise anything
         return Outcome(scan, "failed", {}, sentence(scan.path, error))
     picture.draw(
         derivative.figure_path(output, scan), prepared.head, prepared.brain, prepared.images["T1w"]

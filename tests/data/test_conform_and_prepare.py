@@ -4,16 +4,12 @@ import numpy as np
 import pytest
 
 from fedbrain.data.bids import find_scans
-from fedbrain.data.conform import (
-    Recipe,
-    conform,
-    conform_recipe,
-    z_score,
-)
+from fedbrain.data.conform import conform, z_score
 from fedbrain.data.dataset import Volumes
 from fedbrain.data.field_of_view import foreground, otsu_threshold
 from fedbrain.data.nifti import ImageError, Volume, read_volume
 from fedbrain.data.prepare import prepare
+from fedbrain.data.recipes import Recipe, conform_recipe
 from fedbrain.data.scan_report import Report
 from tests.tiny import brain, save_volume
 
