@@ -30,8 +30,8 @@ from fedbrain.aggregators import BESIDE, weighted_mean
 from fedbrain.algorithms import ClientChain, ServerChain, Sharing, federated
 from fedbrain.algorithms.private import dp_fedsgd, private_local
 from fedbrain.analysis.gaussian_privacy import noise_multiplier_of
-from fedbrain.data.conform import RECIPES
 from fedbrain.data.dataset import Preparation
+from fedbrain.data.recipes import RECIPES
 from fedbrain.data.synthetic.site import synthetic
 from fedbrain.data.tables import read_table
 from fedbrain.experiments.spec import call
