@@ -55,7 +55,7 @@ def measure(
     expected = brain_on(volume.data.shape, to_mni)
     tissue = volume.data[brain & (volume.data > 0)]
     numbers = {
-        "similarity": _similarity(volume.data, to_mni),
+        "similarity": similarity(volume.data, to_mni),
         "overlap": float(2 * (expected & brain).sum() / max(1, expected.sum() + brain.sum())),
         "brain_ml": float(brain.sum() * np.prod(volume.voxel_size_mm) / 1000),
         "covered": _covered(volume.data.shape, to_mni),
@@ -118,7 +118,13 @@ def _on_template(data: Float[np.ndarray, "x y z"], to_mni: Float[np.ndarray, "4 
     )
 
 
-def _similarity(data: Float[np.ndarray, "x y z"], to_mni: Float[np.ndarray, "4 4"]) -> float:
+def similarity(data: Float[np.ndarray, "x y z"], to_mni: Float[np.ndarray, "4 4"]) -> float:
+    """Rank correlation with the template in its brain, from -1 to 1; 0 without contrast.
+
+    Args:
+      data: the native T1w.
+      to_mni: voxel index -> mm in MNI space.
+    """
     head, brain, _ = template()
     moved = _on_template(data, to_mni)
     inside = (brain > 0.5) & np.isfinite(moved)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from fedbrain.data.masks import read_mask
 from fedbrain.data.nifti import Volume, read_volume
 from fedbrain.preprocessing import brain, niimath
-from fedbrain.preprocessing.quality import measure
+from fedbrain.preprocessing.quality import BOUNDS, measure, similarity
 from fedbrain.preprocessing.recipe import Recipe
 from fedbrain.preprocessing.sampling import sample, sample_brain
 from fedbrain.preprocessing.template import write_template
@@ -47,8 +47,7 @@ def prepare_session(
         volume = read_volume(image)
         own_mask = None if mask is None else read_mask(mask, volume)
         flat, flat_path = _without_bias_field(volume, folder / "T1w.nii")
-        head, weight = write_template(folder)
-        moved = niimath.affine_to(flat_path, head, weight=weight)
+        moved = register(flat, flat_path, folder)
         registered = brain.Registered(flat_path, flat.data, moved @ flat.affine)
         found = own_mask if own_mask is not None else brain.METHODS[recipe.brain].find(registered)
         images, inside = {}, np.zeros(recipe.grid.shape, bool)
@@ -65,6 +64,26 @@ def prepare_session(
             to_mni=moved,
             quality=measure(flat, found, registered.to_mni),
         )
+
+
+def register(volume: Volume, path: Path, folder: Path) -> Float[np.ndarray, "4 4"]:
+    """mm of the scanner -> mm in MNI space.
+
+    The weight of the brain makes most registrations better and now and then takes a head for a
+    brain: where the result would not pass, the one without it is tried, and the more similar wins.
+
+    Args:
+      volume: without bias field.
+      path: of its file.
+      folder: for files on the way.
+    """
+    head, weight = write_template(folder)
+    moved = niimath.affine_to(path, head, weight=weight)
+    reached = similarity(volume.data, moved @ volume.affine)
+    if reached >= BOUNDS["similarity"].look_below:
+        return moved
+    other = niimath.affine_to(path, head)
+    return other if similarity(volume.data, other @ volume.affine) > reached else moved
 
 
 def _without_bias_field(volume: Volume, path: Path) -> tuple[Volume, Path]:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from fedbrain.data.dataset import Preparation
+from fedbrain.data.nifti import Volume
 from fedbrain.data.recipes import registered_recipe
 from fedbrain.data.sites import bids
 from fedbrain.data.tables import read_table, write_table
+from fedbrain.preprocessing import brain, session
 from fedbrain.preprocessing.template import template
 from tests.preprocessing.heads import to_mni, write_head
 from tests.programs import run_program
@@ -90,6 +92,29 @@ def test_a_persons_decision_is_kept_and_obeyed(tree, done, tmp_path):
     with pytest.raises(ValueError, match="expected the decision n/a, keep or exclude"):
         site("lyon", preparation)
     table.write_text(text)
+
+
+def test_a_registration_that_would_not_pass_is_tried_without_the_weight(tmp_path, monkeypatch):
+    head, _, affine = template()
+    wrong = np.eye(4)
+    wrong[1, 3] = 40.0
+
+    def affine_to(moving, fixed, weight=None):
+        return np.eye(4) if weight is None else wrong
+
+    monkeypatch.setattr(session.niimath, "affine_to", affine_to)
+    size = float(affine[0, 0])
+    volume = Volume(head, affine, (size, size, size))
+    found = session.register(volume, tmp_path / "T1w.nii", tmp_path)
+    np.testing.assert_array_equal(found, np.eye(4))
+
+
+def test_robex_that_is_not_installed_is_refused_with_what_to_do(tree, monkeypatch, tmp_path):
+    absent = brain.METHODS["robex"]._replace(package="a_package_that_is_not_there")
+    monkeypatch.setitem(brain.METHODS, "robex", absent)
+    ended = prepare(tree, "--brain=robex", f"--output={tmp_path / 'out'}")
+    assert ended.returncode == 1
+    assert "expected the package a_package_that_is_not_there, got none" in ended.stderr
 
 
 WRONG = {
