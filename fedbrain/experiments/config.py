@@ -2,7 +2,7 @@
 field is read once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fedbrain.algorithms.leaves import LeafFilter
@@ -91,6 +91,14 @@ def read_task(config: Any, loss: Loss, inputs: Inputs) -> tuple[Task, LeafFilter
     return make_task(Frozen(network, trainable), loss), trainable
 
 
+def _names(field: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The names; raises ValueError when there is none, or one twice."""
+    found = tuple(names)
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"config.{field}: expected at least one name, each once, got {found}.")
+    return found
+
+
 def read_inputs(config: Any, modalities: int) -> Inputs:
     """The fields `augment` and `covariates`: what a network sees of a scan.
 
@@ -133,7 +141,7 @@ def read_experiment(config: Any) -> Experiment:
       ValueError: naming the field, for a choice that cannot be made.
     """
     client, server, splits = config.client, config.server, config.splits
-    modalities = tuple(config.modalities)
+    modalities = _names("modalities", config.modalities)
     inputs = read_inputs(config, len(modalities))
     loss = choose("loss", config.loss, LOSSES)
     task, trainable = read_task(config, loss, inputs)
@@ -169,7 +177,10 @@ def read_experiment(config: Any) -> Experiment:
         stratify=splits.stratify,
         repeats=_repeats(splits),
         inner_splits=inner_splits,
-        regimes={name: choose("regimes", name, factories(REGIMES)) for name in config.regimes},
+        regimes={
+            name: choose("regimes", name, factories(REGIMES))
+            for name in _names("regimes", config.regimes)
+        },
         views=views,
         baselines=of_numbers["baselines"],
         initial=config.initial,

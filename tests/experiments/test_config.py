@@ -145,6 +145,9 @@ def test_every_configuration_builds_and_opens_with_its_command(name):
         ("loss", "l1(scale=0.0)", "config.loss: Expected scale=0.0 > 0"),
         ("rounds", 0, "config.rounds: expected an integer >= 1, got 0"),
         ("regimes", ("federeted",), "Did you mean 'federated'"),
+        ("regimes", (), "config.regimes: expected at least one name, each once, got ()."),
+        ("modalities", (), "config.modalities: expected at least one name, each once, got ()."),
+        ("modalities", ("T1w", "T1w"), "config.modalities: expected at least one name, each once"),
         ("seed", -1, "config.seed: expected an integer >= 0, got -1"),
         (
             "prepare",
