@@ -72,6 +72,21 @@ def resample(
     )
 
 
+def mean_inside(total: Sampled, share: Sampled) -> tuple[Sampled, Bool[np.ndarray, "i j k"]]:
+    """(mean over the voxels inside a mask, 0 where less than half is inside; where that is not so).
+
+    Args:
+      total: sum of the grey values inside the mask, each by its part in the new voxel.
+      share: sum of these parts.
+
+    References:
+      Knutsson and Westin (1993), normalized and differential convolution,
+       https://doi.org/10.1109/CVPR.1993.341081
+    """
+    inside = share > 0.5
+    return np.where(inside, total / np.where(inside, share, 1), np.float32(0)), inside
+
+
 def resample_inside(
     data: Grid,
     mask: Bool[np.ndarray, "x y z"],
@@ -81,17 +96,12 @@ def resample_inside(
 ) -> tuple[Sampled, Bool[np.ndarray, "i j k"]]:
     """(data sampled from the voxels inside a mask alone, 0 outside; the mask sampled).
 
-        y = S(m x) / S(m) where S(m) > 1/2, with S the sampling
-
-    References:
-      Knutsson and Westin (1993), normalized and differential convolution,
-       https://doi.org/10.1109/CVPR.1993.341081
+    y = S(m x) / S(m) where S(m) > 1/2, with S the sampling
     """
     share = resample(mask.astype(np.float32), voxel_size_mm, centre_mm, recipe, beyond="zero")
-    inside = share > 0.5
     grey = np.where(mask, data, np.float32(0))
     total = resample(grey, voxel_size_mm, centre_mm, recipe, beyond="zero")
-    return np.where(inside, total / np.where(inside, share, 1), np.float32(0)), inside
+    return mean_inside(total, share)
 
 
 def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
@@ -116,9 +126,7 @@ def onto_inside(follower: Volume, reference: Volume) -> tuple[Grid, Bool[np.ndar
     """(a brain-extracted second image on the grid of the first, where it has brain)."""
     own = (follower.data != 0).astype(np.float32)
     share = onto(own, follower.affine, reference)
-    inside = share > 0.5
-    grey = onto(follower.data, follower.affine, reference)
-    return np.where(inside, grey / np.where(inside, share, 1), np.float32(0)), inside
+    return mean_inside(onto(follower.data, follower.affine, reference), share)
 
 
 def conform(

@@ -16,6 +16,7 @@ from fedbrain.analysis.scan_montage import scan_montage
 from fedbrain.data.dataset import Scans
 from fedbrain.data.overlap import require_scans
 from fedbrain.data.scan_report import Report
+from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.advice import (
     Splits,
     render_warnings,
@@ -23,7 +24,6 @@ from fedbrain.experiments.advice import (
     split_all,
     warnings_of,
 )
-from fedbrain.experiments.checkpoints import write_atomically
 from fedbrain.experiments.clients import load_sites
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.cost import estimate, render_cost
@@ -167,7 +167,7 @@ def write_output(
                 path = folder / f"{name}.png"
                 scan_montage(path, scans, title=name, synthetic=report.synthetic)
             write_json(folder / f"{name}.json", report.as_dict())
-        write_atomically(folder / "check.txt", text + "\n")
+        write_whole(folder / "check.txt", text + "\n")
 
 
 class Seen(NamedTuple):

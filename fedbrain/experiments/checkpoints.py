@@ -42,16 +42,6 @@ def _digests(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees either the old content or the new.
-
-    Args:
-      path: of the file; its folder exists.
-      text: the new content.
-    """
-    write_whole(path, text)
-
-
 def tree_digest(tree: PyTree) -> str:
     """SHA-256 of a tree's names, shapes, dtypes and bytes: equal if and only if the trees are.
 
@@ -239,7 +229,7 @@ class Checkpoints:
         with writing(self.folder, (OSError, ValueError)):
             self.manager.wait_until_finished()
             manifest = {"step": step, "schema": schema, "sha256": _digests(self.steps / str(step))}
-            write_atomically(_manifest(self.folder, step), json.dumps(manifest, indent=1))
+            write_whole(_manifest(self.folder, step), json.dumps(manifest, indent=1))
         for path in self.manifests.glob("*.json"):
             if not (self.steps / path.stem).exists():
                 path.unlink()

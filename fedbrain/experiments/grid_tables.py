@@ -14,7 +14,7 @@ from fedbrain.analysis.cells import align
 from fedbrain.analysis.claims import ALL, SEEDS, Paired, Seeds, paired, sentence
 from fedbrain.analysis.intervals import span
 from fedbrain.analysis.stored_predictions import read_tests
-from fedbrain.experiments.checkpoints import write_atomically
+from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.workdir import config_of, write_json
 
@@ -247,4 +247,4 @@ def run(workdir: Path) -> None:
         for c in compared
     }
     write_json(workdir / "tables.json", {"rows": record, "differences": differences})
-    write_atomically(workdir / "tables.txt", "\n".join(text) + "\n")
+    write_whole(workdir / "tables.txt", "\n".join(text) + "\n")

@@ -7,8 +7,8 @@ from fedbrain.analysis.columns import columns_of
 from fedbrain.analysis.grid_table import crossed_rows, measure, site_rows
 from fedbrain.analysis.html_page import Block, Items, Section, Table, render_page
 from fedbrain.analysis.results_table import accuracy_rows
+from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.catalogue import UsageError
-from fedbrain.experiments.checkpoints import write_atomically
 from fedbrain.experiments.grid_tables import (
     claims_of,
     comparison_rows,
@@ -122,7 +122,7 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
     title = f"{'SYNTHETIC: ' if synthetic else ''}{kind} {workdir.absolute().name}"
     page = render_page(title, LABEL if synthetic else "", sections)
     try:
-        write_atomically(path, page)
+        write_whole(path, page)
     except OSError as error:
         raise ValueError(
             f"{path}: the page cannot be written there ({reason_of(error)}). Choose another"

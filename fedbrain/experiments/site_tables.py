@@ -16,7 +16,7 @@ from fedbrain.analysis.intervals import UNDEFINED
 from fedbrain.analysis.measures import macro
 from fedbrain.analysis.results_table import GAP_HEADER, accuracy_rows, gap_row
 from fedbrain.analysis.site_sums import gap_of
-from fedbrain.experiments.checkpoints import write_atomically
+from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.finished import not_defined_as_nan
 from fedbrain.experiments.workdir import read_config
 
@@ -168,4 +168,4 @@ def run(workdir: Path) -> None:
     """
     text = "\n".join(tables(workdir))
     print(text)
-    write_atomically(workdir / "site_tables.txt", text + "\n")
+    write_whole(workdir / "site_tables.txt", text + "\n")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fedbrain.experiments.checkpoints import write_atomically
+from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.leases import held
 from fedbrain.experiments.stored_json import UNREADABLE, part_of, read_stored
 from fedbrain.experiments.writing import require_writable, writing
@@ -42,7 +42,7 @@ def write_json(path: Path, value: Any) -> None:
       value: see `clean`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(clean(value), indent=2) + "\n")
+    write_whole(path, json.dumps(clean(value), indent=2) + "\n")
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class MetricsLog:
         Args:
           lines: all of them.
         """
-        write_atomically(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in lines))
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:

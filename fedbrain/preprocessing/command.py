@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fedbrain.preprocessing.quality_page import PAGE, write_quality
 from fedbrain.preprocessing.recipe import Recipe
-from fedbrain.preprocessing.tree import cores, find_sessions, prepare_tree
+from fedbrain.preprocessing.tree import cores, earlier, find_sessions, prepare_tree
 
 
 def run(
@@ -40,11 +40,12 @@ def run(
     for outcome in outcomes:
         if outcome.state == "failed":
             print(f"  failed: {outcome.reason}")
-    verdicts = write_quality(output, outcomes, title=f"Prepared scans of {root.resolve().name}")
+    shown = [*outcomes, *earlier(root, output, pattern, tree.sessions, recipe)]
+    verdicts = write_quality(output, shown, title=f"Prepared scans of {root.resolve().name}")
     counts = {s: sum(o.state == s for o in outcomes) for s in ("made", "kept", "failed")}
     print(
         f"{output}: {counts['made']} prepared, {counts['kept']} already there, {counts['failed']}"
-        f" failed; quality: {', '.join(f'{n} {verdict}' for verdict, n in verdicts.items())}"
+        f" failed; quality of all: {', '.join(f'{n} {verdict}' for verdict, n in verdicts.items())}"
     )
     if counts["failed"] == len(outcomes):
         raise ValueError(f"{root}: expected scans that can be prepared, got none; see above.")

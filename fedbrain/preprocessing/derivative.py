@@ -9,9 +9,9 @@ References:
   BIDS 1.10, derivatives, https://bids-specification.readthedocs.io
 """
 
+import gzip
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from jaxtyping import Float
 
 import fedbrain
 from fedbrain.data.bids import Scan
+from fedbrain.data.whole_file import write_whole
 from fedbrain.preprocessing.recipe import Recipe
 from fedbrain.preprocessing.session import Prepared
 from fedbrain.preprocessing.template import SPACE
 
+GZIP_LEVEL = 6  # of 9: the usual one
 LEVELS = 65535  # of uint16; 0 is background, so that brain is at least 1
 
 
@@ -95,7 +97,7 @@ def write_session(
         image.header.set_xyzt_units("mm")
         image.set_sform(affine, code=4)  # 4: MNI
         image.set_qform(affine, code=4)
-        write_whole(folder / file, lambda path, image=image: nib.save(image, path))
+        write_file(folder / file, gzip.compress(image.to_bytes(), GZIP_LEVEL, mtime=0))
     record = {
         "SkullStripped": True,
         "SpatialReference": SPACE,
@@ -106,7 +108,7 @@ def write_session(
         "Sizes": {file: (folder / file).stat().st_size for file in files},
     }
     text = json.dumps(record, indent=2) + "\n"
-    write_whole(sidecar_path(output, scan, recipe), lambda path: path.write_text(text))
+    write_file(sidecar_path(output, scan, recipe), text)
     return record
 
 
@@ -127,20 +129,10 @@ def write_description(output: Path) -> None:
         "GeneratedBy": [generator],
     }
     text = json.dumps(description, indent=2) + "\n"
-    write_whole(output / "dataset_description.json", lambda path: path.write_text(text))
+    write_file(output / "dataset_description.json", text)
 
 
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Calls `write` with another name in the same folder, and renames the file when it is whole.
-
-    Args:
-      path: of the file.
-      write: writes to the path that it is given.
-    """
+def write_file(path: Path, content: str | bytes) -> None:
+    """Writes a file whole or not at all, in a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, content)

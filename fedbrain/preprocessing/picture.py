@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fedbrain.preprocessing.derivative import write_whole
+from fedbrain.preprocessing.derivative import write_file
 
 PLANES = ("from the left", "from the front", "from above")  # across axis 0, 1 and 2 of RAS order
 WIDTH_PX = 480
@@ -50,4 +50,6 @@ def draw(
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", metadata={"Software": None})
     small = Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    write_whole(path, lambda target: small.save(target, format="png", optimize=True))
+    packed = io.BytesIO()
+    small.save(packed, format="png", optimize=True)
+    write_file(path, packed.getvalue())

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from scipy.stats import rankdata
 
+from fedbrain.data.decisions import VERDICTS
 from fedbrain.data.field_of_view import otsu_threshold
 from fedbrain.data.nifti import Volume
 from fedbrain.preprocessing.template import brain_on, template
@@ -38,7 +39,6 @@ BOUNDS = {
     "contrast": Bounds("bright and dark tissue, difference by SD", 1.5, NO, 0.8, NO),
     "noise": Bounds("SD of noise by the brightness of tissue", -NO, 0.08, -NO, 0.2),
 }
-VERDICTS = ("pass", "look", "fail")
 
 
 def measure(

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedbrain.analysis.html_page import Items, Picture, Section, Table, render_page
-from fedbrain.data.decisions import FILE, NO_DECISIONS, Quality, read_decisions
-from fedbrain.data.tables import write_table
-from fedbrain.preprocessing.derivative import figure_path, write_whole
-from fedbrain.preprocessing.quality import BOUNDS, VERDICTS, expected, judge
+from fedbrain.data.decisions import FILE, NO_DECISIONS, VERDICTS, Quality, read_decisions
+from fedbrain.data.tables import read_table, write_table
+from fedbrain.preprocessing.derivative import figure_path, write_file
+from fedbrain.preprocessing.quality import BOUNDS, expected, judge
 from fedbrain.preprocessing.tree import Outcome
 
 PAGE = "quality.html"
@@ -35,7 +35,7 @@ def write_quality(output: Path, outcomes: Sequence[Outcome], *, title: str) -> d
     decided = read_decisions(output)
     _write_table(output, made, verdicts, decided)
     page = render_page(title, "", _sections(output, outcomes, verdicts, decided))
-    write_whole(output / PAGE, lambda path: path.write_text(page, encoding="utf-8"))
+    write_file(output / PAGE, page)
     return {name: sum(verdict == name for verdict, _ in verdicts.values()) for name in VERDICTS}
 
 
@@ -45,16 +45,21 @@ def _write_table(
     verdicts: Mapping[str, tuple[str, list[str]]],
     decided: Mapping[str, Quality],
 ) -> None:
-    rows = []
+    """Rows of scans that are not among these stay as they are."""
+    header = ["participant_id", "session_id", "verdict", "decision", "reasons", *BOUNDS]
+    rows = {}
+    for row in read_table(output / FILE) if (output / FILE).is_file() else []:
+        session = row.get("session_id", "n/a")
+        rows[row["participant_id"], session] = [row.get(name, "n/a") for name in header]
     for outcome in made:
         scan = outcome.scan
         verdict, reasons = verdicts[scan.id]
         decision = decided[scan.id].decision if scan.id in decided else ""
         numbers = [f"{outcome.record['Quality'][name]:g}" for name in BOUNDS]
         words = [verdict, decision or "n/a", "; ".join(reasons) or "n/a"]
-        rows.append([scan.subject, scan.session or "n/a", *words, *numbers])
-    header = ["participant_id", "session_id", "verdict", "decision", "reasons", *BOUNDS]
-    write_whole(output / FILE, lambda path: write_table(path, header, rows))
+        session = scan.session or "n/a"
+        rows[scan.subject, session] = [scan.subject, session, *words, *numbers]
+    write_table(output / FILE, header, [rows[key] for key in sorted(rows)])
 
 
 def _sections(

@@ -59,7 +59,7 @@ def record(recipe: Recipe) -> dict[str, Any]:
         "Version": VERSION,
         "Software": f"fedbrain {fedbrain.__version__}",
         "BiasField": f"N4 (niimath {niimath.version()})",
-        "Registration": f"affine, weighted by the brain, or not (niimath {niimath.version()})",
+        "Registration": f"affine, brain weighted where that passes (niimath {niimath.version()})",
         "BrainExtraction": brain.version_of(recipe.brain),
         "Template": SPACE,
         "VoxelSize": recipe.grid.voxel_size_mm,

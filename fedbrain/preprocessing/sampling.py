@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from fedbrain.data.conform import mean_inside
 from fedbrain.preprocessing.template import Grid
 
 Native = Float[np.ndarray, "x y z"]
@@ -49,12 +50,7 @@ def sample_brain(
       brain: on the same voxels.
       to_mni: voxel index -> mm in MNI space.
       grid: that is filled.
-
-    References:
-      Knutsson and Westin (1993), normalized and differential convolution,
-       https://doi.org/10.1109/CVPR.1993.341081
     """
     share = sample(brain.astype(np.float32), to_mni, grid)
-    inside = share > 0.5
     total = sample(np.where(brain, data, np.float32(0)), to_mni, grid)
-    return np.where(inside, total / np.where(inside, share, 1), np.float32(0)), inside
+    return mean_inside(total, share)

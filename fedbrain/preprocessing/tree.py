@@ -1,7 +1,7 @@
 """All scans of a BIDS tree, on all cores. A run that was interrupted goes on where it was."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -86,6 +86,23 @@ def prepare_tree(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def earlier(
+    root: Path, output: Path, pattern: str, sessions: Collection[Scan], recipe: Recipe
+) -> list[Outcome]:
+    """What earlier runs made of the other sessions of a tree.
+
+    Args:
+      root: of the BIDS tree.
+      output: folder of the derivative.
+      pattern: suffix, or entities and suffix, of the T1w.
+      sessions: of this run.
+      recipe: see `Recipe`.
+    """
+    others = [s for s in find_sessions(root, pattern, ()).sessions if s not in sessions]
+    records = {scan: derivative.read_record(output, scan, recipe) for scan in others}
+    return [Outcome(scan, "kept", record, "") for scan, record in records.items() if record]
 
 
 def _attempt(

@@ -9,8 +9,9 @@ import numpy as np
 import optax
 import pytest
 
+from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments import read_checkpoints
-from fedbrain.experiments.checkpoints import Checkpoints, tree_digest, write_atomically
+from fedbrain.experiments.checkpoints import Checkpoints, tree_digest
 from fedbrain.experiments.read_checkpoints import read_newest
 from fedbrain.experiments.workdir import MetricsLog, claim, differences
 from fedbrain.training.selection import start
@@ -190,7 +191,7 @@ def test_digest_sees_names_types_and_bits():
 
 def test_atomic_write_leaves_one_file(tmp_path):
     for text in ("one", "two"):
-        write_atomically(tmp_path / "f", text)
+        write_whole(tmp_path / "f", text)
     assert [p.read_text() for p in tmp_path.iterdir()] == ["two"]
 
 

@@ -37,7 +37,7 @@ def disk(number: int, *, after: int) -> Iterator[None]:
 
     with (
         mock.patch.object(os, "fsync", wall(os.fsync)),
-        mock.patch.object(checkpoints, "write_atomically", wall(checkpoints.write_atomically)),
+        mock.patch.object(checkpoints, "write_whole", wall(checkpoints.write_whole)),
         mock.patch.object(checkpoints.Checkpoints, "save", wall(checkpoints.Checkpoints.save)),
     ):
         yield

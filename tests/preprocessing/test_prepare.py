@@ -43,7 +43,7 @@ def done(tree):
 
 def test_each_scan_is_prepared_or_named(tree, done):
     assert done.returncode == 0, done.stderr
-    assert "1 prepared, 0 already there, 1 failed; quality: 1 pass" in done.stdout
+    assert "1 prepared, 0 already there, 1 failed; quality of all: 1 pass" in done.stdout
     assert "sub-02_T1w.nii.gz: expected a NIfTI image" in done.stdout
     page = (tree / "derivatives/fedbrain/quality.html").read_text()
     assert "sub-02_T1w.nii.gz: expected a NIfTI image" in page
@@ -88,6 +88,9 @@ def test_a_persons_decision_is_kept_and_obeyed(tree, done, tmp_path):
     scans, report = site("lyon", preparation)
     assert scans.ids == ()
     assert "excluded in quality.tsv" in report.left_out
+    prepare(tree, "--include=sub-02")  # another scan: nothing of the first is lost
+    assert read_table(table)[0]["decision"] == "exclude"
+    assert "sub-01" in (table.parent / "quality.html").read_text()
     table.write_text(text.replace("pass\tn/a", "pass\tperhaps"))
     with pytest.raises(ValueError, match="expected the decision n/a, keep or exclude"):
         site("lyon", preparation)
