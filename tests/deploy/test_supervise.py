@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from fedbrain.deploy.protocol.outlook import Awaited, Outlook
 from fedbrain.deploy.server_side import supervise as module
+from fedbrain.deploy.server_side.exchange import SILENT, require_enough
+from fedbrain.deploy.server_side.failures import MOST
 from fedbrain.deploy.server_side.status import Progress, lose_sites, lost_sites
 from fedbrain.deploy.server_side.supervise import Run, supervise
 from fedbrain.experiments.workdir import write_json
@@ -167,10 +170,73 @@ def test_a_refusal_that_would_come_again_ends_the_run_in_words(tmp_path):
 def test_a_site_that_waits_for_a_person_is_asked_again(tmp_path):
     def wait():
         progress = Progress(tmp_path)
-        progress.refused("birch", "job: expected one that a person approved", final=False)
+        progress.refused("birch", "job: expected one that a person approved", Outlook.WAITS)
         progress.update(problem="Expected every site of the consortium at the first start.")
         return "RUNNING"
 
     engine = Fake(tmp_path, [[wait, "FINISHED:EXECUTION_EXCEPTION"], ["FINISHED:COMPLETED"]])
     _see(tmp_path, engine)
     assert engine.submitted == 2
+
+
+def _fails(workdir, error, rounds=0, sites=None):
+    """A job whose server's side ends with an error after a round; sites say `sites` before."""
+
+    def state():
+        progress = Progress(workdir)
+        for site, outlook in (sites or {}).items():
+            progress.refused(site, "EXECUTION_EXCEPTION", outlook)
+        progress.update(round=max(rounds, progress.status["round"]))
+        progress.stopped_by(error)
+        return "RUNNING"
+
+    return [state, "FINISHED:EXECUTION_EXCEPTION"]
+
+
+def test_a_job_that_fails_at_every_start_ends_the_run_in_one_sentence(tmp_path):
+    jobs = [_fails(tmp_path, OSError(28, "No space left on device")) for _ in range(MOST + 5)]
+    engine = Fake(tmp_path, jobs)
+    with pytest.raises(ValueError, match="^The run ends") as told:
+        _see(tmp_path, engine)
+    assert str(told.value) == (
+        f"The run ends: {MOST} jobs in a row ended without a finished round, the last one with:"
+        " OSError: [Errno 28] No space left on device. Mend that (log.txt of the server's and the"
+        " sites' kits say more), then give the same command: it goes on after round 0."
+    )
+    assert engine.submitted == MOST
+
+
+def test_a_finished_round_begins_the_count_anew(tmp_path):
+    jobs = [_fails(tmp_path, RuntimeError("x"), rounds=k // (MOST - 1)) for k in range(3 * MOST)]
+    engine = Fake(tmp_path, [*jobs, ["FINISHED:COMPLETED"]])
+    _see(tmp_path, engine)
+    assert engine.submitted == 3 * MOST + 1
+
+
+def test_a_site_that_fails_at_every_start_ends_the_run_and_one_that_is_away_does_not(tmp_path):
+    few = Awaited("round 1, training: expected answers of at least 3 sites, got 2")
+    sick = {"birch": Outlook.UNKNOWN}
+    engine = Fake(tmp_path, [_fails(tmp_path, few, sites=sick) for _ in range(2 * MOST)])
+    with pytest.raises(ValueError, match=f"{MOST} jobs in a row .* got 2. Mend"):
+        _see(tmp_path, engine)
+    away = [_fails(tmp_path, few) for _ in range(2 * MOST)]
+    engine = Fake(tmp_path, [*away, ["FINISHED:COMPLETED"]])
+    _see(tmp_path, engine)
+    assert engine.submitted == 2 * MOST + 1
+
+
+@pytest.mark.parametrize(
+    "state", ["FINISHED:FAILED_TO_RUN", "FINISHED:EXECUTION_EXCEPTION", "GONE"]
+)
+def test_jobs_that_end_before_they_say_a_word_are_counted_too(tmp_path, state):
+    engine = Fake(tmp_path, [[state] for _ in range(2 * MOST)], ends=99)
+    with pytest.raises(ValueError, match=f"the last one with: {state}. Mend"):
+        _see(tmp_path, engine)
+
+
+def test_silence_is_waited_for_and_a_wrong_answer_is_not():
+    with pytest.raises(Awaited, match="birch: no answer"):
+        require_enough({}, {"birch": SILENT}, 1, "round 1, training")
+    with pytest.raises(ValueError, match="birch: norm") as told:
+        require_enough({}, {"birch": "norm: expected less", "amber": SILENT}, 1, "round 1")
+    assert not isinstance(told.value, Awaited)

@@ -82,8 +82,8 @@ class Conductor(Controller):
         with claim(workdir / "conductor", {"job": job}), Progress(workdir) as progress:
             try:
                 self._conduct(abort_signal, fl_ctx, workdir, progress)
-            except ValueError as error:
-                progress.update(problem=str(error))
+            except Exception as error:  # also what nobody expects: the supervisor counts failures
+                progress.stopped_by(error)
                 raise
 
     def _conduct(

@@ -19,8 +19,9 @@ from nvflare.apis.signal import Signal
 from fedbrain import cli
 from fedbrain.deploy.nvflare.identity import identity_of
 from fedbrain.deploy.nvflare.parcels import pieces, whole
-from fedbrain.deploy.nvflare.transport import FINAL, JOIN, MESSAGE, NOTICE, REFUSED
+from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE, NOTICE, OUTLOOK, REFUSED
 from fedbrain.deploy.protocol.job import folder_of
+from fedbrain.deploy.protocol.outlook import Outlook
 from fedbrain.deploy.protocol.register import LARGEST, Note, write_join
 from fedbrain.deploy.protocol.versions import require_engine, versions
 from fedbrain.deploy.protocol.wire import Refused
@@ -56,7 +57,7 @@ class Hospital(Executor):
             )
             audit.record("in", str(shareable[REFUSED]).encode())
             return Shareable()
-        final = False
+        outlook = Outlook.UNKNOWN
         try:
             if self.joined is None:  # the process is new
                 self.joined = self._join(fl_ctx)
@@ -73,14 +74,14 @@ class Hospital(Executor):
             return Shareable({MESSAGE: pieces(answer)})
         except Refused as error:
             reason = str(error)
-            final = self.joined is None and not isinstance(error, NotApproved)
+            outlook = self._outlook(error)
         except (ValueError, OSError) as error:
             self.log_exception(fl_ctx, f"fedbrain: {error}")
             reason = PRIVATE_REASON
-            final = self.joined is None and not isinstance(error, OSError)
+            outlook = self._outlook(error)
         self.log_warning(fl_ctx, f"fedbrain: refused: {reason}")
         audit.record("out", reason.encode())
-        return Shareable({REFUSED: reason, FINAL: final})
+        return Shareable({REFUSED: reason, OUTLOOK: str(outlook)})
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """A job that is stopped in order did not die."""
@@ -90,6 +91,12 @@ class Hospital(Executor):
             and self.joined is not None
         ):
             self.joined.worker.stopped()
+
+    def _outlook(self, error: Exception) -> Outlook:
+        if isinstance(error, NotApproved):
+            return Outlook.WAITS
+        same = self.joined is None and not isinstance(error, OSError)
+        return Outlook.FINAL if same else Outlook.UNKNOWN
 
     def _join(self, context: FLContext) -> Joined:
         cli.configure()

@@ -19,12 +19,13 @@ from nvflare.apis.signal import Signal
 
 from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.protocol.codec import Data
+from fedbrain.deploy.protocol.outlook import read_outlook
 from fedbrain.deploy.server_side.status import Progress, lost_sites
 
 # names of tasks; the last one tells a site why its answer was refused
 JOIN, MESSAGE, NOTICE = "join", "message", "told"
 REFUSED = "refused"  # why: in a site's answer, or in a notice
-FINAL = "final"  # in a site's answer: whether it would refuse the same job again
+OUTLOOK = "outlook"  # in a site's answer: what the same job would meet there
 TICK_S = 0.05
 SWEEP = 10  # ticks
 
@@ -85,7 +86,7 @@ class Transport:
                 self.progress.answered(name)
             else:
                 why = str(result.get(REFUSED, result.get_return_code()))
-                self.progress.refused(name, why, final=result.get(FINAL) is True)
+                self.progress.refused(name, why, read_outlook(result.get(OUTLOOK)))
 
         engine: Any = self.context.get_engine()
         here = {client.name for client in engine.get_clients()}

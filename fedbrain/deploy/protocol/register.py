@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fedbrain.deploy.protocol.outlook import Awaited
 from fedbrain.experiments.workdir import write_json
 
 LARGEST = 4096  # bytes of an answer
@@ -187,8 +188,8 @@ def register(
         all weights are shares of a known whole. 0: all.
 
     Raises:
-      ValueError: when too few sites are there at the first start, or one declares other counts than
-        before.
+      Awaited: when too few sites are there at the first start.
+      ValueError: when one declares other counts than before.
     """
     known = recall(workdir)
     if not known:
@@ -199,7 +200,7 @@ def register(
         ]
         if missing and not 0 < at_start <= len(joined):
             wanted = f"at least {at_start} sites" if at_start else "every site of the consortium"
-            raise ValueError(f"Expected {wanted} at the first start. Missing: {'; '.join(missing)}")
+            raise Awaited(f"Expected {wanted} at the first start. Missing: {'; '.join(missing)}")
         known = dict(sorted(joined.items()))
         write_json(workdir / "sites.json", {name: site._asdict() for name, site in known.items()})
     for name, site in joined.items():

@@ -14,6 +14,7 @@ from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.gate import Question, admit
 from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.masked import KEY, MASKED, numbers_of_masked, write_key_question
+from fedbrain.deploy.protocol.outlook import Awaited
 from fedbrain.deploy.protocol.plausible import HEADER, HIGHEST_LOSS, KEPT, numbers_of, scalar_bounds
 from fedbrain.deploy.protocol.questions import (
     write_lone_training,
@@ -29,6 +30,9 @@ from fedbrain.experiments.round_end import Snapshot
 # (messages by site, seconds to wait) -> answers, (site as its certificate names it, bytes), as they
 # come
 Transport = Callable[[Mapping[str, bytes], int], Iterable[tuple[str, Data]]]
+
+
+SILENT = "no answer before the deadline"
 
 
 class Rules(NamedTuple):
@@ -146,7 +150,7 @@ def collect_answers(
     excluded = {name: side.excluded[name] for name in names if name in side.excluded}
     questions = _expected_answers(side, here, kind, round, nonce)
     side.progress.update(doing=kind)
-    silent = dict.fromkeys(questions, "no answer before the deadline")
+    silent = dict.fromkeys(questions, SILENT)
     answers = Answers({}, {**excluded, **silent}, [])
     alone = kind in ("alone", KEPT["alone"])
     rounds = side.agreement.experiment.rounds if alone else 1
@@ -172,7 +176,8 @@ def collect_answers(
 def require_enough(
     admitted: Mapping[str, Message], left_out: Mapping[str, str], fewest: int, occasion: str
 ) -> None:
-    """Raises ValueError when too few sites answered, with every reason.
+    """Raises ValueError when too few sites answered, with every reason; Awaited when those that are
+    missing were silent.
 
     Args:
       admitted: site -> answer.
@@ -182,7 +187,8 @@ def require_enough(
     """
     if len(admitted) < fewest:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        raise ValueError(
+        error = Awaited if set(left_out.values()) <= {SILENT} else ValueError
+        raise error(
             f"{occasion}: expected answers of at least {fewest} sites, got {len(admitted)}."
             f" {reasons}"
         )

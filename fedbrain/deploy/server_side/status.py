@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from fedbrain.deploy.protocol.outlook import Awaited, Outlook
 from fedbrain.experiments.workdir import write_json
 
 BEAT_S = 2.0  # seconds
@@ -61,18 +62,31 @@ class Progress:
         """
         self.update(waiting=[name for name in self.status.get("waiting", []) if name != site])
 
-    def refused(self, site: str, why: str, *, final: bool) -> None:
+    def refused(self, site: str, why: str, outlook: Outlook) -> None:
         """Records that a site refused, and why.
 
         Args:
           site: its name.
           why: a sentence.
-          final: whether it would refuse the same job again.
+          outlook: what the same job would meet there.
         """
         self.answered(site)
         self.update(refused={**self.status.get("refused", {}), site: why})
-        if final:
-            self.update(final={**self.status.get("final", {}), site: why})
+        if outlook is not Outlook.WAITS:
+            field = "final" if outlook is Outlook.FINAL else "failed"
+            self.update(**{field: {**self.status.get(field, {}), site: why}})
+
+    def stopped_by(self, error: Exception) -> None:
+        """Records why the job ends, and whether sites are only awaited.
+
+        Args:
+          error: that ends it.
+        """
+        problem = (
+            str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        )
+        waits = isinstance(error, Awaited) and not self.status.get("failed")
+        self.update(problem=problem, waits=waits)
 
     def _beat(self) -> None:
         while not self.over.wait(BEAT_S):

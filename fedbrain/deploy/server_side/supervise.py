@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from fedbrain.deploy.server_side.failures import Failures, count_failure
 from fedbrain.deploy.server_side.status import lose_sites, lost_sites, read_status
 from fedbrain.experiments.workdir import write_json
 
@@ -79,9 +80,9 @@ def supervise(
 
     Raises:
       ValueError: when sites refuse the job in a way that the next one would meet too, and no round
-        can be run without them.
+        can be run without them; when several jobs in a row fail without a finished round.
     """
-    wait, done = BACKOFF_S[0], -1  # seconds, rounds
+    wait, failures = BACKOFF_S[0], Failures()
     while not (run.workdir / "results.json").is_file():
         job = _adopt(engine, run) or _submit(engine, run, notify)
         if job is not None:
@@ -89,12 +90,13 @@ def supervise(
             engine.forget(job)
             if (run.workdir / "results.json").is_file():
                 break
-            notify(f"Job {job} ended after round {read_status(run.workdir).get('round', 0)}: {why}")
-            _require_no_refusal(read_status(run.workdir), why)
-        reached = int(read_status(run.workdir).get("round", 0))
-        wait = BACKOFF_S[0] if reached > done else min(2 * wait, BACKOFF_S[1])
-        done = max(done, reached)
+            status = read_status(run.workdir)
+            notify(f"Job {job} ended after round {status.get('round', 0)}: {why}")
+            _require_no_refusal(status, why)
+            done, failures = failures.done, count_failure(failures, status, why)
+            wait = BACKOFF_S[0] if failures.done > done else wait
         time.sleep(wait)
+        wait = min(2 * wait, BACKOFF_S[1])
 
 
 def _require_no_refusal(status: Mapping[str, Any], why: str) -> None:
