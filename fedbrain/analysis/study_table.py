@@ -31,6 +31,10 @@ class Line(NamedTuple):
     skipped: float  # rounds, mean over seeds
 
 
+SCORES = ("last", "last_five", "best")
+FLOOR = "floor: a constant"  # the line of a constant prediction
+
+
 def reduce_history(scores: np.ndarray, score: str, better: int) -> np.ndarray:
     """[seeds, evaluations, clients] -> [seeds, clients].
 

@@ -21,6 +21,7 @@ from fedbrain.experiments.made_by import recorded
 from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.study import Cell, cells, draw_problems, fingerprint
 from fedbrain.experiments.study_cell import Scores, run_cell
+from fedbrain.experiments.study_choices import require_readable
 from fedbrain.experiments.study_references import choose_per_client, floor, inner_problems
 from fedbrain.experiments.workdir import claim, write_json
 
@@ -97,16 +98,10 @@ def cross_validate(
       problems: the data of every seed.
       workdir: of the study.
       better: 1 when large scores are good, else -1.
-
-    Raises:
-      ValueError: when a choice names an unknown method.
     """
     if not config.choices:
         return {}
     names = {name for options in config.choices.values() for name in options}
-    unknown = sorted(names - set(config.methods))
-    if unknown:
-        raise ValueError(f"config.choices: expected names of methods, got {unknown}.")
     todo = [cell for cell in cells(config) if cell.method in names]
     folds = inner_problems(problems, config.folds)
     inner = measure(todo, config, folds, workdir / "cross-validation")
@@ -135,13 +130,14 @@ def run(config: Any, workdir: Path) -> None:
     """
     problems = draw_problems(config)
     first = problems[0]
+    require_readable(config, first)
     names = sorted(first.clients)
     better = 1 if first.unit == "accuracy" else -1
     identity = {"config": config.to_dict(), "data": fingerprint(problems)}
     with claim(workdir, identity, shared=True), recorded(workdir, shared=True):
         measured = measure(list(cells(config)), config, problems, workdir / "cells")
         measured |= cross_validate(config, measured, problems, workdir, better)
-        measured |= {("floor: a constant", attack): floor(problems) for attack in config.attacks}
+        measured |= {(study_table.FLOOR, attack): floor(problems) for attack in config.attacks}
         order = sorted(measured, key=lambda key: list(config.attacks).index(key[1]))
         reduced = {}
         for key in order:

@@ -1,7 +1,7 @@
 """One cell of a study: all seeds and all rounds in one compiled loop."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from fedbrain.data.problems import Problem
-from fedbrain.experiments.chosen_algorithm import read_algorithm
-from fedbrain.experiments.spec import at_least, choose, factories
 from fedbrain.experiments.study import Cell
-from fedbrain.models import MODELS
-from fedbrain.models.losses import LOSSES
-from fedbrain.models.tabular import TABULAR
-from fedbrain.models.task import make_task
-from fedbrain.training.clocks import CLOCKS
-from fedbrain.training.in_memory import Clients, Plan, models
+from fedbrain.experiments.study_choices import read_cell
+from fedbrain.training.in_memory import Clients
 from fedbrain.training.simulate import simulate
 from fedbrain.types import ClientState, ServerState, Task
 
@@ -61,35 +55,6 @@ def stack_examples(problems: list[Problem], part: str, label_flip: int) -> Clien
     return Clients(*(jnp.asarray(np.stack(x)) for x in (images, targets, masks)))
 
 
-def require_fitting_loss(config: Any, unit: str) -> None:
-    """Refuses a loss of numbers for a problem of classes, and the reverse.
-
-    Args:
-      config: of a cell.
-      unit: of the problem: "accuracy", or that of an error.
-
-    Raises:
-      ValueError: naming the field.
-    """
-    is_class = bool(choose("loss", config.loss, LOSSES).classes)
-    if is_class != (unit == "accuracy"):
-        wanted = "a number" if is_class else "a class"
-        raise ValueError(
-            f"config.loss: {config.loss} does not fit {config.problem}, whose target is {wanted}."
-            " For classes, take cross_entropy(classes); for numbers, l1()."
-        )
-
-
-def read_task(config: Any) -> Task:
-    """The model and the loss of a study.
-
-    Args:
-      config: of a cell.
-    """
-    loss = choose("loss", config.loss, LOSSES)
-    return make_task(choose("model", config.model, MODELS | TABULAR, outputs=loss.outputs), loss)
-
-
 def make_score(task: Task, unit: str) -> Callable:
     """Composes the score of a study.
 
@@ -116,33 +81,6 @@ def make_score(task: Task, unit: str) -> Callable:
     return jax.vmap(score)
 
 
-EVALUATED = {
-    # each client's own model on its own test examples
-    "personal": lambda algorithm, server, own, n: models(algorithm, server, own, n),
-    # the server's model, the same for everybody
-    "shared": lambda algorithm, server, own, n: jax.tree.map(
-        lambda x: jnp.broadcast_to(x, (n, *x.shape)),
-        {"params": server.params, **server.model_state},
-    ),
-}
-REGIMES = ("federated", "local", "centralised")
-
-
-def federations_of(regime: str, clients: int) -> tuple[int, int]:
-    """(number of federations, clients in each) of a regime.
-
-    Args:
-      regime: federated, local or centralised.
-      clients: how many there are.
-
-    Raises:
-      ValueError: for an unknown regime.
-    """
-    if regime not in REGIMES:
-        raise ValueError(f"config.regime: expected one of {REGIMES}, got {regime!r}.")
-    return {"federated": (1, clients), "local": (clients, 1), "centralised": (1, 1)}[regime]
-
-
 def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
     """Trains a cell on every seed's split, all seeds side by side.
 
@@ -154,22 +92,17 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
     Raises:
       ValueError: naming the field of the configuration, for a choice that cannot be made.
     """
-    config = cell.config
-    require_fitting_loss(config, problems[0].unit)
-    task = read_task(config)
-    algorithm = read_algorithm(config, task)
-    train = stack_examples(problems, "train", config.label_flip)
+    task, algorithm, plan, clock, evaluated_models, federations, members = read_cell(
+        cell, problems[0]
+    )
+    train = stack_examples(problems, "train", cell.config.label_flip)
     test = stack_examples(problems, "test", 0)
     seeds, clients = train.mask.shape[:2]
-    federations, members = federations_of(config.regime, clients)
     data = jax.tree.map(lambda x: x.reshape(seeds, federations, members, -1, *x.shape[3:]), train)
     # every federation is tested on the test examples of `tested` clients
     tested = clients // federations
     tests = jax.tree.map(lambda x: x.reshape(seeds, federations, tested, *x.shape[2:]), test)
-    plan = read_plan(config, members)
-    evaluated_models = choose("evaluated", config.evaluated, factories(EVALUATED))
     score = make_score(task, problems[0].unit)
-    clock = choose("clock", config.clock, CLOCKS)
 
     def train_federation(data: Clients, tests: Clients, seed: jax.Array):
         key = jax.random.key(seed)
@@ -190,33 +123,3 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
     )
     scores = np.moveaxis(np.asarray(history), 1, 2).reshape(seeds, history.shape[2], clients)
     return Scores(scores, np.asarray(test.mask.sum(-1)), np.asarray(skipped).sum(-1))
-
-
-def read_plan(config: Any, members: int) -> Plan:
-    """How long, and who.
-
-    Args:
-      config: of a cell.
-      members: clients of the federation.
-
-    Raises:
-      ValueError: for rounds or steps that do not fit.
-    """
-    rounds = at_least("rounds", config.rounds, 1)
-    every = at_least("every", config.every, 1)
-    if rounds % every:
-        raise ValueError(f"config.every: expected a divisor of rounds={rounds}, got {every}.")
-    steps = config.client.steps
-    many = isinstance(steps, tuple)
-    if many and len(steps) != members:
-        raise ValueError(f"config.client.steps: expected one number or {members}, got {steps}.")
-    steps = np.asarray(steps if many else [steps] * members)
-    cohort = min(config.cohort or members, members)
-    return Plan(
-        rounds,
-        at_least("client.batch_size", config.client.batch_size, 1),
-        steps,
-        cohort,
-        config.drop_out,
-        every,
-    )

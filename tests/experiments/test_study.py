@@ -56,7 +56,7 @@ def small(**more):
 )
 def test_every_cell_of_every_study_can_be_read(module):
     from fedbrain.experiments.chosen_algorithm import read_algorithm
-    from fedbrain.experiments.study_cell import read_plan, read_task
+    from fedbrain.experiments.study_choices import read_plan, read_task
 
     for cell in cells(module.get_config()):
         read_algorithm(cell.config, read_task(cell.config))

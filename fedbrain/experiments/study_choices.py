@@ -1,0 +1,181 @@
+"""What the configuration of a study chooses, cell by cell: read before the first cell is run."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fedbrain.analysis.study_table import FLOOR, SCORES
+from fedbrain.data.problems import Problem
+from fedbrain.experiments.chosen_algorithm import read_algorithm
+from fedbrain.experiments.spec import at_least, choose, factories
+from fedbrain.experiments.study import Cell, cells
+from fedbrain.models import MODELS
+from fedbrain.models.losses import LOSSES
+from fedbrain.models.tabular import TABULAR
+from fedbrain.models.task import make_task
+from fedbrain.training.clocks import CLOCKS, Clock
+from fedbrain.training.in_memory import Plan, models
+from fedbrain.types import Algorithm, Task
+
+
+class Chosen(NamedTuple):
+    """What a cell runs."""
+
+    task: Task
+    algorithm: Algorithm
+    plan: Plan
+    clock: Clock
+    evaluated: Callable  # (algorithm, server, own, members) -> variables [members, ...]
+    federations: int
+    members: int  # clients of each
+
+
+def read_cell(cell: Cell, problem: Problem) -> Chosen:
+    """Every field of a cell.
+
+    Args:
+      cell: method and attack.
+      problem: the data of one seed; the others have as many clients.
+
+    Raises:
+      ValueError: naming the field of the configuration, for a choice that cannot be made.
+    """
+    config = cell.config
+    require_fitting_loss(config, problem.unit)
+    task = read_task(config)
+    federations, members = federations_of(config.regime, len(problem.clients))
+    return Chosen(
+        task,
+        read_algorithm(config, task),
+        read_plan(config, members),
+        choose("clock", config.clock, CLOCKS),
+        choose("evaluated", config.evaluated, factories(EVALUATED)),
+        federations,
+        members,
+    )
+
+
+EVALUATED = {
+    # each client's own model on its own test examples
+    "personal": lambda algorithm, server, own, n: models(algorithm, server, own, n),
+    # the server's model, the same for everybody
+    "shared": lambda algorithm, server, own, n: jax.tree.map(
+        lambda x: jnp.broadcast_to(x, (n, *x.shape)),
+        {"params": server.params, **server.model_state},
+    ),
+}
+REGIMES = ("federated", "local", "centralised")
+
+
+def federations_of(regime: str, clients: int) -> tuple[int, int]:
+    """(number of federations, clients in each) of a regime.
+
+    Args:
+      regime: federated, local or centralised.
+      clients: how many there are.
+
+    Raises:
+      ValueError: for an unknown regime.
+    """
+    if regime not in REGIMES:
+        raise ValueError(f"config.regime: expected one of {REGIMES}, got {regime!r}.")
+    return {"federated": (1, clients), "local": (clients, 1), "centralised": (1, 1)}[regime]
+
+
+def require_fitting_loss(config: Any, unit: str) -> None:
+    """Refuses a loss of numbers for a problem of classes, and the reverse.
+
+    Args:
+      config: of a cell.
+      unit: of the problem: "accuracy", or that of an error.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    is_class = bool(choose("loss", config.loss, LOSSES).classes)
+    if is_class != (unit == "accuracy"):
+        wanted = "a number" if is_class else "a class"
+        raise ValueError(
+            f"config.loss: {config.loss} does not fit {config.problem}, whose target is {wanted}."
+            " For classes, take cross_entropy(classes); for numbers, l1()."
+        )
+
+
+def read_task(config: Any) -> Task:
+    """The model and the loss of a study.
+
+    Args:
+      config: of a cell.
+    """
+    loss = choose("loss", config.loss, LOSSES)
+    return make_task(choose("model", config.model, MODELS | TABULAR, outputs=loss.outputs), loss)
+
+
+def read_plan(config: Any, members: int) -> Plan:
+    """How long, and who.
+
+    Args:
+      config: of a cell.
+      members: clients of the federation.
+
+    Raises:
+      ValueError: for rounds or steps that do not fit.
+    """
+    rounds = at_least("rounds", config.rounds, 1)
+    every = at_least("every", config.every, 1)
+    if rounds % every:
+        raise ValueError(f"config.every: expected a divisor of rounds={rounds}, got {every}.")
+    steps = config.client.steps
+    many = isinstance(steps, tuple)
+    if many and len(steps) != members:
+        raise ValueError(f"config.client.steps: expected one number or {members}, got {steps}.")
+    steps = np.asarray(steps if many else [steps] * members)
+    cohort = min(config.cohort or members, members)
+    return Plan(
+        rounds,
+        at_least("client.batch_size", config.client.batch_size, 1),
+        steps,
+        cohort,
+        config.drop_out,
+        every,
+    )
+
+
+def require_readable(config: Any, problem: Problem) -> None:
+    """Refuses a study that would end in a mistake after hours of work.
+
+    Args:
+      config: of the study.
+      problem: the data of one seed.
+
+    Raises:
+      ValueError: naming the field, and the method and attack that set it.
+    """
+    for cell in cells(config):
+        try:
+            read_cell(cell, problem)
+        except ValueError as error:
+            raise ValueError(f"{cell.method} under {cell.attack}: {error}") from None
+    if config.score not in SCORES:
+        raise ValueError(f"config.score: expected one of {SCORES}, got {config.score!r}.")
+    chosen = {name for options in config.choices.values() for name in options}
+    require_methods("choices", chosen, set(config.methods))
+    require_methods("against", set(config.against), {*config.methods, *config.choices, FLOOR})
+
+
+def require_methods(field: str, names: set[str], known: set[str]) -> None:
+    """Refuses names of lines that the table will not have.
+
+    Args:
+      field: that has them.
+      names: of lines.
+      known: lines that there will be.
+
+    Raises:
+      ValueError: with the unknown names.
+    """
+    if unknown := sorted(names - known):
+        raise ValueError(f"config.{field}: expected some of {sorted(known)}, got {unknown}.")
