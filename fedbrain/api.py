@@ -10,7 +10,12 @@ from ml_collections import ConfigDict
 
 from fedbrain import cli, progress
 from fedbrain.experiments.catalogue import let_import, locate
-from fedbrain.experiments.config_file import read_file, require_field, require_kind
+from fedbrain.experiments.config_file import (
+    read_file,
+    require_field,
+    require_kind,
+    require_known,
+)
 from fedbrain.experiments.experiment import run
 from fedbrain.experiments.finished import Result, load
 from fedbrain.experiments.site_flags import Site, site_call
@@ -59,6 +64,7 @@ def changed(config: ConfigDict, changes: Mapping[str, Any], name: str) -> Config
             (copy[group] if group else copy)[last] = value
         except TypeError as error:
             raise ValueError(f"config.{field}: {error}") from None
+    require_known(copy, "experiment", name)
     return copy
 
 

@@ -13,7 +13,9 @@ class _PathParser(flags.ArgumentParser):
     syntactic_help = "a path"
 
     def parse(self, argument: str | Path) -> Path:
-        """The path; a ValueError for the home of nobody."""
+        """The path; a ValueError for an empty one, and for the home of nobody."""
+        if not str(argument).strip():
+            raise ValueError("expected a path, got nothing")
         try:
             return Path(argument).expanduser()
         except RuntimeError as error:  # ~nobody

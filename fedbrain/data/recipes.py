@@ -1,6 +1,9 @@
 """How scans are prepared: voxel size, box and mask; `config.prepare`."""
 
+import math
 from typing import NamedTuple
+
+MOST_VOXELS = 1024  # of an axis: 4.3 GB a volume; a mistake rather than a wish
 
 
 class Recipe(NamedTuple):
@@ -23,9 +26,11 @@ def conform_recipe(
       shape: voxels right-left, front-back and up-down.
       mask: `foreground` (Otsu), `nonzero` (brain-extracted images), or `<pipeline>/<suffix>`.
     """
-    if not voxel_size_mm > 0 or len(shape) != 3 or min(shape) < 1:
+    axes = len(shape) == 3 and all(1 <= size <= MOST_VOXELS for size in shape)
+    if not 0 < voxel_size_mm < math.inf or not axes:
         raise ValueError(
-            f"Expected voxel_size_mm > 0 and three axes >= 1, got {voxel_size_mm} and {shape}."
+            f"Expected voxel_size_mm > 0 and three axes of 1 to {MOST_VOXELS:,} voxels, got"
+            f" {voxel_size_mm} and {shape}."
         )
     return Recipe(float(voxel_size_mm), (int(shape[0]), int(shape[1]), int(shape[2])), mask)
 

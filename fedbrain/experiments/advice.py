@@ -13,6 +13,7 @@ from fedbrain.experiments.compiled import outline_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.consistent import unprotected
 from fedbrain.experiments.feasible import require_defined
+from fedbrain.experiments.label_range import labels_of, odd_labels
 from fedbrain.experiments.private import require_delta
 from fedbrain.experiments.small_batches import require_large_batches
 from fedbrain.experiments.split_id import SplitId, split_clients
@@ -60,7 +61,7 @@ def train_sizes(experiment: Experiment, splits: Splits) -> dict[str, set[int]]:
 def require_feasible(
     config: Any,
     experiment: Experiment,
-    names: Sequence[str],
+    reports: Sequence[Report],
     splits: Splits,
     shape: tuple[int, int, int, int],
 ) -> None:
@@ -69,30 +70,58 @@ def require_feasible(
     Args:
       config: an `ml_collections.ConfigDict` of the experiment.
       experiment: as read from it.
-      names: of all clients, sorted.
+      reports: of all sites.
       splits: of all clients.
       shape: of an image, [d h w c].
 
     Raises:
       ValueError: naming the field and what helps.
     """
+    require_modalities(experiment.modalities, reports)
     if federated in experiment.regimes.values():
-        require_defined(config, experiment.sampling, names)
+        require_defined(config, experiment.sampling, sorted(splits[0][1]))
     people = {name: _everybody(split) for _, parts in splits[:1] for name, split in parts.items()}
     require_delta(experiment.privacy, people)
     sizes = train_sizes(experiment, splits)
     require_large_batches(experiment, sizes, shape, model=config.model)
 
 
-def warnings_of(experiment: Experiment, reports: Sequence[Report], splits: Splits) -> list[str]:
+def require_modalities(modalities: Sequence[str], reports: Sequence[Report]) -> None:
+    """Refuses a modality of which nobody has an image: its channel would be 0 for everybody.
+
+    Args:
+      modalities: of an image of the experiment; a scan has the first one.
+      reports: of all sites.
+
+    Raises:
+      ValueError: naming the modality.
+    """
+    for modality in modalities[1:]:
+        absent = [len(r.notes.get(f"without {modality}", ())) >= r.kept for r in reports]
+        if all(absent):
+            raise ValueError(
+                f"config.modalities: expected images of {modality}, got none at any site. Take"
+                f" {modality} out, or correct its name: files end with _{modality}.nii.gz."
+            )
+
+
+def warnings_of(
+    experiment: Experiment,
+    clients: Mapping[str, Scans],
+    reports: Sequence[Report],
+    splits: Splits,
+) -> list[str]:
     """What a careful reader of the data would say, a sentence each.
 
     Args:
-      experiment: gives the recipe.
+      experiment: gives the recipe and the unit.
+      clients: name -> scans.
       reports: of all sites.
       splits: of all clients.
     """
-    return [*differences(reports, experiment.recipe.mask), *small_parts(splits)]
+    images = differences(reports, experiment.recipe.mask)
+    labels = () if experiment.classes else odd_labels(labels_of(clients), experiment.unit)
+    return [*images, *labels, *small_parts(splits)]
 
 
 def small_parts(splits: Splits) -> Iterator[str]:
@@ -154,7 +183,7 @@ def advise(
     """
     splits = split_all(experiment, clients)
     shape = shape_of(list(clients.values()))
-    require_feasible(config, experiment, sorted(clients), splits, shape)
+    require_feasible(config, experiment, reports, splits, shape)
     variables = outline_variables(experiment, shape)
     batch = example_batch(shape, experiment.batch_size, experiment.inputs)
     channels = unprotected(
@@ -163,4 +192,4 @@ def advise(
         statistics=config.server.statistics,
         update=outline(experiment.algorithm, variables, batch).update,
     )
-    return render_warnings([*warnings_of(experiment, reports, splits), *channels])
+    return render_warnings([*warnings_of(experiment, clients, reports, splits), *channels])

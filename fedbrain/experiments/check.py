@@ -28,6 +28,7 @@ from fedbrain.experiments.clients import load_sites
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.cost import estimate, render_cost
 from fedbrain.experiments.glance import Glance, glance
+from fedbrain.experiments.label_range import describe_labels, labels_of
 from fedbrain.experiments.private import composed, spend
 from fedbrain.experiments.ready import require_ready
 from fedbrain.experiments.workdir import clean, config_of, differences, write_json
@@ -105,7 +106,11 @@ def require_same_config(config: Any, workdir: Path) -> None:
 
 
 def problems_of(
-    config: Any, experiment: Experiment, clients: Mapping[str, Scans], splits: Splits
+    config: Any,
+    experiment: Experiment,
+    clients: Mapping[str, Scans],
+    reports: Sequence[Report],
+    splits: Splits,
 ) -> list[str]:
     """What would end the experiment before its first round.
 
@@ -113,13 +118,14 @@ def problems_of(
       config: an `ml_collections.ConfigDict`.
       experiment: as read from it.
       clients: name -> scans; no volume is read.
+      reports: of all sites.
       splits: of all clients.
     """
     shape = (*experiment.recipe.shape, len(experiment.modalities))
     any_driver = experiment._replace(driver=experiment.driver or loop())
     problems = []
     for require in (
-        lambda: require_feasible(config, experiment, sorted(clients), splits, shape),
+        lambda: require_feasible(config, experiment, reports, splits, shape),
         lambda: require_ready(any_driver, clients, shape),
     ):
         try:
@@ -203,11 +209,13 @@ def look(config: Any, experiment: Experiment, scratch: Path) -> Seen:
     except ValueError as error:
         return Seen(lines, [str(error)], seen, reports)
     problems = none_usable(seen, sites, usable)
-    problems += problems_of(config, experiment, clients, splits)
-    lines += ["Clients:", *parts_of(splits), *render_cost(cost), *privacy_of(experiment, splits)]
+    problems += problems_of(config, experiment, clients, list(reports.values()), splits)
+    labels = describe_labels(labels_of(clients), experiment.unit, experiment.classes)
+    lines += ["Clients:", *parts_of(splits), *labels]
+    lines += [*render_cost(cost), *privacy_of(experiment, splits)]
     if not problems:
         lines.append(f"Rule: {config.server.aggregator} is defined for these clients.")
-    warnings = warnings_of(experiment, list(reports.values()), splits)
+    warnings = warnings_of(experiment, clients, list(reports.values()), splits)
     return Seen([*lines, render_warnings(warnings) or "No warnings."], problems, seen, reports)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from fedbrain.configs import base, grid, study
 from fedbrain.experiments.catalogue import SHIPPED, UsageError
 
 # the field that only this kind of configuration has -> (kind, the command that reads it)
@@ -16,7 +17,9 @@ KINDS = {
     "methods": ("study", "fedbrain compare"),
     "regimes": ("experiment", "fedbrain train"),
 }
-OPEN = ("sites", "rows", "methods", "attacks")  # groups whose names are the user's
+STARTS = {"experiment": base, "grid": grid, "study": study}  # every kind has these fields
+# groups whose names are the user's
+OPEN = {"sites", "rows", "methods", "attacks", "choices", "published"}
 
 
 def read_file(path: str) -> ConfigDict:
@@ -30,14 +33,18 @@ def read_file(path: str) -> ConfigDict:
     """
     file, *argument = path.split(":", 1)
     try:
-        config = runpy.run_path(file)["get_config"](*argument)
+        get_config = runpy.run_path(file).get("get_config")
+        config = get_config(*argument) if get_config else None
     except SyntaxError as error:
         raise ValueError(f"{error.filename}, line {error.lineno}: {error.msg}.") from None
     except ModuleNotFoundError as error:
         hint = " Write fedbrain.configs for it." if error.name == "configs" else ""
         raise ValueError(f"{file}: ModuleNotFoundError: {error}.{hint}") from None
     except Exception as error:
-        raise ValueError(f"{file}: {type(error).__name__}: {error}") from None
+        what = re.sub(r"\s+", " ", str(error)).rstrip(".")
+        raise ValueError(f"{file}: {type(error).__name__}: {what}.") from None
+    if get_config is None:
+        raise ValueError(f"{file}: expected a function get_config() in it, got none.")
     if not isinstance(config, ConfigDict):
         raise ValueError(f"{file}: expected get_config() to return a ConfigDict, got {config!r}.")
     return config
@@ -83,6 +90,35 @@ def require_field(config: ConfigDict, field: str, file: str) -> None:
     raise UsageError(f"--config.{field}: {file} has no such field. {hint}")
 
 
+def require_known(config: ConfigDict, kind: str, file: str) -> None:
+    """Refuses a configuration with a field that nothing would read, or without one that is read.
+
+    Args:
+      config: from the file.
+      kind: of configuration that this command reads.
+      file: path of the configuration, for the sentence.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    start = STARTS[kind].get_config()
+    known, present = (
+        [field for field in fields(c) if not OPEN & {*field.split(".")[:-1]}]
+        for c in (start, config)
+    )
+    for field in present:
+        if field not in known:
+            near = difflib.get_close_matches(field, known, 1)
+            hint = f" Did you mean config.{near[0]}?" if near else ""
+            raise ValueError(f"{file}: config.{field}: there is no such field.{hint}")
+    missing = [field for field in known if field not in present]
+    if missing:
+        raise ValueError(
+            f"{file}: expected a field config.{missing[0]}, got none. Let get_config() begin with"
+            f" {STARTS[kind].__name__}.get_config()."
+        )
+
+
 def kind_of(config: ConfigDict) -> tuple[str, str]:
     """(kind, the command that reads it) of a configuration; empty for one of no kind.
 
@@ -126,6 +162,7 @@ def require_readable(path: str, kind: str, argv: Sequence[str]) -> None:
     file = Path(path.partition(":")[0])
     shown = file.stem if file.parent == SHIPPED else str(file)
     require_kind(config, kind, shown)
+    require_known(config, kind, shown)
     for argument in argv:
         field = re.match(r"--?(?:no)?config\.([^=]+)", argument)
         if field:

@@ -115,14 +115,17 @@ def predict_images(
 
 
 def usual_error(workdir: Path, federation: str) -> str:
-    """How far the model was off for test people; empty where the results do not say.
+    """How far the model was off for test people, or why that is not known.
 
     Args:
       workdir: of the experiment.
       federation: whose model.
     """
+    path = workdir / "results.json"
+    if not path.exists():
+        return "no error is known, since results.json is not there."
     try:
-        results = read_stored(workdir / "results.json", "the results of an experiment")
+        results = read_stored(path, "the results of an experiment")
         regime, _, client = federation.partition("-")
         of_regime = results["regimes"][regime]
         accuracy = of_regime["clients"][client] if client else of_regime["pooled"]
@@ -130,7 +133,7 @@ def usual_error(workdir: Path, federation: str) -> str:
         text = f"{accuracy['subjects']} test people: {told}."
         return f"SYNTHETIC training data. {text}" if results["synthetic"] else text
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return f"no error is known, since results.json is damaged or does not tell of {federation}."
 
 
 def _in_words(value: Any, predicted: Predicted) -> str:
@@ -179,9 +182,7 @@ def run(
         print(f"{path}: {_in_words(value, predicted)}")
     print(f"Mean of {predicted.models} model{'s' if predicted.models > 1 else ''}.")
     for workdir in workdirs:
-        error = usual_error(workdir, federation)
-        if error:
-            print(f"{workdir}: {error}")
+        print(f"{workdir}: {usual_error(workdir, federation)}")
     for warning in predicted.warnings:
         print(warning)
     if output:

@@ -116,7 +116,16 @@ def test_reading_and_conforming_a_file(tree):
     assert conform(read_volume(find_scans(tree)[0].path), RECIPE).shape == (8, 8, 8)
 
 
-@pytest.mark.parametrize("arguments", [(0.0, (4, 4, 4)), (1.0, (4, 4)), (1.0, (0, 4, 4))])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (0.0, (4, 4, 4)),
+        (float("inf"), (4, 4, 4)),
+        (1.0, (4, 4)),
+        (1.0, (0, 4, 4)),
+        (1.0, (10_000, 4, 4)),
+    ],
+)
 def test_impossible_recipes(arguments):
     with pytest.raises(ValueError, match="Expected voxel_size_mm"):
         conform_recipe(*arguments)

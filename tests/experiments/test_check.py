@@ -63,6 +63,7 @@ def test_two_sites_that_differ(two_trees, tmp_path, capsys):
         "bern: too few people: validation",
         "Memory of a training step of one client: ",
         "Disk for prepared volumes: less than 1 MB",
+        "  bern: labels from ",
         "Rule: weighted_mean() is defined",
     ):
         assert words in text
@@ -190,3 +191,12 @@ def test_a_client_that_is_too_small_is_named():
 def test_the_block_of_warnings():
     assert render_warnings([]) == ""
     assert render_warnings(["a", "b"]) == "2 warnings:\n  - a\n  - b"
+
+
+def test_a_modality_that_nobody_has_is_refused(two_trees, tmp_path):
+    """One that a site lacks is a note: its channel is 0 there."""
+    _, lyon, _ = two_trees
+    c = bids_config(tmp_path, lyon)
+    c.modalities = ("T1w", "FLAIR")
+    with pytest.raises(ValueError, match=r"config\.modalities: expected images of FLAIR, got none"):
+        check.run(c, tmp_path / "run", output=None)

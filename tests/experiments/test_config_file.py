@@ -5,6 +5,11 @@ import pytest
 from fedbrain.experiments.catalogue import locate
 from fedbrain.experiments.config_file import require_readable
 
+OWN = """
+from fedbrain.configs import base
+def get_config():
+    c = base.get_config()
+    """
 QUICK = "configs/quickstart.py"
 
 
@@ -39,7 +44,11 @@ def test_a_mistake_is_one_sentence(arguments, message):
     [
         ("def get_config(:\n", "wrong.py, line 1: invalid syntax"),
         ("import nothing_of_that_name\n", "wrong.py: ModuleNotFoundError"),
-        ("x = 1\n", "wrong.py: KeyError: 'get_config'"),
+        ("x = 1\n", r"wrong.py: expected a function get_config\(\) in it, got none\."),
+        (f"{OWN}c.roundz = 2\n    return c\n", r"config\.roundz: .* Did you mean config\.rounds\?"),
+        (f"{OWN}c.client.lr = 2\n    return c\n", r"config\.client\.lr: there is no such field"),
+        (f"{OWN}c.sites.bern = 'b'\n    del c.rounds\n    return c\n", r"a field config\.rounds"),
+        (f"{OWN}c.rounds = 2.5\n    return c\n", r"'rounds'.* 2\.5 .*\.$"),
         ("def get_config():\n    pass\n", r"get_config\(\) to return a ConfigDict, got None"),
     ],
 )

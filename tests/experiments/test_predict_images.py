@@ -11,7 +11,7 @@ from fedbrain import main
 from fedbrain.experiments import predict_images, predict_tree
 from fedbrain.experiments.finished import load
 from fedbrain.experiments.known_people import find_known, warn
-from fedbrain.experiments.predict_images import read_covariates
+from fedbrain.experiments.predict_images import read_covariates, usual_error
 from tests import tiny
 from tests.experiment_under_test import config
 
@@ -133,3 +133,9 @@ def test_covariates_that_cannot_be_used(texts, names, images, message):
 def test_covariates_of_a_person():
     read = read_covariates({"age": "63", "sex": "F"}, ["age", "sex"], 1)
     assert read == {"age": 63.0, "sex": 0.0}
+
+
+def test_where_the_error_of_a_model_is_not_known_it_is_said(tmp_path):
+    assert "results.json is not there" in usual_error(tmp_path, "federated")
+    (tmp_path / "results.json").write_text("[1, 2")
+    assert "results.json is damaged" in usual_error(tmp_path, "federated")

@@ -95,6 +95,7 @@ WRONG = {
          "--config.model=adapted_sfcn(channels=(4, 4))"],
         1, ["runs/age"],
     ),
+    "workdir without a name": ([*TRAIN, "--workdir="], 2, ["workdir", "path"]),
     "workdir below a file": ([*TRAIN, "--workdir=mine.py/run"], 1, ["mine.py"]),
     "workdir of another experiment": ([*TRAIN, "--workdir=runs/age"], 1, ["runs/age", "--workdir"]),
     "workdir with a cut config.json": ([*TRAIN, "--workdir=runs/cut"], 1, ["config.json"]),
