@@ -23,7 +23,7 @@ from fedbrain.experiments import config as reader
 from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.starting_point import INITIALS
-from fedbrain.experiments.study_cell import read_task
+from fedbrain.experiments.study_choices import read_task
 from tests.programs import no_flags, run_as_main
 from tools import configuration_page
 

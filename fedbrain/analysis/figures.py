@@ -1,5 +1,6 @@
 """Figures of a run: losses per round with the chosen round, and predictions beside targets."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from fedbrain.analysis import classification
 from fedbrain.analysis.predictions import Predictions
 from fedbrain.analysis.statistics import accuracy
+from fedbrain.data.whole_file import write_whole
 
 
 def titled(text: str, synthetic: bool) -> str:
@@ -20,7 +22,9 @@ def titled(text: str, synthetic: bool) -> str:
 def save(figure: Figure, path: Path) -> None:
     """Writes a PNG file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=120, metadata={"Software": None})
+    write_whole(path, drawn.getvalue())
 
 
 def losses(path: Path, history: list[dict[str, Any]], *, title: str, synthetic: bool) -> None:

@@ -25,6 +25,7 @@ from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.saved_models import load_models, read_identity
 from fedbrain.experiments.split_id import SplitId, split_client
+from fedbrain.experiments.writing import writing
 from fedbrain.types import Variables
 
 Grid = Float[np.ndarray, "x y z"]
@@ -140,12 +141,10 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
         maps = mean(
             list(progress.each(each, site, len(some), leave=False)), len(set(some.subjects))
         )
-        for name in Means._fields[:-1]:
-            save_map(
-                output / f"{site}_{name}.nii.gz",
-                getattr(maps, name),
-                experiment.recipe.voxel_size_mm,
-            )
+        with writing(output, flag="output"):
+            for name in Means._fields[:-1]:
+                path = output / f"{site}_{name}.nii.gz"
+                save_map(path, getattr(maps, name), experiment.recipe.voxel_size_mm)
         sd = np.sqrt(max(float(maps.variance.sum()), 0))
         missed = f"attributions miss {maps.missed:.2f} {explained}"
         progress.say(f"{site}: {len(some)} test scans; {missed}, SD of predictions {sd:.2f}")
@@ -154,5 +153,6 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
     for name in Means._fields[1:-1]:
         maps = {site: getattr(m, name) for site, m in maps_of_sites.items()}
         title = f"{federation}: {name.replace('_', ' ')}, upper tenth"
-        montage(output / f"{name}.png", brains, maps, title=title, synthetic=synthetic)
+        with writing(output, flag="output"):
+            montage(output / f"{name}.png", brains, maps, title=title, synthetic=synthetic)
     print(f"Maps and montages: {output}")

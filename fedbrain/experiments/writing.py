@@ -97,7 +97,7 @@ def require_writable(path: Path, *, flag: str = "workdir") -> None:
         problem = "the disk is read-only"
     elif not os.access(folder, os.W_OK | os.X_OK):
         problem = f"no permission in {folder}"
-    elif not disk.f_bavail:
+    elif disk.f_blocks and not disk.f_bavail:  # /proc has no blocks
         problem = "the disk is full"
     else:
         return

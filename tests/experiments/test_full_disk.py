@@ -10,9 +10,13 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from fedbrain import main
+from fedbrain.analysis.brain_maps import save_map
+from fedbrain.analysis.figures import save
 from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.report import write_report
 from fedbrain.experiments.saved_models import export_model
@@ -33,7 +37,10 @@ def full():
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+VOLUME = np.random.default_rng(0).uniform(size=(8, 8, 8))
 WRITERS = {
+    "o.nii.gz": lambda run, path: save_map(path, VOLUME, 3.0),
+    "o.png": lambda run, path: save(Figure(), path),
     "o.txt": lambda run, path: write_whole(path, "x" * 1000),
     "o.html": lambda run, path: write_report(run, path),
     "o.safetensors": lambda run, path: export_model(run, str(path), **MODEL),
