@@ -28,7 +28,8 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def losses(path: Path, history: list[dict[str, Any]], *, title: str, synthetic: bool) -> None:
-    """Training and validation loss per client and round; a line marks the chosen round.
+    """Training and validation loss per client and round; a line marks the chosen round. Where a
+    client did not answer it has no point.
 
     Args:
       path: of the PNG file.
@@ -41,12 +42,14 @@ def losses(path: Path, history: list[dict[str, Any]], *, title: str, synthetic: 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     rounds = [line["round"] for line in history]
-    for k, name in enumerate(history[0]["valid_loss_by_client"]):
+    names = sorted({name for line in history for name in line["valid_loss_by_client"]})
+    for k, name in enumerate(names):
         present = [line for line in history if name in line["train_loss"]]
         trained = [(line["round"], line["train_loss"][name]) for line in present]
-        valid = [line["valid_loss_by_client"][name] for line in history]
+        by_round = [(line["round"], line["valid_loss_by_client"].get(name)) for line in history]
+        valid = [point for point in by_round if point[1] is not None]
         axes.plot(*zip(*trained), color=f"C{k}", linestyle=":", label=f"{name}, training")
-        axes.plot(rounds, valid, color=f"C{k}", label=f"{name}, validation")
+        axes.plot(*zip(*valid), color=f"C{k}", label=f"{name}, validation")
     pooled = [line["valid_loss"] for line in history]
     axes.plot(rounds, pooled, color="black", label="validation, pooled")
     best = history[-1]["best_round"]

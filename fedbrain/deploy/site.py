@@ -14,6 +14,9 @@ fedbrain site review --kit=KIT
 fedbrain site approve --kit=KIT --hash=HASH
     A person at the site approves a job, or a whole study once, by the hash that `review` prints; it
     runs from then on.
+fedbrain site withdraw --kit=KIT
+    The site answers no further question, also of a job that runs; with --hash=HASH, of that job or
+    study alone. `take_part` undoes it.
 """
 
 from absl import flags
@@ -53,6 +56,16 @@ if __name__ == "__main__":
 
         print(approve(KIT.value, given(HASH), JOB.value))
 
+    def _withdraw() -> None:
+        from fedbrain.deploy.site_side.withdrawal import withdraw
+
+        print(withdraw(KIT.value, HASH.value))
+
+    def _take_part() -> None:
+        from fedbrain.deploy.site_side.withdrawal import take_part
+
+        print(take_part(KIT.value, HASH.value))
+
     def _status() -> None:
         from fedbrain.deploy.site_side.checks import account, privacy
         from fedbrain.deploy.site_side.own_runs import describe_runs
@@ -66,5 +79,7 @@ if __name__ == "__main__":
         "dry_run": _dry_run,
         "review": _review,
         "approve": _approve,
+        "withdraw": _withdraw,
+        "take_part": _take_part,
     }
     run_command(COMMANDS)

@@ -252,6 +252,45 @@ def test_a_withdrawn_site_stays_out_and_a_readmitted_one_comes_back(consortium):
     lead.close()
 
 
+def _questions(made, name):
+    """Messages that a site received, by its own record."""
+    path = made.kit(name) / "fedbrain/audit.jsonl"
+    return [line for line in path.read_text().splitlines() if '"direction": "in"' in line]
+
+
+def test_who_is_withdrawn_while_a_job_runs_is_in_no_further_round(consortium, tmp_path):
+    from fedbrain.deploy.nvflare.session import Lead
+    from fedbrain.deploy.site_side.withdrawal import take_part, withdraw
+
+    workdir, lead = tmp_path / "run", Lead(consortium.kit(LEAD))
+    workdir.mkdir()
+    how = {"rounds": 8, "fewest": 1, "seed": 77}
+    supervisor = consortium.run(workdir, log=workdir / "log.txt", **how)
+    try:
+        wait_for(lambda: status(workdir).get("round", 0) >= 2, seconds=300)
+        lead.withdraw("cedar")
+        withdraw(consortium.kit("birch"))
+        now = wait_for(
+            lambda: (s := status(workdir)).get("left_out", {}).keys() >= {"birch", "cedar"} and s,
+            seconds=120,
+        )
+        heard = _questions(consortium, "cedar")
+        job = json.loads((workdir / "job.json").read_text())
+        wait_for(lambda: status(workdir).get("round", 0) >= now["round"] + 2, seconds=120)
+        assert json.loads((workdir / "job.json").read_text()) == job  # the same job goes on
+        assert _questions(consortium, "cedar") == heard
+        assert now["left_out"]["cedar"] == "refused: the lead withdrew this site"
+        assert "refused: this site withdrew from everything" in now["left_out"]["birch"]
+        supervisor.wait(timeout=300)
+    finally:
+        supervisor.kill()
+        lead.readmit("cedar")
+        take_part(consortium.kit("birch"))
+        lead.close()
+    results = json.loads((workdir / "results.json").read_text())
+    assert list(results["clients"]) == ["amber"]
+
+
 def test_nothing_that_names_people_or_places_is_on_the_wire_or_at_the_server(trees, tmp_path):
     home, outside = tmp_path / "canaryhome", tmp_path / "outside"
     outside.mkdir()

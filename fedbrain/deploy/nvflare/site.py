@@ -25,11 +25,12 @@ from fedbrain.deploy.protocol.outlook import Outlook
 from fedbrain.deploy.protocol.register import LARGEST, Note, write_join
 from fedbrain.deploy.protocol.versions import require_engine, versions
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.agreed import require_agreed
 from fedbrain.deploy.site_side.approval import NotApproved, keep_waiting
 from fedbrain.deploy.site_side.audit import Audit, end_of
 from fedbrain.deploy.site_side.join import Joined, join
 from fedbrain.deploy.site_side.old_jobs import remove_old_jobs
-from fedbrain.deploy.site_side.policy import read_policy
+from fedbrain.deploy.site_side.policy import Policy, read_policy
 
 # what may name files and people stays at the site: the server receives this sentence in its place
 PRIVATE_REASON = "the site cannot take part; its own log says why"
@@ -59,18 +60,15 @@ class Hospital(Executor):
             return Shareable()
         outlook = Outlook.UNKNOWN
         try:
-            if self.joined is None:  # the process is new
-                self.joined = self._join(fl_ctx)
-            if task_name == JOIN:
-                audit.record("in", bytes(whole(shareable.pop(MESSAGE)))[:LARGEST])
-                worker = self.joined.worker
-                note = Note(worker.last_round, versions(), end_of(audit.path), worker.rounds)
-                answer = write_join(self.joined.declared, note)
-            else:
-                data = whole(shareable.pop(MESSAGE))
-                audit.record("in", data)
-                answer = self.joined.worker.receive(data)
-            audit.record("out", answer, self.joined.worker.people.epsilons())
+            joined = self.joined = self.joined or self._join(fl_ctx)
+            data = whole(shareable.pop(MESSAGE))
+            audit.record("in", bytes(data)[:LARGEST] if task_name == JOIN else data)
+            require_agreed(self._policy(fl_ctx), self.job)
+            answer = (
+                self._declare(joined, audit) if task_name == JOIN else joined.worker.receive(data)
+            )
+            require_agreed(self._policy(fl_ctx), self.job)  # training takes hours
+            audit.record("out", answer, joined.worker.people.epsilons())
             return Shareable({MESSAGE: pieces(answer)})
         except Refused as error:
             reason = str(error)
@@ -92,23 +90,33 @@ class Hospital(Executor):
         ):
             self.joined.worker.stopped()
 
+    def _declare(self, joined: Joined, audit: Audit) -> bytes:
+        worker = joined.worker
+        note = Note(worker.last_round, versions(), end_of(audit.path), worker.rounds)
+        return write_join(joined.declared, note)
+
     def _outlook(self, error: Exception) -> Outlook:
         if isinstance(error, NotApproved):
             return Outlook.WAITS
         same = self.joined is None and not isinstance(error, OSError)
         return Outlook.FINAL if same else Outlook.UNKNOWN
 
-    def _join(self, context: FLContext) -> Joined:
-        cli.configure()
-        require_engine()
+    def _policy(self, context: FLContext) -> Policy:
         engine: Any = context.get_engine()
-        workspace = engine.get_workspace()
-        path = Path(workspace.get_site_config_dir()) / "site.toml"
+        path = Path(engine.get_workspace().get_site_config_dir()) / "site.toml"
         policy = read_policy(path)
         if policy.name != context.get_identity_name():
             raise ValueError(
                 f"{path}: expected the name {context.get_identity_name()!r}, got {policy.name!r}"
             )
+        return policy
+
+    def _join(self, context: FLContext) -> Joined:
+        cli.configure()
+        require_engine()
+        engine: Any = context.get_engine()
+        workspace = engine.get_workspace()
+        policy = self._policy(context)
         kit = workspace.get_root_dir()
         remove_old_jobs(Path(kit))
         try:

@@ -18,14 +18,16 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
 from fedbrain.deploy.nvflare.parcels import pieces, whole
+from fedbrain.deploy.nvflare.withdrawn_sites import withdrawn_sites
 from fedbrain.deploy.protocol.codec import Data
-from fedbrain.deploy.protocol.outlook import read_outlook
+from fedbrain.deploy.protocol.outlook import Outlook, read_outlook
 from fedbrain.deploy.server_side.status import Progress, lost_sites
 
 # names of tasks; the last one tells a site why its answer was refused
 JOIN, MESSAGE, NOTICE = "join", "message", "told"
 REFUSED = "refused"  # why: in a site's answer, or in a notice
 OUTLOOK = "outlook"  # in a site's answer: what the same job would meet there
+WITHDRAWN = "the lead withdrew this site"
 TICK_S = 0.05
 SWEEP = 10  # ticks
 
@@ -69,19 +71,22 @@ class Transport:
 
         Args:
           task_name: JOIN or MESSAGE.
-          names: of the sites.
+          names: of the sites; those that the lead withdrew are not asked.
           data: the bytes of the question.
           deadline_s: the longest wait, in seconds.
 
         Raises:
           ValueError: when the job is stopped.
         """
+        names = list(names)
         arrived: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
 
         def received(client_task: ClientTask, fl_ctx: FLContext) -> None:
             result: Any = client_task.result
             name = client_task.client.name
-            if MESSAGE in result:
+            if name in self._withdrawn():
+                self.progress.refused(name, WITHDRAWN, Outlook.FINAL)
+            elif MESSAGE in result:
                 arrived.put((name, result.pop(MESSAGE)))  # the engine keeps the rest
                 self.progress.answered(name)
             else:
@@ -90,7 +95,12 @@ class Transport:
 
         engine: Any = self.context.get_engine()
         here = {client.name for client in engine.get_clients()}
-        targets = [name for name in names if name in here - lost_sites(self.workdir)]
+        withdrawn = self._withdrawn() & set(names)
+        gone = withdrawn | lost_sites(self.workdir)
+        targets = [name for name in names if name in here - gone]
+        self.progress.asked(targets, deadline_s)
+        for name in withdrawn:
+            self.progress.refused(name, WITHDRAWN, Outlook.FINAL)
         if not targets:
             return
         task = Task(
@@ -99,7 +109,6 @@ class Transport:
             timeout=deadline_s,
             result_received_cb=received,
         )
-        self.progress.asked(targets, deadline_s)
         self.controller.broadcast(task, self.context, targets, min_responses=len(targets))
         over, ticks = False, 0
         while not over:
@@ -114,8 +123,13 @@ class Transport:
                 yield _opened(*arrived.get())
             if self.abort.triggered:
                 raise ValueError("The job was stopped.")
-            if not over and set(self.progress.status["waiting"]) <= lost_sites(self.workdir):
+            gone = self._withdrawn() | lost_sites(self.workdir)
+            if not over and set(self.progress.status["waiting"]) <= gone:
                 self.controller.cancel_task(task)
+
+    def _withdrawn(self) -> set[str]:
+        engine: Any = self.context.get_engine()
+        return withdrawn_sites(Path(engine.get_workspace().get_root_dir()))
 
     def notify(self, site: str, reason: str) -> None:
         """Sends a site the reason why its answer was refused; nothing is expected back.
@@ -124,6 +138,8 @@ class Transport:
           site: its name.
           reason: a sentence.
         """
+        if site in self._withdrawn():
+            return
         self.controller.broadcast(
             Task(NOTICE, Shareable({REFUSED: reason}), timeout=60), self.context, [site]
         )

@@ -32,7 +32,7 @@ from fedbrain.experiments.round_end import Snapshot
 Transport = Callable[[Mapping[str, bytes], int], Iterable[tuple[str, Data]]]
 
 
-SILENT = "no answer before the deadline"
+SILENT, SAID = "no answer before the deadline", "refused: "  # why a site has no answer
 
 
 class Rules(NamedTuple):
@@ -168,6 +168,10 @@ def collect_answers(
             # a second answer does not undo the first
             if sender in questions and sender not in answers.admitted:
                 answers.left_out[sender] = str(error)
+    said = side.progress.status.get("refused", {})
+    for name, why in answers.left_out.items():
+        if why == SILENT and name in said:
+            answers.left_out[name] = f"{SAID}{said[name]}"
     if answers.left_out.keys() <= excluded.keys():
         side.pace.took(kind, time.monotonic() - began)
     return answers
@@ -176,8 +180,8 @@ def collect_answers(
 def require_enough(
     admitted: Mapping[str, Message], left_out: Mapping[str, str], fewest: int, occasion: str
 ) -> None:
-    """Raises ValueError when too few sites answered, with every reason; Awaited when those that are
-    missing were silent.
+    """Raises ValueError when too few sites answered, with every reason; Awaited when it
+    refused none of their answers itself.
 
     Args:
       admitted: site -> answer.
@@ -187,7 +191,8 @@ def require_enough(
     """
     if len(admitted) < fewest:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        error = Awaited if set(left_out.values()) <= {SILENT} else ValueError
+        away = all(why == SILENT or why.startswith(SAID) for why in left_out.values())
+        error = Awaited if away else ValueError  # refusals of sites are counted where they come
         raise error(
             f"{occasion}: expected answers of at least {fewest} sites, got {len(admitted)}."
             f" {reasons}"

@@ -90,7 +90,7 @@ def collect_alone(side: Side, snapshot: Snapshot, kind: str = "alone") -> Answer
     """
     if ALONE not in side.agreement.experiment.regimes:
         return Answers({}, {}, [])
-    return with_reasons(side, collect_answers(side, side.sites, snapshot, kind))
+    return collect_answers(side, side.sites, snapshot, kind)
 
 
 def collect_rows(ended: Sequence[Ended]) -> tuple[Answers, Answers]:
@@ -115,19 +115,7 @@ def collect_rows(ended: Sequence[Ended]) -> tuple[Answers, Answers]:
     }
     side = last.side._replace(sites=sites)
     lone = collect_alone(side, last.snapshot)
-    return lone, with_reasons(side, collect_answers(side, sites, last.snapshot, "reported"))
-
-
-def with_reasons(side: Side, answers: Answers) -> Answers:
-    """The answers, with the sentences of sites that refused.
-
-    Args:
-      side: the server's.
-      answers: to its last question.
-    """
-    reasons = side.progress.status.get("refused", {})
-    left_out = {name: reasons.get(name, why) for name, why in answers.left_out.items()}
-    return answers._replace(left_out=left_out)
+    return lone, collect_answers(side, sites, last.snapshot, "reported")
 
 
 def describe_split(ended: Ended) -> dict[str, Any]:

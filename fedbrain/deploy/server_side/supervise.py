@@ -92,16 +92,20 @@ def supervise(
                 break
             status = read_status(run.workdir)
             notify(f"Job {job} ended after round {status.get('round', 0)}: {why}")
-            _require_no_refusal(status, why)
+            _require_no_refusal(run, status, why)
             done, failures = failures.done, count_failure(failures, status, why)
             wait = BACKOFF_S[0] if failures.done > done else wait
         time.sleep(wait)
         wait = min(2 * wait, BACKOFF_S[1])
 
 
-def _require_no_refusal(status: Mapping[str, Any], why: str) -> None:
-    """Refuses to go on after a job that ended because of what sites do not want."""
+def _require_no_refusal(run: Run, status: Mapping[str, Any], why: str) -> None:
+    """Refuses to go on after a job that ended because of what sites do not want. The first round
+    wants all sites; later ones go on while enough are left.
+    """
     final = status.get("final", {})
+    if status.get("round", 0) > 0 and len(set(run.sites) - set(final)) >= run.fewest:
+        return
     if status.get("problem") == why and final:
         reasons = "; ".join(f"{site}: {reason}" for site, reason in sorted(final.items()))
         raise ValueError(

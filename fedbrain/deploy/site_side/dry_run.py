@@ -34,7 +34,9 @@ def dry_run(kit: Path, job: Path, output: Path) -> str:
       What the bytes say, as text.
     """
     fields = read_job(job)
-    policy = read_policy(kit / "local/site.toml")._replace(approval=False)  # nothing is sent
+    policy = read_policy(kit / "local/site.toml")._replace(
+        approval=False, withdrawn={}
+    )  # nothing is sent
     policy = policy._replace(demands=policy.demands._replace(masked=False))
     with tempfile.TemporaryDirectory(dir=kit) as folder:
         if read_start(fields["config"]) is not None:

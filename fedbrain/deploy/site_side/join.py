@@ -16,12 +16,13 @@ from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.splits import agreements_of
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.accepted_starts import require_accepted
-from fedbrain.deploy.site_side.approval import is_of_approved_study, require_approval
+from fedbrain.deploy.site_side.agreed import require_agreed
+from fedbrain.deploy.site_side.approval import is_of_approved_study
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.masked_worker import MaskedWorker
 from fedbrain.deploy.site_side.masker import make_maskers
-from fedbrain.deploy.site_side.policy import Policy, consent
+from fedbrain.deploy.site_side.policy import Policy
 from fedbrain.deploy.site_side.private_people import open_people, require_demanded
 from fedbrain.deploy.site_side.resources import require_resources
 from fedbrain.deploy.site_side.several_splits import SplitWorkers
@@ -66,14 +67,10 @@ def join(
     """
     require_job(job)
     require_runnable(job["config"])
-    if policy.name not in job["sites"]:
-        raise Refused(f"sites: expected {policy.name} among {', '.join(job['sites'])}")
-    spec = consent(policy, job["config"], job["target"])
+    spec = require_agreed(policy, job)
     starts = policy.starts
-    if policy.approval:
-        require_approval(policy.approved, job)
-        if is_of_approved_study(policy.approved, job):  # from its own earlier experiments
-            starts = starts._replace(runs=True)
+    if policy.approval and is_of_approved_study(policy.approved, job):
+        starts = starts._replace(runs=True)  # from its own earlier experiments
     own = {"sites": {policy.name: spec}, "cache": str(volumes or workdir / "volumes")}
     agreement = agree(job, own)
     experiment, _, fresh, *_ = agreement

@@ -21,6 +21,7 @@ from fedbrain.deploy.site_side.review_study import (
     questions_of,
     sums_in_words,
 )
+from fedbrain.deploy.site_side.withdrawal import require_not_withdrawn
 
 PAGE = """Job {hash}
 {state}
@@ -77,6 +78,7 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
     """
     config = job["config"]
     try:
+        require_not_withdrawn(policy.withdrawn, job)
         consent(policy, config, job["target"])
         agreement = agree(job)
     except (Refused, ValueError) as error:

@@ -51,6 +51,7 @@ from fedbrain.deploy.site_side.demands import KEYS as PRIVACY_KEYS
 from fedbrain.deploy.site_side.demands import Demands, read_demands
 from fedbrain.deploy.site_side.limits import AT_LEAST, AT_MOST, ESTIMATES, VALUES
 from fedbrain.deploy.site_side.opened import CALLS
+from fedbrain.deploy.site_side.withdrawal import read_withdrawn
 from fedbrain.experiments.spec import bind
 
 
@@ -73,6 +74,7 @@ class Policy(NamedTuple):
     validation_digits: int = 2  # significant digits of a sum of validation losses; 0: all
     approval: bool = True  # whether a person must approve every job
     approved: frozenset[str] = frozenset()  # hashes of jobs that a person has approved
+    withdrawn: Mapping[str, str] = {}  # hashes of jobs, or `everything` -> since when
     starts: Starts = Starts()  # first models that are accepted from the server
     demands: Demands = Demands()  # differential privacy without which no job runs
     pooled_sums: bool = False  # whether sums over people are told beside a row of test results
@@ -128,7 +130,10 @@ def read_policy(path: Path) -> Policy:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: expected a TOML file, got: {error}.") from None
     try:
-        return _policy(content)._replace(approved=read_approved(path.with_name("approved.json")))
+        return _policy(content)._replace(
+            approved=read_approved(path.with_name("approved.json")),
+            withdrawn=read_withdrawn(path.with_name("withdrawn.json")),
+        )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
