@@ -16,7 +16,8 @@ if __name__ == "__main__":
     OUTPUT = define_path("output", None, "Folder of the authority and the kits.", required=True)
 
     def _make() -> None:
-        from fedbrain.deploy.nvflare.kits import provision, read_consortium
+        from fedbrain.deploy.nvflare.consortium_file import read_consortium
+        from fedbrain.deploy.nvflare.kits import provision
 
         for kit in provision(read_consortium(CONSORTIUM.value), OUTPUT.value):
             print(kit)

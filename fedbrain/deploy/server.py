@@ -46,7 +46,7 @@ if __name__ == "__main__":
         )
 
     def _listen() -> None:
-        from fedbrain.deploy.nvflare.kits import start
+        from fedbrain.deploy.nvflare.engine_process import start
 
         start(given(KIT))
 

@@ -30,7 +30,7 @@ if __name__ == "__main__":
     OUTPUT = define_path("output", None, "File for the bytes.")
 
     def _join() -> None:
-        from fedbrain.deploy.nvflare.kits import start
+        from fedbrain.deploy.nvflare.engine_process import start
 
         start(KIT.value)
 

@@ -10,7 +10,10 @@ pytest.importorskip("nvflare", reason="needs the extra deploy")
 
 from cryptography import x509
 
-from fedbrain.deploy.nvflare.kits import command, harden, provision, read_consortium
+from fedbrain.deploy.nvflare.consortium_file import read_consortium
+from fedbrain.deploy.nvflare.engine_process import command
+from fedbrain.deploy.nvflare.hardening import harden
+from fedbrain.deploy.nvflare.kits import provision
 from fedbrain.deploy.protocol.wire import unpack
 from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.site_side.checks import (
