@@ -17,6 +17,10 @@ fedbrain site approve --kit=KIT --hash=HASH
 fedbrain site withdraw --kit=KIT
     The site answers no further question, also of a job that runs; with --hash=HASH, of that job or
     study alone. `take_part` undoes it.
+fedbrain site request --kit=KIT --site=NAME
+    Makes a key that never leaves this folder, and the request for its certificate.
+fedbrain site install --kit=KIT --received=FOLDER
+    Puts the kit that the centre made from the request beside that key.
 """
 
 from absl import flags
@@ -27,6 +31,8 @@ if __name__ == "__main__":
     KIT = define_path("kit", None, "Folder of the site's kit.", required=True)
     JOB = define_path("job", None, "Folder of a job.")
     HASH = flags.DEFINE_string("hash", None, "Hash of a job, as `review` prints it.")
+    SITE = flags.DEFINE_string("site", None, "Name of the site in the consortium.")
+    RECEIVED = define_path("received", None, "Folder of the kit that the centre sent.")
     OUTPUT = define_path("output", None, "File for the bytes.")
 
     def _join() -> None:
@@ -66,6 +72,16 @@ if __name__ == "__main__":
 
         print(take_part(KIT.value, HASH.value))
 
+    def _request() -> None:
+        from fedbrain.deploy.nvflare.own_key import request
+
+        print(request(KIT.value, given(SITE)))
+
+    def _install() -> None:
+        from fedbrain.deploy.nvflare.own_key import install
+
+        print(install(KIT.value, given(RECEIVED)))
+
     def _status() -> None:
         from fedbrain.deploy.site_side.checks import account, privacy
         from fedbrain.deploy.site_side.own_runs import describe_runs
@@ -81,5 +97,7 @@ if __name__ == "__main__":
         "approve": _approve,
         "withdraw": _withdraw,
         "take_part": _take_part,
+        "request": _request,
+        "install": _install,
     }
     run_command(COMMANDS)

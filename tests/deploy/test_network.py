@@ -56,7 +56,7 @@ def _consortium(folder, trees, **how):
 
 @pytest.fixture(scope="module")
 def consortium(trees, tmp_path_factory):
-    made = _consortium(tmp_path_factory.mktemp("consortium"), trees)
+    made = _consortium(tmp_path_factory.mktemp("consortium"), trees, own_keys=("birch",))
     rights = (
         made.kit("server") / "local/authorization.json"
     )  # a server that would let anything through: sites decide

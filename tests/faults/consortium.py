@@ -5,6 +5,7 @@ killed and cut off.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -54,15 +55,24 @@ def make_trees(folder: Path, *, healthy: int = 30) -> None:
 class Consortium:
     """Kits in a folder, and the processes that run on them."""
 
-    def __init__(self, folder: Path, *, sites: tuple[str, ...] = SITES, host: str = "localhost"):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sites: tuple[str, ...] = SITES,
+        host: str = "localhost",
+        own_keys: tuple[str, ...] = (),
+    ):
         """Makes the kits.
 
         Args:
           folder: of everything; its `trees` folder holds a BIDS tree per site.
           sites: names.
           host: name of the server.
+          own_keys: sites that make their keys themselves.
         """
         from fedbrain.deploy.nvflare.kits import provision
+        from fedbrain.deploy.nvflare.own_key import install, request
 
         self.folder, self.sites, self.host, self.port = folder, sites, host, free_port()
         self.keepers: dict[str, subprocess.Popen] = {}
@@ -73,7 +83,14 @@ class Consortium:
             "lead": LEAD,
             "sites": dict.fromkeys(sites, "Hospital"),
         }
-        provision(plan, folder)
+        for name in own_keys:
+            self.moved[name] = folder / "hospitals" / name
+            request(self.moved[name], name)
+            (folder / "requests").mkdir(exist_ok=True)
+            shutil.copy(self.moved[name] / f"request/{name}.csr", folder / "requests")
+        provision(plan, folder, folder / "requests" if own_keys else None)
+        for name in own_keys:
+            install(self.moved[name], folder / "kits" / name)
         make_trees(folder / "trees")
         for name in sites:
             tree = folder / "trees" / name

@@ -16,42 +16,39 @@ from nvflare.lighter.provisioner import Provisioner
 
 from fedbrain.deploy.nvflare.hardening import harden
 from fedbrain.deploy.nvflare.renewal import forget_certificates
+from fedbrain.deploy.nvflare.requests import keep_requests
 
 ROOT_DAYS = 3650  # of the authority; the certificates of sites and server last 360 days
-BUILDERS = {
-    "workspace.WorkspaceBuilder": {"template_file": ["master_template.yml"]},
-    "static_file.StaticFileBuilder": {"config_folder": "config"},
-    "cert.CertBuilder": {"root_valid_days": ROOT_DAYS},
-    "signature.SignatureBuilder": {},
-}
+ENGINE, OURS = "nvflare.lighter.impl", "fedbrain.deploy.nvflare"
 
 
-def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
+def provision(
+    consortium: Mapping[str, Any], output: Path, requests: Path | None = None
+) -> dict[Path, str]:
     """Makes a new set of kits, under the authority that `output` holds already or, the first time,
     under a new one.
 
     Args:
       consortium: as `read_consortium` returns it.
       output: folder of the authority and of the kits.
+      requests: folder of new requests `NAME.csr` of sites that make their keys themselves.
 
     Returns:
-      The kits' folders: `output/kits/NAME`. Those that there were are in `output/kits.N` then.
+      The kits' folders, `output/kits/NAME` -> fingerprint of the key that the site made, of which
+      the kit has the certificate alone; empty: the key is in the kit. Kits that there were are in
+      `output/kits.N` then.
     """
-    server = consortium["server"]
-    builders = [
-        {"path": f"nvflare.lighter.impl.{name}", "args": dict(args)}
-        for name, args in BUILDERS.items()
-    ]
+    server, work = consortium["server"], output / "authority"
+    work.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own_keys = keep_requests(requests, work / "requests", consortium["sites"])
     project = {
         "api_version": 3,
         "name": consortium["name"],
         "description": "fedbrain",
         "gen_scripts": False,
         "participants": _participants(consortium),
-        "builders": builders,
+        "builders": _builders(work / "requests"),
     }
-    work = output / "authority"
-    work.mkdir(parents=True, exist_ok=True, mode=0o700)
     forget_certificates(work, consortium["name"])
     Provisioner(str(work), prepare_builders(project), None).provision(prepare_project(project))
     newest = sorted((work / consortium["name"]).glob("prod_*"))[-1]
@@ -68,7 +65,18 @@ def provision(consortium: Mapping[str, Any], output: Path) -> list[Path]:
         (kits / ours / "startup").chmod(0o700)
         if ours != consortium["lead"]:
             harden(kits / ours, "server" if ours == "server" else "site")
-    return [kits / name for name in names.values()]
+    return {kits / name: own_keys.get(name, "") for name in names.values()}
+
+
+def _builders(requests: Path) -> list[dict[str, Any]]:
+    """The engine's steps; ours makes the certificates."""
+    steps = {
+        f"{ENGINE}.workspace.WorkspaceBuilder": {"template_file": ["master_template.yml"]},
+        f"{ENGINE}.static_file.StaticFileBuilder": {"config_folder": "config", "scheme": "grpc"},
+        f"{OURS}.requests.Certificates": {"root_valid_days": ROOT_DAYS, "requests": str(requests)},
+        f"{ENGINE}.signature.SignatureBuilder": {},
+    }
+    return [{"path": path, "args": args} for path, args in steps.items()]
 
 
 def _participants(consortium: Mapping[str, Any]) -> list[dict[str, Any]]:
