@@ -6,7 +6,8 @@ fedbrain site join --kit=KIT
     Runs the site's process; to be kept running (launch/hospital/fedbrain-site.service).
 fedbrain site status --kit=KIT
     Prints what was received and sent, from the site's own record, and the runs that ended: each is
-    in a folder on which `predict`, `export` and `report` work.
+    in a folder on which `predict`, `export` and `report` work. With --joined=FILE, joined.jsonl of
+    a run from the centre: whether the record holds what this site signed whenever it joined.
 fedbrain site dry_run --kit=KIT --job=FOLDER --output=FILE
     Writes the exact bytes that the first round of a job would send, and prints their contents.
 fedbrain site review --kit=KIT
@@ -33,6 +34,7 @@ if __name__ == "__main__":
     HASH = flags.DEFINE_string("hash", None, "Hash of a job, as `review` prints it.")
     SITE = flags.DEFINE_string("site", None, "Name of the site in the consortium.")
     RECEIVED = define_path("received", None, "Folder of the kit that the centre sent.")
+    JOINED = define_path("joined", None, "joined.jsonl of a run, from the centre.")
     OUTPUT = define_path("output", None, "File for the bytes.")
 
     def _join() -> None:
@@ -87,6 +89,18 @@ if __name__ == "__main__":
         from fedbrain.deploy.site_side.own_runs import describe_runs
 
         print("\n".join([account(KIT.value), *privacy(KIT.value), *describe_runs(KIT.value)]))
+        if JOINED.value is not None:
+            print(_heads())
+
+    def _heads() -> str:
+        from fedbrain.deploy.nvflare.identity import verifier_of
+        from fedbrain.deploy.protocol.record_head import check_heads
+        from fedbrain.deploy.site_side.policy import read_policy
+
+        kit = KIT.value
+        name = read_policy(kit / "local/site.toml").name
+        verify = verifier_of(kit, of_today=False)
+        return check_heads(kit / "fedbrain/audit.jsonl", JOINED.value, name, verify)
 
     COMMANDS = {
         "check": _check,

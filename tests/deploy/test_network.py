@@ -109,6 +109,13 @@ def test_the_model_over_the_network_is_the_simulated_one(consortium, trees, rule
         accuracy = expected["regimes"]["federated"]["clients"][name]
         assert found["clients"][name]["mae"] == pytest.approx(accuracy["mae"], abs=1e-12)
         assert found["clients"][name]["mae_95"] == pytest.approx(accuracy["mae_95"], abs=1e-12)
+        kit = consortium.kit(name)
+        line = [sys.executable, "-m", "fedbrain.deploy.site", "status", f"--kit={kit}"]
+        said = subprocess.run(
+            [*line, f"--joined={tmp_path / 'run/joined.jsonl'}"],
+            cwd=ROOT, check=True, env=consortium.environment(), capture_output=True, text=True,
+        )  # fmt: skip
+        assert "1 ends of the record, signed at joining, are in it." in said.stdout
 
 
 def test_a_run_from_a_model_of_the_network_is_the_simulated_one(consortium, trees, tmp_path):

@@ -77,10 +77,14 @@ class Site:
 
     def ask(self):
         """(the answer, why there is none, what the site says of the next time)"""
-        message = Shareable({MESSAGE: pieces(b"question")})
-        told = self.hospital.execute("message", message, self.context, Signal())
+        told = self.answer("message")
         answer = bytes(whole(told[MESSAGE])) if MESSAGE in told else None
         return answer, told.get(REFUSED), told.get(OUTLOOK)
+
+    def answer(self, task):
+        """The engine's reply to a task."""
+        message = Shareable({MESSAGE: pieces(b"question")})
+        return self.hospital.execute(task, message, self.context, Signal())
 
     def record(self):
         """Directions and texts of the site's own record."""

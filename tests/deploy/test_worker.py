@@ -80,7 +80,7 @@ DECLARED = Registration(10, 2, 3, True)
         ({"round": "x"}, "another type"),
         ({"record": 3}, "another type"),
         ({"more": 1}, "unexpected keyword argument 'more'"),
-        ({"versions": {"x": "y" * 5000}}, "bytes of 4096 at most"),
+        ({"versions": {"x": "y" * 9000}}, "bytes of 8192 at most"),
     ],
 )
 def test_a_wrong_answer_to_joining_leaves_its_site_out_and_no_other(change, sentence):

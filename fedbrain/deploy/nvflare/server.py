@@ -7,6 +7,7 @@ What outlives a process or a job lies in `fedbrain/<hash of the configuration>` 
 # pyright: reportMissingImports=false
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from nvflare.apis.impl.controller import Controller
 from nvflare.apis.signal import Signal
 
 from fedbrain import cli
+from fedbrain.deploy.nvflare.identity import verifier_of
 from fedbrain.deploy.nvflare.transport import JOIN, Transport
 from fedbrain.deploy.protocol.job import agree, folder_of
 from fedbrain.deploy.protocol.masked import is_masked
+from fedbrain.deploy.protocol.record_head import require_head
 from fedbrain.deploy.protocol.register import (
     MOST_SCANS,
     changed,
@@ -93,7 +96,10 @@ class Conductor(Controller):
         own = json.dumps(versions()).encode()  # for the sites' records
         transport = Transport(self, context, workdir, progress, abort)
         answers = transport.ask(JOIN, self.job["sites"], own, deadline_s)
-        joins = read_joins(answers, self.most_scans, names_of(agreement))
+        engine: Any = context.get_engine()
+        verify = verifier_of(Path(engine.get_workspace().get_root_dir()))
+        splits, signed = names_of(agreement), partial(require_head, verify)
+        joins = read_joins(answers, self.most_scans, splits, signed)
         known = recall(workdir)
         excluded = changed(known, joins)
         joined = {name: site for name, site in joins.joined.items() if name not in excluded}

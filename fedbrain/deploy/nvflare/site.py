@@ -22,6 +22,7 @@ from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE, NOTICE, OUTLOOK, REFUSED
 from fedbrain.deploy.protocol.job import folder_of
 from fedbrain.deploy.protocol.outlook import Outlook
+from fedbrain.deploy.protocol.record_head import sign_head
 from fedbrain.deploy.protocol.register import LARGEST, Note, write_join
 from fedbrain.deploy.protocol.versions import require_engine, versions
 from fedbrain.deploy.protocol.wire import Refused
@@ -65,7 +66,9 @@ class Hospital(Executor):
             audit.record("in", bytes(data)[:LARGEST] if task_name == JOIN else data)
             require_agreed(self._policy(fl_ctx), self.job)
             answer = (
-                self._declare(joined, audit) if task_name == JOIN else joined.worker.receive(data)
+                self._declare(joined, str(fl_ctx.get_identity_name()), audit)
+                if task_name == JOIN
+                else joined.worker.receive(data)
             )
             require_agreed(self._policy(fl_ctx), self.job)  # training takes hours
             audit.record("out", answer, joined.worker.people.epsilons())
@@ -90,9 +93,10 @@ class Hospital(Executor):
         ):
             self.joined.worker.stopped()
 
-    def _declare(self, joined: Joined, audit: Audit) -> bytes:
-        worker = joined.worker
-        note = Note(worker.last_round, versions(), end_of(audit.path), worker.rounds)
+    def _declare(self, joined: Joined, name: str, audit: Audit) -> bytes:
+        worker, kit = joined.worker, audit.path.parents[1]
+        head = sign_head(identity_of(kit), name, end_of(audit.path))
+        note = Note(worker.last_round, versions(), head, worker.rounds)
         return write_join(joined.declared, note)
 
     def _outlook(self, error: Exception) -> Outlook:

@@ -4,14 +4,15 @@ change until the end.
 
 import datetime
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.deploy.protocol.outlook import Awaited
+from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.experiments.workdir import write_json
 
-LARGEST = 4096  # bytes of an answer
+LARGEST = 8192  # bytes of an answer, with a certificate
 MOST_SCANS = 10_000  # of a part of a site, unless the lead expects more
 
 
@@ -62,7 +63,7 @@ class Note(NamedTuple):
 
     round: int = -1  # of the last model that it has seen
     versions: Mapping[str, str] = {}  # program -> version
-    record: Mapping[str, Any] = {}  # lines of the site's own record, and the hash of the last one
+    record: Mapping[str, Any] = {}  # the end of the site's own record, signed: see `record_head`
     rounds: Mapping[str, int] = {}  # of the last model that it has seen, of each of several splits
 
 
@@ -80,6 +81,7 @@ def read_joins(
     answers: Iterable[tuple[str, bytes | bytearray | memoryview]],
     most: int,
     splits: Collection[str] = (),
+    require_head: Callable[[str, Mapping[str, Any]], None] = lambda site, head: None,
 ) -> Joins:
     """Reads what sites declare; a wrong answer leaves its site out, and no other.
 
@@ -87,12 +89,14 @@ def read_joins(
       answers: (site as its certificate names it, bytes).
       most: scans of a part that a site may declare.
       splits: names of the job's splits, where it has several.
+      require_head: raises Refused where the end of a record is not signed by its site.
     """
     joins = Joins({}, {}, {}, {})
     for name, data in answers:
         try:
             declared, note = _read_join(bytes(data), most, set(splits))
-        except (ValueError, TypeError, RecursionError) as error:
+            require_head(name, note.record)
+        except (Refused, ValueError, TypeError, RecursionError) as error:
             joins.wrong[name] = f"expected what a site declares when it joins, got: {error}"[:300]
             continue
         joins.joined[name] = declared

@@ -174,7 +174,11 @@ NOTE: Mapping[str, Field] = {
         "table of texts", "200 bytes", "", "versions of fedbrain, jax and the engine"
     ),
     "record": Field(
-        "table", "100 bytes", "", "lines of the site's own record, and the hash of the last one"
+        "table",
+        "3 kB",
+        "",
+        "lines of the site's own record, the hash of the last one, and the site's"
+        " signature and certificate",
     ),
     "rounds": Field(
         "table", "25 bytes a split", "", "`round` of each split, where a job has several"
