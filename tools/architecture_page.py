@@ -38,6 +38,7 @@ HOLDS = {
     "training": "local steps, rounds, evaluation, memory",
     "models": "networks, losses, files of weights",
     "analysis": "metrics, intervals, tables, figures",
+    "public": "public data sets as they are downloaded, as BIDS trees",
     "preprocessing": "raw scans to brains in MNI space, and their quality",
     "data": "BIDS, NIfTI, preparation, splits, batches",
     "processes": "start, talk and end of several processes",

@@ -13,6 +13,9 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "check": Command("fedbrain.check", "an experiment before it is run: data, warnings, costs"),
+    "organise": Command(
+        "fedbrain.organise", "the download of a public data set as BIDS trees, one a hospital"
+    ),
     "prepare": Command(
         "fedbrain.prepare", "raw scans to brains in MNI space, as a BIDS derivative"
     ),

@@ -1,0 +1,119 @@
+"""IXI as it is downloaded: archives of images, and a table with doubled and contradicting rows."""
+
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedbrain.data.bids import find_scans
+from fedbrain.public.ixi import NEEDED, Person, parse_image, read_people
+from fedbrain.public.organise import run
+from fedbrain.public.spreadsheet import read_rows
+from tests.tiny import save_volume
+
+IXI = Path(__file__).parents[3] / "shared" / "data" / "tables" / "IXI.xls"
+published = pytest.mark.skipif(not IXI.is_file(), reason="needs the table of IXI beside the clone")
+
+
+def row(number, sex=1.0, height=170.0, weight=70.0, age=40.0):
+    return dict(zip(NEEDED, (number, sex, height, weight, age)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "person", "notes"),
+    [
+        ([row(12.0)], Person("40.00", "M", "170", "70"), []),
+        ([row(12.0, 2.0), row(12.0, 2.0, 0.0, 0.0)], Person("40.00", "F", "170", "70"), ["2 rows"]),
+        ([row(12.0, age="")], Person("n/a", "M", "170", "70"), ["no age"]),
+        ([row(12.0), row(12.0, age=45.0)], Person("n/a", "M", "170", "70"), ["40.00 and 45.00"]),
+        ([row(12.0), row(12.0, 2.0)], Person("40.00", "n/a", "170", "70"), ["sexes contradict"]),
+        ([row(12.0, height=1850.0)], Person("40.00", "M", "n/a", "70"), ["1850 is not likely"]),
+        ([row(12.0, 0.0, 0.0, 0.0)], Person("40.00", "n/a", "n/a", "n/a"), []),
+        ([row(12.0), row(12.0, height=180.0)], Person("40.00", "M", "n/a", "70"), ["170 and 180"]),
+    ],
+)
+def test_rows_of_one_person(rows, person, notes):
+    people, told = read_people(rows, "IXI.xls")
+    assert people == {"sub-IXI012": person}
+    assert len(told) == bool(notes)
+    for text in notes:
+        assert text in told[0]
+
+
+def test_another_table_is_refused():
+    with pytest.raises(ValueError, match=r"^other\.xls: expected the table of IXI"):
+        read_people([{"id": 1.0}], "other.xls")
+
+
+@pytest.mark.parametrize("name", ["IXI012-HH-1211-DTI-00.nii.gz", "IXI12.nii", "readme.txt"])
+def test_what_is_no_image(name):
+    assert parse_image(name) is None
+
+
+@published
+def test_the_published_table():
+    people, notes = read_people(read_rows(IXI), IXI)
+    assert len(people) == 593
+    assert sum(" rows" in note for note in notes) == 26
+    known = [float(person.age) for person in people.values() if person.age != "n/a"]
+    assert 19 < min(known) < 21
+    assert 86 < max(known) < 87
+    contradicting = [note for note in notes if "ages" in note]
+    assert [note[:10] for note in contradicting] == ["sub-IXI219", "sub-IXI328"]
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Two images of one person, one of another hospital, and a file of another kind."""
+    names = ["IXI012-HH-1211-T1", "IXI012-HH-9999-T1", "IXI219-Guys-0900-T1", "IXI012-HH-1211-T2"]
+    volume = np.arange(64, dtype=np.int16).reshape(4, 4, 4)
+    for name in names:
+        save_volume(tmp_path / f"in/{name}.nii.gz", volume)
+    (tmp_path / "in/readme.txt").write_text("x")
+    with tarfile.open(tmp_path / "IXI-T1.tar", "w") as file:
+        file.add(tmp_path / "in", arcname=".")
+    return tmp_path / "IXI-T1.tar"
+
+
+@published
+def test_an_archive_becomes_a_tree_for_each_hospital(archive, tmp_path, capsys):
+    run([archive], IXI, tmp_path / "out")
+    text = capsys.readouterr().out
+    assert f"{tmp_path}/out/hh: 1 people, 1 with an age; 1 T1w, 1 T2w" in text
+    assert "sub-IXI219: 2 rows; ages 53.08 and 58.07 contradict each other: n/a" in text
+    assert "IXI012-HH-9999-T1.nii.gz: left out: sub-IXI012 has" in text
+    assert "readme.txt: left out" in text
+    [scan] = find_scans(tmp_path / "out/hh")
+    assert scan.path.read_bytes() == (tmp_path / "in/IXI012-HH-1211-T1.nii.gz").read_bytes()
+    table = (tmp_path / "out/hh/participants.tsv").read_text().splitlines()
+    assert table[1].split("\t")[:3] == ["sub-IXI012", "38.78", "M"]
+    before = scan.path.stat().st_mtime_ns
+    run([archive], IXI, tmp_path / "out")  # once more: nothing is unpacked again
+    assert scan.path.stat().st_mtime_ns == before
+
+
+@published
+def test_a_folder_becomes_links(archive, tmp_path):
+    run([tmp_path / "in"], IXI, tmp_path / "out")
+    [scan] = find_scans(tmp_path / "out/guys")
+    assert os.path.samefile(scan.path, tmp_path / "in/IXI219-Guys-0900-T1.nii.gz")
+
+
+@published
+@pytest.mark.parametrize("kept", [0, 700, 2000])
+def test_an_archive_that_is_cut_is_named(archive, tmp_path, kept):
+    archive.write_bytes(archive.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"IXI-T1\.tar: expected .*"):
+        run([archive], IXI, tmp_path / "out")
+    assert not list(tmp_path.rglob("out/*/*/*/.*"))
+
+
+@pytest.mark.parametrize("content", [b"", b"no spreadsheet"])
+def test_what_is_no_spreadsheet_is_named(tmp_path, content):
+    (tmp_path / "a.xls").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.xls: expected a spreadsheet"):
+        read_rows(tmp_path / "a.xls")
+    with pytest.raises(ValueError, match=r"none\.xls: .*nothing there"):
+        read_rows(tmp_path / "none.xls")
