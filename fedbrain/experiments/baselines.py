@@ -1,25 +1,28 @@
 """Baselines that a network must beat: linear regression on what is known about people without their
 images, or on a predicted brain age.
 
-A site sends sums of products; the server solves the normal equations, which gives the regression on
-all scans together.
+Sites tell sums of products; their sum gives the regression on all scans together.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from fedbrain.analysis import least_squares
+from fedbrain.analysis.least_squares import Fit, products, solve
 from fedbrain.analysis.predictions import Predictions
 from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Split
 from fedbrain.experiments.predict_scans import predict_scans
-from fedbrain.experiments.predictions import to_predictions
+from fedbrain.experiments.predictions import floor_of, to_predictions
 from fedbrain.experiments.saved_models import load_models, read_identity
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.training.evaluate import make_evaluate
+
+Say = Callable[[Scans], np.ndarray]  # scans -> what a model predicts for them [n]
 
 
 class Baseline(NamedTuple):
@@ -30,28 +33,6 @@ class Baseline(NamedTuple):
     require: Callable[[Mapping[str, Scans], SplitId], None]
     # (splits, which split) -> site -> part -> predictions
     predict: Callable[[Mapping[str, Split], SplitId], dict[str, dict[str, Predictions]]]
-
-
-def products(
-    x: Float[np.ndarray, "n k"], y: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, "k+1 k+2"]:
-    """What a site sends: [1 x]' [1 x y], float64.
-
-    Args:
-      x: regressors of a site's training scans.
-      y: their targets.
-    """
-    one = np.concatenate([np.ones((len(y), 1)), x], 1, dtype=np.float64)
-    return one.T @ np.concatenate([one, y[:, None]], 1)
-
-
-def solve(sent: Float[np.ndarray, "m columns"]) -> Float[np.ndarray, " m"]:
-    """Intercept and slopes of least squares; the shortest of them where columns say the same.
-
-    Args:
-      sent: the sum of what all sites sent, [m m+1].
-    """
-    return np.linalg.lstsq(sent[:, :-1], sent[:, -1], rcond=None)[0]
 
 
 def _require_columns(site: str, scans: Scans, names: tuple[str, ...]) -> None:
@@ -65,12 +46,63 @@ def _require_columns(site: str, scans: Scans, names: tuple[str, ...]) -> None:
         )
 
 
-def _columns(scans: Scans, names: tuple[str, ...]) -> np.ndarray:
-    columns = [scans.columns[name].astype(np.float64) for name in names]
-    return np.stack(columns, 1) if columns else np.zeros((len(scans), 0))
+def design(
+    scans: Scans, columns: Sequence[str], say: Say | None = None
+) -> Float[np.ndarray, "n k"]:
+    """Regressors of scans, NaN where unknown.
+
+    Args:
+      scans: of a site that has the columns.
+      columns: names.
+      say: a model whose prediction is the last regressor; None: there is none.
+    """
+    x = [scans.columns[name].astype(np.float64) for name in columns]
+    x += [say(scans)] if say else []
+    return np.stack(x, 1) if x else np.zeros((len(scans), 0))
 
 
-def _predictor(workdir: str, split: str) -> Callable[[Scans], np.ndarray]:
+def judge(
+    site: str, split: Split, fit: Fit, columns: Sequence[str], say: Say | None = None
+) -> dict[str, Predictions]:
+    """What a regression says of a site's validation and test scans.
+
+    Args:
+      site: its name.
+      split: of its scans; the median of its training targets is the floor.
+      fit: the regression.
+      columns: see `design`.
+      say: likewise.
+    """
+    floor = floor_of(split.train, ())
+
+    def of_part(scans: Scans) -> Predictions:
+        values = least_squares.predict(fit, design(scans, columns, say))
+        return to_predictions(site, scans, values, floor)
+
+    return {"valid": of_part(split.valid), "test": of_part(split.test)}
+
+
+def title_of(columns: Sequence[str], *, with_model: bool) -> str:
+    """What tables call a regression.
+
+    Args:
+      columns: names.
+      with_model: whether a model's prediction is a regressor too.
+    """
+    regressors = [*columns, *(["predicted by the first model"] if with_model else [])]
+    return f"linear: {', '.join(regressors)}"
+
+
+def predictor(workdir: str | Path, split: str) -> Say:
+    """What the federated model of an experiment predicts.
+
+    Args:
+      workdir: of the experiment.
+      split: name of the split whose model it is.
+
+    Raises:
+      ValueError: when there is none.
+    """
     folder = Path(workdir).expanduser()
     experiment, _ = read_identity(folder)
     [(_, variables)] = load_models(folder, split=split)
@@ -96,37 +128,17 @@ def linear(*columns: str, model: str = "", split: str = "") -> Baseline:
         for site, scans in clients.items():
             _require_columns(site, scans, columns)
         if model:
-            _predictor(model, split or split_id.name)
+            predictor(model, split or split_id.name)
 
     def predict(
         splits: Mapping[str, Split], split_id: SplitId
     ) -> dict[str, dict[str, Predictions]]:
-        say = _predictor(model, split or split_id.name) if model else None
+        say = predictor(model, split or split_id.name) if model else None
+        told = [products(design(s.train, columns, say), s.train.target) for s in splits.values()]
+        fit = solve(np.add.reduce(told))
+        return {site: judge(site, s, fit, columns, say) for site, s in splits.items()}
 
-        def design(scans: Scans) -> np.ndarray:
-            x = _columns(scans, columns)
-            return np.concatenate([x, say(scans)[:, None]], 1) if say else x
-
-        train = {site: design(s.train) for site, s in splits.items()}
-        known = sum(np.isfinite(x).sum(0) for x in train.values())
-        mean = sum(np.nansum(x, 0) for x in train.values()) / np.maximum(known, 1)
-        fill = lambda x: np.where(np.isfinite(x), x, mean)  # noqa: E731
-        sums = [products(fill(x), splits[site].train.target) for site, x in train.items()]
-        weights = solve(np.add.reduce(sums))
-        median = np.asarray(np.median(np.concatenate([s.train.target for s in splits.values()])))
-
-        def judge(site: str, scans: Scans) -> Predictions:
-            return to_predictions(
-                site, scans, weights[0] + fill(design(scans)) @ weights[1:], median
-            )
-
-        return {
-            site: {"valid": judge(site, s.valid), "test": judge(site, s.test)}
-            for site, s in splits.items()
-        }
-
-    regressors = [*columns, *(["predicted by the first model"] if model else [])]
-    return Baseline(f"linear: {', '.join(regressors)}", require, predict)
+    return Baseline(title_of(columns, with_model=bool(model)), require, predict)
 
 
 BASELINES = {"linear": linear}

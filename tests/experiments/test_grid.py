@@ -10,10 +10,10 @@ from absl import flags
 
 from fedbrain.analysis.claims import ALL, paired, sentence
 from fedbrain.analysis.grid_table import measure
+from fedbrain.analysis.least_squares import predict, products, solve
 from fedbrain.analysis.statistics import Predictions
 from fedbrain.configs import grid as grid_config
 from fedbrain.experiments import grid, grid_tables
-from fedbrain.experiments.baselines import products, solve
 from fedbrain.experiments.report import write_report
 from fedbrain.experiments.workdir import claim
 from tests.analysis.test_html_page import Checked
@@ -189,7 +189,20 @@ def test_a_regression_from_sums_is_the_regression_on_everybody():
     x, y = rng.normal(size=(50, 2)), rng.normal(size=50)
     sent = products(x[:20], y[:20]) + products(x[20:], y[20:])
     expected = np.linalg.lstsq(np.c_[np.ones(50), x], y, rcond=None)[0]
-    np.testing.assert_allclose(solve(sent), expected, rtol=1e-9)
+    np.testing.assert_allclose(solve(sent).weights, expected, rtol=1e-9)
+
+
+def test_an_unknown_regressor_counts_as_the_mean_of_all_sites():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(60, 2)) + 5, rng.normal(size=60)
+    x[:9, 1], x[30:41, 0] = np.nan, np.nan
+    fit = solve(products(x[:25], y[:25]) + products(x[25:], y[25:]))
+    means = np.nanmean(x, 0)
+    filled = np.where(np.isfinite(x), x, means)
+    expected = np.linalg.lstsq(np.c_[np.ones(60), filled], y, rcond=None)[0]
+    np.testing.assert_allclose(fit.means, means, rtol=1e-12)
+    np.testing.assert_allclose(fit.weights, expected, rtol=1e-9)
+    np.testing.assert_allclose(predict(fit, x), np.c_[np.ones(60), filled] @ expected, rtol=1e-9)
 
 
 def test_a_page_of_the_grid(finished, tmp_path, capsys):
