@@ -7,6 +7,7 @@ approval = false
 minimum_subjects = {subjects}
 minimum_validation_subjects = 1
 minimum_test_subjects = {tested}
+minimum_class_subjects = 1
 validation_digits = 0
 pooled_sums = true
 [data]

@@ -3,13 +3,13 @@
     fedbrain hospital-grid paper_synthetic --kit=KIT --lead=LEAD_KIT --workdir=DIR \\
         --target=age --rows_target=sdmt --sites=a,b,c \\
         "--config.first.regimes=('federated', 'local')" "--config.first.describe=()" \\
-        "--config.second.regimes=('federated', 'local')" "--config.second.describe=()" \\
-        "--config.second.baselines=()"
+        "--config.second.regimes=('federated', 'local')" "--config.second.describe=()"
 
 Brain age and then SDMT, for instance: one command, submitted once; the same command goes on after
 any loss. Each experiment is a job of its own in DIR/<row>/seed<k>; each site approves the whole
-study once, or job by job. With more --sites, the experiments that have not begun have them too. The
-tables are those of the same grid in simulation.
+study once, or job by job; linear regressions run where its site.toml opens them. With more --sites,
+the experiments that have not begun have them too. The tables are those of the same grid in
+simulation.
 """
 
 from functools import partial

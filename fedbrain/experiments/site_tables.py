@@ -25,7 +25,7 @@ Rows = Mapping[str, Mapping[str, Any]]  # site -> accuracy on its test scans
 
 
 def rows_of_sites(results: Mapping[str, Any]) -> dict[str, Rows]:
-    """Regime -> rows of its sites.
+    """Regime or linear regression -> rows of its sites.
 
     Args:
       results: what `results.json` holds, of a simulation or of a run between hospitals.
@@ -35,7 +35,8 @@ def rows_of_sites(results: Mapping[str, Any]) -> dict[str, Rows]:
                  if regime in results["regimes"]}  # fmt: skip
     else:
         found = {regime: results[key] for regime, key in OF_HOSPITALS.items()}
-    return {regime: rows for regime, rows in found.items() if rows}
+    found |= {title: floor["clients"] for title, floor in results.get("baselines", {}).items()}
+    return {name: rows for name, rows in found.items() if rows}
 
 
 def pooled_of(results: Mapping[str, Any], regime: str) -> Mapping[str, Any]:
@@ -43,11 +44,13 @@ def pooled_of(results: Mapping[str, Any], regime: str) -> Mapping[str, Any]:
 
     Args:
       results: what `results.json` holds, of a simulation or of a run between hospitals.
-      regime: federated or local.
+      regime: federated or local, or the title of a linear regression.
     """
+    of_floor = results.get("baselines", {}).get(regime, {}).get("pooled") or {}
     if "regimes" not in results:
-        return results.get({"federated": "pooled", "local": "alone_pooled"}[regime]) or {}
-    row = results["regimes"][regime].get("pooled") or {}
+        own = {"federated": "pooled", "local": "alone_pooled"}
+        return (results.get(own[regime]) or {}) if regime in own else of_floor
+    row = results["regimes"][regime].get("pooled") or {} if regime in OF_HOSPITALS else of_floor
     if "age_gap" not in row:
         return {}
     undefined = {"corrected_mae": math.nan, "corrected_mae_95": list(UNDEFINED)}

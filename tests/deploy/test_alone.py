@@ -5,7 +5,8 @@ import json
 import pytest
 
 from fedbrain.deploy.protocol.terms import variables_of
-from fedbrain.deploy.server_side.report import Ended, render, report
+from fedbrain.deploy.server_side.report import Ended, report
+from fedbrain.deploy.server_side.report_text import render
 from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.own_runs import describe_runs
 from fedbrain.experiments.checkpoints import tree_digest

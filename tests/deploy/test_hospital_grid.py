@@ -56,7 +56,7 @@ def test_every_experiment_is_run_once_after_the_one_that_it_starts_from(tmp_path
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("baselines", ("linear('age')",), "deep, seed 0: job: expected baselines="),
+        ("baselines", ("linear(model='x')",), "deep, seed 0: x: expected the work directory"),
         ("regimes", ("federated", "centralised"), "deep, seed 0: config.regimes: .*'centralised'"),
         ("initial", "run('elsewhere')", "deep, seed 0: config.initial: .*by a hash"),
     ],

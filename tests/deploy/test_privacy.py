@@ -12,7 +12,8 @@ from fedbrain.algorithms.private import dp_fedsgd
 from fedbrain.analysis.gaussian_privacy import epsilon_of, noise_multiplier_of
 from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.wire import Refused, unpack
-from fedbrain.deploy.server_side.report import Ended, render, report
+from fedbrain.deploy.server_side.report import Ended, report
+from fedbrain.deploy.server_side.report_text import render
 from fedbrain.deploy.site_side.demands import Demands, read_demands
 from fedbrain.deploy.site_side.floors import rounded
 from fedbrain.deploy.site_side.going_home import write_identity

@@ -15,7 +15,8 @@ from fedbrain.deploy.protocol.splits import agreements_of, names_of
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
-from fedbrain.deploy.server_side.report import Ended, collect_rows, render, report
+from fedbrain.deploy.server_side.report import Ended, collect_rows, report
+from fedbrain.deploy.server_side.report_text import render
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.site_side import join as module
@@ -23,12 +24,17 @@ from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from fedbrain.deploy.site_side.several_splits import share_programs
 from fedbrain.experiments.experiment import run
-from fedbrain.experiments.site_tables import gaps_of, pooled_of, rounds_of
+from fedbrain.experiments.site_tables import gaps_of, pooled_of, rounds_of, rows_of_sites
 from fedbrain.experiments.workdir import clean
 from tests.conftest import without_figures
 from tests.experiment_under_test import config
 from tests.small_site import site_toml
 
+OPENED = """[allow]
+baselines = ["linear"]
+[columns]
+sex = "sex"
+"""
 NAMES, LIMIT = ("amber", "birch", "cedar"), 10_000_000
 
 
@@ -36,13 +42,14 @@ def _config(cache, repeats):
     c = config(cache, rounds=1, regimes=("federated", "local"))
     c.driver, c.residence = "loop()", "streamed()"
     c.splits.update({"repeats": repeats, "inner": 2})
+    c.baselines = ("linear('sex')",)
     return c
 
 
 def _join(folder, tree, job, **how):
     folder.mkdir(exist_ok=True)
     path = folder.with_suffix(".toml")
-    path.write_text(site_toml(folder.name, tree, **how))
+    path.write_text(site_toml(folder.name, tree, more=OPENED, **how))
     return join(read_policy(path), job, workdir=folder, limit=LIMIT)
 
 
@@ -87,11 +94,30 @@ def run_of_splits(request, hospitals, tmp_path_factory):
     with without_figures():
         results = report(ended, workdir=folder / "server")
     c = _config(folder / "cache", request.param)
-    c.sites = {name: f"bids({str(hospitals / name)!r})" for name in NAMES}
+    c.sites = {name: f"bids({str(hospitals / name)!r}, columns={{'sex': 'sex'}})" for name in NAMES}
     with without_figures():
         run(c, folder / "simulated")
     simulated = json.loads((folder / "simulated/results.json").read_text())
     return folder, joined, ended, results, simulated, told
+
+
+def test_linear_regressions_are_those_of_the_simulation(run_of_splits):
+    folder, _, _, results, simulated, _ = run_of_splits
+    [(title, floor)] = results["baselines"].items()
+    assert title == "linear: sex"
+    assert floor["without"] == {}
+    expected = simulated["baselines"][title]
+    for name, row in clean(floor["clients"]).items():
+        theirs = expected["clients"][name]
+        assert {k: row[k] for k in theirs if k != "age_gap"} == {
+            k: v for k, v in theirs.items() if k != "age_gap"
+        }
+        at_home = json.loads((folder / name / "results.json").read_text())
+        assert at_home["baselines"][title]["clients"][name]["mae"] == theirs["mae"]
+    over_all = pooled_of(results, title)
+    assert over_all["mae"] == pytest.approx(expected["pooled"]["mae"], rel=1e-9)
+    assert "linear: sex:" in render(results)
+    assert rows_of_sites(results).keys() == rows_of_sites(simulated).keys()
 
 
 @pytest.mark.parametrize(("rows", "regime"), [("clients", "federated"), ("alone", "local")])

@@ -3,14 +3,23 @@ server's folder.
 """
 
 import json
+import re
 import shutil
 
 import pytest
 
+from fedbrain.deploy.protocol.beside import NUMBERS
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.register import Note, write_join
 from fedbrain.deploy.protocol.versions import versions
-from fedbrain.deploy.protocol.what_leaves import COLLECTIONS, ENVELOPE, JOINED, NOTE, SCALARS
+from fedbrain.deploy.protocol.what_leaves_fields import (
+    COLLECTIONS,
+    ENVELOPE,
+    JOINED,
+    NOTE,
+    PATTERNS,
+    SCALARS,
+)
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
@@ -26,6 +35,7 @@ from tests.small_site import site_toml
 
 LIMIT = 10_000_000
 NAMES = ("amber", "birch", "cedar")
+OPENED = "[allow]\nbaselines = ['linear']\n[columns]\nsex = 'sex'\n"
 
 
 def test_the_document_is_made_from_the_code():
@@ -56,12 +66,14 @@ def recorded(tmp_path_factory, hospitals):
             path.rename(tree / f"sub-{canary}")
     fields = config(home / "x", rounds=2, regimes=("federated",))
     fields.driver, fields.residence = "loop()", "streamed()"
+    fields.baselines = ("linear('sex')",)
     shared = {k: v for k, v in fields.to_dict().items() if k not in ("sites", "cache")}
     job = json.loads(json.dumps({"config": shared, "target": "age", "sites": NAMES}))
     workers, sent = {}, []
     for name in NAMES:
         (home / name).mkdir()
-        toml = site_toml(name, home / "trees" / name, tested=99 if name == "cedar" else 1)
+        few = 99 if name == "cedar" else 1
+        toml = site_toml(name, home / "trees" / name, tested=few, more=OPENED)
         (home / f"{name}.toml").write_text(toml)
         workers[name] = join(
             read_policy(home / f"{name}.toml"), job, workdir=home / name, limit=LIMIT
@@ -105,13 +117,15 @@ def test_messages_hold_the_fields_of_the_document_and_no_other(recorded):
         if data.startswith(b"FBW1"):
             header = json.loads(data[40 : 40 + int.from_bytes(data[4:8], "little")])
             assert set(header) == {*ENVELOPE, "vectors"}
-            assert set(header["scalars"]) <= set(SCALARS)
+            beside = {s for s in header["scalars"] if any(re.fullmatch(p, s) for p in PATTERNS)}
+            assert set(header["scalars"]) - beside <= set(SCALARS)
+            assert not beside or header["kind"] in NUMBERS
             assert {name for name, *_ in header["vectors"]} <= set(COLLECTIONS)
             assert len(header["kind"]) <= 9
             kinds.add(describe(data)["kind"])
         elif data.startswith(b"{"):
             assert set(json.loads(data)) == {*JOINED, *NOTE}
-    assert kinds == {"validated", "update", "reported"}
+    assert kinds == {"validated", "update", "reported", "summed", "fitted"}
 
 
 def test_a_site_with_few_test_subjects_tells_nothing_of_them(recorded):

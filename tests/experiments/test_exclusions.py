@@ -1,7 +1,7 @@
 """A client that is missing in a model is named once while it trains, and in the results."""
 
 from fedbrain import progress
-from fedbrain.deploy.server_side.report import render
+from fedbrain.deploy.server_side.report_text import render
 from fedbrain.experiments.exclusions import absences, exclusions, sentences
 from fedbrain.experiments.federation import show
 

@@ -67,10 +67,11 @@ class Consortium:
         seed=SEED,
         privacy="none()",
         masked=False,
+        baselines=(),
     ):
         """`start`: variables that the server sends; None: those of the seed."""
         c = config(cache, rounds=rounds, regimes=regimes)
-        c.trainable, c.client.privacy = trainable, privacy
+        c.trainable, c.client.privacy, c.baselines = trainable, privacy, baselines
         c.server.aggregator = "masked_mean()" if masked else "weighted_mean()"
         self.masked = masked
         c.driver, c.residence, c.algorithm, c.server.sharing = (

@@ -3,7 +3,7 @@ its test scans.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ import numpy as np
 
 from fedbrain.analysis.site_sums import NAMES as SUM_NAMES
 from fedbrain.analysis.site_sums import SUMS
+from fedbrain.deploy.protocol.beside import NUMBERS
 from fedbrain.deploy.protocol.masked import KEY, KEYS, MASKED
 from fedbrain.deploy.protocol.plausible import KEPT, TESTED, require_variances
 from fedbrain.deploy.protocol.terms import Terms, answer_collections
@@ -96,7 +97,8 @@ def write_report(
       terms: of the experiment.
       asked: envelope of the server's question.
       sender: the site's name.
-      kind: "reported", or "alone": of the model that the site trained alone.
+      kind: "reported"; "alone": of the model that the site trained alone; "fitted": of a linear
+        regression.
       accuracy: see `fedbrain.analysis.statistics.accuracy`.
     """
     ends = {f"{m}_{end}": x for m in ("mae", "r") for end, x in zip(ENDS, accuracy[f"{m}_95"])}
@@ -119,7 +121,7 @@ def write_kept(terms: Terms, asked: Envelope, sender: str, kind: str) -> bytes:
       terms: of the split.
       asked: envelope of the server's question.
       sender: the site's name.
-      kind: "reported" or "alone": of the answer in whose place this one comes.
+      kind: of the answer in whose place this one comes, see `KEPT`.
     """
     envelope = Envelope(KEPT[kind], sender, asked.round, asked.nonce, terms.config, schema({}), {})
     return pack(envelope, {})
@@ -151,12 +153,13 @@ def _sums(scalars: Mapping[str, float]) -> dict[str, dict[str, float]]:
     return {"sums": {name: scalars.get(name, math.nan) for name in SUM_NAMES}}
 
 
-def require_answer(terms: Terms, message: Message) -> None:
+def require_answer(terms: Terms, message: Message, numbers: Collection[str] = ()) -> None:
     """Raises Refused when collections, lengths or scalars are not those of the answer's kind.
 
     Args:
       terms: of the experiment.
       message: that passed the gate.
+      numbers: names of those that answer a question beside the rounds.
     """
     kind, scalars = message.envelope.kind, set(message.envelope.scalars)
     if kind in WHOLE_NUMBERS:
@@ -169,6 +172,7 @@ def require_answer(terms: Terms, message: Message) -> None:
         "validated": {"loss", "count"},
         **{tested: set(TEST_METRICS) for tested in TESTED},
         **{kept: set() for kept in KEPT.values()},
+        **{kind: set(numbers) for kind in NUMBERS},
     }[kind]
     if scalars - set((*OPTIONAL, *PRIVACY, *SUM_NAMES) if kind in TESTED else ()) != names:
         raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedbrain.algorithms.leaves import combine
+from fedbrain.deploy.protocol.beside import QUESTIONS
 from fedbrain.deploy.protocol.masked import KEY, KEYS
 from fedbrain.deploy.protocol.terms import Terms, moving_collections, start_collections
 from fedbrain.deploy.protocol.wire import (
@@ -24,6 +25,8 @@ from fedbrain.deploy.protocol.wire import (
     unflatten,
 )
 from fedbrain.types import PyTree, ServerState
+
+ORDERS = ("train", "alone", KEY, *QUESTIONS)  # questions without a model
 
 
 def write_model(
@@ -107,7 +110,7 @@ def require_terms(
     Raises:
       Refused: when the server runs another experiment, or a network of other shapes.
     """
-    outline = terms.question if kind in ("train", "alone", KEY) else terms.sent(envelope.round)
+    outline = terms.question if kind in ORDERS else terms.sent(envelope.round)
     for field, expected in (
         ("kind", kind),
         ("config", terms.config),

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedbrain.deploy.protocol.first_model import read_start
+from fedbrain.deploy.protocol.linear import read_linear
 from fedbrain.deploy.protocol.masked import is_masked
 from fedbrain.deploy.protocol.wire import Refused
 
 EMPTY = {  # computed in a simulation alone -> why
     "describe": "a bin of a histogram may hold one person",
-    "baselines": "sites send no sums of covariates",
     "report_by": "a class may hold few people",
 }
 TOGETHER, ALONE = "federated", "local"  # regimes: all sites together, each site alone
@@ -44,6 +44,11 @@ def require_runnable(config: Mapping[str, Any]) -> None:
         if value.split("(")[0].strip() not in names:
             wanted = " or ".join(f"{name}()" for name in names)
             raise Refused(f"config.{field}: expected {wanted}, since {reason}, got {value[:80]!r}")
+    if read_linear(config.get("baselines", ())) and not privacy_of(config).startswith("none"):
+        raise Refused(
+            "config.baselines: expected () under config.client.privacy, since sums of products have"
+            f" no noise, got {str(config['baselines'])[:80]}"
+        )
     for field, reason in EMPTY.items():
         if config.get(field):
             raise Refused(

@@ -21,6 +21,7 @@ from fedbrain.experiments.spec import choose
 from fedbrain.experiments.workdir import clean, differences
 
 EXPERIMENT = {"config", "target", "sites"}
+UNKNOWN = "0" * 64  # stands for the hash of a model that is not trained yet
 MOST = 1000  # experiments of a study; arbitrary
 PLACE = re.compile(r"\w[\w.-]{0,63}(/\w[\w.-]{0,63})?", re.ASCII)
 

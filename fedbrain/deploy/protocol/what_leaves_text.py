@@ -38,6 +38,18 @@ them holds the number.
 
 {scalars}
 
+A row `fitted` has the same numbers, of a linear regression beside the network (`kept_fit` until the
+last split).
+
+## What a site must open
+
+These answer one question each, and only where the site's `site.toml` names them; by default it does
+not. Their numbers have names like these:
+
+{beside}
+
+## Under secure aggregation
+
 Under secure aggregation (`config.server.aggregator="masked_mean()"`) no `update` is sent. A site
 answers `key`, a public key of 32 bytes with the site's certificate and signature, and then
 `masked`: one vector of whole numbers of 64 bits, which are the update times the number of training

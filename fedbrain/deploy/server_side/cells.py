@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from fedbrain import progress
 from fedbrain.deploy.protocol.runnable import require_runnable
-from fedbrain.deploy.protocol.study import study_hash
-from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.protocol.study import UNKNOWN, study_hash
+from fedbrain.deploy.server_side.named_runs import name_runs
 from fedbrain.deploy.server_side.study_description import (
     describe,
     place_of,
@@ -51,9 +51,10 @@ def require_cell(cell: Cell) -> None:
     if cell.needs is not None and str(cell.needs) in config["initial"]:
         config["initial"] = "random()"  # the job names that model by its hash when it is there
     try:
+        config["baselines"] = name_runs(config["baselines"], {str(cell.needs): UNKNOWN})
         require_runnable(config)
-    except Refused as error:
-        raise ValueError(f"{cell.row}, seed {cell.seed}: {error}.") from None
+    except ValueError as error:
+        raise ValueError(f"{cell.row}, seed {cell.seed}: {str(error).rstrip('.')}.") from None
 
 
 def run_cells(

@@ -4,12 +4,13 @@ through the gate.
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from fedbrain.deploy.protocol.answers import require_answer
+from fedbrain.deploy.protocol.beside import NUMBERS
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.gate import Question, admit
 from fedbrain.deploy.protocol.job import Agreement
@@ -68,12 +69,23 @@ class Answers(NamedTuple):
     refused: list[str]  # every answer that was refused, also second ones and those of strangers
 
 
+class Asked(NamedTuple):
+    """A question that is written."""
+
+    kind: str  # of the answer
+    round: int  # that the question names
+    nonce: str  # random text that the answer must repeat
+    message: bytes  # the question
+    numbers: Collection[str] = ()  # names of what answers a question beside the rounds
+
+
 # kind of an answer -> (the scalar that counts scans, the field of a registration that bounds it)
 COUNTS = {
     "validated": ("count", "valid"),
     "update": ("weight", "train"),
     "reported": ("n", "test"),
     "alone": ("n", "test"),
+    "fitted": ("n", "test"),
 }
 
 
@@ -114,7 +126,7 @@ def _expected_answers(
     limit = min(side.rules.limit, 4 * sum(sizes.values()) + HEADER)
     steps = {"batch_size": experiment.batch_size, "epochs": experiment.epochs}
     fixed = (kind, round, nonce, terms.config, schema(outline))
-    if kind in KEPT.values():
+    if kind in (*KEPT.values(), *NUMBERS):
         return {name: Question(*fixed, {}, limit, {}, sizes) for name in names}
     scalar, field = COUNTS[kind]
     return {
@@ -142,24 +154,35 @@ def collect_answers(
         "masked" under secure aggregation.
       keys: of all sites, for an order under masks.
     """
-    began = time.monotonic()
     nonce = secrets.token_hex(16)
     round, message = _write_question(side, snapshot, kind, nonce, keys)
-    names = list(names)
+    return ask(side, names, Asked(kind, round, nonce, message))
+
+
+def ask(side: Side, names: Iterable[str], asked: Asked) -> Answers:
+    """Sends a question that is written and lets the answers through the gate.
+
+    Args:
+      side: the server's.
+      names: of the sites.
+      asked: the question.
+    """
+    began = time.monotonic()
+    kind, names = asked.kind, list(names)
     here = [name for name in names if name not in side.excluded]
     excluded = {name: side.excluded[name] for name in names if name in side.excluded}
-    questions = _expected_answers(side, here, kind, round, nonce)
+    questions = _expected_answers(side, here, kind, asked.round, asked.nonce)
     side.progress.update(doing=kind)
     silent = dict.fromkeys(questions, SILENT)
     answers = Answers({}, {**excluded, **silent}, [])
     alone = kind in ("alone", KEPT["alone"])
     rounds = side.agreement.experiment.rounds if alone else 1
     deadline_s = rounds * side.pace.deadline_s(kind)
-    arriving = side.transport(dict.fromkeys(questions, message), deadline_s)
+    arriving = side.transport(dict.fromkeys(questions, asked.message), deadline_s)
     for sender, data in arriving:
         try:
             answer = admit(sender, data, questions, set(answers.admitted))
-            require_answer(side.agreement.terms, answer)
+            require_answer(side.agreement.terms, answer, asked.numbers)
             answers.admitted[sender] = answer
             answers.left_out.pop(sender, None)
         except Refused as error:

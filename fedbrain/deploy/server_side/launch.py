@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from fedbrain import progress
 from fedbrain.deploy.protocol.register import MOST_SCANS
 from fedbrain.deploy.protocol.splits import count_splits
+from fedbrain.deploy.server_side.named_runs import name_runs
 from fedbrain.deploy.server_side.starting_model import keep_start, name_start
 from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.server_side.supervise import Engine, Run, supervise
@@ -107,6 +108,7 @@ def run_experiment(
     job, sites = workdir / "job", fields["sites"]
     rounds = fields["config"]["rounds"] * count_splits(fields["config"])
     config, start = name_start(fields["config"])
+    config["baselines"] = name_runs(config["baselines"])
     experiment = read_experiment(ConfigDict({**config, "sites": {}}))
     own = {name: value for name, value in fields.items() if name != "study"}
     identity = {**own, "config": config, "data": {"shape": list(image_shape(experiment))}}

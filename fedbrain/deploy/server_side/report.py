@@ -4,52 +4,24 @@ one row of a table.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fedbrain.analysis import figures
-from fedbrain.analysis.cells import align
-from fedbrain.analysis.columns import columns_of
-from fedbrain.analysis.privacy_table import privacy_lines
 from fedbrain.analysis.regression import macro
-from fedbrain.analysis.results_table import accuracy_rows
 from fedbrain.analysis.site_sums import pooled
 from fedbrain.deploy.protocol.answers import read_report
 from fedbrain.deploy.protocol.plausible import KEPT
 from fedbrain.deploy.protocol.runnable import ALONE, TOGETHER
 from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.server_side.exchange import Answers, Side, collect_answers
+from fedbrain.deploy.server_side.linear_floors import Floor, collect_floors
+from fedbrain.deploy.server_side.report_text import render
+from fedbrain.deploy.server_side.splits_ended import Ended, with_reasons, with_tests_of_all
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.exclusions import absences
 from fedbrain.experiments.round_end import Snapshot
-from fedbrain.experiments.site_tables import rounds_of
 from fedbrain.experiments.workdir import MetricsLog, write_json
 from fedbrain.models.files.weights import save
-
-
-def render(results: Mapping[str, Any]) -> str:
-    """The results as a table of text.
-
-    Args:
-      results: what `results.json` holds.
-    """
-    kind = "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
-    columns = columns_of(results)
-    tables = [("Together", "clients", "")] if results["clients"] else []
-    tables += [("Each site alone", "alone", "alone_")] if results["alone"] else []
-    lines = [f"{kind}Test sets, {columns.legend.format(unit=results['unit'])}"]
-    for title, sites, prefix in tables:
-        pooled_too = {"pooled": p} if (p := results.get(f"{prefix}pooled")) else {}
-        means = {**pooled_too, "macro": results[f"{prefix}macro"]}
-        rows = accuracy_rows({**results[sites], **means}, columns)
-        lines += [f"{title}:", *align(rows)] if len(tables) > 1 else align(rows)
-    lines += privacy_lines(results)
-    lines += [f"{site}: no test results: {why}" for site, why in results["untold"].items()]
-    lines += [
-        f"WARNING {site} is missing in {lost['rounds']} of {lost['of']} rounds; last reason:"
-        f" {lost['reason']}"
-        for site, lost in results["absent"].items()
-    ]
-    return "\n".join([*lines, *rounds_of(results)])
 
 
 def read_rows(answers: Answers) -> dict[str, dict[str, Any]]:
@@ -59,14 +31,6 @@ def read_rows(answers: Answers) -> dict[str, dict[str, Any]]:
       answers: about test scans.
     """
     return {name: read_report(answers.admitted[name]) for name in sorted(answers.admitted)}
-
-
-class Ended(NamedTuple):
-    """One split of a run, whose rounds are over."""
-
-    side: Side  # the server's
-    snapshot: Snapshot  # after the last round
-    folder: Path  # of its federation
 
 
 def pooled_row(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -104,18 +68,9 @@ def collect_rows(ended: Sequence[Ended]) -> tuple[Answers, Answers]:
     for side, snapshot, _ in ended[:-1]:
         collect_alone(side, snapshot, KEPT["alone"])
         collect_answers(side, side.sites, snapshot, KEPT["reported"])
-    last = ended[-1]
-    of_repeat = {e.side.agreement.split_id.repeat: e.side.sites for e in ended}.values()
-    sites = {
-        name: site._replace(
-            test=sum(sites[name].test for sites in of_repeat),
-            valid=sum(e.side.sites[name].valid for e in ended),
-        )
-        for name, site in last.side.sites.items()
-    }
-    side = last.side._replace(sites=sites)
+    last, side = ended[-1], with_tests_of_all(ended)
     lone = collect_alone(side, last.snapshot)
-    return lone, collect_answers(side, sites, last.snapshot, "reported")
+    return lone, with_reasons(side, collect_answers(side, side.sites, last.snapshot, "reported"))
 
 
 def describe_split(ended: Ended) -> dict[str, Any]:
@@ -134,6 +89,17 @@ def describe_split(ended: Ended) -> dict[str, Any]:
     }
 
 
+def describe_floor(floor: Floor) -> dict[str, Any]:
+    """A linear regression, as `results.json` holds it.
+
+    Args:
+      floor: that sites tested.
+    """
+    rows = read_rows(floor.answers)
+    means = {"pooled": pooled_row(rows), "macro": macro(rows) if rows else {}}
+    return {"clients": rows, **means, "without": floor.without, "untold": floor.answers.left_out}
+
+
 def report(ended: Sequence[Ended], *, workdir: Path) -> dict[str, Any]:
     """Collects the sites' test results; writes the models (without private leaves), the losses, the
     table, and `results.json` last.
@@ -149,6 +115,7 @@ def report(ended: Sequence[Ended], *, workdir: Path) -> dict[str, Any]:
       What `results.json` holds.
     """
     side = ended[-1].side
+    floors = collect_floors(ended)  # before the last question of a run
     lone, answers = collect_rows(ended)
     clients, alone = read_rows(answers), read_rows(lone)
     synthetic = any(site.synthetic for site in side.sites.values())
@@ -167,6 +134,7 @@ def report(ended: Sequence[Ended], *, workdir: Path) -> dict[str, Any]:
         "alone": alone,
         "alone_macro": macro(alone) if alone else {},
         "alone_pooled": pooled_row(alone),
+        "baselines": {floor.title: describe_floor(floor) for floor in floors},
         "untold": {**lone.left_out, **answers.left_out},
         "absent": absences([line for history in histories for line in history]),
     }

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fedbrain.deploy.protocol.config_hash import OWN
+from fedbrain.deploy.protocol.config_hash import OWN, config_hash
 from fedbrain.deploy.protocol.study import require_experiments
+from fedbrain.deploy.server_side.named_runs import name_runs
 from fedbrain.experiments.grid import Cell
 from fedbrain.experiments.spec import bind
 from fedbrain.experiments.starting_point import INITIALS
@@ -68,10 +69,13 @@ def describe(todo: Sequence[Cell], targets: Sequence[str], sites: Sequence[str])
     Raises:
       ValueError: naming the row and the field.
     """
-    experiments = {}
+    experiments: dict[str, Any] = {}
+    known: dict[str, str] = {}  # folder -> hash of its configuration, of experiments before
     for cell, target in zip(todo, targets, strict=True):
         fields = {k: v for k, v in cell.config.to_dict().items() if k not in OWN}
-        config = clean({**fields, "initial": start_of(cell, todo)})
+        named = {"baselines": name_runs(fields["baselines"], known)}
+        config = clean({**fields, **named, "initial": start_of(cell, todo)})
+        known[str(cell.folder)] = config_hash(config)
         own = {"config": config, "target": target, "sites": sites_of(cell, sites)}
         experiments[place_of(cell)] = own
     require_experiments(experiments)

@@ -102,7 +102,8 @@ def write_home(
     """
     combined = combine(repeats)
     write_predictions(workdir, repeats)
-    write_tests(workdir, dict(zip(experiment.repeats, combined.own, strict=True)))
+    tests = [{**own, **floors} for own, floors in zip(combined.own, combined.baselines)]
+    write_tests(workdir, dict(zip(experiment.repeats, tests, strict=True)))
     draw_figures(workdir, repeats, combined.own, unit=experiment.unit, synthetic=synthetic)
     results = summarise(combined.own, combined.baselines, combined.crossed)
     known = {"unit": experiment.unit, "synthetic": synthetic}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from fedbrain.data.dataset import Scans, data_fingerprint, shape_of, volumes_fingerprint
 from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.job import agree, require_job
+from fedbrain.deploy.protocol.linear import read_linear
 from fedbrain.deploy.protocol.pairwise import Identity
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.runnable import require_runnable
@@ -20,6 +21,7 @@ from fedbrain.deploy.site_side.agreed import require_agreed
 from fedbrain.deploy.site_side.approval import is_of_approved_study
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.going_home import write_identity
+from fedbrain.deploy.site_side.linear_floors import LinearFloors, require_tellable
 from fedbrain.deploy.site_side.masked_worker import MaskedWorker
 from fedbrain.deploy.site_side.masker import make_maskers
 from fedbrain.deploy.site_side.policy import Policy
@@ -82,9 +84,11 @@ def join(
     clients, [report] = load_clients(experiment)
     scans = clients[policy.name]
     splits = {a.split_id: split_client(experiment, scans, a.split_id) for a in agreed}
+    fewest, regressions = policy.minimum_class_subjects, read_linear(experiment.baselines)
     for split in splits.values():
         require_floors(policy, split, batch_size=experiment.batch_size, epochs=experiment.epochs)
         require_every_label(job["config"]["loss"], split)
+        require_tellable(regressions, split.train, fewest=fewest, runs=workdir.parent)
     sizes = {policy.name: [len(split.train) for split in splits.values()]}
     require_large_batches(experiment, sizes, shape_of([scans]), model=job["config"]["model"])
     print(report)
@@ -104,7 +108,9 @@ def join(
         split = splits[of_split.split_id]
         people = open_people(folder, of_split, split, **known)
         own = {"workdir": folder, "home": workdir, "splits": splits, "people": people}
-        workers.append(Worker(policy.name, of_split, split, **own, **how))
+        worker = Worker(policy.name, of_split, split, **own, **how)
+        LinearFloors(worker, splits, home=workdir, runs=workdir.parent)
+        workers.append(worker)
     worker = workers[0] if len(workers) == 1 else SplitWorkers(workers, limit=limit)
     hidden = MaskedWorker(worker, maskers, limit=limit) if maskers else worker
     return Joined(hidden, declare(splits, synthetic=report.synthetic))

@@ -24,10 +24,10 @@ from fedbrain.data.regimes import REGIMES
 from fedbrain.data.targets import NORMS, TARGETS
 from fedbrain.data.views import VIEWS
 from fedbrain.deploy.protocol.first_model import STARTS
+from fedbrain.deploy.protocol.linear import LINEAR, MOST
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.site_side.bounds import either, flag, number, one_of, several, whole, word
 from fedbrain.deploy.site_side.calls import Calls, at_server, calls, without_arguments
-from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.spec import factories
 from fedbrain.models import MODELS
 from fedbrain.models.losses import LOSSES
@@ -62,7 +62,12 @@ CALLS: Mapping[str, Calls] = {
     "norms": calls(NORMS, {}),
     "describe": calls(HISTOGRAMS, {}),
     "report_by": calls(BANDS, {}),
-    "baselines": calls(BASELINES, {}),
+    # sums of products leave: only where it is named, over columns that [columns] opens
+    "baselines": calls(
+        LINEAR,
+        {"linear": {"columns": several(word(), MOST, least=0), "run": word()}},
+        closed=("linear",),
+    ),
     "partition": calls(PARTITIONS, {"by_site": {}}),
     "augment": calls(
         AUGMENTS,

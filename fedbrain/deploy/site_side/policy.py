@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedbrain.deploy.protocol.config_hash import OWN
+from fedbrain.deploy.protocol.linear import read_linear
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.calls import Calls
 from fedbrain.deploy.site_side.limits import VALUES
@@ -49,6 +50,8 @@ def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
     wanted = _columns(policy, fields["covariates"], fields["splits.stratify"])
     for field in CALLS:
         _require_calls(policy, field, fields[field])
+    of_regressions = {c for r in read_linear(fields["baselines"]) for c in r.columns}
+    wanted |= _opened_columns(policy, "baselines", of_regressions)
     closed = [name for name in fields["modalities"] if name not in policy.modalities]
     if closed:
         raise Refused(
@@ -178,12 +181,15 @@ def _short(value: Any) -> str:
 def _columns(policy: Policy, covariates: Any, stratify: str) -> set[str]:
     """The columns that a job uses, all of them opened by the site."""
     wanted = {name for spec in covariates for name in _columns_of(spec)}
-    wanted |= {stratify} - {""}
+    return _opened_columns(policy, "covariates", wanted | {stratify} - {""})
+
+
+def _opened_columns(policy: Policy, field: str, wanted: set[str]) -> set[str]:
     closed = sorted(wanted - set(policy.columns))
     if closed:
         raise Refused(
-            f"config.covariates: expected columns that this site opens, {sorted(policy.columns)},"
-            f" got {closed[0]!r}"
+            f"config.{field}: expected columns that this site opens, {sorted(policy.columns)}, got"
+            f" {closed[0]!r}"
         )
     return wanted
 

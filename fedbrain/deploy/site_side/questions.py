@@ -2,14 +2,15 @@
 
     in order   model 0, then models of later rounds; an order to train on a model that was sent
     once       a round has one model, one order and the same ones when it is asked again; one report
-    in all     rounds + 1 models, as many orders, one to train alone, a report; and REPEATS times
-               as many messages
+    in all     rounds + 1 models, as many orders, one to train alone, a report, those beside the
+               rounds (see `beside`); and REPEATS times as many messages
 
 So a server learns of a site what the agreement gives, one sum a round, and nothing by asking more.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,21 @@ from fedbrain.experiments.workdir import write_json
 
 REPEATS = 10  # a question may be asked again after losses; arbitrary
 NONCE = 64  # characters at most
+# of models: they differ when the same is asked again; of an order: hashed by itself
+NOT_ASKED = ("best_round", "best_loss", "learning_rate_scale")
 
 
 def digest(message: Message) -> str:
-    """SHA-256 of what a question asks: its numbers, and the learning rate of an order.
+    """SHA-256 of what a question asks: its numbers, and the learning rate of an order or a
+    regression.
 
     Args:
       message: that was read. Nonce and best round differ when the same is asked again.
     """
     envelope, vectors = message
     hashed = hashlib.sha256(repr(envelope.scalars.get("learning_rate_scale")).encode())
+    told = {k: v for k, v in envelope.scalars.items() if k not in NOT_ASKED}
+    hashed.update(repr(sorted(told.items())).encode() if told else b"")
     for name, vector in sorted(vectors.items()):
         if name == KEYS:  # another attempt of the same round has others
             continue
@@ -44,14 +50,17 @@ class Questions:
       folder: of this site and run.
       rounds: of the experiment.
       keep: answers to orders that are kept, each as large as the model.
+      beside: kind of a question beside the rounds -> how many there are.
 
     Raises:
       ValueError: when the file is damaged.
     """
 
-    def __init__(self, folder: Path, *, rounds: int, keep: int):
+    def __init__(
+        self, folder: Path, *, rounds: int, keep: int, beside: Mapping[str, int] | None = None
+    ):
         self.folder, self.path = folder / "answers", folder / "questions.json"
-        self.rounds, self.keep = rounds, keep
+        self.rounds, self.keep, self.beside = rounds, keep, dict(beside or {})
         self.asked: dict[str, Any] = {"kinds": {}, "nonces": {}, "messages": 0}
         if self.path.is_file():
             try:
@@ -88,7 +97,7 @@ class Questions:
                 f"expected the {envelope.kind} question of round {envelope.round} that was asked"
                 " before, got another one: a round has one"
             )
-        most = REPEATS * (2 * self.rounds + 3)
+        most = REPEATS * (2 * self.rounds + 3 + sum(self.beside.values()))
         if self.asked["messages"] >= most:
             raise Refused(f"expected at most {most} questions in this experiment, got one more")
         nonces = {**self.asked["nonces"], envelope.nonce: _name(message, wanted)}
@@ -108,12 +117,15 @@ class Questions:
         kind, round = message.envelope.kind, message.envelope.round
         models, reports = (self.asked["kinds"].get(name, {}) for name in ("model", "report"))
         last = {"train": self.rounds - 1, "alone": 0}.get(kind, self.rounds)
+        last = self.beside[kind] - 1 if kind in self.beside else last
         if not 0 <= round <= last:
             raise Refused(f"round: expected one from 0 to {last}, got {round}")
         if reports:
             raise Refused("expected no new question after the report, which ends an experiment")
         if kind in ("train", "alone") and str(round) not in models:
             raise Refused(f"expected the model of round {round} before the order to train on it")
+        if kind == "fit" and str(round) not in self.asked["kinds"].get("sums", {}):
+            raise Refused(f"expected the sums of regression {round} to be asked before it came")
         if kind == "report" and models.get(str(round), wanted) != wanted:
             raise Refused(f"expected the model of round {round} to be tested, got another one")
         if kind == "model" and self.last_round < 0 and round > 0:

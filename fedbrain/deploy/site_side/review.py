@@ -13,6 +13,7 @@ from fedbrain.deploy.protocol.runnable import ALONE
 from fedbrain.deploy.protocol.splits import count_splits
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.approval import APPROVED, read_approved, waiting
+from fedbrain.deploy.site_side.beside_in_words import beside_in_words
 from fedbrain.deploy.site_side.policy import Policy, consent, name_of, read_policy
 from fedbrain.deploy.site_side.review_study import (
     describe_study,
@@ -36,7 +37,7 @@ In {splits} of {rounds} rounds at most, this site would send
   - {updates} updates of {numbers} numbers, each from all its training people (at least {train}),
     {batch} scans a step, {epochs} passes
   - {tests}, over at least {test} people; with fewer, none
-It sends no image, no label, no prediction and no name (docs/what_leaves.md).
+{beside}It sends no image, no label, no prediction and no name (docs/what_leaves.md).
 
 {privacy}
 
@@ -109,6 +110,7 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
             else "1 row of test results"
         )
         + sums_in_words(policy),
+        beside="".join(f"{line}\n" for line in beside_in_words([config])),
         batch=config["client"]["batch_size"],
         epochs=config["client"]["epochs"],
         privacy=privacy_in_words(agreement.experiment, policy),

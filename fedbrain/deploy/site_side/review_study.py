@@ -11,12 +11,12 @@ from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.protocol.runnable import ALONE
 from fedbrain.deploy.protocol.splits import count_splits
-from fedbrain.deploy.protocol.study import config_at, origin_of, study_hash
+from fedbrain.deploy.protocol.study import UNKNOWN, config_at, origin_of, study_hash
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.beside_in_words import beside_in_words
 from fedbrain.deploy.site_side.policy import Policy, consent, name_of
 from fedbrain.experiments.config import Experiment
 
-UNKNOWN = "0" * 64  # stands for the hash of a model that is not trained yet
 PAGE = """Study {hash}
 {state}
 
@@ -30,7 +30,7 @@ In all, this site would send at most
   - {models} sums of validation losses, each over all its validation people (at least {valid})
   - {updates} updates, each from all its training people (at least {train})
   - {rows} rows of test results{sums}, over at least {test} people; with fewer, none
-It sends no image, no label, no prediction and no name (docs/what_leaves.md).
+{beside}It sends no image, no label, no prediction and no name (docs/what_leaves.md).
 
 {algorithms}
 
@@ -122,6 +122,7 @@ def describe_study(policy: Policy, job: Mapping[str, Any], *, approved: bool) ->
         updates=sum(questions_of(e["config"])[1] for e in own.values()),
         rows=sum(1 + (ALONE in e["config"]["regimes"]) for e in own.values()),
         sums=sums_in_words(policy),
+        beside="".join(f"{line}\n" for line in beside_in_words(e["config"] for e in own.values())),
         valid=policy.minimum_validation_subjects,
         train=policy.minimum_subjects,
         test=policy.minimum_test_subjects,

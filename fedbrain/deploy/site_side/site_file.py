@@ -6,6 +6,7 @@ approval = true                  # a job runs when a person here has approved it
 minimum_subjects = 20            # with fewer people to train on, the site takes no part
 minimum_validation_subjects = 10 # with fewer to validate on, the site takes no part
 minimum_test_subjects = 10       # with fewer, no test metrics are sent at the end
+minimum_class_subjects = 5       # a class or a bin of fewer people is not told of
 validation_digits = 2            # of a sum of validation losses that is sent; 0: all
 pooled_sums = false              # beside a test row, sums over test and validation people
 
@@ -44,6 +45,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fedbrain.data.small_counts import FEWEST
 from fedbrain.deploy.site_side.accepted_starts import KEYS as START_KEYS
 from fedbrain.deploy.site_side.accepted_starts import Starts, read_starts
 from fedbrain.deploy.site_side.approval import read_approved
@@ -70,6 +72,7 @@ class Policy(NamedTuple):
     at_most: Mapping[str, float]  # field of a configuration, or estimate -> its largest value
     at_least: Mapping[str, float] = AT_LEAST  # field, or count of a round -> its smallest value
     minimum_validation_subjects: int = 10  # people to validate on, likewise
+    minimum_class_subjects: int = FEWEST  # people of a class or a bin of whom anything is told
     modalities: tuple[str, ...] = ("T1w",)  # suffixes of images that may be used
     validation_digits: int = 2  # significant digits of a sum of validation losses; 0: all
     approval: bool = True  # whether a person must approve every job
@@ -87,6 +90,7 @@ KEYS: Mapping[str, Mapping[str, type]] = {
         "minimum_subjects": int,
         "minimum_validation_subjects": int,
         "minimum_test_subjects": int,
+        "minimum_class_subjects": int,
         "validation_digits": int,
         "pooled_sums": bool,
         "approval": bool,
@@ -170,6 +174,7 @@ def _policy(content: Mapping[str, Any]) -> Policy:
         minimum_subjects=_count(content, "minimum_subjects", 20),
         minimum_validation_subjects=_count(content, "minimum_validation_subjects", 10),
         minimum_test_subjects=_count(content, "minimum_test_subjects", 10),
+        minimum_class_subjects=_count(content, "minimum_class_subjects", FEWEST),
         validation_digits=_count(content, "validation_digits", 2, least=0),
         targets={name: target["column"] for name, target in content["targets"].items()},
         columns=columns,

@@ -2,7 +2,7 @@
 trains alone. Models and predictions stay; one row of a table is sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,14 @@ from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.going_home import keep_model, write_home
 from fedbrain.experiments.compiled import Compiled
-from fedbrain.experiments.experiment import combine
 from fedbrain.experiments.federation import Trained
 from fedbrain.experiments.predict_scans import predict_scans
-from fedbrain.experiments.predictions import Evaluation, floor_of, to_predictions
+from fedbrain.experiments.predictions import (
+    Evaluation,
+    combine_splits,
+    floor_of,
+    to_predictions,
+)
 from fedbrain.experiments.repeats import Repeat, Run, run_folder, run_regime
 from fedbrain.experiments.saved_models import load_models
 from fedbrain.experiments.split_id import SplitId
@@ -67,6 +71,8 @@ class Tester:
         self.pooled_sums = pooled_sums
         algorithm, trusted = agreement.experiment.algorithm, agreement.experiment.trusted
         turns = agreement.experiment.inputs.augment.turns
+        # linear regressions of all splits, where the job has some
+        self.baselines: Callable[[], list[Evaluation]] = list
         self.run_round = make_round(
             algorithm, loop(), trusted, turns=turns
         )  # of a federation of one
@@ -109,7 +115,7 @@ class Tester:
         scans = sum(map(len, self.splits[split_id]))
         how = {"site": self.name, "scans": scans, "synthetic": self.synthetic}
         write_home(self.workdir, experiment, repeats, **how)
-        return self._row(repeats, TOGETHER)
+        return self.row([run.own for run in runs if run.regime == TOGETHER])
 
     def alone(self, first: ServerState) -> dict[str, Any] | None:
         """Trains a model on the site's own people alone; in the last split tests those of all
@@ -131,7 +137,7 @@ class Tester:
             return None
         earlier = list(self.splits)[:-1]
         runs = [*(self._train_alone(first, split_id) for split_id in earlier), own]
-        return self._row(self._by_repeat(runs), ALONE)
+        return self.row([run.own for run in runs])
 
     def _test(self, split_id: SplitId, weight: float, variables: Variables) -> Run:
         """The predictions of the consortium's model of a split."""
@@ -180,14 +186,28 @@ class Tester:
             for split_id, split in self.splits.items()
             for part in PARTS
         }
+        baselines = self.baselines()
         return [
-            Repeat([run for run in runs if run.own.split_id.repeat == repeat], [], ids)
+            Repeat(
+                [run for run in runs if run.own.split_id.repeat == repeat],
+                [e for e in baselines if e.split_id.repeat == repeat],
+                ids,
+            )
             for repeat in self.agreement.experiment.repeats
         ]
 
-    def _row(self, repeats: list[Repeat], regime: str) -> dict[str, Any]:
-        """Accuracy over the test scans of all repeats, each of which has enough people."""
-        own = [repeat[regime][self.name] for repeat in combine(repeats).own]
+    def row(self, evaluations: list[Evaluation]) -> dict[str, Any]:
+        """Accuracy over the test scans of all repeats, each of which has enough people.
+
+        Args:
+          evaluations: of one model or regression, in every split.
+
+        Raises:
+          Refused: with too few test subjects.
+        """
+        repeats = self.agreement.experiment.repeats
+        of_repeats = [[e for e in evaluations if e.split_id.repeat == k] for k in repeats]
+        own = [next(iter(combine_splits(es).values()))[self.name] for es in of_repeats]
         tests = [parts["test"] for parts in own]
         people = min(len(set(test.subjects)) for test in tests)
         if people < self.fewest:

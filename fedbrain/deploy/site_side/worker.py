@@ -6,7 +6,7 @@ that the server lost, it gives the same bits again.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from fedbrain.deploy.protocol.answers import (
     write_update,
     write_validation,
 )
+from fedbrain.deploy.protocol.beside import count_beside
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.questions import read_model, require_no_vectors, require_terms
@@ -97,7 +98,14 @@ class Worker:
         how |= {"pooled_sums": pooled_sums and experiment.privacy is None}
         self.tester = Tester(name, agreement, splits, self.evaluate, **how)
         self.attempts = Attempts(workdir / "attempts.json")
-        self.questions = Questions(workdir, rounds=experiment.rounds, keep=experiment.keep + 1)
+        counts = {"rounds": experiment.rounds, "keep": experiment.keep + 1}
+        self.questions = Questions(workdir, **counts, beside=count_beside(experiment))
+        # kind of a question without a model -> what answers it
+        self.kinds: dict[str, Callable[[Message], bytes]] = {
+            "train": self._train,
+            "alone": self._alone,
+            "report": self._report,
+        }
         own = experiment.algorithm.init_client(agreement.fresh)
         self.memory = Memory(workdir, own, keep=experiment.keep)
         self.first: ServerState | None = None  # the model of round 0
@@ -119,17 +127,12 @@ class Worker:
           Refused: saying why there is no answer.
         """
         message = unpack(data, limit=self.limit)
-        kinds = {
-            "model": self._validate,
-            "train": self._train,
-            "alone": self._alone,
-            "report": self._report,
-        }
-        if message.envelope.kind not in kinds:
-            raise Refused(
-                f"kind: expected one of {', '.join(kinds)}, got {message.envelope.kind!r}"
-            )
-        return kinds[message.envelope.kind](message, data)
+        kind = message.envelope.kind
+        if kind == "model":
+            return self._validate(message, data)
+        if kind not in self.kinds:
+            raise Refused(f"kind: expected model, {', '.join(self.kinds)}, got {kind!r}")
+        return self.kinds[kind](message)
 
     @property
     def last_round(self) -> int:
@@ -180,9 +183,8 @@ class Worker:
         self.questions.keep_answer(message, sent)
         return sent
 
-    def _report(self, message: Message, data: Data) -> bytes:
+    def _report(self, message: Message) -> bytes:
         """The last question: tests the best model. Model and predictions stay at the site."""
-        del data
         state = read_model(self.terms, message, self.first)
         self.questions.admit(message)
         self.memory.put_aside(message.envelope.round)
@@ -194,9 +196,8 @@ class Worker:
         metrics |= self.people.reported()
         return write_report(self.terms, message.envelope, self.name, metrics)
 
-    def _alone(self, message: Message, data: Data) -> bytes:
+    def _alone(self, message: Message) -> bytes:
         """Trains without the others, from the same first model. Nothing of it is sent but a row."""
-        del data
         require_terms(self.terms, message.envelope, "alone")
         self.questions.admit(message)
         first = self._model(0) if self.first is None else self.first
@@ -207,8 +208,7 @@ class Worker:
             return write_kept(self.terms, message.envelope, self.name, "alone")
         return write_report(self.terms, message.envelope, self.name, metrics, kind="alone")
 
-    def _train(self, message: Message, data: Data) -> bytes:
-        del data
+    def _train(self, message: Message) -> bytes:
         order = require_no_vectors(message)
         require_terms(self.terms, order, "train", ("learning_rate_scale",))
         scale = order.scalars["learning_rate_scale"]
