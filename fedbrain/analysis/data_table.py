@@ -76,7 +76,8 @@ def difference_lines(of_column: Mapping[str, Any]) -> list[str]:
             f" Jensen-Shannon distance {number(d['jensen_shannon'])}"
         )
     lines += [
-        f"  {site}: fewer than {FEWEST} people have a value, so nothing is told of them"
+        f"  {site}: fewer than {FEWEST} people have a value, or fewer than the site asks for, so"
+        " nothing is told of them"
         for site in of_column["withheld"]
     ]
     if any(of_column["merged_bins"].values()):

@@ -37,11 +37,12 @@ def _people(tests: Predictions, classes: np.ndarray) -> dict[str, int]:
     return dict(zip(tests.subjects, classes.tolist()))
 
 
-def _edges(people: Mapping[str, int], bins: int) -> list[int]:
-    """The edges that may be told; empty where fewer than FEWEST people have a value, or lack it."""
+def _edges(people: Mapping[str, int], bins: int, fewest: int) -> list[int]:
+    """The edges that may be told; empty where fewer than `fewest` people have, or lack, a value."""
     counts = np.bincount([k for k in people.values() if k >= 0], minlength=bins)
     without = len(people) - counts.sum()
-    return [] if counts.sum() < FEWEST or 0 < without < FEWEST else merged_edges(counts)
+    few = counts.sum() < fewest or 0 < without < fewest
+    return [] if few else merged_edges(counts, fewest)
 
 
 def _rows(tests: Predictions, classes: np.ndarray, bands: Bands, kept: list[int]) -> list[Any]:
@@ -56,12 +57,15 @@ def _rows(tests: Predictions, classes: np.ndarray, bands: Bands, kept: list[int]
     return rows
 
 
-def by_group(sites: Mapping[str, Predictions], grouping: Grouping) -> dict[str, list[Any]]:
+def by_group(
+    sites: Mapping[str, Predictions], grouping: Grouping, *, fewest: int = FEWEST
+) -> dict[str, list[Any]]:
     """Accuracy of one model by the classes of a column.
 
     Args:
       sites: site -> predictions for test scans.
       grouping: the column.
+      fewest: people in a class of whom anything is told.
 
     Returns:
       Site, or "pooled" -> rows: `low` and `high` of a class, and its accuracy. An empty list for a
@@ -69,14 +73,14 @@ def by_group(sites: Mapping[str, Predictions], grouping: Grouping) -> dict[str, 
     """
     bins = len(grouping.bands.lows)
     classes = {site: _classes(p, grouping) for site, p in sites.items()}
-    kept = {site: _edges(_people(p, classes[site]), bins) for site, p in sites.items()}
+    kept = {site: _edges(_people(p, classes[site]), bins, fewest) for site, p in sites.items()}
     told = [site for site in sites if len(kept[site]) > 2]
     together = concatenate([sites[site] for site in told or sites])
     its_classes = np.concatenate([classes[site] for site in told or sites])
     common = (
         sorted(set.intersection(*(set(kept[site]) for site in told)))
         if told
-        else _edges(_people(together, its_classes), bins)
+        else _edges(_people(together, its_classes), bins, fewest)
     )
     rows = {
         site: _rows(p, classes[site], grouping.bands, kept[site]) if site in told else []

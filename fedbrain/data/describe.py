@@ -31,7 +31,11 @@ class Sums(NamedTuple):
 
 
 def sums(
-    values: Float[np.ndarray, " n"], edges: Sequence[float], subjects: Sequence[str] | None = None
+    values: Float[np.ndarray, " n"],
+    edges: Sequence[float],
+    subjects: Sequence[str] | None = None,
+    *,
+    fewest: int = FEWEST,
 ) -> Sums:
     """The statistics of a column at a site.
 
@@ -39,6 +43,7 @@ def sums(
       values: NaN where unknown.
       edges: of the histogram; values beyond them count in the outer bins.
       subjects: of the values; by default everybody has one value.
+      fewest: people in a class of whom anything is told.
 
     >>> s = sums(np.array([20.0] * 5 + [30.0] * 4 + [np.nan]), edges=(0.0, 25.0, 50.0))
     >>> s.people, s.missing, s.powers[0], s.edges, s.counts
@@ -53,12 +58,12 @@ def sums(
     known = np.flatnonzero(np.isfinite(values))
     owners = list(range(values.size) if subjects is None else subjects)
     first = {owners[i]: values[i] for i in reversed(known)}  # the first known value stands
-    if len(first) < FEWEST:
+    if len(first) < fewest:
         withheld = len(first) > 0
         return Sums(0, 0, int(values.size), withheld, (0.0, 0.0, 0.0), centre, (), (), 0)
     people = np.asarray(list(first.values()), np.float64)
     fine = np.histogram(np.clip(people, edges[0], edges[-1]), edges)[0]
-    kept = merged_edges(fine)
+    kept = merged_edges(fine, fewest)
     x = people - centre
     return Sums(
         scans=known.size,
@@ -73,17 +78,21 @@ def sums(
     )
 
 
-def describe(scans: Scans, edges: Mapping[str, Sequence[float]]) -> dict[str, Sums]:
+def describe(
+    scans: Scans, edges: Mapping[str, Sequence[float]], *, fewest: int = FEWEST
+) -> dict[str, Sums]:
     """Statistics of several columns at a site.
 
     Args:
       scans: of the site.
       edges: column, or "target" -> edges of its histogram. A site without a column misses all its
         values.
+      fewest: people in a class of whom anything is told.
     """
     unknown = np.full(len(scans), np.nan, np.float32)
     columns = {"target": scans.target, **scans.columns}
-    return {name: sums(columns.get(name, unknown), edges[name], scans.subjects) for name in edges}
+    values = {name: columns.get(name, unknown) for name in edges}
+    return {name: sums(values[name], edges[name], scans.subjects, fewest=fewest) for name in edges}
 
 
 def histogram(

@@ -259,6 +259,30 @@ def test_a_site_opens_a_name_within_its_range_or_one_exact_call(tmp_path, allow,
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("baselines", ["linear('sex', 'age')"], ""),
+        ("baselines", ["linear('income')"], r"config.baselines: expected columns .*'income'"),
+        ("describe", ["histogram('target', 0, 90, 9)", "classes('sex', 0, 1)"], ""),
+        ("describe", ["classes('income', 0, 1)"], "config.describe: expected columns .*'income'"),
+        ("describe", ["histogram('target', 0, 90, 900)"], "bins of histogram: expected a whole"),
+        ("report_by", ["classes('sex', 0, 1)"], ""),
+        ("report_by", ["classes('income', 0, 1)"], "config.report_by: expected columns"),
+    ],
+)
+def test_sums_beside_the_rounds_are_of_columns_that_a_site_opens(tmp_path, field, value, sentence):
+    path = tmp_path / "site.toml"
+    names = {"baselines": ["linear"], "describe": ["histogram", "classes"]}
+    opened = {**names, "report_by": names["describe"]}
+    path.write_text(f"{PLAIN}[allow]\n{field} = {opened[field]}\n[columns]\nsex = 's'\nage = 'a'\n")
+    if sentence:
+        with pytest.raises(Refused, match=sentence):
+            consent(read_policy(path), _changed(field, value), "age")
+    else:
+        assert "bids(" in consent(read_policy(path), _changed(field, value), "age")
+
+
+@pytest.mark.parametrize(
     ("more", "sentence"),
     [
         ("[allow]\nmodels = ['sfcn']", "\\[allow\\] models: expected one of prepare"),

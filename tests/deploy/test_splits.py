@@ -32,6 +32,8 @@ from tests.small_site import site_toml
 
 OPENED = """[allow]
 baselines = ["linear"]
+describe = ["histogram", "classes"]
+report_by = ["histogram"]
 [columns]
 sex = "sex"
 """
@@ -43,6 +45,8 @@ def _config(cache, repeats):
     c.driver, c.residence = "loop()", "streamed()"
     c.splits.update({"repeats": repeats, "inner": 2})
     c.baselines = ("linear('sex')",)
+    c.describe = ("histogram('target', 20, 80, 6)", "classes('sex', 0, 1)")
+    c.report_by = ("histogram('target', 20, 80, 2)",)
     return c
 
 
@@ -118,6 +122,18 @@ def test_linear_regressions_are_those_of_the_simulation(run_of_splits):
     assert over_all["mae"] == pytest.approx(expected["pooled"]["mae"], rel=1e-9)
     assert "linear: sex:" in render(results)
     assert rows_of_sites(results).keys() == rows_of_sites(simulated).keys()
+
+
+def test_tables_of_cohorts_and_errors_by_groups_are_those_of_the_simulation(run_of_splits):
+    *_, results, simulated, _ = run_of_splits
+    assert clean(results["data"]) == simulated["data"]
+    assert results["undescribed"] == {}
+    text = render(results)
+    assert text.startswith("target ")
+    assert "earth mover's distance" in text
+    for regime, sites in simulated["groups"]["target"].items():
+        told = clean(results["groups"]["target"][regime])
+        assert {name: told[name] for name in NAMES} == {name: sites[name] for name in NAMES}
 
 
 @pytest.mark.parametrize(("rows", "regime"), [("clients", "federated"), ("alone", "local")])

@@ -10,6 +10,7 @@ import pytest
 
 from fedbrain.deploy.protocol.beside import NUMBERS
 from fedbrain.deploy.protocol.job import agree
+from fedbrain.deploy.protocol.plausible import TESTED
 from fedbrain.deploy.protocol.register import Note, write_join
 from fedbrain.deploy.protocol.versions import versions
 from fedbrain.deploy.protocol.what_leaves_fields import (
@@ -35,7 +36,13 @@ from tests.small_site import site_toml
 
 LIMIT = 10_000_000
 NAMES = ("amber", "birch", "cedar")
-OPENED = "[allow]\nbaselines = ['linear']\n[columns]\nsex = 'sex'\n"
+OPENED = """[allow]
+baselines = ["linear"]
+describe = ["classes"]
+report_by = ["histogram"]
+[columns]
+sex = "sex"
+"""
 
 
 def test_the_document_is_made_from_the_code():
@@ -66,7 +73,8 @@ def recorded(tmp_path_factory, hospitals):
             path.rename(tree / f"sub-{canary}")
     fields = config(home / "x", rounds=2, regimes=("federated",))
     fields.driver, fields.residence = "loop()", "streamed()"
-    fields.baselines = ("linear('sex')",)
+    fields.baselines, fields.describe = ("linear('sex')",), ("classes('sex', 0, 1)",)
+    fields.report_by = ("histogram('target', 20, 80, 2)",)
     shared = {k: v for k, v in fields.to_dict().items() if k not in ("sites", "cache")}
     job = json.loads(json.dumps({"config": shared, "target": "age", "sites": NAMES}))
     workers, sent = {}, []
@@ -119,13 +127,13 @@ def test_messages_hold_the_fields_of_the_document_and_no_other(recorded):
             assert set(header) == {*ENVELOPE, "vectors"}
             beside = {s for s in header["scalars"] if any(re.fullmatch(p, s) for p in PATTERNS)}
             assert set(header["scalars"]) - beside <= set(SCALARS)
-            assert not beside or header["kind"] in NUMBERS
+            assert not beside or header["kind"] in (*NUMBERS, *TESTED)
             assert {name for name, *_ in header["vectors"]} <= set(COLLECTIONS)
             assert len(header["kind"]) <= 9
             kinds.add(describe(data)["kind"])
         elif data.startswith(b"{"):
             assert set(json.loads(data)) == {*JOINED, *NOTE}
-    assert kinds == {"validated", "update", "reported", "summed", "fitted"}
+    assert kinds == {"validated", "update", "reported", "summed", "fitted", "described"}
 
 
 def test_a_site_with_few_test_subjects_tells_nothing_of_them(recorded):

@@ -15,6 +15,12 @@ from fedbrain.experiments.site_tables import tables
 from tests.deploy.study_config import SITES, get_config
 from tests.faults import consortium
 
+OPENED = """baselines = ["linear"]
+describe = ["histogram"]
+report_by = ["histogram"]
+[columns]
+age = "age"
+"""
 CONFIG = Path(consortium.ROOT) / "tests/deploy/study_config.py"
 
 
@@ -38,7 +44,7 @@ class Study:
         for name in SITES:  # a person approves; no first model is accepted but the study's own
             path = self.made.kit(name) / "local/site.toml"
             text = path.read_text().replace("approval = false", "approval = true")
-            text = text.replace("[start]\nruns = true\n", "")
+            text = text.replace("[start]\nruns = true\n", OPENED)
             path.write_text(text + '[targets.sdmt]\ncolumn = "sdmt_total"\n')
 
     def command(self) -> subprocess.Popen:
@@ -83,9 +89,12 @@ class Study:
         for path in self.experiments():
             where, k = path.relative_to(self.workdir), int(path.name[-1])
             found, expected = (
-                json.loads((folder / where / "results.json").read_text())["variables_sha256"]
+                json.loads((folder / where / "results.json").read_text())
                 for folder in (self.workdir, simulated)
             )
-            if found != expected[f"federated/repeat{k}-split0"]:
+            name = f"federated/repeat{k}-split0"
+            if found["variables_sha256"] != expected["variables_sha256"][name]:
                 differ.append(f"the model of {where}")
+            if found["data"] != expected["data"]:
+                differ.append(f"the cohorts of {where}")
         return differ

@@ -108,6 +108,7 @@ def write_report(
         for name in (*TEST_METRICS, *OPTIONAL, *PRIVACY, *SUM_NAMES)
         if math.isfinite(metrics.get(name, math.nan))
     }
+    scalars |= metrics.get("groups", {})
     return pack(
         Envelope(kind, sender, asked.round, asked.nonce, terms.config, schema({}), scalars),
         {},
@@ -159,7 +160,8 @@ def require_answer(terms: Terms, message: Message, numbers: Collection[str] = ()
     Args:
       terms: of the experiment.
       message: that passed the gate.
-      numbers: names of those that answer a question beside the rounds.
+      numbers: names of those that answer a question beside the rounds; of those that may be told
+        by groups of people beside a row.
     """
     kind, scalars = message.envelope.kind, set(message.envelope.scalars)
     if kind in WHOLE_NUMBERS:
@@ -174,7 +176,8 @@ def require_answer(terms: Terms, message: Message, numbers: Collection[str] = ()
         **{kept: set() for kept in KEPT.values()},
         **{kind: set(numbers) for kind in NUMBERS},
     }[kind]
-    if scalars - set((*OPTIONAL, *PRIVACY, *SUM_NAMES) if kind in TESTED else ()) != names:
+    optional = (*OPTIONAL, *PRIVACY, *SUM_NAMES, *numbers) if kind in TESTED else ()
+    if scalars - set(optional) != names:
         raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")
     unflatten(message.vectors, terms.answer if kind == "update" else {})
     if kind == "update":

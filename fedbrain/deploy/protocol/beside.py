@@ -2,9 +2,10 @@
 
     sums      sums of products over training people, for a linear regression: `summed`
     fit       the regression; a row of its test results: `fitted`
+    describe  tables of the cohort: `described`
 
-`round` of the message is the number of the regression. A site answers only what its `site.toml`
-opens.
+`round` of the message is the number of the regression, or 0. A site answers only what its
+`site.toml` opens.
 """
 
 from collections.abc import Mapping
@@ -13,8 +14,8 @@ from fedbrain.deploy.protocol.terms import Terms
 from fedbrain.deploy.protocol.wire import Envelope, pack, schema
 from fedbrain.experiments.config import Experiment
 
-QUESTIONS = ("sums", "fit")
-NUMBERS = ("summed",)  # kinds of answers whose numbers follow from the job
+QUESTIONS = ("sums", "fit", "describe")
+NUMBERS = ("summed", "described")  # kinds of answers whose numbers follow from the job
 
 
 def count_beside(experiment: Experiment) -> dict[str, int]:
@@ -23,7 +24,8 @@ def count_beside(experiment: Experiment) -> dict[str, int]:
     Args:
       experiment: of the job.
     """
-    return {"sums": len(experiment.baselines), "fit": len(experiment.baselines)}
+    regressions = len(experiment.baselines)
+    return {"sums": regressions, "fit": regressions, "describe": int(bool(experiment.describe))}
 
 
 def write_beside(
@@ -34,7 +36,7 @@ def write_beside(
     Args:
       terms: of the experiment.
       kind: of the question.
-      number: of the regression.
+      number: of the regression, or 0.
       nonce: random text that the answer must repeat.
       scalars: of the question.
     """

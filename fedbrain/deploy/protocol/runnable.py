@@ -10,9 +10,9 @@ from fedbrain.deploy.protocol.linear import read_linear
 from fedbrain.deploy.protocol.masked import is_masked
 from fedbrain.deploy.protocol.wire import Refused
 
-EMPTY = {  # computed in a simulation alone -> why
-    "describe": "a bin of a histogram may hold one person",
-    "report_by": "a class may hold few people",
+EXACT = {  # of people who train: not under differential privacy -> why
+    "baselines": "sums of products have no noise",
+    "describe": "tables have no noise",
 }
 TOGETHER, ALONE = "federated", "local"  # regimes: all sites together, each site alone
 # field -> calls that it may hold, why it holds no other
@@ -44,15 +44,11 @@ def require_runnable(config: Mapping[str, Any]) -> None:
         if value.split("(")[0].strip() not in names:
             wanted = " or ".join(f"{name}()" for name in names)
             raise Refused(f"config.{field}: expected {wanted}, since {reason}, got {value[:80]!r}")
-    if read_linear(config.get("baselines", ())) and not privacy_of(config).startswith("none"):
-        raise Refused(
-            "config.baselines: expected () under config.client.privacy, since sums of products have"
-            f" no noise, got {str(config['baselines'])[:80]}"
-        )
-    for field, reason in EMPTY.items():
-        if config.get(field):
+    read_linear(config.get("baselines", ()))
+    for field, reason in EXACT.items():
+        if config.get(field) and not privacy_of(config).startswith("none"):
             raise Refused(
-                f"job: expected {field}=(), since a consortium does not compute it: {reason}; got"
+                f"config.{field}: expected () under config.client.privacy, since {reason}, got"
                 f" {str(config[field])[:80]}"
             )
     read_start(config)

@@ -181,5 +181,34 @@ BESIDE: Mapping[
         " of two of these: 1, the columns of a linear regression, which of them are unknown, the"
         " target. No column that is the same for all but a few people, or unknown of a few",
     ),
+    "age: xx": Field(
+        NUMBER,
+        "24 bytes at most",
+        "9120.4",
+        "described, only with `describe` in `[allow]`: of a column, over all people of the site:"
+        " `scans`, `people` and `missing` (counts), sums of powers `x`, `xx`, `xxx` around a"
+        " constant of the job; `withheld` (1: fewer people than the site's limit have a value, and"
+        " nothing else is told)",
+    ),
+    "age: count 2": Field(
+        NUMBER,
+        "24 bytes at most",
+        "17",
+        "described, likewise: people of a class, 5 or more or nobody, and `edge 2`: whether a class"
+        " begins there (1) or bins were merged (0)",
+    ),
+    "age 2: mae": Field(
+        NUMBER,
+        "24 bytes at most",
+        "6.2",
+        "reported and alone, only with `report_by` in `[allow]`: of the test people of a class, 5"
+        " or more: `until` (the number of the band where it ends), `n`, `subjects`, `mae`,"
+        " `mae_se`, `mae_low`, `mae_high`, `floor_mae`; of smaller classes nothing",
+    ),
 }
-PATTERNS = {r"[^*]+\*[^*]+": "age*target"}  # of the names of numbers -> its example above
+PATTERNS = {  # of the names of numbers -> its example above
+    r"[^*]+\*[^*]+": "age*target",
+    r".+: (scans|people|missing|withheld|x|xx|xxx)": "age: xx",
+    r".+: (edge|count) \d+": "age: count 2",
+    r".+ \d+: (until|n|subjects|mae|mae_se|mae_low|mae_high|floor_mae)": "age 2: mae",
+}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fedbrain.analysis.site_groups import names_of as group_names
 from fedbrain.deploy.protocol.answers import require_answer
 from fedbrain.deploy.protocol.beside import NUMBERS
 from fedbrain.deploy.protocol.codec import Data
@@ -16,7 +17,14 @@ from fedbrain.deploy.protocol.gate import Question, admit
 from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.masked import KEY, MASKED, numbers_of_masked, write_key_question
 from fedbrain.deploy.protocol.outlook import Awaited
-from fedbrain.deploy.protocol.plausible import HEADER, HIGHEST_LOSS, KEPT, numbers_of, scalar_bounds
+from fedbrain.deploy.protocol.plausible import (
+    HEADER,
+    HIGHEST_LOSS,
+    KEPT,
+    TESTED,
+    numbers_of,
+    scalar_bounds,
+)
 from fedbrain.deploy.protocol.questions import (
     write_lone_training,
     write_model,
@@ -156,7 +164,8 @@ def collect_answers(
     """
     nonce = secrets.token_hex(16)
     round, message = _write_question(side, snapshot, kind, nonce, keys)
-    return ask(side, names, Asked(kind, round, nonce, message))
+    groups = group_names(side.agreement.experiment.report_by) if kind in TESTED else ()
+    return ask(side, names, Asked(kind, round, nonce, message, groups))
 
 
 def ask(side: Side, names: Iterable[str], asked: Asked) -> Answers:

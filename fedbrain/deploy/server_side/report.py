@@ -8,11 +8,13 @@ from typing import Any
 
 from fedbrain.analysis import figures
 from fedbrain.analysis.regression import macro
+from fedbrain.analysis.site_groups import read_numbers, together
 from fedbrain.analysis.site_sums import pooled
 from fedbrain.deploy.protocol.answers import read_report
 from fedbrain.deploy.protocol.plausible import KEPT
 from fedbrain.deploy.protocol.runnable import ALONE, TOGETHER
 from fedbrain.deploy.protocol.terms import variables_of
+from fedbrain.deploy.server_side.described import collect_described
 from fedbrain.deploy.server_side.exchange import Answers, Side, collect_answers
 from fedbrain.deploy.server_side.linear_floors import Floor, collect_floors
 from fedbrain.deploy.server_side.report_text import render
@@ -89,6 +91,28 @@ def describe_split(ended: Ended) -> dict[str, Any]:
     }
 
 
+def groups_of(side: Side, answers: Mapping[str, Answers]) -> dict[str, Any]:
+    """Column of `report_by` -> regime -> site, or "pooled" -> rows.
+
+    Args:
+      side: the server's.
+      answers: of every regime, about test scans.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for column, bands in side.agreement.experiment.report_by.items():
+        for regime, told in answers.items():
+            numbers = {}
+            for name in sorted(told.admitted):
+                scalars = told.admitted[name].envelope.scalars
+                try:
+                    numbers[name] = scalars if read_numbers(column, bands, scalars) else {}
+                except ValueError as error:
+                    side.notify(name, str(error))
+            if numbers:
+                groups.setdefault(column, {})[regime] = together(column, bands, numbers)
+    return groups
+
+
 def describe_floor(floor: Floor) -> dict[str, Any]:
     """A linear regression, as `results.json` holds it.
 
@@ -116,6 +140,7 @@ def report(ended: Sequence[Ended], *, workdir: Path) -> dict[str, Any]:
     """
     side = ended[-1].side
     floors = collect_floors(ended)  # before the last question of a run
+    data, undescribed = collect_described(ended[0].side)
     lone, answers = collect_rows(ended)
     clients, alone = read_rows(answers), read_rows(lone)
     synthetic = any(site.synthetic for site in side.sites.values())
@@ -135,6 +160,9 @@ def report(ended: Sequence[Ended], *, workdir: Path) -> dict[str, Any]:
         "alone_macro": macro(alone) if alone else {},
         "alone_pooled": pooled_row(alone),
         "baselines": {floor.title: describe_floor(floor) for floor in floors},
+        "data": data,
+        "undescribed": undescribed,
+        "groups": groups_of(side, {TOGETHER: answers, ALONE: lone}),
         "untold": {**lone.left_out, **answers.left_out},
         "absent": absences([line for history in histories for line in history]),
     }

@@ -5,6 +5,8 @@ from typing import Any
 
 from fedbrain.analysis.cells import align
 from fedbrain.analysis.columns import columns_of
+from fedbrain.analysis.data_table import render_data
+from fedbrain.analysis.groups_table import render_groups
 from fedbrain.analysis.measures import macro
 from fedbrain.analysis.privacy_table import privacy_lines
 from fedbrain.analysis.results_table import accuracy_rows
@@ -21,8 +23,12 @@ def render(results: Mapping[str, Any]) -> str:
     """
     kind = "SYNTHETIC data: says nothing about real brains. " if results["synthetic"] else ""
     legend = columns_of(results).legend.format(unit=results["unit"])
-    lines = [f"{kind}Test sets, {legend}", *_tables(results), *privacy_lines(results)]
-    return "\n".join([*lines, *_missing(results), *rounds_of(results)])
+    data = results.get("data", {})
+    lines = [f"{kind}Test sets, {legend}", *_tables(results)]
+    lines += render_groups(results.get("groups", {}), columns_of(results))
+    lines += privacy_lines(results)
+    text = "\n".join([*lines, *_missing(results), *rounds_of(results)])
+    return f"{render_data(data)}\n{text}" if data else text
 
 
 def _tables(results: Mapping[str, Any]) -> Iterator[str]:
@@ -38,6 +44,8 @@ def _missing(results: Mapping[str, Any]) -> Iterator[str]:
     for title, floor in results.get("baselines", {}).items():
         yield from (f"{title}: fitted without {s}: {why}" for s, why in floor["without"].items())
         yield from (f"{title}: {s}: no test results: {w}" for s, w in floor["untold"].items())
+    for site, why in results.get("undescribed", {}).items():
+        yield f"{site}: no tables of its cohort: {why}"
     yield from (f"{site}: no test results: {why}" for site, why in results["untold"].items())
     for site, lost in results["absent"].items():
         yield (

@@ -5,6 +5,11 @@ from typing import Any
 
 from fedbrain.deploy.protocol.linear import read_linear
 
+FIELDS = {  # that a site opens -> what is told
+    "describe": "counts, in classes of 5 people or more, and sums of powers over all its people",
+    "report_by": "errors on test people by classes of 5 or more, beside each row",
+}
+
 
 def beside_in_words(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     """Lines of a page about one experiment or several; none where nothing is asked.
@@ -12,11 +17,15 @@ def beside_in_words(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     Args:
       configs: of the jobs.
     """
+    configs = list(configs)
     regressions = [r for config in configs for r in read_linear(config["baselines"])]
-    if not regressions:
-        return []
     names = sorted({name for regressors in regressions for name in regressors.names})
-    return [
+    lines = [
         f"  - sums of products of {', '.join(names)} and the target, over all its training people,",
         f"    for {len(regressions)} linear regressions, and a row of test results of each",
     ]
+    lines = lines if regressions else []
+    for field, words in FIELDS.items():
+        calls = sorted({str(call) for config in configs for call in config[field]})
+        lines += [f"  - {words}: {', '.join(calls)}"] if calls else []
+    return lines

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.data.dataset import Scans, data_fingerprint, shape_of, volumes_fingerprint
+from fedbrain.data.small_counts import FEWEST
 from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.job import agree, require_job
 from fedbrain.deploy.protocol.linear import read_linear
@@ -19,8 +20,10 @@ from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.accepted_starts import require_accepted
 from fedbrain.deploy.site_side.agreed import require_agreed
 from fedbrain.deploy.site_side.approval import is_of_approved_study
+from fedbrain.deploy.site_side.described import Described
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.going_home import write_identity
+from fedbrain.deploy.site_side.groups import groupings_of
 from fedbrain.deploy.site_side.linear_floors import LinearFloors, require_tellable
 from fedbrain.deploy.site_side.masked_worker import MaskedWorker
 from fedbrain.deploy.site_side.masker import make_maskers
@@ -101,6 +104,7 @@ def join(
         "pooled_sums": policy.pooled_sums,
         "synthetic": report.synthetic,
     }
+    groupings = groupings_of(experiment.report_by, policy.name, scans, max(FEWEST, fewest))
     known = {"ledger": ledger or workdir / "privacy.json", "demands": policy.demands}
     workers = []
     for of_split in agreed:
@@ -110,7 +114,9 @@ def join(
         own = {"workdir": folder, "home": workdir, "splits": splits, "people": people}
         worker = Worker(policy.name, of_split, split, **own, **how)
         LinearFloors(worker, splits, home=workdir, runs=workdir.parent)
+        worker.tester.groups = groupings
         workers.append(worker)
+    Described(workers[0], scans, fewest=max(FEWEST, fewest))
     worker = workers[0] if len(workers) == 1 else SplitWorkers(workers, limit=limit)
     hidden = MaskedWorker(worker, maskers, limit=limit) if maskers else worker
     return Joined(hidden, declare(splits, synthetic=report.synthetic))

@@ -42,6 +42,11 @@ MOMENTS = {**RATE, "b1": number(0, 0.999), "b2": number(0, 0.9999), "eps": numbe
 CENTRED = {"centre": number(-1e4, 1e4), "scale": number(0.01, 1e4)}
 LEVELS = {"block": whole(16, 1 << 20), "seed": whole(0, 2**31 - 1)}
 SHARE = number(0, 1)
+EDGE = number(-1e4, 1e4)
+CLASSES = {
+    "histogram": {"column": word(), "low": EDGE, "high": EDGE, "bins": whole(1, 50)},
+    "classes": {"column": word(), "values": several(EDGE, 20, least=2)},
+}
 
 CALLS: Mapping[str, Calls] = {
     "prepare": calls(
@@ -60,8 +65,9 @@ CALLS: Mapping[str, Calls] = {
     ),
     "target": calls(TARGETS, {"raw": {}, "z_score": {}}),
     "norms": calls(NORMS, {}),
-    "describe": calls(HISTOGRAMS, {}),
-    "report_by": calls(BANDS, {}),
+    # tables of the cohort, and errors by groups, leave: only where they are named
+    "describe": calls(HISTOGRAMS, CLASSES, closed=CLASSES),
+    "report_by": calls(BANDS, CLASSES, closed=CLASSES),
     # sums of products leave: only where it is named, over columns that [columns] opens
     "baselines": calls(
         LINEAR,

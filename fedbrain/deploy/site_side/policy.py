@@ -52,6 +52,10 @@ def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
         _require_calls(policy, field, fields[field])
     of_regressions = {c for r in read_linear(fields["baselines"]) for c in r.columns}
     wanted |= _opened_columns(policy, "baselines", of_regressions)
+    for field in ("describe", "report_by"):
+        calls = [bind(text, CALLS[field].table)[1] for text in fields[field]]
+        of_field = {call.arguments["column"] for call in calls} - {"target"}
+        wanted |= _opened_columns(policy, field, of_field)
     closed = [name for name in fields["modalities"] if name not in policy.modalities]
     if closed:
         raise Refused(

@@ -10,12 +10,14 @@ from fedbrain.analysis.predictions import Predictions, concatenate
 from fedbrain.analysis.site_sums import site_sums
 from fedbrain.analysis.statistics import accuracy
 from fedbrain.data.dataset import Scans
+from fedbrain.data.small_counts import FEWEST
 from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.runnable import ALONE, TOGETHER
 from fedbrain.deploy.protocol.terms import variables_of
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.going_home import keep_model, write_home
+from fedbrain.deploy.site_side.groups import Groupings
 from fedbrain.experiments.compiled import Compiled
 from fedbrain.experiments.federation import Trained
 from fedbrain.experiments.predict_scans import predict_scans
@@ -71,6 +73,7 @@ class Tester:
         self.pooled_sums = pooled_sums
         algorithm, trusted = agreement.experiment.algorithm, agreement.experiment.trusted
         turns = agreement.experiment.inputs.augment.turns
+        self.groups = Groupings({}, FEWEST)  # what rows are told by
         # linear regressions of all splits, where the job has some
         self.baselines: Callable[[], list[Evaluation]] = list
         self.run_round = make_round(
@@ -115,7 +118,7 @@ class Tester:
         scans = sum(map(len, self.splits[split_id]))
         how = {"site": self.name, "scans": scans, "synthetic": self.synthetic}
         write_home(self.workdir, experiment, repeats, **how)
-        return self.row([run.own for run in runs if run.regime == TOGETHER])
+        return self._row_by_group([run.own for run in runs if run.regime == TOGETHER])
 
     def alone(self, first: ServerState) -> dict[str, Any] | None:
         """Trains a model on the site's own people alone; in the last split tests those of all
@@ -137,7 +140,7 @@ class Tester:
             return None
         earlier = list(self.splits)[:-1]
         runs = [*(self._train_alone(first, split_id) for split_id in earlier), own]
-        return self.row([run.own for run in runs])
+        return self._row_by_group([run.own for run in runs])
 
     def _test(self, split_id: SplitId, weight: float, variables: Variables) -> Run:
         """The predictions of the consortium's model of a split."""
@@ -196,6 +199,11 @@ class Tester:
             for repeat in self.agreement.experiment.repeats
         ]
 
+    def _row_by_group(self, evaluations: list[Evaluation]) -> dict[str, Any]:
+        row = self.row(evaluations)
+        tests = concatenate([parts["test"] for parts in self._parts_of_repeats(evaluations)])
+        return row | {"groups": self.groups.numbers(self.name, tests)}
+
     def row(self, evaluations: list[Evaluation]) -> dict[str, Any]:
         """Accuracy over the test scans of all repeats, each of which has enough people.
 
@@ -205,16 +213,18 @@ class Tester:
         Raises:
           Refused: with too few test subjects.
         """
-        repeats = self.agreement.experiment.repeats
-        of_repeats = [[e for e in evaluations if e.split_id.repeat == k] for k in repeats]
-        own = [next(iter(combine_splits(es).values()))[self.name] for es in of_repeats]
-        tests = [parts["test"] for parts in own]
-        people = min(len(set(test.subjects)) for test in tests)
+        own = self._parts_of_repeats(evaluations)
+        people = min(len(set(parts["test"].subjects)) for parts in own)
         if people < self.fewest:
             raise Refused(
                 f"expected at least {self.fewest} test subjects to tell of them, got {people}"
             )
-        test = concatenate(tests)
-        if not self.pooled_sums:
-            return accuracy(test)
-        return accuracy(test) | site_sums(test, concatenate([parts["valid"] for parts in own]))
+        told = {part: concatenate([parts[part] for parts in own]) for part in PARTS}
+        sums = site_sums(told["test"], told["valid"]) if self.pooled_sums else {}
+        return accuracy(told["test"]) | sums
+
+    def _parts_of_repeats(self, evaluations: list[Evaluation]) -> list[Mapping[str, Predictions]]:
+        """Part -> predictions, of each repeat."""
+        repeats = self.agreement.experiment.repeats
+        of_repeats = [[e for e in evaluations if e.split_id.repeat == k] for k in repeats]
+        return [next(iter(combine_splits(es).values()))[self.name] for es in of_repeats]
