@@ -29,6 +29,11 @@ if __name__ == "__main__":
         required=True,
     )  # fmt: skip
     SITES = flags.DEFINE_list("sites", [], "Names of the sites, as in their certificates.")
+    CROSSED = flags.DEFINE_bool(
+        "crossed",
+        False,
+        "Whether each site's own model is tested by the others, who must allow it.",
+    )
     LIMITS = define_limits()
     KIT = define_path("kit", None, "Folder of the server's kit.", required=True)
     LEAD = define_path("lead", None, "Folder of the kit of the consortium's lead.", required=True)
@@ -45,6 +50,7 @@ if __name__ == "__main__":
             WORKDIR.value,
             targets=Targets(TARGET.value, ROWS_TARGET.value),
             sites=given(SITES),
+            crossed=CROSSED.value,
         )
 
     run_flags(_run, interrupted="The same command goes on where this one stopped.", config=CONFIG)

@@ -23,6 +23,11 @@ if __name__ == "__main__":
         "target", "age", "Name of the predicted column in the sites' settings."
     )
     SITES = flags.DEFINE_list("sites", [], "Names of the sites, as in their certificates.")
+    CROSSED = flags.DEFINE_bool(
+        "crossed",
+        False,
+        "Whether each site's own model is tested by the others, who must allow it.",
+    )
     LIMITS = define_limits()
     KIT = define_path("kit", None, "Folder of the server's kit.")
     LEAD = define_path("lead", None, "Folder of the kit of the consortium's lead.")
@@ -37,13 +42,9 @@ if __name__ == "__main__":
         from fedbrain.deploy.server_side.launch import run_experiment
 
         kit, lead, workdir = (given(flag) for flag in (KIT, LEAD, WORKDIR))
-        run_experiment(
-            lambda: _session(lead),
-            kit,
-            workdir,
-            {"config": given(CONFIG).to_dict(), "target": TARGET.value, "sites": given(SITES)},
-            **LIMITS(),
-        )
+        fields = {"config": given(CONFIG).to_dict(), "target": TARGET.value, "sites": given(SITES)}
+        fields |= {"crossed": True} if CROSSED.value else {}
+        run_experiment(lambda: _session(lead), kit, workdir, fields, **LIMITS())
 
     def _listen() -> None:
         from fedbrain.deploy.nvflare.engine_process import start

@@ -29,6 +29,7 @@ if __name__ == "__main__":
             TARGET.value,
             SITES.value,
             study=None,
+            crossed=False,
             **LIMITS(),
         )
         print(f"{OUTPUT.value}: a job for {', '.join(SITES.value)}")

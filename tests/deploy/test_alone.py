@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from fedbrain.deploy.protocol.beside import write_beside
+from fedbrain.deploy.protocol.crossed import write_try
 from fedbrain.deploy.protocol.terms import variables_of
+from fedbrain.deploy.protocol.wire import Refused, unpack
 from fedbrain.deploy.server_side.report import Ended, report
 from fedbrain.deploy.server_side.report_text import render
 from fedbrain.deploy.site_side.going_home import write_identity
@@ -18,7 +21,7 @@ from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.workdir import clean
 from tests.conftest import without_figures
 from tests.experiment_under_test import config
-from tests.faults.in_memory import Consortium
+from tests.faults.in_memory import LIMIT, Consortium
 
 REGIMES = ("federated", "local")
 
@@ -28,7 +31,7 @@ def reported(scans, tmp_path_factory):
     """(the consortium, its last snapshot, its results, those of the simulation)."""
     folder = tmp_path_factory.mktemp("alone")
     seed = SplitId(0).seed(0)
-    some = Consortium(scans, folder, rounds=2, regimes=REGIMES, seed=seed)
+    some = Consortium(scans, folder, rounds=2, regimes=REGIMES, seed=seed, crossed=True)
     side, where = some.side(), folder / "server"
     for name, scans_of in some.clients.items():
         worker = some.worker(name)
@@ -56,6 +59,31 @@ def test_rows_are_those_of_the_simulation(reported, rows, regime):
         }
     text = render(results)
     assert text.index("Together:") < text.index("Each site alone:")
+
+
+def test_models_of_one_site_on_people_of_another_are_tested_as_in_the_simulation(reported):
+    some, _, results, simulated = reported
+    expected = {m: rows for m, rows in simulated["crossed"].items() if m.startswith("local-")}
+    assert set(results["crossed"]) == set(expected) == {f"local-{name}" for name in some.sites}
+    for model, rows in clean(results["crossed"]).items():
+        for name, theirs in expected[model].items():
+            for key in ("n", "subjects", "mae", "mae_95", "rmse", "r2", "r"):
+                assert rows[name][key] == theirs[key]
+    assert "MAE of the model" in render(results)
+    amber = some.worker("amber")
+    lent = unpack(amber.receive(write_beside(some.terms, "lend", 0, nonce="n")), limit=LIMIT)
+    with pytest.raises(Refused, match="expected no new question after the report"):
+        amber.receive(write_try(some.terms, lent.vectors, 0, nonce="other"))
+    assert not list((some.folder / "server").rglob("*lent*"))
+
+
+def test_a_site_that_lends_no_model_refuses_the_job_and_the_question(scans, tmp_path):
+    some = Consortium(scans, tmp_path, rounds=1, regimes=REGIMES)
+    with pytest.raises(Refused, match="kind: expected model, train, alone, report, got 'lend'"):
+        some.worker("amber").receive(write_beside(some.terms, "lend", 0, nonce="n"))
+    lent = Consortium(scans, tmp_path / "x", rounds=1, regimes=REGIMES, crossed=True)
+    with pytest.raises(Refused, match="expected the order to train alone before models are lent"):
+        lent.worker("amber").receive(write_beside(lent.terms, "lend", 0, nonce="n"))
 
 
 def test_a_site_keeps_models_predictions_and_results(reported):

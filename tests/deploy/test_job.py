@@ -16,6 +16,7 @@ from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
 from fedbrain.deploy.server_side.submit import write_job
+from fedbrain.deploy.site_side.agreed import require_agreed
 from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from fedbrain.experiments.clients import load_clients
@@ -163,6 +164,8 @@ def test_a_site_refuses_what_it_has_not_agreed_to(hospitals, tmp_path):
         ({"sites": "amber"}, "sites: expected the names of sites"),
         ({"target": 3}, "job: expected fields of an experiment and the name of a target"),
         ({"config": []}, "job: expected fields of an experiment"),
+        ({"crossed": 1}, "crossed: expected true or no such field, got 1"),
+        ({"crossed": True}, "crossed: expected a job with one split and the regime 'local'"),
     ],
 )
 def test_a_job_of_another_kind_or_version_is_refused(tmp_path, change, sentence):
@@ -171,16 +174,30 @@ def test_a_job_of_another_kind_or_version_is_refused(tmp_path, change, sentence)
 
 
 @pytest.mark.parametrize(
-    ("field", "spec"),
-    [("describe", "histogram('target', 10, 100, 9)"), ("report_by", "classes('sex', 0, 1)")],
+    ("field", "value", "sentence"),
+    [
+        ("describe", ["classes('sex', 0, 1)"], "config.describe: .* allows, none, got 'classes'"),
+        ("report_by", ["classes('sex', 0, 1)"], "config.report_by: .* allows, none, got 'classes'"),
+        ("baselines", ["linear('sex')"], "config.baselines: .* allows, none, got 'linear'"),
+    ],
 )
-def test_what_a_consortium_does_not_compute_is_refused_before_anything_is_sent(
-    tmp_path, field, spec
+def test_what_a_site_does_not_open_is_refused_before_a_scan_is_read(
+    tmp_path, field, value, sentence
 ):
-    config = {**_config(tmp_path).to_dict(), field: (spec,)}
-    with pytest.raises(Refused, match=f"job: expected {field}=\\(\\), since a consortium"):
-        write_job(tmp_path / "job", config, "age", list(NAMES), fewest=3, deadline_s=60)
-    assert not (tmp_path / "job").exists()
+    job = _job(tmp_path)
+    job["config"][field] = value
+    policy = _policy(tmp_path, "amber", tmp_path / "nowhere")
+    with pytest.raises(Refused, match=sentence):
+        join(policy, job, workdir=tmp_path, limit=LIMIT)
+
+
+def test_a_site_lends_its_own_model_only_where_it_says_so(tmp_path):
+    job = _job(tmp_path) | {"crossed": True}
+    job["config"]["regimes"] = ["federated", "local"]
+    policy = _policy(tmp_path, "amber", tmp_path / "nowhere")
+    with pytest.raises(Refused, match="crossed: expected a job without it, since this site"):
+        join(policy, job, workdir=tmp_path, limit=LIMIT)
+    assert "bids(" in require_agreed(policy._replace(crossed=True), job)
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ def test_a_site_that_missed_the_end_of_a_split_tells_nothing(run_of_splits):
     shutil.rmtree(folder / "birch/runs/federated/repeat0-split0")
     away = ended[0].side._replace(excluded={"birch": "away"})
     splits = [ended[0]._replace(side=away), *ended[1:]]
-    lone, together = collect_rows(splits)
+    lone, _, together = collect_rows(splits)
     assert set(lone.admitted) == set(NAMES)
     assert set(together.admitted) == {"amber", "cedar"}
     assert told == [

@@ -19,6 +19,7 @@ from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
+from fedbrain.deploy.site_side.crossed import Crossed
 from fedbrain.deploy.site_side.masked_worker import MaskedWorker
 from fedbrain.deploy.site_side.masker import Masker
 from fedbrain.deploy.site_side.worker import Worker
@@ -68,6 +69,7 @@ class Consortium:
         privacy="none()",
         masked=False,
         baselines=(),
+        crossed=False,
     ):
         """`start`: variables that the server sends; None: those of the seed."""
         c = config(cache, rounds=rounds, regimes=regimes)
@@ -101,7 +103,7 @@ class Consortium:
         self.splits = splits
         named = None if start is None else Start(tree_digest(start), "", True)
         follows = (self.experiment, self.terms, self.fresh, SplitId(0), seed, named)
-        self.agreement = Agreement(*follows)
+        self.agreement = Agreement(*follows, crossed)
         self.fresh = self.fresh if start is None else start
         self.workers, self.refused, self.told = {}, [], []
 
@@ -114,6 +116,7 @@ class Consortium:
             worker.train, worker.evaluate = compiled.train, compiled.evaluate
             worker.tester.evaluate = compiled.evaluate
             worker.tester.run_round = compiled.tester.run_round
+            Crossed(worker, list(self.sites))
             if self.masked:
                 masker = Masker(name, list(self.sites), self.terms, identity_of(name))
                 worker = MaskedWorker(worker, {self.terms.config: masker}, limit=LIMIT)

@@ -12,6 +12,7 @@ import numpy as np
 from fedbrain.analysis.site_sums import NAMES as SUM_NAMES
 from fedbrain.analysis.site_sums import SUMS
 from fedbrain.deploy.protocol.beside import NUMBERS
+from fedbrain.deploy.protocol.crossed import model_outline
 from fedbrain.deploy.protocol.masked import KEY, KEYS, MASKED
 from fedbrain.deploy.protocol.plausible import KEPT, TESTED, require_variances
 from fedbrain.deploy.protocol.terms import Terms, answer_collections
@@ -175,10 +176,12 @@ def require_answer(terms: Terms, message: Message, numbers: Collection[str] = ()
         **{tested: set(TEST_METRICS) for tested in TESTED},
         **{kept: set() for kept in KEPT.values()},
         **{kind: set(numbers) for kind in NUMBERS},
+        "lent": set(),
     }[kind]
     optional = (*OPTIONAL, *PRIVACY, *SUM_NAMES, *numbers) if kind in TESTED else ()
     if scalars - set(optional) != names:
         raise Refused(f"expected the scalars {', '.join(sorted(names))}, got {sorted(scalars)}")
-    unflatten(message.vectors, terms.answer if kind == "update" else {})
+    outlines = {"update": terms.answer, "lent": model_outline(terms)}
+    unflatten(message.vectors, outlines.get(kind, {}))
     if kind == "update":
         require_variances(terms, message)

@@ -3,6 +3,7 @@
     sums      sums of products over training people, for a linear regression: `summed`
     fit       the regression; a row of its test results: `fitted`
     describe  tables of the cohort: `described`
+    lend      see `crossed`
 
 `round` of the message is the number of the regression, or 0. A site answers only what its
 `site.toml` opens.
@@ -14,7 +15,7 @@ from fedbrain.deploy.protocol.terms import Terms
 from fedbrain.deploy.protocol.wire import Envelope, pack, schema
 from fedbrain.experiments.config import Experiment
 
-QUESTIONS = ("sums", "fit", "describe")
+QUESTIONS = ("sums", "fit", "describe", "lend")
 NUMBERS = ("summed", "described")  # kinds of answers whose numbers follow from the job
 
 

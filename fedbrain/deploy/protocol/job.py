@@ -4,7 +4,8 @@ site adds its own.
 {"version": 2, "config": {fields of configs/base.py, without sites and cache}, "target": "age",
  "sites": ["amber", "birch", "cedar"]}
 
-and, in a job of a study, "study": {"place": "deep/seed0", "experiments": {see `study`}}.
+with "crossed": true where each site's own model is tested by the others (see `crossed`), and, in a
+job of a study, "study": {"place": "deep/seed0", "experiments": {see `study`}}.
 """
 
 import hashlib
@@ -18,8 +19,9 @@ from ml_collections import ConfigDict
 
 from fedbrain.data.pipeline import example_batch
 from fedbrain.deploy.protocol.config_hash import config_hash
+from fedbrain.deploy.protocol.crossed import require_crossed
 from fedbrain.deploy.protocol.first_model import Start, read_start
-from fedbrain.deploy.protocol.runnable import require_runnable
+from fedbrain.deploy.protocol.runnable import count_splits, require_runnable
 from fedbrain.deploy.protocol.study import require_of_study
 from fedbrain.deploy.protocol.terms import Terms, make_terms
 from fedbrain.deploy.protocol.wire import Refused
@@ -43,17 +45,17 @@ class Agreement(NamedTuple):
     split_id: SplitId  # which split of the scans
     seed: int  # of sampling, shuffling, augmentation and dropout
     start: Start | None = None  # the first model, where it is sent; None: `fresh`
+    crossed: bool = False  # whether each site's own model is tested by the others
 
 
 def require_job(job: Mapping[str, Any]) -> None:
-    """Raises Refused when a job has other fields than `config`, `target`, `sites` and `study`, or
-    one of another type, or a `version` that this program does not speak, or is not what its study
-    says.
+    """Raises Refused when a job has other fields than those of a job, or one of another type, or a
+    `version` that this program does not speak, or is not what its study says.
 
     Args:
       job: as it was sent.
     """
-    if set(job) - {"version", "study"} != KEYS:
+    if set(job) - {"version", "study", "crossed"} != KEYS:
         raise Refused(
             f"job: expected the fields {', '.join(sorted(KEYS))}, got"
             f" {', '.join(sorted(map(str, job)))}"
@@ -69,6 +71,7 @@ def require_job(job: Mapping[str, Any]) -> None:
     if not TARGET.fullmatch(job["target"]):
         raise Refused(f"target: expected letters, digits, - and _, got {job['target'][:80]!r}")
     require_of_study(job)
+    require_crossed(job, splits=count_splits(job["config"]) if "crossed" in job else 1)
 
 
 def job_hash(job: Mapping[str, Any]) -> str:
@@ -114,7 +117,8 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
     )
     split_id = SplitId(experiment.repeats[0])
     seed = split_id.seed(experiment.seed)
-    return Agreement(experiment, terms, fresh, split_id, seed, read_start(job["config"]))
+    start, crossed = read_start(job["config"]), "crossed" in job
+    return Agreement(experiment, terms, fresh, split_id, seed, start, crossed)
 
 
 def folder_name(job: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from fedbrain.deploy.protocol.wire import Message, Refused, unflatten
 
 HIGHEST_LOSS = 1e6  # of one scan, in the unit of the loss; arbitrary
 HIGHEST_VARIANCE = 1e6  # of a feature of z-scored images; arbitrary
-TESTED = ("reported", "alone", "fitted")  # kinds of answers about test scans
+TESTED = ("reported", "alone", "fitted", "tried")  # kinds of answers about test scans
 # and of those that come in their place until the last of several splits, whose answers are of all
 KEPT = {"reported": "kept", "alone": "kept_lone", "fitted": "kept_fit"}
 HIGHEST_SUM = 1e18  # of squares over test people; arbitrary

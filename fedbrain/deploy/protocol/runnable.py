@@ -105,3 +105,12 @@ def _require_regimes(regimes: Any) -> None:
             f"config.regimes: expected {TOGETHER!r}, and {ALONE!r} where each site also trains"
             f" alone, got {got}{reason}"
         )
+
+
+def count_splits(config: Mapping[str, Any]) -> int:
+    """How many splits a job has.
+
+    Args:
+      config: of the job.
+    """
+    return int(config["splits"]["repeats"]) * int(config["splits"]["inner"])

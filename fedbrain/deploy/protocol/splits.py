@@ -5,8 +5,6 @@ A message names its split by the hash of the configuration: with several splits,
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
 
 from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.experiments.config import Experiment
@@ -31,15 +29,6 @@ def names_of(agreement: Agreement) -> list[str]:
     """
     ids = split_ids(agreement.experiment)
     return [split_id.name for split_id in ids] if len(ids) > 1 else []
-
-
-def count_splits(config: Mapping[str, Any]) -> int:
-    """How many splits a job has.
-
-    Args:
-      config: of the job.
-    """
-    return int(config["splits"]["repeats"]) * int(config["splits"]["inner"])
 
 
 def agreements_of(agreement: Agreement) -> list[Agreement]:

@@ -104,7 +104,8 @@ def require_of_study(job: Mapping[str, Any]) -> None:
     start = read_start(job["config"])
     sha256 = start.sha256 if isinstance(start, Start) else ""
     expected = {**experiments[place], "config": config_at(experiments, place, sha256)}
-    changed = differences(clean(expected), clean({name: job[name] for name in EXPERIMENT}))
+    own = {name: job[name] for name in (*EXPERIMENT, "crossed") if name in job}
+    changed = differences(clean(expected), clean(own))
     if changed:
         raise Refused(
             f"study: expected the experiment {place} as the study describes it, got another:"
@@ -123,7 +124,7 @@ def require_experiments(experiments: Any) -> None:
     for place, fields in experiments.items():
         if not isinstance(place, str) or not PLACE.fullmatch(place):
             raise Refused(f"study: expected places like 'deep/seed0', got {place!r}"[:200])
-        whole = isinstance(fields, Mapping) and set(fields) == EXPERIMENT
+        whole = isinstance(fields, Mapping) and set(fields) - {"crossed"} == EXPERIMENT
         if not whole or not isinstance(fields["config"], Mapping):
             raise Refused(f"study: {place}: expected a config, a target and sites, got others")
     for place, fields in experiments.items():

@@ -21,7 +21,8 @@ ENVELOPE: Mapping[str, Field] = {
         TEXT,
         "9 bytes at most",
         "update",
-        "`validated`, `update`, `reported`, `alone`, `kept` or `kept_lone`: the kind of answer",
+        "the kind of answer: `validated`, `update`, `reported`, `alone`, `kept`, `kept_lone`, or"
+        " one that a site must open",
     ),
     "sender": Field(TEXT, "63 bytes at most", "amber", "the site's name in the consortium"),
     "round": Field(

@@ -48,6 +48,10 @@ not. Their numbers have names like these:
 
 {beside}
 
+In a job with `crossed`, and only where `site.toml` says `crossed = true`, a site answers `lent`:
+the whole model that it trained alone, in the vectors `params` and `model_state` of float32. The
+other sites test it, and answer `tried`, a row with the numbers of `reported`.
+
 ## Under secure aggregation
 
 Under secure aggregation (`config.server.aggregator="masked_mean()"`) no `update` is sent. A site

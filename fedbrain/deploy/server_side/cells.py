@@ -58,7 +58,13 @@ def require_cell(cell: Cell) -> None:
 
 
 def run_cells(
-    run_cell: RunCell, config: Any, workdir: Path, *, targets: Targets, sites: list[str]
+    run_cell: RunCell,
+    config: Any,
+    workdir: Path,
+    *,
+    targets: Targets,
+    sites: list[str],
+    crossed: bool = False,
 ) -> None:
     """Runs every experiment of a grid that is not finished, and prints the tables.
 
@@ -68,23 +74,26 @@ def run_cells(
       workdir: where results go.
       targets: of the first experiment and of the rows.
       sites: names, as in their certificates.
+      crossed: whether each site's own model is tested by the others.
 
     Raises:
       ValueError: naming the row and what a consortium cannot run; nothing is sent then.
     """
+    more = {"crossed": True} if crossed else {}
     todo = list(cells(config, workdir.absolute()))
     for cell in todo:
         require_cell(cell)
     names = [targets.first if cell.row == FIRST else targets.rows for cell in todo]
-    experiments = describe(todo, names, sites)
-    with claim(workdir, {"config": config.to_dict(), "targets": targets._asdict()}):
+    experiments = describe(todo, names, sites, more)
+    identity = {"config": config.to_dict(), "targets": targets._asdict(), **more}
+    with claim(workdir, identity):
         write_json(study_file(workdir), experiments)
         progress.say(f"Sites may approve the whole study: {study_hash(experiments)}")
         for number, (cell, target) in enumerate(zip(todo, names), 1):
             if cell.done:
                 continue
             progress.say(f"Experiment {number} of {len(todo)}: {cell.row}, seed {cell.seed}.")
-            fields = {"config": cell.config.to_dict(), "target": target}
+            fields = {"config": cell.config.to_dict(), "target": target, **more}
             study = {"place": place_of(cell), "experiments": experiments}
             run_cell(cell.folder, {**fields, "sites": sites_of(cell, sites), "study": study})
     site_tables.run(workdir)

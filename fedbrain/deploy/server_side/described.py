@@ -8,7 +8,6 @@ from fedbrain.deploy.protocol.beside import write_beside
 from fedbrain.deploy.protocol.described import described_names, read_described
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.server_side.exchange import Asked, Side, ask
-from fedbrain.deploy.server_side.splits_ended import with_reasons
 
 
 def collect_described(side: Side) -> tuple[dict[str, Any], dict[str, str]]:
@@ -26,7 +25,7 @@ def collect_described(side: Side) -> tuple[dict[str, Any], dict[str, str]]:
     nonce = secrets.token_hex(16)
     question = write_beside(side.agreement.terms, "describe", 0, nonce=nonce)
     asked = Asked("described", 0, nonce, question, described_names(columns))
-    answers = with_reasons(side, ask(side, side.sites, asked))
+    answers = ask(side, side.sites, asked)
     told, untold = {}, dict(answers.left_out)
     for name in sorted(answers.admitted):
         try:

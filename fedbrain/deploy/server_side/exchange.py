@@ -13,6 +13,7 @@ from fedbrain.analysis.site_groups import names_of as group_names
 from fedbrain.deploy.protocol.answers import require_answer
 from fedbrain.deploy.protocol.beside import NUMBERS
 from fedbrain.deploy.protocol.codec import Data
+from fedbrain.deploy.protocol.crossed import model_outline
 from fedbrain.deploy.protocol.gate import Question, admit
 from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.masked import KEY, MASKED, numbers_of_masked, write_key_question
@@ -94,6 +95,7 @@ COUNTS = {
     "reported": ("n", "test"),
     "alone": ("n", "test"),
     "fitted": ("n", "test"),
+    "tried": ("n", "test"),
 }
 
 
@@ -129,12 +131,12 @@ def _expected_answers(
         limit = min(side.rules.limit, 8 * numbers_of_masked(terms) + HEADER)
         fields = (kind, round, nonce, terms.config, schema({}), {}, limit, {}, masked)
         return {name: Question(*fields) for name in names}
-    outline = terms.answer if kind == "update" else {}
+    outline = {"update": terms.answer, "lent": model_outline(terms)}.get(kind, {})
     sizes, experiment = numbers_of(outline), side.agreement.experiment
     limit = min(side.rules.limit, 4 * sum(sizes.values()) + HEADER)
     steps = {"batch_size": experiment.batch_size, "epochs": experiment.epochs}
     fixed = (kind, round, nonce, terms.config, schema(outline))
-    if kind in (*KEPT.values(), *NUMBERS):
+    if kind in (*KEPT.values(), *NUMBERS, "lent"):
         return {name: Question(*fixed, {}, limit, {}, sizes) for name in names}
     scalar, field = COUNTS[kind]
     return {

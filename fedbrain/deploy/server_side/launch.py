@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from fedbrain import progress
 from fedbrain.deploy.protocol.register import MOST_SCANS
-from fedbrain.deploy.protocol.splits import count_splits
+from fedbrain.deploy.protocol.runnable import count_splits
 from fedbrain.deploy.server_side.named_runs import name_runs
 from fedbrain.deploy.server_side.starting_model import keep_start, name_start
 from fedbrain.deploy.server_side.submit import write_job
@@ -99,7 +99,7 @@ def run_experiment(
       open_session: connects to the engine as the consortium's lead.
       kit: of the server, on this machine.
       workdir: of the experiment.
-      fields: `config`, `target` and `sites` of the job, and `study` where it is of one.
+      fields: `config`, `target` and `sites` of the job; `crossed` and `study` where it has them.
       fewest: sites without which no round counts.
       deadline_s: longest wait for an answer, in seconds.
       most_scans: of a part that a site may declare.
@@ -128,6 +128,7 @@ def run_experiment(
             most_scans=most_scans,
             at_start=at_start,
             study=fields.get("study"),
+            crossed=fields.get("crossed", False),
         )
         link_workdir(kit.absolute() / folder, workdir)
 

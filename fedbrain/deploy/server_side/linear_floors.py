@@ -20,7 +20,7 @@ from fedbrain.deploy.protocol.linear import (
 )
 from fedbrain.deploy.protocol.plausible import KEPT
 from fedbrain.deploy.server_side.exchange import Answers, Asked, Side, ask, require_enough
-from fedbrain.deploy.server_side.splits_ended import Ended, with_reasons, with_tests_of_all
+from fedbrain.deploy.server_side.splits_ended import Ended, with_tests_of_all
 from fedbrain.experiments.workdir import write_json
 
 
@@ -49,7 +49,7 @@ def collect_floors(ended: Sequence[Ended]) -> list[Floor]:
             _test(one.side, number, fit, KEPT["fitted"])
         fit = _fit(ended[-1], number, regressors, without)
         side = with_tests_of_all(ended)
-        answers = with_reasons(side, _test(side, number, fit, "fitted"))
+        answers = _test(side, number, fit, "fitted")
         floors.append(Floor(regressors.title, answers, without))
     return floors
 
@@ -64,7 +64,7 @@ def _fit(
         question = write_beside(side.agreement.terms, "sums", number, nonce=nonce)
         names = product_names(regressors)
         asked = Asked("summed", number, nonce, question, names)
-        answers = with_reasons(side, ask(side, side.sites, asked))
+        answers = ask(side, side.sites, asked)
         occasion = f"config.baselines, {regressors.title}"
         require_enough(answers.admitted, answers.left_out, side.rules.fewest, occasion)
         told = [answers.admitted[name].envelope.scalars for name in sorted(answers.admitted)]

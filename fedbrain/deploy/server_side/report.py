@@ -14,11 +14,12 @@ from fedbrain.deploy.protocol.answers import read_report
 from fedbrain.deploy.protocol.plausible import KEPT
 from fedbrain.deploy.protocol.runnable import ALONE, TOGETHER
 from fedbrain.deploy.protocol.terms import variables_of
+from fedbrain.deploy.server_side.crossed import Crossed, collect_crossed
 from fedbrain.deploy.server_side.described import collect_described
 from fedbrain.deploy.server_side.exchange import Answers, Side, collect_answers
 from fedbrain.deploy.server_side.linear_floors import Floor, collect_floors
 from fedbrain.deploy.server_side.report_text import render
-from fedbrain.deploy.server_side.splits_ended import Ended, with_reasons, with_tests_of_all
+from fedbrain.deploy.server_side.splits_ended import Ended, with_tests_of_all
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.exclusions import absences
 from fedbrain.experiments.round_end import Snapshot
@@ -59,8 +60,9 @@ def collect_alone(side: Side, snapshot: Snapshot, kind: str = "alone") -> Answer
     return collect_answers(side, side.sites, snapshot, kind)
 
 
-def collect_rows(ended: Sequence[Ended]) -> tuple[Answers, Answers]:
-    """What sites tell of models trained alone, and together: over the test people of all repeats.
+def collect_rows(ended: Sequence[Ended]) -> tuple[Answers, Crossed, Answers]:
+    """What sites tell of models trained alone, of each other's, and of those trained together: over
+    the test people of all repeats.
 
     Sites keep the models of every split and tell of all of them with the last one.
 
@@ -72,7 +74,12 @@ def collect_rows(ended: Sequence[Ended]) -> tuple[Answers, Answers]:
         collect_answers(side, side.sites, snapshot, KEPT["reported"])
     last, side = ended[-1], with_tests_of_all(ended)
     lone = collect_alone(side, last.snapshot)
-    return lone, with_reasons(side, collect_answers(side, side.sites, last.snapshot, "reported"))
+    crossed = collect_crossed(side, read_rows(lone))
+    return (
+        lone,
+        crossed,
+        collect_answers(side, side.sites, last.snapshot, "reported"),
+    )
 
 
 def describe_split(ended: Ended) -> dict[str, Any]:
@@ -141,7 +148,7 @@ def report(ended: Sequence[Ended], *, workdir: Path) -> dict[str, Any]:
     side = ended[-1].side
     floors = collect_floors(ended)  # before the last question of a run
     data, undescribed = collect_described(ended[0].side)
-    lone, answers = collect_rows(ended)
+    lone, crossed, answers = collect_rows(ended)
     clients, alone = read_rows(answers), read_rows(lone)
     synthetic = any(site.synthetic for site in side.sites.values())
     histories = [MetricsLog.read(e.folder / "metrics.jsonl") for e in ended]
@@ -160,10 +167,11 @@ def report(ended: Sequence[Ended], *, workdir: Path) -> dict[str, Any]:
         "alone_macro": macro(alone) if alone else {},
         "alone_pooled": pooled_row(alone),
         "baselines": {floor.title: describe_floor(floor) for floor in floors},
+        "crossed": crossed.rows,
         "data": data,
         "undescribed": undescribed,
         "groups": groups_of(side, {TOGETHER: answers, ALONE: lone}),
-        "untold": {**lone.left_out, **answers.left_out},
+        "untold": {**crossed.untold, **lone.left_out, **answers.left_out},
         "absent": absences([line for history in histories for line in history]),
     }
     for e, history in zip(ended, histories):

@@ -9,7 +9,7 @@ from fedbrain.analysis.data_table import render_data
 from fedbrain.analysis.groups_table import render_groups
 from fedbrain.analysis.measures import macro
 from fedbrain.analysis.privacy_table import privacy_lines
-from fedbrain.analysis.results_table import accuracy_rows
+from fedbrain.analysis.results_table import accuracy_rows, crossed_rows
 from fedbrain.experiments.site_tables import pooled_of, rounds_of, rows_of_sites
 
 TITLES = {"federated": "Together", "local": "Each site alone"}  # of tables; others have their name
@@ -38,6 +38,8 @@ def _tables(results: Mapping[str, Any]) -> Iterator[str]:
         if len(tables) > 1:
             yield f"{TITLES.get(name, name)}:"
         yield from align(accuracy_rows({**rows, **over_all, "macro": macro(rows)}, columns))
+    if results.get("crossed"):
+        yield from align(crossed_rows(results))
 
 
 def _missing(results: Mapping[str, Any]) -> Iterator[str]:

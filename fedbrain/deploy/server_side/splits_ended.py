@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fedbrain.deploy.server_side.exchange import Answers, Side
+from fedbrain.deploy.server_side.exchange import Side
 from fedbrain.experiments.round_end import Snapshot
 
 
@@ -33,15 +33,3 @@ def with_tests_of_all(ended: Sequence[Ended]) -> Side:
         for name, site in last.side.sites.items()
     }
     return last.side._replace(sites=sites)
-
-
-def with_reasons(side: Side, answers: Answers) -> Answers:
-    """The answers, with the sentences of sites that refused.
-
-    Args:
-      side: the server's.
-      answers: to its last question.
-    """
-    reasons = side.progress.status.get("refused", {})
-    left_out = {name: reasons.get(name, why) for name, why in answers.left_out.items()}
-    return answers._replace(left_out=left_out)

@@ -1,10 +1,12 @@
 """Describes a grid between hospitals as a study, which sites approve once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fedbrain.deploy.protocol.config_hash import OWN, config_hash
+from fedbrain.deploy.protocol.crossed import require_crossed
+from fedbrain.deploy.protocol.runnable import count_splits
 from fedbrain.deploy.protocol.study import require_experiments
 from fedbrain.deploy.server_side.named_runs import name_runs
 from fedbrain.experiments.grid import Cell
@@ -58,13 +60,19 @@ def start_of(cell: Cell, todo: Sequence[Cell]) -> str:
     return f"earlier({first!r}, head={head})"
 
 
-def describe(todo: Sequence[Cell], targets: Sequence[str], sites: Sequence[str]) -> dict[str, Any]:
+def describe(
+    todo: Sequence[Cell],
+    targets: Sequence[str],
+    sites: Sequence[str],
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
     """Place -> `config`, `target` and `sites` of every experiment of a grid.
 
     Args:
       todo: all experiments of the grid.
       targets: of each of them.
       sites: that take part from now on.
+      more: fields of every job.
 
     Raises:
       ValueError: naming the row and the field.
@@ -76,7 +84,8 @@ def describe(todo: Sequence[Cell], targets: Sequence[str], sites: Sequence[str])
         named = {"baselines": name_runs(fields["baselines"], known)}
         config = clean({**fields, **named, "initial": start_of(cell, todo)})
         known[str(cell.folder)] = config_hash(config)
-        own = {"config": config, "target": target, "sites": sites_of(cell, sites)}
+        own = {"config": config, "target": target, "sites": sites_of(cell, sites), **more}
+        require_crossed(own, splits=count_splits(config))
         experiments[place_of(cell)] = own
     require_experiments(experiments)
     return experiments

@@ -29,6 +29,7 @@ def write_job(
     most_scans: int = MOST_SCANS,
     at_start: int = 0,
     study: Mapping[str, Any] | None = None,
+    crossed: bool = False,
 ) -> str:
     """Writes the engine's files.
 
@@ -41,6 +42,7 @@ def write_job(
       deadline_s: of an answer at most, in seconds.
       most_scans: of a part that a site may declare.
       at_start: sites with which the run begins without the others; 0: all must be there.
+      crossed: whether each site's own model is tested by the others.
       study: `place` and `experiments` of the study whose experiment this is; None: of no study.
 
     Returns:
@@ -58,6 +60,7 @@ def write_job(
         "config": clean({k: v for k, v in config.items() if k not in OWN}),
         "target": target,
         "sites": sites,
+        **({"crossed": True} if crossed else {}),
         **({} if study is None else {"study": clean(study)}),
     }
     require_job(job)

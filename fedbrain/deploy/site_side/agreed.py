@@ -27,6 +27,11 @@ def require_agreed(policy: Policy, job: Mapping[str, Any]) -> str:
         raise Refused(f"sites: expected {policy.name} among {', '.join(job['sites'])}")
     require_not_withdrawn(policy.withdrawn, job)
     spec = consent(policy, job["config"], job["target"])
+    if job.get("crossed") and not policy.crossed:
+        raise Refused(
+            "crossed: expected a job without it, since this site neither sends the model that it"
+            " trains alone nor tests those of others (crossed in its site.toml), got one with it"
+        )
     if policy.approval:
         require_approval(policy.approved, job)
     return spec

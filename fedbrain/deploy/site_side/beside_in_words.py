@@ -11,13 +11,14 @@ FIELDS = {  # that a site opens -> what is told
 }
 
 
-def beside_in_words(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+def beside_in_words(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
     """Lines of a page about one experiment or several; none where nothing is asked.
 
     Args:
-      configs: of the jobs.
+      jobs: or experiments of a study.
     """
-    configs = list(configs)
+    jobs = list(jobs)
+    configs = [job["config"] for job in jobs]
     regressions = [r for config in configs for r in read_linear(config["baselines"])]
     names = sorted({name for regressors in regressions for name in regressors.names})
     lines = [
@@ -28,4 +29,9 @@ def beside_in_words(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     for field, words in FIELDS.items():
         calls = sorted({str(call) for config in configs for call in config[field]})
         lines += [f"  - {words}: {', '.join(calls)}"] if calls else []
+    if count := sum("crossed" in job for job in jobs):
+        lines += [
+            f"  - {count} times the whole model that it trains alone, which the other sites test"
+        ]
+        lines += ["    on their people, as this site tests theirs: a row of test results of each"]
     return lines

@@ -20,6 +20,7 @@ from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.accepted_starts import require_accepted
 from fedbrain.deploy.site_side.agreed import require_agreed
 from fedbrain.deploy.site_side.approval import is_of_approved_study
+from fedbrain.deploy.site_side.crossed import Crossed
 from fedbrain.deploy.site_side.described import Described
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.going_home import write_identity
@@ -116,6 +117,7 @@ def join(
         LinearFloors(worker, splits, home=workdir, runs=workdir.parent)
         worker.tester.groups = groupings
         workers.append(worker)
+    Crossed(workers[0], job["sites"])
     Described(workers[0], scans, fewest=max(FEWEST, fewest))
     worker = workers[0] if len(workers) == 1 else SplitWorkers(workers, limit=limit)
     hidden = MaskedWorker(worker, maskers, limit=limit) if maskers else worker

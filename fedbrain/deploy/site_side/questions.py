@@ -126,6 +126,8 @@ class Questions:
             raise Refused(f"expected the model of round {round} before the order to train on it")
         if kind == "fit" and str(round) not in self.asked["kinds"].get("sums", {}):
             raise Refused(f"expected the sums of regression {round} to be asked before it came")
+        if kind in ("lend", "try") and "0" not in self.asked["kinds"].get("alone", {}):
+            raise Refused("expected the order to train alone before models are lent")
         if kind == "report" and models.get(str(round), wanted) != wanted:
             raise Refused(f"expected the model of round {round} to be tested, got another one")
         if kind == "model" and self.last_round < 0 and round > 0:

@@ -9,8 +9,7 @@ import jax
 from fedbrain.deploy.protocol.first_model import Start
 from fedbrain.deploy.protocol.job import agree, job_hash
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
-from fedbrain.deploy.protocol.runnable import ALONE
-from fedbrain.deploy.protocol.splits import count_splits
+from fedbrain.deploy.protocol.runnable import ALONE, count_splits
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.approval import APPROVED, read_approved, waiting
 from fedbrain.deploy.site_side.beside_in_words import beside_in_words
@@ -110,7 +109,7 @@ def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> s
             else "1 row of test results"
         )
         + sums_in_words(policy),
-        beside="".join(f"{line}\n" for line in beside_in_words([config])),
+        beside="".join(f"{line}\n" for line in beside_in_words([job])),
         batch=config["client"]["batch_size"],
         epochs=config["client"]["epochs"],
         privacy=privacy_in_words(agreement.experiment, policy),

@@ -9,8 +9,7 @@ import jax
 from fedbrain.analysis.gaussian_privacy import epsilon_of
 from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
-from fedbrain.deploy.protocol.runnable import ALONE
-from fedbrain.deploy.protocol.splits import count_splits
+from fedbrain.deploy.protocol.runnable import ALONE, count_splits
 from fedbrain.deploy.protocol.study import UNKNOWN, config_at, origin_of, study_hash
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.beside_in_words import beside_in_words
@@ -122,7 +121,7 @@ def describe_study(policy: Policy, job: Mapping[str, Any], *, approved: bool) ->
         updates=sum(questions_of(e["config"])[1] for e in own.values()),
         rows=sum(1 + (ALONE in e["config"]["regimes"]) for e in own.values()),
         sums=sums_in_words(policy),
-        beside="".join(f"{line}\n" for line in beside_in_words(e["config"] for e in own.values())),
+        beside="".join(f"{line}\n" for line in beside_in_words(own.values())),
         valid=policy.minimum_validation_subjects,
         train=policy.minimum_subjects,
         test=policy.minimum_test_subjects,

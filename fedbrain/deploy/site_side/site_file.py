@@ -8,6 +8,7 @@ minimum_validation_subjects = 10 # with fewer to validate on, the site takes no 
 minimum_test_subjects = 10       # with fewer, no test metrics are sent at the end
 minimum_class_subjects = 5       # a class or a bin of fewer people is not told of
 validation_digits = 2            # of a sum of validation losses that is sent; 0: all
+crossed = false                  # send the model trained alone to the others, and test theirs
 pooled_sums = false              # beside a test row, sums over test and validation people
 
 [data]
@@ -80,6 +81,7 @@ class Policy(NamedTuple):
     withdrawn: Mapping[str, str] = {}  # hashes of jobs, or `everything` -> since when
     starts: Starts = Starts()  # first models that are accepted from the server
     demands: Demands = Demands()  # differential privacy without which no job runs
+    crossed: bool = False  # whether models that sites train alone are sent and tested
     pooled_sums: bool = False  # whether sums over people are told beside a row of test results
 
 
@@ -92,6 +94,7 @@ KEYS: Mapping[str, Mapping[str, type]] = {
         "minimum_test_subjects": int,
         "minimum_class_subjects": int,
         "validation_digits": int,
+        "crossed": bool,
         "pooled_sums": bool,
         "approval": bool,
         "data": dict,
@@ -184,6 +187,7 @@ def _policy(content: Mapping[str, Any]) -> Policy:
         modalities=tuple(modalities),
         approval=content.get("approval", True),
         starts=read_starts(content.get("start", {}), approval=content.get("approval", True)),
+        crossed=content.get("crossed", False),
         pooled_sums=content.get("pooled_sums", False),
         demands=read_demands(content.get("privacy", {})),
     )

@@ -145,7 +145,7 @@ class Tester:
     def _test(self, split_id: SplitId, weight: float, variables: Variables) -> Run:
         """The predictions of the consortium's model of a split."""
         folder, split = run_folder(self.workdir, TOGETHER, split_id), self.splits[split_id]
-        parts = {part: self._predict(variables, getattr(split, part), split) for part in PARTS}
+        parts = {part: self.predict(variables, getattr(split, part), split) for part in PARTS}
         of_site = Evaluation(TOGETHER, split_id, weight, {self.name: parts})
         return Run(folder, TOGETHER, Trained({self.name: variables}, start(), 0, {}), of_site, [])
 
@@ -175,7 +175,14 @@ class Tester:
         )
         return run
 
-    def _predict(self, variables: Variables, scans: Scans, split: Split) -> Predictions:
+    def predict(self, variables: Variables, scans: Scans, split: Split) -> Predictions:
+        """What a model says of scans.
+
+        Args:
+          variables: of the model.
+          scans: of the site.
+          split: that they are of, which gives the floor.
+        """
         experiment = self.agreement.experiment
         values = predict_scans(self.evaluate, variables, scans, experiment)
         # the median of the training labels would be told without noise
@@ -214,14 +221,22 @@ class Tester:
           Refused: with too few test subjects.
         """
         own = self._parts_of_repeats(evaluations)
-        people = min(len(set(parts["test"].subjects)) for parts in own)
-        if people < self.fewest:
-            raise Refused(
-                f"expected at least {self.fewest} test subjects to tell of them, got {people}"
-            )
+        for parts in own:
+            self.require_enough(parts["test"])
         told = {part: concatenate([parts[part] for parts in own]) for part in PARTS}
         sums = site_sums(told["test"], told["valid"]) if self.pooled_sums else {}
         return accuracy(told["test"]) | sums
+
+    def require_enough(self, tests: Predictions) -> None:
+        """Raises Refused when predictions are of too few test subjects to tell of them.
+
+        Args:
+          tests: of one repeat.
+        """
+        if (people := len(set(tests.subjects))) < self.fewest:
+            raise Refused(
+                f"expected at least {self.fewest} test subjects to tell of them, got {people}"
+            )
 
     def _parts_of_repeats(self, evaluations: list[Evaluation]) -> list[Mapping[str, Predictions]]:
         """Part -> predictions, of each repeat."""
