@@ -39,7 +39,7 @@ def _sklearn(name: str):
         import sklearn.datasets
     except ImportError:
         raise ValueError(
-            "This problem comes with scikit-learn: pip install 'fedbrain[study]'."
+            "This problem needs scikit-learn: in a clone of fedbrain, pip install -e '.[study]'."
         ) from None
     x, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
     return x.astype(np.float32), y.astype(np.float32)

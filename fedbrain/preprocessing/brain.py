@@ -81,7 +81,7 @@ def require(method: str) -> None:
     if package and importlib.util.find_spec(package) is None:
         raise ValueError(
             f"--brain={method}: expected the package {package}, got none. It comes with"
-            " 'fedbrain[prepare]' on Linux with x86-64; elsewhere use masks of your own, or"
+            " the extra `prepare` on Linux with x86-64; elsewhere use masks of your own, or"
             " --brain=template."
         )
 

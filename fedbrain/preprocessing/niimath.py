@@ -18,7 +18,7 @@ from fedbrain.data.nifti_file import ImageError
 LIMIT_S = 1800  # of one step on one scan; arbitrary: a hundred times what steps take
 PLAIN = ("-p", "1", "-gz", "0")  # one core; files that are not packed
 STEPS = ("-n4", "-allineate")  # named when they fail
-INSTALL = "Install the extra: pip install 'fedbrain[prepare]'."
+INSTALL = "Install the extra, in a clone of fedbrain: pip install -e '.[prepare]'."
 
 
 def version() -> str:

@@ -117,9 +117,10 @@ def describe(name: str, *, hosts: int = 1, devices: int = 1) -> Sequence[Any]:
         ).devices
     except Exception as error:  # what is raised depends on what is missing
         extra = "tpu" if isinstance(accelerator, Tpu) else "cuda12"
+        reason = (str(error).splitlines() or [""])[0]
         raise ValueError(
-            f"{accelerator.name}: its compiler did not start; install it with"
-            f" pip install 'fedbrain[{extra}]' on Linux. ({(str(error).splitlines() or [''])[0]})"
+            f"{accelerator.name}: its compiler did not start; install it on Linux, in a clone of"
+            f" fedbrain: pip install -e '.[{extra}]' -c constraints.txt. ({reason})"
         ) from None
 
 
