@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 from absl import app, flags
 
 from fedbrain.configs import base
@@ -97,6 +98,7 @@ def measure(case: dict, step: Step) -> Needs:
 
 def main(_: list[str]) -> None:
     """Prints a line a case."""
+    jax.config.update("jax_platforms", "cpu")  # else CUDA is started, which needs a GPU
     path = Path(JSON.value) if JSON.value else None
     lines = path.read_text().splitlines() if path and path.is_file() else []
     done = [{k: line[k] for k in FIELDS} for line in map(json.loads, lines)]

@@ -20,9 +20,12 @@ if __name__ == "__main__":
     DEVICES = flags.DEFINE_integer("devices", 1, "How many of them a process has.")
 
     def _plan(config: Any, workdir: Path) -> None:
-        from fedbrain.experiments import plan  # seconds, which help does not need
+        import jax  # seconds, which help does not need
+
+        from fedbrain.experiments import plan
 
         del workdir  # nothing is written
+        jax.config.update("jax_platforms", "cpu")  # else CUDA is started, which needs a GPU
         plan.run(config, cli.given(DEVICE), DEVICES.value)
 
     cli.run_config(

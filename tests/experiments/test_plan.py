@@ -9,6 +9,7 @@ import pytest
 from fedbrain.experiments import plan
 from fedbrain.training.accelerators import Tpu
 from tests.experiment_under_test import config
+from tests.programs import run_program
 
 
 @pytest.fixture
@@ -60,3 +61,19 @@ def test_what_cannot_be_compiled_for_is_refused(tmp_path):
     if find_spec("jax_cuda12_plugin") is None:
         with pytest.raises(ValueError, match="NVIDIA H100 80GB HBM3: its compiler did not start"):
             plan.run(config(tmp_path), "h100")
+
+
+def test_the_command_does_not_start_an_accelerator_that_may_be_missing(monkeypatch):
+    """JAX starts CUDA where its plugin is installed, and fails where there is no GPU."""
+    platforms = []
+    monkeypatch.setattr(
+        plan, "run", lambda *_: platforms.append(jax.config.values["jax_platforms"])
+    )
+    before = jax.config.values["jax_platforms"]
+    jax.config.update("jax_platforms", "")
+    try:
+        done = run_program("fedbrain.plan", "--config=configs/quickstart.py", "--device=h100")
+    finally:
+        jax.config.update("jax_platforms", before)
+    assert done.returncode == 0, done.stderr
+    assert platforms == ["cpu"]
