@@ -23,7 +23,7 @@ from fedbrain.data.pipeline import eval_batches
 from fedbrain.data.small_counts import FEWEST
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.config import Experiment
-from fedbrain.experiments.saved_models import load_models, read_identity
+from fedbrain.experiments.saved_models import is_of_hospitals, load_models, read_identity
 from fedbrain.experiments.split_id import SplitId, split_client
 from fedbrain.experiments.writing import writing
 from fedbrain.types import Variables
@@ -124,7 +124,15 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
       count: test scans of each site, at most.
       steps: of integrated gradients.
       size: edge of an occluded cube, voxels.
+
+    Raises:
+      ValueError: for the centre's folder of a run between hospitals.
     """
+    if is_of_hospitals(workdir):
+        raise ValueError(
+            f"{workdir}: expected a run whose scans are here, got one between hospitals, where they"
+            " stay. Each site can look at its own: fedbrain saliency, on the folder of its run."
+        )
     experiment, _ = read_identity(workdir)
     split_id = SplitId(experiment.repeats[0])
     sites, synthetic = scans_to_explain(experiment, split_id)

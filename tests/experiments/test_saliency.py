@@ -1,5 +1,7 @@
 """Saliency against closed forms, files in the right space, and the privacy of means."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import nibabel as nib
@@ -103,6 +105,13 @@ def test_maps_of_an_experiment(scans, tmp_path):
         "occlusion.png",
         "variance.png",
     }
+
+
+def test_scans_of_hospitals_are_not_looked_for_at_the_centre(scans, tmp_path):
+    whole = {"config": config(scans).to_dict(), "data": {"shape": [10, 12, 10, 1]}}
+    (tmp_path / "config.json").write_text(json.dumps(whole))
+    with pytest.raises(ValueError, match=r"got one between hospitals, where they stay\."):
+        saliency.run(tmp_path, tmp_path / "maps", "federated", 5, 4, 4)
 
 
 def test_a_mean_of_too_few_people_is_not_told():
