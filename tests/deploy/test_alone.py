@@ -79,7 +79,7 @@ def test_models_of_one_site_on_people_of_another_are_tested_as_in_the_simulation
 
 def test_a_site_that_lends_no_model_refuses_the_job_and_the_question(scans, tmp_path):
     some = Consortium(scans, tmp_path, rounds=1, regimes=REGIMES)
-    with pytest.raises(Refused, match="kind: expected model, train, alone, report, got 'lend'"):
+    with pytest.raises(Refused, match="one of model, train, alone, report, got 'lend'"):
         some.worker("amber").receive(write_beside(some.terms, "lend", 0, nonce="n"))
     lent = Consortium(scans, tmp_path / "x", rounds=1, regimes=REGIMES, crossed=True)
     with pytest.raises(Refused, match="expected the order to train alone before models are lent"):

@@ -17,7 +17,8 @@ from tests.experiment_under_test import config
 
 
 def disk(read_only=False, free=1):
-    return SimpleNamespace(f_flag=os.ST_RDONLY if read_only else 0, f_bavail=free)
+    flag = os.ST_RDONLY if read_only else 0
+    return SimpleNamespace(f_flag=flag, f_blocks=1000, f_bavail=free)
 
 
 def test_a_file_in_the_way(tmp_path):

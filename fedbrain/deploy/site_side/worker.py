@@ -131,7 +131,7 @@ class Worker:
         if kind == "model":
             return self._validate(message, data)
         if kind not in self.kinds:
-            raise Refused(f"kind: expected model, {', '.join(self.kinds)}, got {kind!r}")
+            raise Refused(f"kind: expected one of model, {', '.join(self.kinds)}, got {kind!r}")
         return self.kinds[kind](message)
 
     @property
