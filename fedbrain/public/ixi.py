@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from fedbrain.public.spreadsheet import Row
 
 NAME = re.compile(r"IXI(\d+)-(Guys|HH|IOP)-(\d+)-(T1|T2|PD|MRA)\.nii(\.gz)?")
+HOSPITALS = ("guys", "hh", "iop")
 SUFFIXES = {"T1": "T1w", "T2": "T2w", "PD": "PDw", "MRA": "angio"}
 SEX = "SEX_ID (1=m, 2=f)"
 NEEDED = ("IXI_ID", SEX, "HEIGHT", "WEIGHT", "AGE")

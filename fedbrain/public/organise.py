@@ -12,15 +12,16 @@ from pathlib import Path
 from fedbrain import progress
 from fedbrain.data.tables import write_table
 from fedbrain.data.whole_file import write_whole
-from fedbrain.public.ixi import UNKNOWN, Image, Person, first_of_each, read_people
+from fedbrain.public.ixi import HOSPITALS, UNKNOWN, Image, Person, first_of_each, read_people
 from fedbrain.public.spreadsheet import read_rows
 
+MAKER = "fedbrain organise"
 DESCRIPTION = {
     "BIDSVersion": "1.10.0",
     "DatasetType": "raw",
     "License": "CC BY-SA 3.0",
     "SourceDatasets": [{"URL": "https://brain-development.org/ixi-dataset"}],
-    "GeneratedBy": [{"Name": "fedbrain organise"}],
+    "GeneratedBy": [{"Name": MAKER}],
 }
 COLUMNS = {
     "age": {"Description": "age at the scan", "Units": "years"},
@@ -83,17 +84,20 @@ def run(sources: list[Path], table: Path, output: Path) -> None:
       ValueError: naming the file that cannot be used.
     """
     people, notes = read_people(read_rows(table), table)
+    for hospital in HOSPITALS:
+        require_ours(output / hospital)
     unused: dict[str, str] = {}
     for source in sources:
         with opened(source) as (names, put):
-            for name, image in progress.each(list(first_of_each(names)), source.name, unit="file"):
+            files = list(first_of_each(names))
+            for hospital in {image.hospital for _, image in files if isinstance(image, Image)}:
+                _begin(output / hospital)
+            for name, image in progress.each(files, source.name, unit="file"):
                 if isinstance(image, str):
                     unused[name] = image
                 else:
-                    _place(name, image, output, put)
-    trees = sorted(
-        path for path in output.glob("*") if (path / "dataset_description.json").exists()
-    )
+                    _place(name, image, output / image.hospital, put)
+    trees = [output / hospital for hospital in HOSPITALS if (output / hospital).is_dir()]
     if not trees:
         raise ValueError(f"{', '.join(map(str, sources))}: expected images of IXI, got none.")
     for tree in trees:
@@ -101,16 +105,37 @@ def run(sources: list[Path], table: Path, output: Path) -> None:
     print(*_told(people, notes, unused, trees), sep="\n")
 
 
-def _place(name: str, image: Image, output: Path, put: Put) -> None:
-    tree = output / image.hospital
+def require_ours(tree: Path) -> None:
+    """Refuses a folder that something else wrote: its tables would be lost.
+
+    Args:
+      tree: perhaps not there yet.
+
+    Raises:
+      ValueError: naming the folder.
+    """
+    path = tree / "dataset_description.json"
+    ours = path.is_file() and f'"{MAKER}"' in path.read_text(encoding="utf-8", errors="replace")
+    if os.path.lexists(tree) and not ours and (not tree.is_dir() or any(tree.iterdir())):
+        raise ValueError(
+            f"{tree}: expected a new folder, or a tree of {MAKER}, got something else. Choose"
+            " another --output."
+        )
+
+
+def _begin(tree: Path) -> None:
+    """The file that says whose tree it is comes first."""
+    tree.mkdir(parents=True, exist_ok=True)
+    description = {"Name": f"IXI, {tree.name}", **DESCRIPTION}
+    write_whole(tree / "dataset_description.json", json.dumps(description, indent=2) + "\n")
+
+
+def _place(name: str, image: Image, tree: Path, put: Put) -> None:
     folder = tree / image.subject / "anat"
     path = folder / f"{image.subject}_{image.suffix}{image.extension}"
-    if os.path.lexists(path):
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    description = {"Name": f"IXI, {image.hospital}", **DESCRIPTION}
-    write_whole(tree / "dataset_description.json", json.dumps(description, indent=2) + "\n")
-    put(name, path)
+    if not os.path.lexists(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        put(name, path)
 
 
 def _finish(tree: Path, people: Mapping[str, Person]) -> str:

@@ -1,8 +1,9 @@
 """IXI as it is downloaded: archives of images, and a table with doubled and contradicting rows."""
 
 import os
+import shutil
 import tarfile
-from pathlib import Path
+import zipfile
 
 import numpy as np
 import pytest
@@ -13,8 +14,40 @@ from fedbrain.public.organise import run
 from fedbrain.public.spreadsheet import read_rows
 from tests.tiny import save_volume
 
-IXI = Path(__file__).parents[3] / "shared" / "data" / "tables" / "IXI.xls"
-published = pytest.mark.skipif(not IXI.is_file(), reason="needs the table of IXI beside the clone")
+
+def write_xlsx(path, rows):
+    """The smallest spreadsheet with these rows."""
+    space = "http://schemas.openxmlformats.org"
+    kinds = f"{space}/officeDocument/2006/relationships"
+    main = f'xmlns="{space}/spreadsheetml/2006/main"'
+
+    def cell(value):
+        if isinstance(value, float):
+            return f"<c><v>{value}</v></c>"
+        return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+
+    lines = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+    relations = f'<Relationships xmlns="{space}/package/2006/relationships">'
+    files = {
+        "_rels/.rels": f'{relations}<Relationship Id="a" Type="{kinds}/officeDocument" '
+        'Target="xl/workbook.xml"/></Relationships>',
+        "xl/_rels/workbook.xml.rels": f'{relations}<Relationship Id="b" Type="{kinds}/worksheet" '
+        'Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook {main} xmlns:r="{kinds}"><sheets><sheet name="Table" '
+        'sheetId="1" r:id="b"/></sheets></workbook>',
+        "xl/worksheets/sheet1.xml": f"<worksheet {main}><sheetData>{lines}</sheetData></worksheet>",
+    }
+    with zipfile.ZipFile(path, "w") as file:
+        for name, text in files.items():
+            file.writestr(name, text)
+    return path
+
+
+@pytest.fixture
+def ixi(tmp_path):
+    """A table of two people, of whom one has two rows with other ages."""
+    people = [row(12.0, age=38.78), row(219.0, 2.0, age=53.08), row(219.0, 2.0, age=58.07)]
+    return write_xlsx(tmp_path / "IXI.xlsx", [NEEDED, *(one.values() for one in people)])
 
 
 def row(number, sex=1.0, height=170.0, weight=70.0, age=40.0):
@@ -52,9 +85,9 @@ def test_what_is_no_image(name):
     assert parse_image(name) is None
 
 
-@published
-def test_the_published_table():
-    people, notes = read_people(read_rows(IXI), IXI)
+def test_the_published_table(shared):
+    path = shared / "tables/IXI.xls"
+    people, notes = read_people(read_rows(path), path)
     assert len(people) == 593
     assert sum(" rows" in note for note in notes) == 26
     known = [float(person.age) for person in people.values() if person.age != "n/a"]
@@ -77,9 +110,8 @@ def archive(tmp_path):
     return tmp_path / "IXI-T1.tar"
 
 
-@published
-def test_an_archive_becomes_a_tree_for_each_hospital(archive, tmp_path, capsys):
-    run([archive], IXI, tmp_path / "out")
+def test_an_archive_becomes_a_tree_for_each_hospital(archive, ixi, tmp_path, capsys):
+    run([archive], ixi, tmp_path / "out")
     text = capsys.readouterr().out
     assert f"{tmp_path}/out/hh: 1 people, 1 with an age; 1 T1w, 1 T2w" in text
     assert "sub-IXI219: 2 rows; ages 53.08 and 58.07 contradict each other: n/a" in text
@@ -90,23 +122,33 @@ def test_an_archive_becomes_a_tree_for_each_hospital(archive, tmp_path, capsys):
     table = (tmp_path / "out/hh/participants.tsv").read_text().splitlines()
     assert table[1].split("\t")[:3] == ["sub-IXI012", "38.78", "M"]
     before = scan.path.stat().st_mtime_ns
-    run([archive], IXI, tmp_path / "out")  # once more: nothing is unpacked again
+    run([archive], ixi, tmp_path / "out")  # once more: nothing is unpacked again
     assert scan.path.stat().st_mtime_ns == before
 
 
-@published
-def test_a_folder_becomes_links(archive, tmp_path):
-    run([tmp_path / "in"], IXI, tmp_path / "out")
+def test_a_tree_of_somebody_else_is_not_touched(archive, ixi, tmp_path):
+    (tmp_path / "out/hh").mkdir(parents=True)
+    (tmp_path / "out/hh/participants.tsv").write_text("participant_id\n")
+    (tmp_path / "out/lyon").mkdir()
+    (tmp_path / "out/lyon/dataset_description.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"out/hh: expected a new folder, or a tree of fedbrain"):
+        run([archive], ixi, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out/hh")
+    run([archive], ixi, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out/lyon").iterdir()] == ["dataset_description.json"]
+
+
+def test_a_folder_becomes_links(archive, ixi, tmp_path):
+    run([tmp_path / "in"], ixi, tmp_path / "out")
     [scan] = find_scans(tmp_path / "out/guys")
     assert os.path.samefile(scan.path, tmp_path / "in/IXI219-Guys-0900-T1.nii.gz")
 
 
-@published
 @pytest.mark.parametrize("kept", [0, 700, 2000])
-def test_an_archive_that_is_cut_is_named(archive, tmp_path, kept):
+def test_an_archive_that_is_cut_is_named(archive, ixi, tmp_path, kept):
     archive.write_bytes(archive.read_bytes()[:kept])
     with pytest.raises(ValueError, match=r"IXI-T1\.tar: expected .*"):
-        run([archive], IXI, tmp_path / "out")
+        run([archive], ixi, tmp_path / "out")
     assert not list(tmp_path.rglob("out/*/*/*/.*"))
 
 
