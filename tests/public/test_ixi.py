@@ -90,6 +90,8 @@ def test_the_published_table(shared):
     people, notes = read_people(read_rows(path), path)
     assert len(people) == 593
     assert sum(" rows" in note for note in notes) == 26
+    assert sum("no age" in note for note in notes) == 28
+    assert any("height_cm 1850 is not likely" in note for note in notes)
     known = [float(person.age) for person in people.values() if person.age != "n/a"]
     assert 19 < min(known) < 21
     assert 86 < max(known) < 87
