@@ -1,5 +1,6 @@
 """Where things are: docs/architecture.md says what the code says, and nothing imports a command."""
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -102,3 +103,16 @@ def test_an_import_points_down():
     rank = {name: k for k, layer in enumerate(order) for name in layer}
     arrows = page.find_imports()
     assert not [pair for pair in arrows if rank[pair[0]] >= rank[pair[1]]]
+
+
+def test_importing_starts_no_device():
+    """Processes join, and platforms are chosen, after the imports and before the first array."""
+    code = (
+        "import importlib, pkgutil, fedbrain\n"
+        "from jax._src import xla_bridge\n"
+        "for module in pkgutil.walk_packages(fedbrain.__path__, 'fedbrain.'):\n"
+        "    if not module.name.endswith('__main__'):\n"
+        "        importlib.import_module(module.name)\n"
+        "        assert not xla_bridge.backends_are_initialized(), module.name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -19,7 +19,7 @@ from fedbrain.training.sampling import Sampling
 from fedbrain.types import Algorithm, Batch, Update, Variables
 
 MOST = 64  # clients that are tried
-SMALL = {"params": {"w": jnp.zeros(8)}}  # the model of a trial before training
+SMALL = {"params": {"w": np.zeros(8, np.float32)}}  # the model of a trial before training
 
 
 def random_updates(
