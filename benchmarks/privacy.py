@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import nibabel as nib
 import numpy as np
 import optax
 from absl import app, flags
 
+from benchmarks.regions import regions_of
 from fedbrain.aggregators import BESIDE, weighted_mean
 from fedbrain.algorithms import ClientChain, ServerChain, Sharing, federated
 from fedbrain.algorithms.private import dp_fedsgd, private_local
@@ -33,7 +33,6 @@ from fedbrain.analysis.gaussian_privacy import noise_multiplier_of
 from fedbrain.data.dataset import Preparation
 from fedbrain.data.recipes import RECIPES
 from fedbrain.data.synthetic.site import synthetic
-from fedbrain.data.tables import read_table
 from fedbrain.experiments.spec import call
 from fedbrain.models import MODELS
 from fedbrain.models.losses import l1
@@ -109,26 +108,6 @@ def features_of(module: nn.Module, variables: Any, images: np.ndarray) -> np.nda
         return seen[0]
 
     return np.concatenate([np.asarray(body(x)) for x in np.array_split(images, len(images) // 16)])
-
-
-def regions_of(tree: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(logarithms of region volumes as shares of the brain [people, regions], ages)."""
-    ages = {
-        row["participant_id"]: float(row["age"]) for row in read_table(tree / "participants.tsv")
-    }
-    paths = {
-        path.name.split("_")[0]: path
-        for path in sorted(tree.glob("derivatives/dlmuse/sub-*/**/*_dseg.nii*"))
-    }
-    counts = []
-    names = [name for name in sorted(paths) if name in ages]
-    for name in names:
-        image: Any = nib.load(paths[name])  # pyright: ignore[reportPrivateImportUsage]
-        labels = np.asarray(image.dataobj).round().astype(int).ravel()
-        counts.append(np.bincount(labels, minlength=256)[1:256])
-    table = np.asarray(counts, float)
-    table = table[:, (table > 0).all(0)]
-    return np.log(table / table.sum(1, keepdims=True)), np.asarray([ages[n] for n in names])
 
 
 def scaled(public: np.ndarray, private: np.ndarray) -> np.ndarray:

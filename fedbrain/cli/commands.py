@@ -19,6 +19,9 @@ COMMANDS = {
     "prepare": Command(
         "fedbrain.prepare", "raw scans to brains in MNI space, as a BIDS derivative"
     ),
+    "harmonise": Command(
+        "fedbrain.harmonise", "tables of features without the effects of sites (ComBat)"
+    ),
     "plan": Command("fedbrain.plan", "whether a training step fits a GPU or TPU, without one"),
     "train": Command("fedbrain.main", "an experiment: trains, evaluates, prints the table"),
     "predict": Command("fedbrain.predict", "applies trained models to new scans"),

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fedbrain.data import combat
+
 Examples = tuple[np.ndarray, np.ndarray]  # (features [n, p] float32, targets [n] float32)
 
 
@@ -78,6 +80,37 @@ def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
       test: share of each hospital's people that are tested.
     """
 
+    return _hospitals(volumes, demographics, test, _standardise)
+
+
+def harmonised_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
+    """`region_volumes` without the shifts of hospitals, by ComBat fitted on training people. What
+    age explains is kept; no age of a person in the test is used.
+
+    Args:
+      volumes: see `region_volumes`.
+      demographics: likewise.
+      test: likewise.
+    """
+
+    def harmonise(clients: dict[str, ClientData]) -> dict[str, ClientData]:
+        train = {n: (c.train[1][:, None].astype(float), c.train[0]) for n, c in clients.items()}
+        fitted = combat.fit(train, spread=False)
+
+        def correct(name: str, examples: Examples) -> Examples:
+            x, y = examples
+            return combat.apply(fitted, name, y[:, None].astype(float), x), y
+
+        return _standardise(
+            {n: ClientData(correct(n, c.train), correct(n, c.test)) for n, c in clients.items()}
+        )
+
+    return _hospitals(volumes, demographics, test, harmonise)
+
+
+def _hospitals(volumes: str, demographics: str, test: float, finish: Callable) -> Draw:
+    """Splits the people of each hospital; `finish` makes their features comparable."""
+
     def draw(seed: int) -> Problem:
         files = [Path(path).expanduser() for path in (volumes, demographics)]
         for path in files:
@@ -111,7 +144,7 @@ def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
         for site in np.unique(site_of_row):
             here = site_of_row == site
             clients[str(site)] = _split(x[here], y[here], test, rng)
-        return Problem(_standardise(clients), "years", synthetic=False)
+        return Problem(finish(clients), "years", synthetic=False)
 
     return draw
 
@@ -210,6 +243,7 @@ def synthetic(
 
 PROBLEMS = {
     "region_volumes": region_volumes,
+    "harmonised_volumes": harmonised_volumes,
     "digits": digits,
     "breast_cancer": breast_cancer,
     "synthetic": synthetic,

@@ -156,6 +156,40 @@ def test_problems():
         call("region_volumes('no.csv', 'no.csv')", PROBLEMS)(0)
 
 
+def write_hospitals(folder, age_of_last=60.0):
+    """Volumes that shrink with age, 30 larger at one of two hospitals."""
+    rng = np.random.default_rng(0)
+    volumes, ages = ["ID,whole,a,b,c"], ["ID,Age"]
+    for i in range(80):
+        site, age = ("HH", "Guys")[i % 2], rng.uniform(20, 80)
+        parts = (0.3 - 0.001 * age + rng.normal(0, 0.005, 3) + 0.03 * (i % 2)) * (1000 + i)
+        volumes.append(
+            f"IXI{i:03d}-{site}-{i}-T1,{1000 + i}," + ",".join(f"{v:.5f}" for v in parts)
+        )
+        ages.append(f"IXI{i:03d}-{site}-{i}-T1,{age_of_last if i == 79 else age:.3f}")
+    for name, lines in (("volumes", volumes), ("ages", ages)):
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return f"('{folder}/volumes.csv', '{folder}/ages.csv')"
+
+
+def test_volumes_without_the_shifts_of_hospitals(tmp_path):
+    def gap(problem):
+        one, other = (c.train[0][:, 1:].mean(0) for c in problem.clients.values())
+        return np.abs(one - other).max()
+
+    arguments = write_hospitals(tmp_path)
+    assert gap(call(f"region_volumes{arguments}", PROBLEMS)(0)) > 1
+    draw = call(f"harmonised_volumes{arguments}", PROBLEMS)
+    assert gap(draw(0)) < 0.2
+    last = np.float32(60.0)
+    seeds = [s for s in range(20) if last in draw(s).clients["Guys"].test[1]]
+    before = draw(seeds[0]).clients["Guys"].test
+    write_hospitals(tmp_path, age_of_last=30.0)
+    after = draw(seeds[0]).clients["Guys"].test
+    assert (before[1] != after[1]).sum() == 1
+    np.testing.assert_array_equal(before[0], after[0])
+
+
 def test_real_hospitals(shared):
     folder = shared / "tables"
     spec = (
