@@ -40,7 +40,10 @@ def main(argv: list[str]) -> None:
     x, age = regions_of(Path(BIDS.value).expanduser())
     choices = [cross_validate(x, age, seed) for seed in range(CHOICES)]
     people = [str(k) for k in range(len(age))]
-    p = Predictions(people, *(v.astype(np.float32) for v in (age, *choices[0])))
+    said, floor = choices[0]
+    p = Predictions(
+        people, age.astype(np.float32), said.astype(np.float32), floor.astype(np.float32)
+    )
     title = f"ridge on {x.shape[1]} region volumes, {len(age)} people, five folds"
     print(render_accuracy(title, accuracy(p), NUMBERS, "years"))
     errors = [float(np.abs(said - age).mean()) for said, _ in choices]
