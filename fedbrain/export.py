@@ -24,7 +24,9 @@ if __name__ == "__main__":
     OUTPUT = cli.define_path("output", None, "File to write, FILE.safetensors.", required=True)
     TORCH = flags.DEFINE_bool("torch", False, "Names and layouts of MONAI's DenseNet121.")
     FEDERATION = flags.DEFINE_string(
-        "federation", "federated", "Which model: federated, centralised or local-<client>."
+        "federation",
+        "federated",
+        "Which model: federated, centralised, local-<client> or without-<client>.",
     )
     CLIENT = flags.DEFINE_string(
         "client", "", "Whose private leaves to use, where every client keeps some."

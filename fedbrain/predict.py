@@ -37,7 +37,9 @@ if __name__ == "__main__":
         "test_views", "", "Views to average over; by default those of the experiment."
     )
     FEDERATION = flags.DEFINE_string(
-        "federation", "federated", "Which model: federated, centralised or local-<client>."
+        "federation",
+        "federated",
+        "Which model: federated, centralised, local-<client> or without-<client>.",
     )
     CLIENT = flags.DEFINE_string(
         "client", "", "Whose private leaves to use, where every client keeps some."

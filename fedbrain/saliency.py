@@ -18,7 +18,9 @@ if __name__ == "__main__":
     )
     OUTPUT = cli.define_path("output", None, "Folder of the maps; by default WORKDIR/saliency.")
     FEDERATION = flags.DEFINE_string(
-        "federation", "federated", "Which model: federated, centralised or local-<client>."
+        "federation",
+        "federated",
+        "Which model: federated, centralised, local-<client> or without-<client>.",
     )
     COUNT = flags.DEFINE_integer(
         "count", 20, "Largest number of test scans of a site.", lower_bound=FEWEST

@@ -66,7 +66,8 @@ def get_config() -> Any:
     # `augment(flip, shift, rotate_deg, scale, intensity, modality_dropout)`
     config.augment = "augment(flip=True, shift=2)"
     # which models are trained: one by all clients (`federated`), one on all training scans
-    # together (`centralised`), one at each client (`local`)
+    # together (`centralised`), one at each client (`local`), for each client one by all others,
+    # tested on its test scans (`leave_one_site_out`)
     config.regimes = ("federated", "centralised", "local")
     # views of a scan over which its prediction is averaged: `plain()`, `averaged(flip, shift)`
     config.views = "plain()"

@@ -1,8 +1,8 @@
 """Federated, centralised and local training are partitions of the data, not branches of the code.
 
 Each regime is a list of federations. A centralised federation has one client that holds everybody's
-training data; a local federation has one client, with its own. A site's test scans are the same in
-all of them.
+training data; a local federation has one client, with its own; where a site is left out, all others
+train. A site's test scans are the same in all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,4 +53,22 @@ def local(splits: Mapping[str, Split]) -> list[Federation]:
     ]
 
 
-REGIMES: dict[str, Regime] = {"federated": federated, "centralised": centralised, "local": local}
+LEFT_OUT = "without-"  # and a site: the federation of all others
+
+
+def leave_one_site_out(splits: Mapping[str, Split]) -> list[Federation]:
+    """For every site the federation of all others, whose model has met nobody of that site."""
+    clients = {name: ClientScans(s.train, s.valid) for name, s in splits.items()}
+    others = {site: {n: c for n, c in clients.items() if n != site} for site in splits}
+    return [
+        Federation(f"{LEFT_OUT}{site}", of_others, {site: min(of_others)})
+        for site, of_others in others.items()
+    ]
+
+
+REGIMES: dict[str, Regime] = {
+    "federated": federated,
+    "centralised": centralised,
+    "local": local,
+    "leave_one_site_out": leave_one_site_out,
+}

@@ -14,6 +14,7 @@ from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.consistent import unprotected
 from fedbrain.experiments.feasible import require_defined
 from fedbrain.experiments.label_range import labels_of, odd_labels
+from fedbrain.experiments.left_out import require_leavable
 from fedbrain.experiments.private import require_delta
 from fedbrain.experiments.small_batches import require_large_batches
 from fedbrain.experiments.split_id import SplitId, split_clients
@@ -78,8 +79,10 @@ def require_feasible(
       ValueError: naming the field and what helps.
     """
     require_modalities(experiment.modalities, reports)
+    names = sorted(splits[0][1])
     if federated in experiment.regimes.values():
-        require_defined(config, experiment.sampling, sorted(splits[0][1]))
+        require_defined(config, experiment.sampling, names)
+    require_leavable(config, experiment, names, shape)
     people = {name: _everybody(split) for _, parts in splits[:1] for name, split in parts.items()}
     require_delta(experiment.privacy, people)
     sizes = train_sizes(experiment, splits)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from fedbrain.data.dataset import Scans
 from fedbrain.data.overlap import checksums
+from fedbrain.data.regimes import LEFT_OUT
 from fedbrain.data.tables import read_table, write_table
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.split_id import SplitId, split_client
@@ -54,13 +55,16 @@ def find_known(workdirs: Sequence[Path], federation: str, scans: Scans) -> Known
 
     Args:
       workdirs: of the models.
-      federation: whose models: `local-<client>` was trained on that client's scans alone.
+      federation: whose models: `local-<client>` was trained on that client's scans alone,
+        `without-<client>` on those of all others.
       scans: new ones.
     """
     images, people, silent = set(), set(), []
     only = federation.removeprefix("local-") if federation.startswith("local-") else "*"
     for workdir in workdirs:
         tables = sorted(workdir.glob(f"clients/{only}/scans.tsv"))
+        left_out = federation.startswith(LEFT_OUT) and federation.removeprefix(LEFT_OUT)
+        tables = [table for table in tables if table.parent.name != left_out]
         for row in [row for table in tables for row in read_table(table)]:
             if any(value in SEEN for name, value in row.items() if name not in FIRST):
                 images.add(row["image"])

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from fedbrain.analysis.predictions import Predictions, concatenate
 from fedbrain.analysis.results import RegimePredictions
 from fedbrain.data.dataset import Scans
+from fedbrain.data.dataset import concatenate as concatenate_scans
 from fedbrain.data.regimes import Federation
 from fedbrain.data.splits import Split
 from fedbrain.experiments.checkpoints import tree_digest
@@ -97,7 +98,7 @@ def predict_assigned(
       Site -> part -> predictions.
     """
     classes = experiment.classes
-    floors = {name: floor_of(m.train, classes) for name, m in federation.clients.items()}
+    floors = {name: floor_of(scans, classes) for name, scans in _known_to(federation).items()}
     return {
         site: {
             part: to_predictions(
@@ -111,6 +112,16 @@ def predict_assigned(
         }
         for site, parts in assignment.items()
     }
+
+
+def _known_to(federation: Federation) -> dict[str, Scans]:
+    """Client -> training scans that its floor is made of: its own; those of all clients where the
+    sites that the model is tested at do not train.
+    """
+    own = {name: client.train for name, client in federation.clients.items()}
+    if set(own) & set(federation.model_of_site):
+        return own
+    return dict.fromkeys(own, concatenate_scans(list(own.values())))
 
 
 def assign_own_sites(federation: Federation, splits: Mapping[str, Split]) -> Assignment:
@@ -140,12 +151,11 @@ def assign_all_sites(
       Name of the model -> assignment; empty where all clients have the same model.
     """
     alone = len(federation.model_of_site) < len(splits)
-    if not alone and len({tree_digest(v) for v in trained.variables.values()}) == 1:
+    same = len({tree_digest(v) for v in trained.variables.values()}) == 1
+    if not alone and same:
         return {}
-    names = {
-        m: federation.name if len(trained.variables) == 1 else f"{federation.name}-{m}"
-        for m in trained.variables
-    }
+    models = list(trained.variables)[:1] if same else trained.variables
+    names = {m: federation.name if same else f"{federation.name}-{m}" for m in models}
     return {
         names[m]: {site: {"test": (m, split.test)} for site, split in splits.items()} for m in names
     }

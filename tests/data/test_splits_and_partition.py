@@ -107,10 +107,25 @@ def test_regimes_are_partitions_of_the_same_training_data():
     splits = {n: split_scans(_scans(30, prefix=n), Fractions(), seed=0) for n in ("a", "b")}
     for name, regime in REGIMES.items():
         federations = regime(splits)
+        if name == "leave_one_site_out":
+            continue
         trained = sorted(i for f in federations for m in f.clients.values() for i in m.train.ids)
         assert trained == sorted(i for s in splits.values() for i in s.train.ids), name
         assert {site for f in federations for site in f.model_of_site} == set(splits)
     assert [len(REGIMES[n](splits)) for n in ("federated", "centralised", "local")] == [1, 1, 2]
+
+
+def test_a_site_that_is_left_out_neither_trains_nor_validates():
+    splits = {n: split_scans(_scans(n=20, prefix=n), Fractions(), seed=0) for n in "cab"}
+    federations = REGIMES["leave_one_site_out"](splits)
+    assert [f.name for f in federations] == ["without-c", "without-a", "without-b"]
+    for federation in federations:
+        [(site, model)] = federation.model_of_site.items()
+        assert set(federation.clients) == set("abc") - {site}
+        assert model in federation.clients
+        for name, client in federation.clients.items():
+            assert client.train is splits[name].train
+            assert client.valid is splits[name].valid
 
 
 def test_views_and_shapes():

@@ -204,6 +204,10 @@ def test_a_site_lends_its_own_model_only_where_it_says_so(tmp_path):
     ("change", "sentence"),
     [
         ({"regimes": ("federated", "centralised")}, "'centralised', which would bring all scans"),
+        (
+            {"regimes": ("federated", "leave_one_site_out")},
+            "'leave_one_site_out', which tests a model at a site that does not train it. Leave",
+        ),
         ({"regimes": ("local",)}, "config.regimes: expected 'federated', .* got no 'federated'"),
         ({"partition": "by_target(5, 0.5)"}, "config.partition: expected by_site\\(\\), since"),
         ({"loss": "cross_entropy(2)"}, "config.loss: expected l1\\(\\) or .* numbers, not classes"),

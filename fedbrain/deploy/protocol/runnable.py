@@ -15,6 +15,11 @@ EXACT = {  # of people who train: not under differential privacy -> why
     "describe": "tables have no noise",
 }
 TOGETHER, ALONE = "federated", "local"  # regimes: all sites together, each site alone
+REASONS = {  # regime of simulations -> why hospitals cannot have it
+    "centralised": ", which would bring all scans to one place",
+    "leave_one_site_out": ", which tests a model at a site that does not train it. Leave a site out"
+    " of the consortium's job, and let it test the model by fedbrain predict",
+}
 # field -> calls that it may hold, why it holds no other
 CALLS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "partition": (("by_site",), "a client is a hospital"),
@@ -100,7 +105,7 @@ def _require_regimes(regimes: Any) -> None:
     others = sorted(set(names) - {TOGETHER, ALONE})
     if others or TOGETHER not in names:
         got = f"{others[0][:40]!r}" if others else f"no {TOGETHER!r}"
-        reason = ", which would bring all scans to one place" if "centralised" in others else ""
+        reason = next((REASONS[name] for name in others if name in REASONS), "")
         raise Refused(
             f"config.regimes: expected {TOGETHER!r}, and {ALONE!r} where each site also trains"
             f" alone, got {got}{reason}"
