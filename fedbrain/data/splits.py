@@ -97,7 +97,7 @@ def split_scans(
       repeat: chooses the test subjects; consecutive repeats rotate through a cross-validation.
       inner: chooses the validation subjects among the others. Test subjects do not depend on it.
       stratify: a column to stratify by, the target when empty. Two targets of the same people then
-        give the same split.
+        give the same split. `sex,age`: by age within each sex; `target` is the target.
 
     Raises:
       ValueError: for shares that leave nobody to train on, or a site too small for three parts.
@@ -125,12 +125,41 @@ def split_scans(
     return Split(*(take(scans, rows) for rows in index.values()))
 
 
+def columns_of(stratify: str) -> list[str]:
+    """The columns that a text names.
+
+    >>> columns_of("sex, age"), columns_of("")
+    (['sex', 'age'], [])
+    """
+    return [name.strip() for name in stratify.split(",") if name.strip()]
+
+
 def _people(scans: Scans, stratify: str) -> dict[str, float]:
-    """Subject -> mean of the values to stratify by over the subject's scans, in order of ids."""
-    values = scans.columns.get(stratify) if stratify else scans.target
+    """Subject -> what subjects are ordered by, in order of ids: the mean of the values of one
+    column over the subject's scans, or the place in the order of several columns.
+
+    In that order classes follow each other, and every second one is turned round, so that also a
+    block across the border of two classes holds people of about the same age.
+    """
+    *classes, last = columns_of(stratify) or [""]
+    values = _means(scans, last)
+    for column in reversed(classes):
+        of_class = _means(scans, column)
+        order: list[str] = []
+        for k, value in enumerate(sorted(set(of_class.values()))):
+            members = [subject for subject in values if of_class[subject] == value]
+            order += sorted(members, key=lambda s: (values[s], s), reverse=k % 2 == 1)
+        values = {subject: float(order.index(subject)) for subject in values}
+    return values
+
+
+def _means(scans: Scans, column: str) -> dict[str, float]:
+    """Subject -> mean of a column, or of the target, over the subject's scans, in order of ids."""
+    is_target = not column or (column == "target" and column not in scans.columns)
+    values = scans.target if is_target else scans.columns.get(column)
     if values is None or not np.isfinite(values).all():
         raise ValueError(
-            f"config.splits.stratify: expected a column {stratify!r} with a value for every scan,"
+            f"config.splits.stratify: expected a column {column!r} with a value for every scan,"
             " got n/a."
         )
     values_of: dict[str, list[float]] = {}

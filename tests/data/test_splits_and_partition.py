@@ -1,5 +1,7 @@
 """Subjects are cut by hash, stratified, and never on two sides."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -71,6 +73,49 @@ def test_stratified_by_target():
         assert abs(part.target.mean() - 50) < 2
         assert len(part) == 20
         assert np.histogram(part.target, 4, (20, 80))[0].tolist() == [5, 5, 5, 5]
+
+
+def _men_and_women(seed):
+    """90 people, 27 of them men, who are older; two sessions each."""
+    rng = np.random.default_rng(seed)
+    scans = _scans(90, 2)
+    of_person = rng.permutation([1.0] * 27 + [0.0] * 63)
+    ages = np.zeros(90)
+    for k, count in ((0, 63), (1, 27)):
+        ages[of_person == k] = rng.permutation(np.linspace(20, 60, count)) + 20 * k
+    sex, age = (np.repeat(x, 2).astype(np.float32) for x in (of_person, ages))
+    return replace(scans, target=age, columns={"sex": sex})
+
+
+def _of_sexes(split):
+    """Sex -> ages of test people."""
+    test = split.test
+    return {k: test.target[test.columns["sex"] == k][::2] for k in (0, 1)}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_stratified_by_sex_and_age(seed):
+    scans = _men_and_women(seed)
+    fractions, everybody = Fractions(0.2, 0.2), {k: [] for k in (0, 1)}
+    for repeat in range(5):
+        split = split_scans(scans, fractions, seed=3, repeat=repeat, stratify="sex,target")
+        assert not set(split.test.subjects) & set(split.train.subjects)
+        women, men = _of_sexes(split).values()
+        assert len(women) in (12, 13)
+        assert len(men) in (5, 6)
+        assert abs(women.mean() - 40) < 3
+        assert abs(men.mean() - 60) < 6
+        for k, ages in _of_sexes(split).items():
+            everybody[k] += ages.tolist()
+    assert (len(everybody[0]), len(everybody[1])) == (63, 27)
+
+
+def test_one_column_is_the_target_and_an_unknown_one_is_refused():
+    scans = _men_and_women(0)
+    one, other = (split_scans(scans, Fractions(), seed=0, stratify=s) for s in ("", "target"))
+    assert one.test.ids == other.test.ids
+    with pytest.raises(ValueError, match="expected a column 'site'"):
+        split_scans(scans, Fractions(), seed=0, stratify="site,target")
 
 
 def test_too_few_subjects_or_impossible_fractions():

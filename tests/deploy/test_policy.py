@@ -219,6 +219,8 @@ DENIED = [
     ("partition", "by_target(3)", "got 'by_target'"),
     ("splits.valid", 1e-6, "config.splits.valid: expected a number from 0.05 to 0.5, got 1e-06"),
     ("splits.stratify", "sex", "expected columns that this site opens"),
+    ("splits.stratify", "sex,target", "expected columns that this site opens"),
+    ("splits.stratify", "sex,../x", "config.splits.stratify: expected at most 64 letters"),
     ("server.links", ["sign_flip(1)"], "config.server.links: .* got 'sign_flip'"),
     ("server.aggregator", "krum(num_byzantine=1e9)", "num_byzantine of krum"),
     ("server.trusted", ["a/b"], "config.server.trusted"),

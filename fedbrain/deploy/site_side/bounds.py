@@ -75,6 +75,19 @@ def word(most: int = 64) -> Bound:
     return Bound(f"at most {most} letters, digits, _, -, . and spaces", accepts)
 
 
+def words(most: int = 64) -> Bound:
+    """Such texts with commas between them, or nothing.
+
+    >>> words().accepts("sex,age"), words().accepts("a,../b")
+    (True, False)
+    """
+    each = word(most)
+    return Bound(
+        f"{each.words}, with commas between names",
+        lambda value: isinstance(value, str) and all(map(each.accepts, value.split(","))),
+    )
+
+
 def several(each: Bound, most: int, least: int = 1) -> Bound:
     """A sequence.
 

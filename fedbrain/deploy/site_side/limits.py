@@ -4,7 +4,7 @@
 
 from collections.abc import Mapping
 
-from fedbrain.deploy.site_side.bounds import Bound, number, several, whole, word
+from fedbrain.deploy.site_side.bounds import Bound, number, several, whole, word, words
 
 VALUES: Mapping[str, Bound] = {
     "client.batch_size": whole(1, 4096),
@@ -20,7 +20,7 @@ VALUES: Mapping[str, Bound] = {
     "splits.first": whole(0, 10_000),
     "splits.repeats": whole(1, 10_000),
     "splits.inner": whole(1, 10_000),
-    "splits.stratify": word(),
+    "splits.stratify": words(),
     "server.trusted": several(word(), 64, least=0),
     "patience.stop": whole(0, 10_000),
     "patience.plateau": whole(0, 10_000),

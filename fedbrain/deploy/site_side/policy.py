@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fedbrain.data.splits import columns_of
 from fedbrain.deploy.protocol.config_hash import OWN
 from fedbrain.deploy.protocol.linear import read_linear
 from fedbrain.deploy.protocol.wire import Refused
@@ -185,7 +186,7 @@ def _short(value: Any) -> str:
 def _columns(policy: Policy, covariates: Any, stratify: str) -> set[str]:
     """The columns that a job uses, all of them opened by the site."""
     wanted = {name for spec in covariates for name in _columns_of(spec)}
-    return _opened_columns(policy, "covariates", wanted | {stratify} - {""})
+    return _opened_columns(policy, "covariates", wanted | set(columns_of(stratify)) - {"target"})
 
 
 def _opened_columns(policy: Policy, field: str, wanted: set[str]) -> set[str]:
