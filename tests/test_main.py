@@ -11,6 +11,7 @@ import pytest
 from absl import flags
 
 from fedbrain import main
+from fedbrain.experiments.new_people import COLUMNS
 from tests.conftest import without_figures
 from tests.experiment_under_test import config
 from tests.programs import ROOT, run_program
@@ -254,7 +255,8 @@ def test_predict_on_scans_it_never_saw(finished, tmp_path):
     assert "4 synthetic scans found, 3 kept, 1 left out" in done.stdout
     assert "0 bytes" in done.stdout
     lines = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
-    assert lines[0] == ["scan_id", "prediction", "target"]
+    assert lines[0] == ["scan_id", "prediction", "target", *COLUMNS]
+    assert "validation people are known here" in done.stdout
     assert len(lines) == 4
     assert [line[2] == "n/a" for line in lines[1:]] == [False, False, True]
     assert "SYNTHETIC data: 2 with a label: MAE" in done.stdout

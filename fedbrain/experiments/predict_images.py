@@ -10,6 +10,7 @@ from jaxtyping import Float
 from fedbrain.analysis.columns import columns_of
 from fedbrain.analysis.prediction_cells import prediction_cells, prediction_columns
 from fedbrain.data.dataset import concatenate
+from fedbrain.data.regimes import LEFT_OUT
 from fedbrain.data.scan_report import WITHOUT_SKULL
 from fedbrain.data.single_image import load_image
 from fedbrain.data.tables import parse_value, write_table
@@ -127,6 +128,7 @@ def usual_error(workdir: Path, federation: str) -> str:
     try:
         results = read_stored(path, "the results of an experiment")
         regime, _, client = federation.partition("-")
+        regime = "leave_one_site_out" if f"{regime}-" == LEFT_OUT else regime
         of_regime = results["regimes"][regime]
         accuracy = of_regime["clients"][client] if client else of_regime["pooled"]
         told = columns_of(results).sentence(accuracy, results["unit"])

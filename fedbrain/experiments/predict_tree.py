@@ -23,6 +23,7 @@ from fedbrain.data.labelled import labelled_scans
 from fedbrain.data.prepared_site import prepare_site
 from fedbrain.data.scan_report import Report
 from fedbrain.data.tables import write_table
+from fedbrain.experiments import new_people
 from fedbrain.experiments.clients import preparation_of
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.known_people import find_known, warn
@@ -109,9 +110,8 @@ def load_tree(tree: Tree, experiment: Experiment) -> tuple[Scans, Report]:
     )
 
 
-def average(models: list[Model], scans: Scans, views: str) -> Float[np.ndarray, "n *k"]:
-    """Mean prediction of the models, in target units or as probabilities of classes, weighted by 1
-    / validation loss.
+def predict_each(models: list[Model], scans: Scans, views: str) -> Float[np.ndarray, "m n *k"]:
+    """Predictions of every model, in target units or as probabilities of classes.
 
     Args:
       models: of the same inputs.
@@ -119,11 +119,27 @@ def average(models: list[Model], scans: Scans, views: str) -> Float[np.ndarray, 
       views: of each scan, a call such as `averaged(shift=1)`; empty: those of the first experiment.
     """
     chosen = call(views, test_views.VIEWS) if views else models[0].experiment.views
-    predictions = [
-        predict_scans(m.evaluate, m.variables, scans, m.experiment._replace(views=chosen))
-        for m in models
-    ]
-    return np.average(predictions, axis=0, weights=[m.weight for m in models])
+    return np.asarray(
+        [
+            predict_scans(m.evaluate, m.variables, scans, m.experiment._replace(views=chosen))
+            for m in models
+        ]
+    )
+
+
+def mean_of(models: list[Model], each: Float[np.ndarray, "m n *k"]) -> Float[np.ndarray, "n *k"]:
+    """The mean over models, weighted by 1 / validation loss.
+
+    Args:
+      models: of the same inputs.
+      each: what each of them predicts.
+    """
+    return np.average(each, axis=0, weights=[m.weight for m in models])
+
+
+def average(models: list[Model], scans: Scans, views: str) -> Float[np.ndarray, "n *k"]:
+    """`mean_of` what `predict_each` gives."""
+    return mean_of(models, predict_each(models, scans, views))
 
 
 def where_known(
@@ -169,15 +185,23 @@ def run(
     print(report)
     if not len(scans):
         raise ValueError(f"{tree.root}: expected at least one usable scan, got none.")
-    prediction = average(models, scans, views)
+    each = predict_each(models, scans, views)
+    prediction = mean_of(models, each)
     classes = experiment.classes
+    told = None if classes else new_people.validation_margins(workdirs, federation, client)
+    more = (
+        new_people.cells(each, prediction, scans.target, told, ".3f") if told else [[]] * len(scans)
+    )
     rows = [
-        (scan, *prediction_cells(y, classes, ".3f"), target_cell(t, classes, ".3f"))
-        for scan, y, t in zip(scans.ids, prediction, scans.target)
+        (scan, *prediction_cells(y, classes, ".3f"), target_cell(t, classes, ".3f"), *others)
+        for scan, y, t, others in zip(scans.ids, prediction, scans.target, more)
     ]
-    write_table(output, ["scan_id", *prediction_columns(classes), "target"], rows)
+    columns = ["scan_id", *prediction_columns(classes), "target"]
+    write_table(output, [*columns, *(new_people.COLUMNS if told else ())], rows)
     kind = f"classes {', '.join(classes)}" if classes else experiment.unit
     print(f"{len(rows)} predictions of {len(models)} models in {output}, in {kind}")
+    if told:
+        print(new_people.sentence(told, experiment.unit))
     known_ones = where_known(scans, prediction, classes)
     if known_ones:
         metrics = measures_of(known_ones).site(known_ones)
