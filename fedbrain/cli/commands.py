@@ -28,6 +28,9 @@ COMMANDS = {
     "grid": Command("fedbrain.grid", "a first experiment, and those that start from it"),
     "tables": Command("fedbrain.tables", "the tables of a grid, finished or not"),
     "report": Command("fedbrain.report", "one page of HTML about an experiment, a grid or a study"),
+    "sample-size": Command(
+        "fedbrain.sample_size", "people that a comparison needs, from the spread in an experiment"
+    ),
     "compare": Command("fedbrain.compare", "a study: algorithms, with and without attackers"),
     "contribute": Command("fedbrain.contribute", "what each client of a study contributes"),
     "saliency": Command("fedbrain.saliency", "maps of where a model looks"),

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from fedbrain.analysis import longitudinal
 from fedbrain.analysis.columns import columns_of
+from fedbrain.analysis.longitudinal import change_within
 from fedbrain.analysis.measures import measures_of
 from fedbrain.analysis.prediction_cells import (
     prediction_cells,
@@ -209,6 +211,9 @@ def run(
         columns = columns_of({"classes": classes})
         name = f"{start}{metrics['n']} with a label"
         print(render_accuracy(name, metrics, columns, experiment.unit))
+    change = None if classes else change_within(scans.subjects, scans.target, prediction)
+    if change:
+        print(longitudinal.sentence(change, experiment.unit))
     known = warn(find_known(workdirs, federation, scans), len(scans))
     if known:
         print(known)
