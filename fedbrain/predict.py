@@ -24,6 +24,9 @@ if __name__ == "__main__":
     BIDS = cli.define_path("bids", None, "Root of the BIDS tree with the new scans.")
     IMAGE = cli.define_paths("image", "A NIfTI file, or several, in place of a BIDS tree.")
     OUTPUT = cli.define_path("output", None, "Table to write: scan, prediction, target or n/a.")
+    FEATURES = cli.define_path(
+        "features", None, "Table to write for fedbrain harmonise: what enters the last layer."
+    )
     COVARIATES = flags.DEFINE_list(
         "covariates", [], "Of the person in --image, where the model needs some: age=63,sex=F."
     )
@@ -51,6 +54,8 @@ if __name__ == "__main__":
         covariates = dict(cli.name_and_value("covariates", text) for text in COVARIATES.value)
         if bool(IMAGE.value) == bool(BIDS.value) or (BIDS.value and not OUTPUT.value):
             raise UsageError("expected --bids and --output, or --image, and not both.")
+        if FEATURES.value and IMAGE.value:
+            raise UsageError("--features is for --bids: a table needs several people.")
         if covariates and BIDS.value:
             raise UsageError("--covariates is for --image; a tree has them in its tables.")
         if IMAGE.value:
@@ -65,6 +70,6 @@ if __name__ == "__main__":
             tree = predict_tree.Tree(
                 BIDS.value, LABEL.value, PATTERN.value, PIPELINE.value, columns
             )
-            predict_tree.run(WORKDIR.value, tree, OUTPUT.value, **whose)
+            predict_tree.run(WORKDIR.value, tree, OUTPUT.value, features=FEATURES.value, **whose)
 
     cli.run_flags(_predict, interrupted="Nothing was written.", word="workdir")

@@ -29,6 +29,7 @@ from fedbrain.experiments import new_people
 from fedbrain.experiments.clients import preparation_of
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.known_people import find_known, warn
+from fedbrain.experiments.predict_features import write_features
 from fedbrain.experiments.predict_scans import predict_scans
 from fedbrain.experiments.predictions import floor_of, to_predictions
 from fedbrain.experiments.saved_models import load_models, read_identity
@@ -164,7 +165,14 @@ def where_known(
 
 
 def run(
-    workdirs: list[Path], tree: Tree, output: Path, *, federation: str, client: str, views: str
+    workdirs: list[Path],
+    tree: Tree,
+    output: Path,
+    *,
+    federation: str,
+    client: str,
+    views: str,
+    features: Path | None = None,
 ) -> None:
     """Writes a table of predictions for a tree, and prints their accuracy where labels are known.
 
@@ -177,6 +185,7 @@ def run(
       federation: federated, centralised or local-<client>.
       client: whose private leaves to use, where every client keeps some.
       views: of each scan, a call; empty: those of the experiment.
+      features: a table of what enters the last layer, or None.
 
     Raises:
       ValueError: when no scan can be used.
@@ -217,3 +226,5 @@ def run(
     known = warn(find_known(workdirs, federation, scans), len(scans))
     if known:
         print(known)
+    if features:
+        write_features(experiment, models[0].variables, scans, tree.label, features)

@@ -55,7 +55,7 @@ def test_the_commands_of_the_page(tmp_path):
         line.split()[1:]
         for block in blocks(PAGE.read_text(encoding="utf-8"))
         for line in block.splitlines()
-        if line.startswith("fedbrain harmonise")
+        if line.startswith("fedbrain harmonise guys.tsv,hh.tsv,iop.tsv")
     ]
     assert len(commands) >= 2
     for _, *words in commands:

@@ -8,6 +8,7 @@ import pytest
 from absl import flags
 
 from fedbrain import main
+from fedbrain.data.tables import read_table
 from fedbrain.experiments import predict_images, predict_tree
 from fedbrain.experiments.finished import load
 from fedbrain.experiments.known_people import find_known, warn
@@ -67,6 +68,23 @@ def test_the_same_prediction_as_in_a_tree_and_a_table(trained, tmp_path, capsys)
     np.testing.assert_allclose(
         [float(x) for x in ours[1:]], [float(r.split("\t")[1]) for r in rows[:3]], atol=2e-3
     )
+
+
+def test_what_enters_the_last_layer_as_a_table(trained, tmp_path, capsys):
+    """The features times the last layer are the prediction."""
+    workdir, tree = trained
+    arguments = predict_tree.Tree(tree, "age", "T1w", "", {})
+    whose = {**WHOSE, "features": tmp_path / "features.tsv"}
+    predict_tree.run([workdir], arguments, tmp_path / "tree.tsv", **whose)
+    assert "8 features of 12 people, by the model of the first split" in capsys.readouterr().out
+    rows = read_table(tmp_path / "features.tsv")
+    assert list(rows[0])[:3] == ["participant_id", "age", "feature0"]
+    features = np.asarray([[float(r[f"feature{k}"]) for k in range(8)] for r in rows])
+    [model] = predict_tree.read_models([workdir], federation="federated", client="")
+    head = model.variables["params"]["head"]
+    said = features @ np.asarray(head["kernel"])[:, 0] + np.asarray(head["bias"])[0]
+    expected = [float(r["prediction"]) for r in read_table(tmp_path / "tree.tsv")]
+    np.testing.assert_allclose(50 + 15 * said, expected, rtol=1e-4)
 
 
 def test_people_of_the_training_set_are_named_by_image_and_by_id(trained, tmp_path, capsys):
