@@ -6,12 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from fedbrain.analysis import classification
 from fedbrain.analysis.predictions import Predictions
 from fedbrain.analysis.statistics import accuracy
 from fedbrain.data.whole_file import write_whole
+
+# Okabe and Ito (2008): told apart with any kind of colour vision.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
+
+
+def colour(k: int) -> str:
+    """The colour of the k-th client; they come again after eight."""
+    return COLOURS[k % len(COLOURS)]
 
 
 def titled(text: str, synthetic: bool) -> str:
@@ -25,6 +34,14 @@ def save(figure: Figure, path: Path) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=120, metadata={"Software": None})
     write_whole(path, drawn.getvalue())
+
+
+def svg(figure: Figure) -> bytes:
+    """A figure as an SVG file: text stays text, and the same figure gives the same bytes."""
+    drawn = io.BytesIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "fedbrain"}):
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    return drawn.getvalue()
 
 
 def losses(path: Path, history: list[dict[str, Any]], *, title: str, synthetic: bool) -> None:
@@ -48,8 +65,8 @@ def losses(path: Path, history: list[dict[str, Any]], *, title: str, synthetic: 
         trained = [(line["round"], line["train_loss"][name]) for line in present]
         by_round = [(line["round"], line["valid_loss_by_client"].get(name)) for line in history]
         valid = [point for point in by_round if point[1] is not None]
-        axes.plot(*zip(*trained), color=f"C{k}", linestyle=":", label=f"{name}, training")
-        axes.plot(*zip(*valid), color=f"C{k}", label=f"{name}, validation")
+        axes.plot(*zip(*trained), color=colour(k), linestyle=":", label=f"{name}, training")
+        axes.plot(*zip(*valid), color=colour(k), label=f"{name}, validation")
     pooled = [line["valid_loss"] for line in history]
     axes.plot(rounds, pooled, color="black", label="validation, pooled")
     best = history[-1]["best_round"]
@@ -80,7 +97,7 @@ def predictions(
             max(p.target.max(), p.prediction.max()),
         ]
         axes.plot(ends, ends, color="grey", linewidth=1)
-        axes.scatter(p.target, p.prediction, s=14, color=f"C{k}", alpha=0.8)
+        axes.scatter(p.target, p.prediction, s=14, color=colour(k), alpha=0.8)
         panel_title = f"{name}: n = {m['n']}, MAE {m['mae']:.1f}, r {m['r']:.2f}"
         axes.set(xlabel=f"true ({unit})", title=panel_title)
     panels[0].set_ylabel(f"predicted ({unit})")

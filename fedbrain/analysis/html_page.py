@@ -15,10 +15,11 @@ body { font: 16px/1.5 sans-serif; color: #111; background: #fff; margin: 0 auto;
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #767676; }
 .label { border: 3px solid #111; padding: .5rem 1rem; font-weight: bold; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; margin: 1rem 0; }
-caption { text-align: left; font-weight: bold; padding: .3rem 0; }
+caption { text-align: left; font-weight: bold; padding: .3rem 0; white-space: nowrap; }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #bbb; text-align: right; }
 th[scope=row], th[scope=rowgroup], thead th:first-child { text-align: left; }
-th[scope=row] { font-weight: normal; } .text td { text-align: left; overflow-wrap: anywhere; }
+th[scope=row] { font-weight: normal; }
+.text td, .text th { text-align: left; } .text td { overflow-wrap: anywhere; }
 figure { margin: 1rem 0; } img { max-width: 100%; height: auto; }
 @media print { body { max-width: none; font-size: 10pt; } .wide { overflow: visible; }
   figure, tr { break-inside: avoid; } nav { display: none; } }
@@ -38,7 +39,7 @@ class Picture(NamedTuple):
     """A figure."""
 
     alt: str  # what it shows; also printed below it
-    png: bytes  # the file
+    image: bytes  # a PNG or SVG file
 
 
 class Items(NamedTuple):
@@ -95,8 +96,9 @@ def render_block(block: Block) -> str:
     if isinstance(block, Table):
         return _table(block)
     if isinstance(block, Picture):
-        alt, data = escape(block.alt), base64.b64encode(block.png).decode()
-        image = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
+        alt, data = escape(block.alt), base64.b64encode(block.image).decode()
+        kind = "png" if block.image.startswith(PNG) else "svg+xml"
+        image = f'<img alt="{alt}" src="data:image/{kind};base64,{data}">'
         return f"<figure>{image}<figcaption>{alt}</figcaption></figure>"
     if isinstance(block, Items):
         return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in block.lines)}</ul>"

@@ -20,7 +20,7 @@ from fedbrain.experiments.grid_tables import (
 from fedbrain.experiments.report_experiment import experiment_sections, figures_of
 from fedbrain.experiments.report_sections import (
     LABEL,
-    asked_table,
+    asked_tables,
     cite_section,
     made_section,
     read_object,
@@ -41,7 +41,7 @@ def grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
     """
     config = read_grid(workdir)
     rows = read_rows(workdir, config)
-    sections = [Section("What was asked: the first experiment", asked_table(config["first"]))]
+    sections = [Section("What was asked: the first experiment", asked_tables(config["first"]))]
     for row in rows:
         images = row.results["images"]
         measured = {key: measure(seeds, images) for key, seeds in row.tests.items()}
@@ -80,7 +80,7 @@ def hospital_grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
       workdir: of a grid with a finished experiment.
     """
     config, told = read_grid(workdir), read_told(workdir)
-    sections = [Section("What was asked: the first experiment", asked_table(config["first"]))]
+    sections = [Section("What was asked: the first experiment", asked_tables(config["first"]))]
     for experiment in told:
         table = Table("Accuracy", accuracy_rows(experiment.rows, experiment.columns))
         blocks: list[Block] = [f"Test sets, {experiment.legend}", table]

@@ -15,13 +15,16 @@ from fedbrain.experiments import exclusions
 from fedbrain.experiments.advice import FEWEST_PEOPLE
 from fedbrain.experiments.finished import load
 from fedbrain.experiments.public_text import hide, public_site
+from fedbrain.experiments.report_agreement import agreement_section
+from fedbrain.experiments.report_methods import methods_section
 from fedbrain.experiments.report_sections import (
-    asked_table,
+    asked_tables,
     cite_section,
     made_section,
     pictures,
     read_object,
 )
+from fedbrain.experiments.report_training import training_section
 from fedbrain.experiments.site_tables import rounds_of
 from fedbrain.experiments.workdir import MetricsLog
 
@@ -43,14 +46,17 @@ def experiment_sections(workdir: Path) -> tuple[bool, list[Section]]:
     models = results["variables_sha256"]
     models = models if isinstance(models, Mapping) else {"of the best round": models}
     return results["synthetic"], [
-        Section("What was asked", [*asked_table(config), *_sites(workdir, results, config)]),
         Section("Results", list(_tables(results))),
+        Section("Figures", figures_of(workdir, results)),
+        agreement_section(workdir, results),
+        training_section(workdir, results),
         Section("Who is missing", [Items(lines)] if (lines := list(_missing(workdir, results)))
                 else ["No client and no scan, as far as the files in this folder say."]),
         Section("Warnings", [Items(lines)] if (lines := list(_warnings(workdir, config)))
                 else ["None was found in this folder."]),
         Section("The data of the sites", list(_data(results.get("data") or {}))),
-        Section("Figures", figures_of(workdir, results)),
+        Section("What was asked", [*_sites(workdir, results, config), *asked_tables(config)]),
+        methods_section(results, config),
         made_section({"": made}),
         cite_section(workdir / "results.json", models),
     ]  # fmt: skip

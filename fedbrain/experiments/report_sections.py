@@ -44,19 +44,25 @@ def _field(config: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def asked_table(config: Mapping[str, Any]) -> list[Block]:
-    """The fields of an experiment: the important ones, and all that differ from the defaults.
+def asked_tables(config: Mapping[str, Any]) -> list[Block]:
+    """The fields of an experiment: those that differ from the base, then the important others.
 
     Args:
       config: as `config.json` has it; empty: it is not known.
     """
     if not config:
         return ["The configuration is not in this folder."]
-    defaults = clean(base.get_config().to_dict())
-    changed = [text.partition(":")[0] for text in differences(defaults, config)]
-    names = [n for n in dict.fromkeys([*ASKED, *changed]) if n.split(".")[0] not in MACHINE]
-    rows = [[name, _text(_field(config, name)), _text(_field(defaults, name))] for name in names]
-    return [Table("Configuration", [("field", "value", "default"), *rows], text=True)]
+    base_fields = clean(base.get_config().to_dict())
+    changed = [text.partition(":")[0] for text in differences(base_fields, config)]
+    changed = [name for name in changed if name.split(".")[0] not in MACHINE]
+    rows = [[name, _text(_field(config, name)), _text(_field(base_fields, name))]
+            for name in changed]  # fmt: skip
+    others = [[name, _text(_field(config, name))] for name in ASKED if name not in changed]
+    differ = Table(
+        "Fields that differ from configs/base.py", [("field", "value", "base"), *rows], text=True
+    )
+    same = Table("Fields as in configs/base.py", [("field", "value"), *others], text=True)
+    return [table for table, given in ((differ, rows), (same, others)) if given]
 
 
 def _text(value: Any) -> str:

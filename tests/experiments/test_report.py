@@ -55,7 +55,12 @@ def test_the_page_has_the_printed_numbers_and_changes_nothing_else(workdir):
     cells = [c for line in result.table.splitlines()[1:] for c in line.split("  ") if c.strip()]
     lines = [line for line in cells if ":" not in line]
     assert [cell for cell in lines if f">{escape(cell.strip())}<" not in text] == []
-    assert sum(tag == "img" for tag, _ in page.tags) == 1
+    images = [attributes["src"].split(";")[0] for tag, attributes in page.tags if tag == "img"]
+    drawn = len(result.metrics["regimes"]) + 1
+    assert images == ["data:image/png", *["data:image/svg+xml"] * drawn]
+    assert "Limits of agreement" in text
+    assert "effective rank" in text
+    assert "TRIPOD+AI" in text
     assert "fewer than 5 people in a part" in text
     assert result.report(workdir / "again.html").read_bytes() == path.read_bytes()
 
