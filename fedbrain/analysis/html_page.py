@@ -20,7 +20,9 @@ th, td { padding: .2rem .6rem; border-bottom: 1px solid #bbb; text-align: right;
 th[scope=row], th[scope=rowgroup], thead th:first-child { text-align: left; }
 th[scope=row] { font-weight: normal; }
 .text td, .text th { text-align: left; } .text td { overflow-wrap: anywhere; }
-figure { margin: 1rem 0; } img { max-width: 100%; height: auto; }
+table:not(.text) td { white-space: nowrap; }
+figure { margin: 1rem 0; overflow-x: auto; } img { max-width: 100%; height: auto; }
+@media screen and (max-width: 40rem) { figure img { max-width: none; width: 40rem; } }
 @media print { body { max-width: none; font-size: 10pt; } .wide { overflow: visible; }
   figure, tr { break-inside: avoid; } nav { display: none; } }
 """
