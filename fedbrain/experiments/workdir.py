@@ -11,6 +11,7 @@ from typing import Any
 
 from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.leases import held
+from fedbrain.experiments.metrics_copies import Copies
 from fedbrain.experiments.stored_json import UNREADABLE, part_of, read_stored
 from fedbrain.experiments.writing import require_writable, writing
 
@@ -139,11 +140,14 @@ def require_same(workdir: Path, identity: Any) -> None:
 
 
 class MetricsLog:
-    """`metrics.jsonl`: one line a round; lines after a restored round are taken back."""
+    """`metrics.jsonl`: one line a round; lines after a restored round are taken back. Copies of it
+    for other programs lie beside it.
+    """
 
     def __init__(self, path: Path, *, rounds: int):
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.copies = Copies(path.parent)
         self.replace([line for line in self.read(path) if line["round"] <= rounds])
 
     def replace(self, lines: list[dict[str, Any]]) -> None:
@@ -153,6 +157,7 @@ class MetricsLog:
           lines: all of them.
         """
         write_whole(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        self.copies.replace(lines)
 
     @staticmethod
     def read(path: Path) -> list[dict[str, Any]]:
@@ -182,3 +187,4 @@ class MetricsLog:
         """
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(clean(line)) + "\n")
+        self.copies.append(clean(line))
