@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from fnmatch import fnmatch
+from itertools import pairwise
 
 import pytest
 from absl import flags
@@ -217,8 +218,10 @@ def test_repeats_and_inner_splits(finished, tmp_path):
     )  # disjoint test sets, one prediction each
 
 
-def test_early_stopping_sampling_and_private_leaves_survive_a_restart(finished, tmp_path):
-    """Checkpoints hold every state: rounds taken away are run again to the same bits."""
+def test_early_stopping_sampling_and_private_leaves_survive_a_restart(finished, tmp_path, capsys):
+    """Checkpoints hold every state: rounds taken away are run again to the same bits. Early
+    stopping and falls of the learning rate are said.
+    """
     c = config(finished[1], rounds=6)
     c.regimes = ("federated",)
     c.server.sharing = "without_batch_norm()"
@@ -226,8 +229,14 @@ def test_early_stopping_sampling_and_private_leaves_survive_a_restart(finished, 
     c.server.sampling = "uniform(2)"
     c.patience.stop, c.patience.plateau = 3, 1
     main.run(c, tmp_path / "run")
+    said = "".join(capsys.readouterr())
     whole = (tmp_path / "run/results.json").read_bytes()
     folder = tmp_path / "run/runs/federated/repeat0-split0/checkpoints"
+    log = (folder.parent / "metrics.jsonl").read_text().splitlines()
+    scales = [1.0, *(json.loads(line)["learning_rate_scale"] for line in log)]
+    falls = sum(b < a for a, b in pairwise(scales))
+    assert said.count("the learning rate falls to") == falls
+    assert said.count("repeat0-split0: Stops early after round") == (len(log) < 6)
     newest = max(int(p.name) for p in (folder / "steps").iterdir() if p.name.isdigit())
     (folder / f"manifests/{newest}.json").unlink()
     main.run(c, tmp_path / "run")

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fedbrain import progress
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.round_end import Snapshot
+from fedbrain.experiments.round_events import events
 from fedbrain.experiments.shared_checkpoints import open_checkpoints
 from fedbrain.experiments.workdir import MetricsLog
 from fedbrain.processes import peers
@@ -49,6 +51,7 @@ class Rounds:
 
     def __init__(self, folder: Path, experiment: Experiment, first: Snapshot):
         self.experiment = experiment
+        self.name = f"{folder.parent.name}/{folder.name}"  # the federation and its split
         self.checkpoints = open_checkpoints(folder / "checkpoints", keep=experiment.keep)
         done, snapshot = self.checkpoints.restore_latest(first) or (0, first)
         self.snapshot: Snapshot = peers.first(snapshot)
@@ -92,6 +95,7 @@ class Rounds:
         """
         while not self.over and not stop():
             began = time.monotonic()
+            before = self.snapshot.selection
             self.snapshot, line = one_round(self.snapshot)
             line = {
                 "seconds": round(time.monotonic() - began, 3),
@@ -100,3 +104,7 @@ class Rounds:
             self.log.write(line)
             self.checkpoints.save(line["round"], self.snapshot)
             yield line
+            now, patience = self.snapshot.selection, self.experiment.patience
+            number, most = line["round"], self.experiment.rounds
+            for sentence in events(before, now, patience, round=number, rounds=most):
+                progress.say(f"{self.name}: {sentence}")
