@@ -16,6 +16,7 @@ from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.exclusions import exclusions, newly_excluded
 from fedbrain.experiments.feasible import is_defined
 from fedbrain.experiments.private import Spent, spend_all
+from fedbrain.experiments.profile import traced
 from fedbrain.experiments.round_end import Snapshot, first_snapshot
 from fedbrain.experiments.rounds import Rounds
 from fedbrain.experiments.simulation import Setting, one_round, upload
@@ -98,7 +99,7 @@ def train(
     ):
         write_json(folder / "members.json", names)
         excluded = set(exclusions(MetricsLog.read(rounds.log.path)))
-        for line in rounds.run(partial(one_round, setting)):
+        for line in rounds.run(traced(partial(one_round, setting), rounds=experiment.rounds)):
             show(steps, line, excluded)
     history = MetricsLog.read(rounds.log.path)
     require_trained(
