@@ -22,6 +22,9 @@ COMMANDS = {
     "harmonise": Command(
         "fedbrain.harmonise", "tables of features without the effects of sites (ComBat)"
     ),
+    "harmonise-apart": Command(
+        "fedbrain.harmonise_apart", "the same between hospitals, by files of sums"
+    ),
     "plan": Command("fedbrain.plan", "whether a training step fits a GPU or TPU, without one"),
     "train": Command("fedbrain.main", "an experiment: trains, evaluates, prints the table"),
     "predict": Command("fedbrain.predict", "applies trained models to new scans"),

@@ -62,10 +62,39 @@ def read_sites(
                 f" {'every table needs' if absent[0] == KEY else 'at the other sites'}, got:"
                 f" {', '.join(header[name])[:300] or 'no row'}."
             )
-    return {n: _read(sites[n], rows[n], covariates, wanted) for n in sites}, wanted
+    return {n: _parse(sites[n], rows[n], covariates, wanted) for n in sites}, wanted
 
 
-def _read(path: Path, rows: list[Row], covariates: Sequence[str], features: Sequence[str]) -> Table:
+def read_site(
+    path: Path, covariates: Sequence[str], features: Sequence[str]
+) -> tuple[Table, list[str]]:
+    """Reads the table of one site, as `read_sites` reads several.
+
+    Args:
+      path: of a TSV file.
+      covariates: columns whose effect is kept.
+      features: columns to read; empty: all but ids and covariates.
+
+    Returns:
+      (table, names of the features).
+
+    Raises:
+      ValueError: one sentence that names the file, and the row and the column.
+    """
+    rows = read_table(path)
+    header = list(rows[0]) if rows else []
+    wanted = list(features) or [c for c in header if c not in (KEY, *covariates)]
+    absent = [c for c in (KEY, *covariates, *wanted) if c not in header]
+    if absent:
+        raise ValueError(
+            f"{path}: expected a column {absent[0]!r}, got: {', '.join(header)[:300] or 'no row'}."
+        )
+    return _parse(path, rows, covariates, wanted), wanted
+
+
+def _parse(
+    path: Path, rows: list[Row], covariates: Sequence[str], features: Sequence[str]
+) -> Table:
     subjects = tuple(row[KEY] for row in rows)
     twice = sorted({s for s in subjects if subjects.count(s) > 1})
     if twice:
