@@ -230,5 +230,7 @@ def figures_of(workdir: Path, results: Mapping[str, Any]) -> list[Block]:
         files[f"Training and validation losses: {federation.name}, {first.parent.name}"] = first
         others += len(more)
     files["Training and validation losses of every site"] = workdir / "losses.png"
+    for path in sorted((workdir / "saliency").glob("*.png")):
+        files[f"Where the model looks: {path.stem.replace('_', ' ')}"] = path
     blocks = pictures(files)
     return [*blocks, f"Losses of {others} other splits are in runs/."] if others else blocks

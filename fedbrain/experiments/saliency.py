@@ -18,6 +18,7 @@ from jaxtyping import Float
 from fedbrain import progress
 from fedbrain.analysis.attribution import integrated_gradients, occlusion
 from fedbrain.analysis.brain_maps import montage, save_map
+from fedbrain.analysis.figures import save
 from fedbrain.data.dataset import Scans, take
 from fedbrain.data.pipeline import eval_batches
 from fedbrain.data.small_counts import FEWEST
@@ -29,6 +30,7 @@ from fedbrain.experiments.writing import writing
 from fedbrain.types import Variables
 
 Grid = Float[np.ndarray, "x y z"]
+SQUARED = " squared"  # of a covariance
 
 
 class Maps(NamedTuple):
@@ -160,7 +162,14 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
     brains = {site: m.brain for site, m in maps_of_sites.items()}
     for name in Means._fields[1:-1]:
         maps = {site: getattr(m, name) for site, m in maps_of_sites.items()}
-        title = f"{federation}: {name.replace('_', ' ')}, upper tenth"
+        figure = montage(
+            brains,
+            maps,
+            title=f"{federation}: {name.replace('_', ' ')}, upper tenth",
+            measure=f"{explained}{SQUARED if name == 'variance' else ''}",
+            voxel_size_mm=experiment.recipe.voxel_size_mm,
+            synthetic=synthetic,
+        )
         with writing(output, flag="output"):
-            montage(output / f"{name}.png", brains, maps, title=title, synthetic=synthetic)
+            save(figure, output / f"{name}.png")
     print(f"Maps and montages: {output}")
