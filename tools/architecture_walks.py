@@ -21,6 +21,8 @@ WHERE: Sequence[tuple[str, Hop]] = (
      Hop("fedbrain/data/nifti.py:read_volume", "one NIfTI file; data/bids.py lists the files")),
     ("Where does a round happen?",
      Hop("fedbrain/training/round.py:make_round", "cohort in, new server state out")),
+    ("Where are effects of scanners taken out?",
+     Hop("fedbrain/data/combat.py:fit", "ComBat, from what sites tell; docs/harmonisation.md")),
     ("What leaves a hospital?",
      Hop("fedbrain/deploy/protocol/answers.py:write_update", "the update; docs/what_leaves.md has"
          " every field")),

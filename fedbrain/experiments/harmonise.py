@@ -157,10 +157,11 @@ def render(summary: Mapping[str, Any]) -> str:
     """
     rows = [[name, *CLASSES.cells(numbers)] for name, numbers in summary["rows"].items()]
     d = summary["difference"]
+    sites = len(summary["rows"]["features"]["confusion"])
     return "\n".join(
         [
             f"Can they tell the site? {FOLDS} folds; 95 %: over people; floor: accuracy of the"
-            " largest site; that of the AUC is 0.5.",
+            f" largest site; that of balanced accuracy is {1 / sites:.2f}, of the AUC 0.5.",
             *align([list(CLASSES.header), *rows]),
             f"after - before: accuracy {d['accuracy_difference']:+.2f} (95 %"
             f" {span(d['accuracy_difference_95'], '+.2f')})",
