@@ -23,7 +23,8 @@ Exit code: 0 done, 1 an input that cannot be used, 2 a command that is not under
 
 def help_text() -> str:
     """All commands, a line each."""
-    lines = [f"  {name:12} {command.does}" for name, command in COMMANDS.items()]
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}} {command.does}" for name, command in COMMANDS.items()]
     return HELP.format(version=__version__, commands="\n".join(lines))
 
 
