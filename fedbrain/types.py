@@ -19,6 +19,7 @@ ClientState = PyTree  # what stays in the hospital between rounds
 # image [b d h w c], target [b], mask [b] (1 = real example), perhaps covariates [b k]; float32
 Batch = Mapping[str, Array | np.ndarray]
 Metrics = Mapping[str, Array]  # additive statistics
+PLACE = "place"  # the metric that says which client of the federation a row of a cohort is
 Key = jax.Array
 Aggregator = optax.GradientTransformationExtraArgs  # consumes the leading `clients` axis
 

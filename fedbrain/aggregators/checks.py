@@ -1,20 +1,28 @@
 """Arguments that several rules share, checked."""
 
 from fedbrain.aggregators.cohort import Cohort
+from fedbrain.types import PLACE
+
+
+class WrongClients(ValueError):
+    """A rule remembers another number of clients than the federation has."""
 
 
 def expect_clients(cohort: Cohort, clients: int) -> None:
-    """Raises a ValueError when a cohort is not of the size that a rule's memory was made for.
+    """Raises WrongClients when a cohort does not fit the memory of a rule.
+
+    A cohort that says which client each row is may be a part of the federation.
 
     >>> import jax.numpy as jnp
     >>> expect_clients(Cohort(jnp.zeros((2, 5)), jnp.ones(2)), 3)
     Traceback (most recent call last):
-    ValueError: Expected a cohort of clients=3, got 2: set it to the federation's.
+    ...
+    fedbrain.aggregators.checks.WrongClients: Expected a cohort of clients=3, got 2: ...
     """
-    if cohort.updates.shape[0] != clients:
-        raise ValueError(
-            f"Expected a cohort of clients={clients}, got {cohort.updates.shape[0]}: set it to the"
-            " federation's."
+    rows = cohort.updates.shape[0]
+    if rows > clients or (rows < clients and PLACE not in cohort.metrics):
+        raise WrongClients(
+            f"Expected a cohort of clients={clients}, got {rows}: set it to the federation's."
         )
 
 

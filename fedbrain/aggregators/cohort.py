@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fedbrain.aggregators.linear_algebra import combine
 from fedbrain.aggregators.matrix import as_matrix
-from fedbrain.types import Aggregator, Key, PyTree
+from fedbrain.types import PLACE, Aggregator, Key, PyTree
 
 
 class Cohort(NamedTuple):
@@ -50,6 +50,14 @@ class Cohort(NamedTuple):
     def by_examples(self) -> Float[Array, " clients"]:
         """p_i = n_i / sum n over those present."""
         return normalised(self.weights.astype(jnp.result_type(float)))
+
+    @property
+    def places(self) -> Int[Array, " clients"]:
+        """Where each client stands among all of the federation: rules remember by it. Without a
+        report everybody is a row, in that order.
+        """
+        rows = jnp.arange(self.weights.shape[0])
+        return jnp.asarray(self.metrics.get(PLACE, rows), jnp.int32)
 
     def metric(self, name: str) -> Float[Array, " clients"]:
         """A reported quantity, 1 where absent."""

@@ -73,10 +73,12 @@ def fedcostwavg(clients: int, alpha: float = 0.5) -> Aggregator:
     def reduce(cohort: Cohort, state: CostState):
         expect_clients(cohort, clients)
         new = cost(cohort)
-        previous = jnp.where(state.costs > 0, state.costs, new)
+        last = state.costs[cohort.places]
+        previous = jnp.where(last > 0, last, new)
         k = normalised(jnp.where(cohort.present, previous / new, 0))
         shares = alpha * cohort.by_examples + (1 - alpha) * k
-        costs = jnp.where(cohort.present, new, state.costs).astype(jnp.float32)
+        told = jnp.where(cohort.present, new, last).astype(jnp.float32)
+        costs = state.costs.at[cohort.places].set(told)
         coefficients = normalised(jnp.where(cohort.present, shares, 0))
         return combine(cohort.updates, coefficients), CostState(costs)
 

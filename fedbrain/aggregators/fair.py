@@ -66,8 +66,7 @@ def agnostic(clients: int, step: float = 0.01) -> Aggregator:
     ([0.5, 0.5], [0.375, 0.625])
 
     Args:
-      clients: of the federation; the memory has one number for each, so every client must be in
-        every cohort (or absent).
+      clients: of the federation; the memory has one number for each.
       step: of the mixture; arbitrary.
     """
     if clients < 1 or not step > 0:
@@ -79,9 +78,11 @@ def agnostic(clients: int, step: float = 0.01) -> Aggregator:
 
     def reduce(cohort: Cohort, state: AgnosticState):
         expect_clients(cohort, clients)
-        ascended = state.mixture + step * jnp.where(cohort.present, cohort.metric("global_loss"), 0)
+        climb = step * jnp.where(cohort.present, cohort.metric("global_loss"), 0)
+        ascended = state.mixture.astype(climb.dtype).at[cohort.places].add(climb)
         mixture = project_on_simplex(ascended, jnp.ones_like(ascended))
-        alpha = normalised(jnp.where(cohort.present, state.mixture, 0).astype(mixture.dtype))
+        before = state.mixture[cohort.places].astype(mixture.dtype)
+        alpha = normalised(jnp.where(cohort.present, before, 0))
         return combine(cohort.updates, alpha), AgnosticState(mixture.astype(jnp.float32))
 
     return reducing(reduce, init)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fedbrain.aggregators.checks import expect_byzantine
 from fedbrain.aggregators.cohort import Cohort, keeping, round_key
 from fedbrain.aggregators.linear_algebra import blockwise, gram, squared_distances
-from fedbrain.types import Aggregator
+from fedbrain.types import PLACE, Aggregator
 
 
 def _mix(
@@ -99,7 +99,9 @@ def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
         total = member.astype(jnp.float64)
         mean = total / count
         metrics = {
-            name: mean @ jnp.where(cohort.present, m, 0) for name, m in cohort.metrics.items()
+            name: mean @ jnp.where(cohort.present, m, 0)
+            for name, m in cohort.metrics.items()
+            if name != PLACE  # a bucket is no client
         }
         weights = total @ jnp.where(cohort.present, cohort.weights, 0)
         mixed = _mix(mean, cohort.updates, cohort.present)

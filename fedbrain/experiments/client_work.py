@@ -27,6 +27,7 @@ def make_client(
     seed: int,
     root: Key,
     volumes: Array | None = None,
+    place: int = 0,
 ) -> Client:
     """A client with its batches and key, functions of (seed, round, name) alone.
 
@@ -42,6 +43,7 @@ def make_client(
       root: key of the run: dropout and noise follow from it. Between hospitals it is a site's
         secret under differential privacy.
       volumes: training volumes on the device [scans d h w c]; batches then refer to them.
+      place: of the client among all of the federation.
     """
     options = {
         "batch_size": experiment.batch_size,
@@ -51,13 +53,14 @@ def make_client(
     }
     key = key_of(name, round, root)
     if scans.holder != peers.index():
-        return Client(name, len(scans), state, key, (), None, scans.holder)
+        return Client(name, len(scans), state, key, (), None, scans.holder, place)
     batches = (
         train_batches(scans, **options)
         if volumes is None
         else train_references(scans, volumes.shape[1:], **options)
     )
-    return Client(name, len(scans), state, key, interrupt.watched(batches), volumes, scans.holder)
+    watched = interrupt.watched(batches)
+    return Client(name, len(scans), state, key, watched, volumes, scans.holder, place)
 
 
 def key_of(name: str, round: int, root: Key) -> Key:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from fedbrain.aggregators.checks import WrongClients
 from fedbrain.algorithms.quadratic import quadratic_batch, quadratic_task
 from fedbrain.experiments.chosen_algorithm import read_algorithm
 from fedbrain.training.outline import outline
@@ -69,6 +70,13 @@ def is_defined(algorithm: Algorithm, variables: Variables, batch: Batch, *, clie
     return False
 
 
+def _small_algorithm(config: Any) -> Algorithm:
+    """The configured algorithm on one small vector, of which everything is shared."""
+    small: Any = ConfigDict(config.to_dict())
+    small.server.sharing, small.server.statistics = "everything()", "mean()"
+    return read_algorithm(small, quadratic_task())
+
+
 def fewest_clients(config: Any, clients: int) -> int:
     """The smallest number of clients, not below `clients`, for which the server's rule is defined.
 
@@ -79,16 +87,33 @@ def fewest_clients(config: Any, clients: int) -> int:
       config: an `ml_collections.ConfigDict` of an experiment.
       clients: in a round.
     """
-    small: Any = ConfigDict(config.to_dict())
-    small.server.sharing, small.server.statistics = "everything()", "mean()"
     try:
-        algorithm = read_algorithm(small, quadratic_task())
+        algorithm = _small_algorithm(config)
         for count in range(clients, MOST + 1):
             if is_defined(algorithm, SMALL, quadratic_batch(), clients=count):
                 return count
     except Exception:
         return clients
     return clients
+
+
+def require_remembered(config: Any, clients: int) -> None:
+    """Refuses a rule whose memory is for another number of clients.
+
+    Args:
+      config: an `ml_collections.ConfigDict` of an experiment.
+      clients: of the federation.
+
+    Raises:
+      ValueError: naming the rule and both numbers.
+    """
+    algorithm = _small_algorithm(config)
+    try:
+        is_defined(algorithm, SMALL, quadratic_batch(), clients=clients)
+    except WrongClients as error:
+        raise ValueError(f"config.server: {error}") from None
+    except Exception:  # what else may be wrong is told by others
+        return
 
 
 def require_defined(config: Any, sampling: Sampling, names: Sequence[str]) -> None:
@@ -104,6 +129,7 @@ def require_defined(config: Any, sampling: Sampling, names: Sequence[str]) -> No
     """
     if len(names) < 2:
         return
+    require_remembered(config, len(names))
     count = len(sampling(list(names), 1, config.seed))
     needed = fewest_clients(config, count)
     if needed > count:

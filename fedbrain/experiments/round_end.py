@@ -18,6 +18,7 @@ SUMS = (
     "count",
     "examples",
     "trusted",
+    "place",
 )  # metrics of a round that are not logged as they are
 
 

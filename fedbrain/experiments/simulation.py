@@ -82,6 +82,7 @@ def make_cohort(setting: Setting, snapshot: Snapshot, round: int) -> list[Client
             seed=setting.seed,
             root=jax.random.key(setting.seed),
             volumes=setting.volumes.get(name),
+            place=setting.names.index(name),
         )
         for name in setting.experiment.sampling(setting.names, round, setting.seed)
     ]

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from fedbrain.training.in_memory import ClientRound, Clients, Plan
-from fedbrain.types import ClientState, Key, PyTree, ServerState, Update
+from fedbrain.types import PLACE, ClientState, Key, PyTree, ServerState, Update
 
 
 class Work(NamedTuple):
@@ -81,6 +81,7 @@ def _collect_round(
     updates, new = jax.vmap(work.client, (None, 0, 0, 0, 0))(
         server, states, examples, steps * here, keys
     )
+    updates = updates._replace(metrics={**updates.metrics, PLACE: drawn})
     own = jax.tree.map(lambda every, some: every.at[drawn].set(some), own, new)
     return updates, own, memory
 
@@ -148,7 +149,8 @@ def _next_arrival(
         finish=waiting.finish.at[i].add(duration[i]),
         version=waiting.version.at[i].set(server.round),
     )
-    return (own, waiting), update._replace(delta=update.delta / staleness)
+    told = {**update.metrics, PLACE: i}
+    return (own, waiting), update._replace(delta=update.delta / staleness, metrics=told)
 
 
 CLOCKS = {"rounds": rounds, "buffered": buffered}

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from fedbrain.deploy.protocol.terms import Terms
 from fedbrain.deploy.protocol.wire import Message, unflatten
-from fedbrain.types import Algorithm, Metrics, Reduced, ServerState, Update
+from fedbrain.types import PLACE, Algorithm, Metrics, Reduced, ServerState, Update
 
 CACHE_LINE = 64  # bytes
 
@@ -84,13 +84,14 @@ def reduce_rows(
 
 
 def make_aggregate(
-    algorithm: Algorithm, trusted: Sequence[str] = ()
+    algorithm: Algorithm, trusted: Sequence[str] = (), sites: Sequence[str] = ()
 ) -> Callable[[ServerState, list[np.ndarray], Update, Sequence[str]], tuple[ServerState, Metrics]]:
     """The server's side of a round, compiled.
 
     Args:
       algorithm: of the experiment.
       trusted: names of sites that are the server's own, for rules that need one (`fltrust`).
+      sites: names of all, for rules that remember each; empty: those of the round are all.
 
     Returns:
       `aggregate(state, cohort, update, names)` -> (state, metrics): what `read_answers` returned,
@@ -102,7 +103,10 @@ def make_aggregate(
         state: ServerState, cohort: list[np.ndarray], update: Update, names: Sequence[str]
     ):
         marks = jnp.asarray([name in trusted for name in names], jnp.float32)
-        rest = update._replace(metrics={**update.metrics, "trusted": marks})
+        everybody = sorted(sites or names)
+        places = jnp.asarray([everybody.index(name) for name in names], jnp.int32)
+        told = {**update.metrics, "trusted": marks, PLACE: places}
+        rest = update._replace(metrics=told)
         reduced = reduce_rows(algorithm, state, cohort.pop(), rest)
         return apply(state, jax.block_until_ready(reduced))
 

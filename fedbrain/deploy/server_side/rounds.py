@@ -169,7 +169,7 @@ def conduct(side: Side, *, folder: Path, stop: Callable[[], bool] = lambda: Fals
         done.
     """
     experiment = side.agreement.experiment
-    aggregate = make_aggregate(experiment.algorithm, experiment.trusted)
+    aggregate = make_aggregate(experiment.algorithm, experiment.trusted, sorted(side.sites))
     aggregates = Aggregates(folder, keep=experiment.keep + 1)
     with Rounds(folder, experiment, untrained(side)) as rounds, closing(aggregates):
         write_json(folder / "members.json", sorted(side.sites))
