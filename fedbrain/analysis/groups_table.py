@@ -1,6 +1,6 @@
 """The table of a run with the errors of groups of people below it, and their privacy."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedbrain.analysis.cells import align
@@ -17,6 +17,44 @@ def _row(site: str, m: Mapping[str, Any], columns: Columns) -> list[str]:
     return [f"  {site}, {group}", *columns.group_cells(m)]
 
 
+def group_rows(
+    column: str, regimes: Mapping[str, Mapping[str, Any]], columns: Columns
+) -> list[list[str]]:
+    """A header, then the errors of every group of every site.
+
+    Args:
+      column: by which people are grouped.
+      regimes: regime -> `by_group`.
+      columns: that fit the results.
+    """
+    header = columns.group_header
+    rows = [[f"{columns.title} by {column}", *header]]
+    for regime, sites in regimes.items():
+        rows.append([regime] + [""] * len(header))
+        rows += [_row(site, m, columns) for site, measured in sites.items() for m in measured]
+    return rows
+
+
+def group_notes(regimes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Whose groups are not told, and how many intervals miss by chance.
+
+    Args:
+      regimes: regime -> `by_group`.
+    """
+    each = [(site, measured) for sites in regimes.values() for site, measured in sites.items()]
+    untold = dict.fromkeys(site for site, measured in each if not measured)
+    if untold:
+        yield (
+            f"not told of {', '.join(untold)}: two classes need {FEWEST} test people each,"
+            f" and 1 to {FEWEST - 1} people without a value would be told by subtraction"
+        )
+    told = [m for _, measured in each for m in measured]
+    ends = [span(m[key]) for m in told for key in m if key.endswith("_95")]
+    count = sum(text != "n/a" for text in ends)
+    if count > 1:
+        yield f"of {count} intervals, about {count / 20:.1g} would miss by chance"
+
+
 def render_groups(groups: Mapping[str, Any], columns: Columns) -> list[str]:
     """Lines of text: a block for each column.
 
@@ -26,25 +64,8 @@ def render_groups(groups: Mapping[str, Any], columns: Columns) -> list[str]:
     """
     lines = []
     for column, regimes in groups.items():
-        header = columns.group_header
-        rows = [[f"{columns.title} by {column}", *header]]
-        untold: dict[str, None] = {}
-        for regime, sites in regimes.items():
-            rows.append([regime] + [""] * len(header))
-            for site, measured in sites.items():
-                rows += [_row(site, m, columns) for m in measured]
-                untold |= {} if measured else {site: None}
-        lines += align(rows)
-        if untold:
-            lines.append(
-                f"  not told of {', '.join(untold)}: two classes need {FEWEST} test people each,"
-                f" and 1 to {FEWEST - 1} people without a value would be told by subtraction"
-            )
-        told = [m for sites in regimes.values() for measured in sites.values() for m in measured]
-        ends = [span(m[key]) for m in told for key in m if key.endswith("_95")]
-        count = sum(text != "n/a" for text in ends)
-        if count > 1:
-            lines.append(f"  of {count} intervals, about {count / 20:.1g} would miss by chance")
+        lines += align(group_rows(column, regimes, columns))
+        lines += [f"  {note}" for note in group_notes(regimes)]
     return lines
 
 

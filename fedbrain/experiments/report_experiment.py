@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedbrain.analysis import data_table, privacy_table, results_table
-from fedbrain.analysis.columns import columns_of
+from fedbrain.analysis import data_table
 from fedbrain.analysis.html_page import Block, Items, Section, Table
 from fedbrain.data.differences import differences
 from fedbrain.data.scan_report import Report
@@ -24,8 +23,9 @@ from fedbrain.experiments.report_sections import (
     pictures,
     read_object,
 )
+from fedbrain.experiments.report_tables import tables
 from fedbrain.experiments.report_training import training_section
-from fedbrain.experiments.site_tables import rounds_of
+from fedbrain.experiments.site_tables import missing_of
 from fedbrain.experiments.workdir import MetricsLog
 
 PARTS = ("train", "valid", "test")
@@ -46,7 +46,7 @@ def experiment_sections(workdir: Path) -> tuple[bool, list[Section]]:
     models = results["variables_sha256"]
     models = models if isinstance(models, Mapping) else {"of the best round": models}
     return results["synthetic"], [
-        Section("Results", list(_tables(results))),
+        Section("Results", list(tables(results))),
         Section("Figures", figures_of(workdir, results)),
         agreement_section(workdir, results),
         training_section(workdir, results),
@@ -96,46 +96,6 @@ def _sites(workdir: Path, results: Mapping[str, Any], config: Mapping[str, Any])
         )
 
 
-def _tables(results: Mapping[str, Any]) -> Iterator[Block]:
-    columns = columns_of(results)
-    legend = columns.legend.format(unit=results["unit"])
-    yield f"On test sets; {legend} n/a: not defined, or too few people."
-    yield from _privacy(results)
-    if "regimes" not in results:  # between hospitals
-        macro = {"macro": results["macro"]} if results["macro"] else {}
-        yield Table(
-            "Accuracy", results_table.accuracy_rows({**results["clients"], **macro}, columns)
-        )
-        yield from rounds_of(results)
-        return
-    yield Table("Accuracy", results_table.regime_rows(results))
-    if crossed := results_table.crossed_rows(results):
-        yield Table("Models of one client on the test scans of others", crossed)
-    yield from _confusion(results) if results.get("classes") else _gaps(results)
-    if lines := results_table.comparison_lines(results):
-        yield "Comparisons on the same test scans:"
-        yield Items(lines)
-
-
-def _privacy(results: Mapping[str, Any]) -> Iterator[Block]:
-    if rows := privacy_table.privacy_rows(results):
-        yield Table(f"Differential privacy, {privacy_table.COVERED}", rows)
-
-
-def _gaps(results: Mapping[str, Any]) -> Iterator[Block]:
-    rows = results_table.gap_rows(results["regimes"])
-    yield Table("Age gap: prediction minus target", rows)
-    if any("n/a" in cell for row in rows for cell in row):
-        yield results_table.NOT_CORRECTED + "."
-
-
-def _confusion(results: Mapping[str, Any]) -> Iterator[Block]:
-    yield Table(
-        "Confusion: scans of each true class, by the class they are put into; 95 %: of the share",
-        results_table.confusion_rows(results),
-    )
-
-
 def _reports(workdir: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(workdir.glob("clients/*/data_report.json")):
         yield read_object(path)
@@ -148,6 +108,7 @@ def _missing(workdir: Path, results: Mapping[str, Any]) -> Iterator[str]:
         yield f"{site} is missing in {lost['rounds']} of {lost['of']} rounds; last reason: {why}"
     for site, why in (results.get("untold") or {}).items():
         yield f"{site}: no test results: {hide(str(why))}"
+    yield from (hide(line) for line in missing_of(results) if "regimes" not in results)
     for report in _reports(workdir):
         for reason, sentences in (report.get("left_out") or {}).items():
             count = f"{len(sentences)} scan{'s' * (len(sentences) != 1)}"

@@ -21,6 +21,7 @@ from fedbrain.experiments.finished import not_defined_as_nan
 from fedbrain.experiments.workdir import read_config
 
 OF_HOSPITALS = {"federated": "clients", "local": "alone"}  # regime -> its rows in `results.json`
+TITLES = {"federated": "Together", "local": "Each site alone"}  # of tables; others have their name
 Rows = Mapping[str, Mapping[str, Any]]  # site -> accuracy on its test scans
 
 
@@ -34,7 +35,7 @@ def rows_of_sites(results: Mapping[str, Any]) -> dict[str, Rows]:
         found = {regime: results["regimes"][regime]["clients"] for regime in OF_HOSPITALS
                  if regime in results["regimes"]}  # fmt: skip
     else:
-        found = {regime: results[key] for regime, key in OF_HOSPITALS.items()}
+        found = {regime: results.get(key) or {} for regime, key in OF_HOSPITALS.items()}
     found |= {title: floor["clients"] for title, floor in results.get("baselines", {}).items()}
     return {name: rows for name, rows in found.items() if rows}
 
@@ -56,6 +57,36 @@ def pooled_of(results: Mapping[str, Any], regime: str) -> Mapping[str, Any]:
     undefined = {"corrected_mae": math.nan, "corrected_mae_95": list(UNDEFINED)}
     told = {name: value for name, value in row.items() if name not in ("mae_se", "r_95", "p")}
     return {**told, "mae_95": list(UNDEFINED), "age_gap": {**row["age_gap"], **undefined}}
+
+
+def named_rows(results: Mapping[str, Any]) -> dict[str, Rows]:
+    """Regime or linear regression -> rows of its sites, of all test scans where sums tell them, and
+    the mean over sites.
+
+    Args:
+      results: what `results.json` holds.
+    """
+    return {
+        name: {
+            **rows,
+            **({"pooled": row} if (row := pooled_of(results, name)) else {}),
+            "macro": macro(rows),
+        }
+        for name, rows in rows_of_sites(results).items()
+    }
+
+
+def missing_of(results: Mapping[str, Any]) -> Iterator[str]:
+    """What sites did not tell of regressions and cohorts, a sentence each.
+
+    Args:
+      results: what `results.json` holds of a run between hospitals.
+    """
+    for title, floor in (results.get("baselines") or {}).items():
+        yield from (f"{title}: fitted without {s}: {why}" for s, why in floor["without"].items())
+        yield from (f"{title}: {s}: no test results: {w}" for s, w in floor["untold"].items())
+    for site, why in (results.get("undescribed") or {}).items():
+        yield f"{site}: no tables of its cohort: {why}"
 
 
 def gaps_of(rows: Rows) -> dict[str, Mapping[str, Any]]:

@@ -139,13 +139,27 @@ def test_a_run_between_hospitals(two_rounds, tmp_path):
         "clients": clients, "macro": results["regimes"]["federated"]["macro"],
         "untold": {"delta": "no answer before the deadline"},
         "absent": {"delta": {"rounds": 1, "of": 2, "reason": "late"}}, "variables_sha256": "ab12",
+        "alone": clients, "undescribed": {"delta": "its [allow] does not open describe"},
+        "baselines": {"ridge": {
+            "clients": clients, "without": {"delta": "closed"}, "untold": {"birch": "late"},
+        }},
+        "crossed": {"alone-amber": clients},
+        "groups": {"sex": {"federated": {"amber": [], "birch": [
+            {"low": 1.0, "high": 1.0, "n": 6, "subjects": 6, "mae": 7.125, "mae_95": [5.0, 9.0],
+             "mae_se": 1.0, "floor_mae": 16.0},
+        ]}}},
     }  # fmt: skip
     (tmp_path / "results.json").write_text(json.dumps(network))
     text = write_report(tmp_path).read_text()
     Checked(text)
     assert "SYNTHETIC" not in text
-    for words in ("delta: no test results: no answer", "missing in 1 of 2 rounds", "ab12"):
-        assert words in text
+    told = (
+        "delta: no test results: no answer", "missing in 1 of 2 rounds", "ab12",
+        "Accuracy: Together", "Accuracy: Each site alone", "Accuracy: ridge", "alone-amber",
+        "ridge: fitted without delta: closed", "ridge: birch: no test results: late",
+        "delta: no tables of its cohort", "Groups of people: sex", ">7.12<", "not told of amber",
+    )  # fmt: skip
+    assert [words for words in told if words not in text] == []
 
 
 def test_damaged_files_beside_the_results_are_said(workdir):
