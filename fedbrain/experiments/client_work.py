@@ -27,7 +27,7 @@ def make_client(
     seed: int,
     root: Key,
     volumes: Array | None = None,
-    place: int = 0,
+    place: int | None = None,
 ) -> Client:
     """A client with its batches and key, functions of (seed, round, name) alone.
 

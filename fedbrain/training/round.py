@@ -38,7 +38,7 @@ class Client(NamedTuple):
     batches: Iterable[Batch]  # of one shape each; without a batch the client is absent
     volumes: Array | None = None  # on the device, [n d h w c]; then batches are references to them
     process: int = 0  # that has its data, where several processes share the work
-    place: int = 0  # among all clients of the federation
+    place: int | None = None  # among all clients of the federation; None: it is not known
 
 
 @runtime_checkable
@@ -138,8 +138,10 @@ def make_round(
         order = sorted(range(len(cohort)), key=lambda i: cohort[i].name)
         updates, states = map_clients(state, [cohort[i] for i in order], example)
         marks = jnp.array([cohort[i].name in trusted for i in order], jnp.float32)
-        places = jnp.array([cohort[i].place for i in order], jnp.int32)
-        told = {**updates.metrics, "trusted": marks, PLACE: places}
+        told = {**updates.metrics, "trusted": marks}
+        places = [cohort[i].place for i in order]
+        if None not in places:
+            told[PLACE] = jnp.asarray(places, jnp.int32)
         updates = updates._replace(metrics=told)
         state, info = step(state, updates)
         rank = np.argsort(order)
