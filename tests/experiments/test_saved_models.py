@@ -78,6 +78,7 @@ def _start(workdir, folder):
 def test_a_command_that_reads_changes_no_file(workdir, tmp_path, read, monkeypatch):
     monkeypatch.setattr(saliency, "FEWEST", 1)
     monkeypatch.setattr(saliency, "montage", lambda *args, **kwargs: None)
+    monkeypatch.setattr(saliency, "save", lambda *args: None)
     before = _listing(workdir)
     read(workdir, tmp_path)
     assert _listing(workdir) == before
