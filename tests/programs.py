@@ -33,17 +33,18 @@ class Done(NamedTuple):
 def no_flags() -> Iterator[None]:
     """The flags of our commands are gone inside, and are as before afterwards."""
     known = flags.FLAGS
-    before = {name: known[name] for name in known}
-    for name in before:
-        if str(known.find_module_defining_flag(name)).startswith(OURS):
-            delattr(known, name)
+    owners = {name: str(known.find_module_defining_flag(name)) for name in known}
+    ours = {name: known[name] for name, owner in owners.items() if owner.startswith(OURS)}
+    for name in ours:
+        delattr(known, name)
     try:
         yield
     finally:
-        for name in set(known) - set(before):
+        for name in (set(known) - set(owners)) | (set(known) & set(ours)):
             delattr(known, name)
-        for name in set(before) - set(known):
-            known[name] = before[name]
+        for name, flag in ours.items():
+            known[name] = flag
+            known.register_flag_by_module(owners[name], flag)
         known.unparse_flags()
         known.mark_as_parsed()
 

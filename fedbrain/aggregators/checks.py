@@ -14,9 +14,8 @@ def expect_clients(cohort: Cohort, clients: int) -> None:
     A cohort that says which client each row is may be a part of the federation.
 
     >>> import jax.numpy as jnp
-    >>> expect_clients(Cohort(jnp.zeros((2, 5)), jnp.ones(2)), 3)
+    >>> expect_clients(Cohort(jnp.zeros((2, 5)), jnp.ones(2)), 3)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ...
     fedbrain.aggregators.checks.WrongClients: Expected a cohort of clients=3, got 2: ...
     """
     rows = cohort.updates.shape[0]

@@ -80,11 +80,12 @@ def missing_of(results: Mapping[str, Any]) -> Iterator[str]:
     """What sites did not tell of regressions and cohorts, a sentence each.
 
     Args:
-      results: what `results.json` holds of a run between hospitals.
+      results: what `results.json` holds; a run on one machine misses nothing.
     """
     for title, floor in (results.get("baselines") or {}).items():
-        yield from (f"{title}: fitted without {s}: {why}" for s, why in floor["without"].items())
-        yield from (f"{title}: {s}: no test results: {w}" for s, w in floor["untold"].items())
+        without, untold = floor.get("without", {}), floor.get("untold", {})
+        yield from (f"{title}: fitted without {site}: {why}" for site, why in without.items())
+        yield from (f"{title}: {site}: no test results: {why}" for site, why in untold.items())
     for site, why in (results.get("undescribed") or {}).items():
         yield f"{site}: no tables of its cohort: {why}"
 

@@ -107,6 +107,22 @@ def server_step(
     return algorithm.apply(state, algorithm.reduce(state, updates))
 
 
+def known_of(cohort: Sequence[Client], trusted: Sequence[str]) -> Metrics:
+    """What the server knows of the clients of a cohort: which are its own, and, where all places
+    are known, the place of each.
+
+    >>> key = jax.random.key(0)
+    >>> cohort = [Client(name, 1, (), key, (), place=k) for k, name in enumerate("ab")]
+    >>> {name: value.tolist() for name, value in known_of(cohort, ["b"]).items()}
+    {'trusted': [0.0, 1.0], 'place': [0, 1]}
+    """
+    known = {"trusted": jnp.array([client.name in trusted for client in cohort], jnp.float32)}
+    places = [client.place for client in cohort]
+    if None not in places:
+        known[PLACE] = jnp.asarray(places, jnp.int32)
+    return known
+
+
 def make_round(
     algorithm: Algorithm, driver: Driver, trusted: Sequence[str] = (), *, turns: bool = False
 ) -> RunRound:
@@ -136,13 +152,9 @@ def make_round(
         state: ServerState, cohort: Sequence[Client], example: Batch
     ) -> tuple[ServerState, list[ClientState], Metrics]:
         order = sorted(range(len(cohort)), key=lambda i: cohort[i].name)
-        updates, states = map_clients(state, [cohort[i] for i in order], example)
-        marks = jnp.array([cohort[i].name in trusted for i in order], jnp.float32)
-        told = {**updates.metrics, "trusted": marks}
-        places = [cohort[i].place for i in order]
-        if None not in places:
-            told[PLACE] = jnp.asarray(places, jnp.int32)
-        updates = updates._replace(metrics=told)
+        ordered = [cohort[i] for i in order]
+        updates, states = map_clients(state, ordered, example)
+        updates = updates._replace(metrics={**updates.metrics, **known_of(ordered, trusted)})
         state, info = step(state, updates)
         rank = np.argsort(order)
         info = {**updates.metrics, **info}

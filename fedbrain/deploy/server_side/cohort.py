@@ -103,9 +103,10 @@ def make_aggregate(
         state: ServerState, cohort: list[np.ndarray], update: Update, names: Sequence[str]
     ):
         marks = jnp.asarray([name in trusted for name in names], jnp.float32)
+        told = {**update.metrics, "trusted": marks}
         everybody = sorted(sites or names)
-        places = jnp.asarray([everybody.index(name) for name in names], jnp.int32)
-        told = {**update.metrics, "trusted": marks, PLACE: places}
+        if set(names) <= set(everybody):  # not so for a sum under masks, which is of no single site
+            told[PLACE] = jnp.asarray([everybody.index(name) for name in names], jnp.int32)
         rest = update._replace(metrics=told)
         reduced = reduce_rows(algorithm, state, cohort.pop(), rest)
         return apply(state, jax.block_until_ready(reduced))
