@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 import fedbrain
+from fedbrain.data.recipes import Recipe
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.spec import choose
 from fedbrain.models.losses import LOSSES
@@ -14,9 +15,18 @@ from fedbrain.models.losses import LOSSES
 LAYOUT = "[batch, right-left, front-back, up-down, channel]"
 TORCH_LAYOUT = "[batch, channel, right-left, front-back, up-down]"
 NORMALISATION = (
-    "RAS order, float32; one cubic grid; z-scored inside the mask, clamped to [-5, 5]; not"
-    " registered (fedbrain.data.conform)"
+    "RAS order, float32; one cubic grid; z-scored inside the mask, clamped to [-5, 5];"
+    " {registered} (fedbrain.data.conform)"
 )
+
+
+def _normalisation(recipe: Recipe) -> str:
+    """What is done to an image, and where it must lie."""
+    if recipe.centre_mm is None:
+        return NORMALISATION.format(registered="not registered")
+    centre = ", ".join(f"{mm:g}" for mm in recipe.centre_mm)
+    registered = f"registered to a template before, with the middle of the box at ({centre}) mm"
+    return NORMALISATION.format(registered=registered)
 
 
 def _output(config: Mapping[str, Any], unit: str) -> str:
@@ -61,7 +71,7 @@ def describe_model(
         "shape": " x ".join(map(str, shape[:3])),
         "voxel_size_mm": f"{recipe.voxel_size_mm:g}",
         "mask": recipe.mask,
-        "normalisation": NORMALISATION,
+        "normalisation": _normalisation(recipe),
         "prepare": config["prepare"],
         "modalities": ", ".join(experiment.modalities),
         "covariates": ", ".join(config["covariates"]) or "none",

@@ -13,6 +13,7 @@ from fedbrain.experiments import grid_tables, predict_tree, saliency, saved_mode
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.finished import load
+from fedbrain.experiments.model_description import describe_model
 from fedbrain.experiments.saved_models import export_model, load_models, read_identity
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.starting_point import from_file
@@ -95,11 +96,22 @@ def test_an_exported_file_says_what_is_needed_and_starts_another_run(workdir, tm
     assert description["output"] == "prediction (years) = 50 + 15 * output"
     assert description["model"] == "adapted_sfcn(channels=(4, 8), dropout=0.2)"
     assert "z-scored inside the mask" in description["normalisation"]
+    assert "not registered" in description["normalisation"]
     assert "jax " in description["versions"]
     [(_, variables)] = load_models(workdir)
     started, loaded = from_file(path)(variables, SplitId(0))
     assert (loaded.missing, loaded.left_over, loaded.renamed) == ([], [], {})
     assert tree_digest(started) == tree_digest(variables)
+
+
+def test_a_model_of_registered_images_says_so(tmp_path):
+    """Whoever uses the file must know where the box lies in the template."""
+    c = config(tmp_path, regimes=("federated",))
+    c.prepare = "registered(voxel_size_mm=6.0, shape=(28, 32, 28))"
+    experiment = read_experiment(c)
+    text = describe_model(c.to_dict(), experiment, (28, 32, 28, 1), model="m", torch=False)
+    assert "not registered" not in text["normalisation"]
+    assert "the middle of the box at (0, -17, 4) mm" in text["normalisation"]
 
 
 @pytest.mark.parametrize(
