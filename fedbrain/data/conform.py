@@ -12,7 +12,7 @@ Where there is a brain mask, only voxels of the brain are averaged into the new 
 around an extracted brain would darken its rim, the more the smaller its voxels were.
 """
 
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -22,10 +22,9 @@ from fedbrain.data.field_of_view import brain_centre_mm, foreground, head_box_mm
 from fedbrain.data.nifti import Volume
 from fedbrain.data.nifti_file import ImageError
 from fedbrain.data.recipes import Recipe
+from fedbrain.data.resampling import Beyond, Grid, Sampled, sample_grid
 
-VERSION = 2  # part of every cache fingerprint: raise it when the maths here changes
-Grid = Float[np.ndarray, "x y z"]
-Sampled = Float[np.ndarray, "i j k"]
+VERSION = 3  # part of every cache fingerprint: raise it when the maths here changes
 
 
 def resample(
@@ -34,7 +33,7 @@ def resample(
     centre_mm: np.ndarray,
     recipe: Recipe,
     *,
-    beyond: Literal["edge", "zero"] = "edge",
+    beyond: Beyond = "edge",
 ) -> Sampled:
     """Samples `recipe.shape` voxels of `recipe.voxel_size_mm` around a centre.
 
@@ -46,30 +45,15 @@ def resample(
       voxel_size_mm: of the data.
       centre_mm: of the new grid, from the middle of the first voxel.
       recipe: of the new grid.
-      beyond: what lies outside the data: its edge voxels repeated, or zeros.
+      beyond: see `Beyond`.
 
     >>> recipe = Recipe(voxel_size_mm=2.0, shape=(4, 5, 6))
     >>> resample(np.ones((9, 9, 9), np.float32), np.ones(3), np.full(3, 4.0), recipe).shape
     (4, 5, 6)
     """
     zoom = recipe.voxel_size_mm / voxel_size_mm
-    if (zoom > 1).any():
-        data = ndimage.gaussian_filter(
-            data,
-            np.where(zoom > 1, 0.5 * (zoom - 1), 0),
-            mode="nearest" if beyond == "edge" else "constant",
-        )
-    shape = np.asarray(recipe.shape)
-    offset: Any = centre_mm / voxel_size_mm - zoom * (shape - 1) / 2
-    return ndimage.affine_transform(
-        data,
-        zoom,
-        offset,
-        recipe.shape,
-        order=1,
-        mode="nearest" if beyond == "edge" else "grid-constant",
-        prefilter=False,
-    )
+    start = centre_mm / voxel_size_mm - zoom * (np.asarray(recipe.shape) - 1) / 2
+    return sample_grid(data, zoom, start, recipe.shape, beyond)
 
 
 def mean_inside(total: Sampled, share: Sampled) -> tuple[Sampled, Bool[np.ndarray, "i j k"]]:
@@ -110,7 +94,8 @@ def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
     sd = inside.std(dtype=np.float64)
     if not sd > 0:
         raise ImageError("expected contrast inside the mask, got one grey value")
-    return np.clip((data - inside.mean(dtype=np.float64)) / sd, -5, 5).astype(np.float32)
+    scaled = (data - np.float32(inside.mean(dtype=np.float64))) / np.float32(sd)
+    return np.clip(scaled, -5, 5, out=scaled)
 
 
 def onto(data: Grid, affine: Float[np.ndarray, "4 4"], reference: Volume) -> Sampled:

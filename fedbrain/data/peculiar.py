@@ -63,7 +63,9 @@ def _few_slices(volume: Volume, recipe: Recipe) -> dict[str, str]:
 def _without_skull(volume: Volume) -> dict[str, str]:
     """Whether an image holds a brain alone: blank around it, and no larger than a brain."""
     blank, share = _blank(volume.data)
-    voxels = np.count_nonzero(np.abs(volume.data - blank) > FAINT * np.abs(volume.data).max())
+    faint = FAINT * max(abs(float(volume.data.min())), abs(float(volume.data.max())))
+    brighter, darker = volume.data > blank + faint, volume.data < blank - faint
+    voxels = np.count_nonzero(brighter) + np.count_nonzero(darker)
     ml = float(voxels * np.prod(volume.voxel_size_mm) / 1000)
     if share < BLANK_FACES or ml > BRAIN_ML:
         return {}
