@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from fedbrain.analysis.groups_table import render_results
 from fedbrain.experiments.predict_images import predict_images
-from fedbrain.experiments.predict_tree import read_models
 from fedbrain.experiments.stored_json import damaged, read_stored
+from fedbrain.experiments.trained_models import of_workdirs
 
 
 class Result(NamedTuple):
@@ -48,15 +48,8 @@ class Result(NamedTuple):
         Raises:
           ValueError: naming the file or the covariate.
         """
-        workdirs = [self.workdir]
-        models = read_models(workdirs, federation=federation, client=client)
-        predicted = predict_images(
-            models,
-            [Path(image).expanduser()],
-            workdirs=workdirs,
-            federation=federation,
-            covariates=covariates,
-        )
+        trained = of_workdirs([self.workdir], federation=federation, client=client)
+        predicted = predict_images(trained, [Path(image).expanduser()], covariates=covariates)
         for sentence in predicted.warnings:
             warnings.warn(sentence, stacklevel=2)
         [value] = predicted.values

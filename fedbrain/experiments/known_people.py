@@ -18,12 +18,20 @@ FIRST = ("scan_id", "participant_id", "image")  # then a column for each split: 
 SEEN = ("train", "valid")  # parts that a model was trained on, or chosen by
 
 
+class People(NamedTuple):
+    """Who trained models, or chose their round."""
+
+    images: set[str]  # digests of prepared images
+    ids: set[str]  # of participants
+    silent: list[Path]  # work directories, or a file, that do not say who trained
+
+
 class Known(NamedTuple):
     """New scans of people who trained a model, or chose its round."""
 
     same_image: list[str]  # ids of new scans
     same_id: list[str]  # ids of other new scans, whose participant id is that of such a person
-    silent: list[Path]  # work directories that do not say who trained
+    silent: list[Path]  # work directories, or a file, that do not say who trained
 
 
 def write_scans(workdir: Path, experiment: Experiment, clients: Mapping[str, Scans]) -> None:
@@ -50,16 +58,15 @@ def write_scans(workdir: Path, experiment: Experiment, clients: Mapping[str, Sca
         write_table(path, [*FIRST, *(split_id.name for split_id in ids)], rows)
 
 
-def find_known(workdirs: Sequence[Path], federation: str, scans: Scans) -> Known:
-    """Looks for the people who trained models, by image and by participant id.
+def people_of(workdirs: Sequence[Path], federation: str) -> People:
+    """The people who trained models.
 
     Args:
       workdirs: of the models.
       federation: whose models: `local-<client>` was trained on that client's scans alone,
         `without-<client>` on those of all others.
-      scans: new ones.
     """
-    images, people, silent = set(), set(), []
+    images, ids, silent = set(), set(), []
     only = federation.removeprefix("local-") if federation.startswith("local-") else "*"
     for workdir in workdirs:
         tables = sorted(workdir.glob(f"clients/{only}/scans.tsv"))
@@ -68,15 +75,38 @@ def find_known(workdirs: Sequence[Path], federation: str, scans: Scans) -> Known
         for row in [row for table in tables for row in read_table(table)]:
             if any(value in SEEN for name, value in row.items() if name not in FIRST):
                 images.add(row["image"])
-                people.add(row["participant_id"])
+                ids.add(row["participant_id"])
         if not tables:
             silent.append(workdir)
+    return People(images, ids, silent)
+
+
+def find_known(workdirs: Sequence[Path], federation: str, scans: Scans) -> Known:
+    """Looks for the people who trained models, by image and by participant id.
+
+    Args:
+      workdirs: of the models.
+      federation: see `people_of`.
+      scans: new ones.
+    """
+    return find_among(people_of(workdirs, federation), scans)
+
+
+def find_among(people: People, scans: Scans) -> Known:
+    """The same, where the people were read already.
+
+    Args:
+      people: who trained models.
+      scans: new ones.
+    """
     new = list(zip(scans.ids, scans.subjects, checksums(scans)))
-    same_image = [scan for scan, _, digest in new if digest.hex() in images]
+    same_image = [scan for scan, _, digest in new if digest.hex() in people.images]
     same_id = [
-        scan for scan, subject, digest in new if subject in people and digest.hex() not in images
+        scan
+        for scan, subject, digest in new
+        if subject in people.ids and digest.hex() not in people.images
     ]
-    return Known(same_image, same_id, silent)
+    return Known(same_image, same_id, people.silent)
 
 
 def warn(known: Known, scans: int) -> str:
@@ -100,8 +130,9 @@ def warn(known: Known, scans: int) -> str:
             " is the same person, errors on them say nothing about new people."
         )
     lines += [
-        f"{workdir}: does not say who was trained on (no clients/*/scans.tsv), so that nobody could"
-        " be looked for."
+        f"{workdir}: does not say who was trained on"
+        + (" (no clients/*/scans.tsv)" if workdir.suffix != ".safetensors" else "")
+        + ", so that nobody could be looked for."
         for workdir in known.silent
     ]
     return "\n".join(lines)

@@ -29,7 +29,9 @@ def _regime_of(federation: str) -> tuple[str, str]:
     return federation, "*"
 
 
-def validation_margins(workdirs: Sequence[Path], federation: str, client: str) -> Margins:
+def validation_margins(
+    workdirs: Sequence[Path], federation: str, client: str, part: str = "valid"
+) -> Margins:
     """From the validation people of all sites, one error a person: its mean over scans and models
     that did not train on that person.
 
@@ -37,6 +39,7 @@ def validation_margins(workdirs: Sequence[Path], federation: str, client: str) -
       workdirs: of the models. Runs between hospitals have no table of predictions.
       federation: whose models.
       client: whose private leaves are used; then its people alone.
+      part: `valid`, or `test` where test people are kept for nothing else.
     """
     regime, pattern = _regime_of(federation)
     values: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -46,7 +49,7 @@ def validation_margins(workdirs: Sequence[Path], federation: str, client: str) -
             rows = read_table(scans) if scans.is_file() else []
             person = {row["scan_id"]: row["participant_id"] for row in rows}
             for row in read_table(path):
-                if (row["regime"], row["part"]) == (regime, "valid"):
+                if (row["regime"], row["part"]) == (regime, part):
                     pair = parse_number(row["target"]), parse_number(row["prediction"])
                     if pair[0] is not None and pair[1] is not None:
                         name = person.get(row["scan_id"], row["scan_id"])
@@ -83,15 +86,16 @@ def cells(
     return [[number(float(value), form) for value in row] for row in zip(*columns)]
 
 
-def sentence(told: Margins, unit: str) -> str:
+def sentence(told: Margins, unit: str, who: str = "validation people") -> str:
     """What intervals are made of, or why there are none.
 
     Args:
       told: by validation people.
       unit: of the target.
+      who: they are.
     """
     if not math.isfinite(told.half_width):
-        return f"Intervals: n/a: {told.people} validation people are known here, and 19 are needed."
+        return f"Intervals: n/a: {told.people} {who} are known here, and 19 are needed."
     corrected = (
         f"; corrected for age bias +-{told.corrected_half_width:.1f} {unit}"
         if math.isfinite(told.corrected_half_width)
@@ -99,5 +103,5 @@ def sentence(told: Margins, unit: str) -> str:
     )
     return (
         f"Intervals: +-{told.half_width:.1f} {unit}, which holds for {SHARE:.0%} of people like the"
-        f" {told.people} validation people, not for other scanners, ages or diseases{corrected}."
+        f" {told.people} {who}, not for other scanners, ages or diseases{corrected}."
     )

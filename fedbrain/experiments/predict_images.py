@@ -7,17 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from fedbrain.analysis.columns import columns_of
 from fedbrain.analysis.prediction_cells import prediction_cells, prediction_columns
 from fedbrain.data.dataset import concatenate
-from fedbrain.data.regimes import LEFT_OUT
 from fedbrain.data.scan_report import WITHOUT_SKULL
 from fedbrain.data.single_image import load_image
 from fedbrain.data.tables import parse_value, write_table
 from fedbrain.experiments.clients import preparation_of
-from fedbrain.experiments.known_people import find_known, warn
-from fedbrain.experiments.predict_tree import Model, average, read_models
-from fedbrain.experiments.stored_json import read_stored
+from fedbrain.experiments.known_people import warn
+from fedbrain.experiments.predict_tree import average
+from fedbrain.experiments.trained_models import Trained
+from fedbrain.experiments.unprepared import require_brain
 
 
 class Predicted(NamedTuple):
@@ -71,32 +70,31 @@ def read_covariates(
 
 
 def predict_images(
-    models: list[Model],
+    trained: Trained,
     images: Sequence[Path],
     *,
-    workdirs: Sequence[Path],
-    federation: str = "federated",
     covariates: Mapping[str, Any] | None = None,
     views: str = "",
 ) -> Predicted:
     """The mean prediction of the models for each image.
 
     Args:
-      models: of `read_models`.
+      trained: models, and what is known of them.
       images: NIfTI files.
-      workdirs: of the models, where people who trained them are looked for.
-      federation: of the models.
       covariates: column -> value, where the models need some.
       views: of each scan, a call; empty: those of the experiment.
 
     Raises:
       ValueError: naming the image that cannot be used, or the covariate that is missing.
     """
+    models = trained.models
     experiment = models[0].experiment
     names = list(experiment.inputs.covariates)
     columns = read_covariates(covariates or {}, names, len(images))
     preparation = preparation_of(experiment)
     loaded = [load_image(path, preparation, columns) for path in images]
+    for path, (_, notes) in zip(images, loaded):
+        require_brain(path, experiment.recipe, notes)
     scans = concatenate([one for one, _ in loaded])
     values = average(models, scans, views)
     warnings = [
@@ -105,7 +103,7 @@ def predict_images(
         for reason, text in notes.items()
         if reason != WITHOUT_SKULL  # of interest where sites are compared
     ]
-    known = warn(find_known(workdirs, federation, scans), len(scans))
+    known = warn(trained.find_known(scans), len(scans))
     return Predicted(
         values,
         experiment.unit,
@@ -113,29 +111,6 @@ def predict_images(
         len(models),
         warnings + ([known] if known else []),
     )
-
-
-def usual_error(workdir: Path, federation: str) -> str:
-    """How far the model was off for test people, or why that is not known.
-
-    Args:
-      workdir: of the experiment.
-      federation: whose model.
-    """
-    path = workdir / "results.json"
-    if not path.exists():
-        return "no error is known, since results.json is not there."
-    try:
-        results = read_stored(path, "the results of an experiment")
-        regime, _, client = federation.partition("-")
-        regime = "leave_one_site_out" if f"{regime}-" == LEFT_OUT else regime
-        of_regime = results["regimes"][regime]
-        accuracy = of_regime["clients"][client] if client else of_regime["pooled"]
-        told = columns_of(results).sentence(accuracy, results["unit"])
-        text = f"{accuracy['subjects']} test people: {told}."
-        return f"SYNTHETIC training data. {text}" if results["synthetic"] else text
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"no error is known, since results.json is damaged or does not tell of {federation}."
 
 
 def _in_words(value: Any, predicted: Predicted) -> str:
@@ -148,43 +123,31 @@ def _in_words(value: Any, predicted: Predicted) -> str:
 
 
 def run(
-    workdirs: list[Path],
+    trained: Trained,
     images: list[Path],
     output: Path | None,
     *,
-    federation: str,
-    client: str,
     covariates: Mapping[str, str],
     views: str,
 ) -> None:
     """Prints the prediction for each image, with its unit and the error that is usual.
 
     Args:
-      workdirs: of finished experiments.
+      trained: models, and what is known of them.
       images: NIfTI files.
       output: a table to write, or None.
-      federation: federated, centralised or local-<client>.
-      client: whose private leaves to use, where every client keeps some.
       covariates: column -> value.
       views: of each scan, a call; empty: those of the experiment.
 
     Raises:
       ValueError: naming what cannot be used.
     """
-    models = read_models(workdirs, federation=federation, client=client)
-    predicted = predict_images(
-        models,
-        images,
-        workdirs=workdirs,
-        federation=federation,
-        covariates=covariates,
-        views=views,
-    )
+    predicted = predict_images(trained, images, covariates=covariates, views=views)
     for path, value in zip(images, predicted.values):
         print(f"{path}: {_in_words(value, predicted)}")
     print(f"Mean of {predicted.models} model{'s' if predicted.models > 1 else ''}.")
-    for workdir in workdirs:
-        print(f"{workdir}: {usual_error(workdir, federation)}")
+    for line in trained.errors:
+        print(line)
     for warning in predicted.warnings:
         print(warning)
     if output:

@@ -28,14 +28,13 @@ from fedbrain.data.tables import write_table
 from fedbrain.experiments import new_people
 from fedbrain.experiments.clients import preparation_of
 from fedbrain.experiments.config import Experiment
-from fedbrain.experiments.known_people import find_known, warn
+from fedbrain.experiments.known_people import warn
 from fedbrain.experiments.predict_features import write_features
 from fedbrain.experiments.predict_scans import predict_scans
 from fedbrain.experiments.predictions import floor_of, to_predictions
-from fedbrain.experiments.saved_models import load_models, read_identity
 from fedbrain.experiments.spec import call
-from fedbrain.training.evaluate import Evaluate, make_evaluate
-from fedbrain.types import Variables
+from fedbrain.experiments.trained_models import Model, Trained
+from fedbrain.experiments.unprepared import leave_heads_out
 
 
 class Tree(NamedTuple):
@@ -46,44 +45,6 @@ class Tree(NamedTuple):
     pattern: str  # suffix, or entities and suffix, of the images
     pipeline: str  # folder in derivatives/; empty: the raw tree
     columns: Mapping[str, str]  # covariate -> its column here, where the names differ
-
-
-class Model(NamedTuple):
-    """One of the models whose predictions are averaged."""
-
-    experiment: Experiment  # that trained it
-    evaluate: Evaluate  # of its task
-    weight: float  # 1 / validation loss
-    variables: Variables  # of the network
-
-
-def read_models(workdirs: list[Path], *, federation: str, client: str) -> list[Model]:
-    """The models of all work directories.
-
-    Args:
-      workdirs: of finished experiments.
-      federation: federated, centralised or local-<client>.
-      client: whose private leaves to use, where every client keeps some.
-
-    Raises:
-      ValueError: when the experiments do not see scans in the same way.
-    """
-    identities = [read_identity(workdir) for workdir in workdirs]
-    kinds = {
-        (str(e.recipe), e.modalities, *e.inputs.covariates, e.unit, *e.classes, *data["shape"])
-        for e, data in identities
-    }
-    if len(kinds) > 1:
-        raise ValueError(
-            "--workdir: expected experiments with the same inputs, unit and classes, got"
-            f" {len(kinds)} kinds."
-        )
-    models = []
-    for workdir, (experiment, _) in zip(workdirs, identities):
-        evaluate = make_evaluate(experiment.task)
-        for weight, variables in load_models(workdir, federation=federation, client=client):
-            models.append(Model(experiment, evaluate, weight, variables))
-    return models
 
 
 def load_tree(tree: Tree, experiment: Experiment) -> tuple[Scans, Report]:
@@ -102,7 +63,7 @@ def load_tree(tree: Tree, experiment: Experiment) -> tuple[Scans, Report]:
         keep_unlabelled=True,
         classes=experiment.classes,
     )
-    return prepare_site(
+    scans, report = prepare_site(
         tree.root,
         labels,
         report,
@@ -111,6 +72,7 @@ def load_tree(tree: Tree, experiment: Experiment) -> tuple[Scans, Report]:
         pipeline=tree.pipeline,
         columns={name: tree.columns.get(name, name) for name in experiment.inputs.covariates},
     )
+    return leave_heads_out(scans, experiment.recipe, report), report
 
 
 def predict_each(models: list[Model], scans: Scans, views: str) -> Float[np.ndarray, "m n *k"]:
@@ -165,12 +127,10 @@ def where_known(
 
 
 def run(
-    workdirs: list[Path],
+    trained: Trained,
     tree: Tree,
     output: Path,
     *,
-    federation: str,
-    client: str,
     views: str,
     features: Path | None = None,
 ) -> None:
@@ -179,18 +139,16 @@ def run(
     People who trained the models are named, since errors on them say nothing about new people.
 
     Args:
-      workdirs: of finished experiments, whose models are averaged.
+      trained: models that are averaged, and what is known of them.
       tree: where the scans are.
       output: the table to write.
-      federation: federated, centralised or local-<client>.
-      client: whose private leaves to use, where every client keeps some.
       views: of each scan, a call; empty: those of the experiment.
       features: a table of what enters the last layer, or None.
 
     Raises:
       ValueError: when no scan can be used.
     """
-    models = read_models(workdirs, federation=federation, client=client)
+    models, told = trained.models, trained.margins
     experiment = models[0].experiment
     scans, report = load_tree(tree, experiment)
     print(report)
@@ -199,7 +157,6 @@ def run(
     each = predict_each(models, scans, views)
     prediction = mean_of(models, each)
     classes = experiment.classes
-    told = None if classes else new_people.validation_margins(workdirs, federation, client)
     more = (
         new_people.cells(each, prediction, scans.target, told, ".3f") if told else [[]] * len(scans)
     )
@@ -212,7 +169,7 @@ def run(
     kind = f"classes {', '.join(classes)}" if classes else experiment.unit
     print(f"{len(rows)} predictions of {len(models)} models in {output}, in {kind}")
     if told:
-        print(new_people.sentence(told, experiment.unit))
+        print(new_people.sentence(told, experiment.unit, trained.margins_of))
     known_ones = where_known(scans, prediction, classes)
     if known_ones:
         metrics = measures_of(known_ones).site(known_ones)
@@ -223,8 +180,10 @@ def run(
     change = None if classes else change_within(scans.subjects, scans.target, prediction)
     if change:
         print(longitudinal.sentence(change, experiment.unit))
-    known = warn(find_known(workdirs, federation, scans), len(scans))
+    known = warn(trained.find_known(scans), len(scans))
     if known:
         print(known)
+    if trained.of_file:
+        print("\n".join(trained.errors))
     if features:
         write_features(experiment, models[0].variables, scans, tree.label, features)

@@ -1,5 +1,6 @@
 """Models of a finished experiment, from its work directory; also of a run between hospitals."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,32 @@ def read_identity(workdir: Path) -> tuple[Experiment, dict[str, Any]]:
             f"{workdir}: expected the work directory of an experiment, got another one, or one of a"
             " run between hospitals by an older version."
         )
-    config = LATER_FIELDS | config | dict.fromkeys(EXECUTION, "auto()")
-    client = config.get("client")
-    if isinstance(client, dict):
-        config = {**config, "client": LATER_FIELDS_OF_CLIENTS | client}
     data = part_of(identity, "data", path, CONFIGURATION)
     try:
-        if len(data["shape"]) != 4:
-            raise ValueError(f"expected a shape of four axes, got {data['shape']}")
-        return read_experiment(ConfigDict(config)), data
+        axes = len(data["shape"])
+    except (KeyError, TypeError) as error:
+        raise damaged(path, f"{CONFIGURATION} of this version", f"other fields ({error})") from None
+    if axes != 4:
+        raise ValueError(f"{path}: expected a shape of four axes, got {data['shape']}")
+    return experiment_of(config, path), data
+
+
+def experiment_of(config: Mapping[str, Any], path: Path) -> Experiment:
+    """The experiment of a stored configuration.
+
+    Args:
+      config: its fields, perhaps without those of later versions.
+      path: where they were stored, for the sentence.
+
+    Raises:
+      ValueError: naming the file, for a field that is absent or cannot be read.
+    """
+    fields = LATER_FIELDS | dict(config) | dict.fromkeys(EXECUTION, "auto()")
+    client = fields.get("client")
+    if isinstance(client, dict):
+        fields["client"] = LATER_FIELDS_OF_CLIENTS | client
+    try:
+        return read_experiment(ConfigDict(fields))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     except (AttributeError, KeyError, TypeError) as error:  # a field is absent, or of another type
@@ -118,7 +136,14 @@ def _read_of_hospitals(
 def load_models(
     workdir: Path, *, federation: str = "federated", client: str = "", split: str = "repeat*-split*"
 ) -> list[tuple[float, Variables]]:
-    """(weight, variables) of the best round of every trained split of a federation.
+    """The values of `load_named`."""
+    return [*load_named(workdir, federation=federation, client=client, split=split).values()]
+
+
+def load_named(
+    workdir: Path, *, federation: str = "federated", client: str = "", split: str = "repeat*-split*"
+) -> dict[str, tuple[float, Variables]]:
+    """Split -> (weight, variables) of the best round of every trained split of a federation.
 
     Args:
       workdir: of the experiment.
@@ -137,7 +162,7 @@ def load_models(
         raise ValueError(
             f"{workdir}: expected a trained {federation}/{split}, got {', '.join(have) or 'none'}."
         )
-    outline, models = random_variables(experiment, tuple(data["shape"])), []
+    outline, models = random_variables(experiment, tuple(data["shape"])), {}
     for folder in folders:
         members = _members(folder)
         name = client or members[0]
@@ -151,7 +176,7 @@ def load_models(
                 "Every client of this federation has its own model. Choose one by --client, of"
                 f" {members}."
             )
-        models.append((split_weight(snapshot.selection), everyone[name]))
+        models[folder.name] = (split_weight(snapshot.selection), everyone[name])
     return models
 
 

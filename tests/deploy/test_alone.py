@@ -14,10 +14,10 @@ from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.own_runs import describe_runs
 from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.experiment import run
-from fedbrain.experiments.predict_images import usual_error
 from fedbrain.experiments.report import write_report
 from fedbrain.experiments.saved_models import export_model, load_models
 from fedbrain.experiments.split_id import SplitId
+from fedbrain.experiments.trained_models import usual_error
 from fedbrain.experiments.workdir import clean
 from tests.conftest import without_figures
 from tests.experiment_under_test import config

@@ -14,10 +14,14 @@ from fedbrain.analysis.stored_predictions import read_tests
 from fedbrain.data.tables import read_table
 from fedbrain.experiments import predict_images, predict_tree
 from fedbrain.experiments.report import write_report
+from fedbrain.experiments.trained_models import of_workdirs
 from tests.experiment_under_test import config
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
-WHOSE = {"federation": "federated", "client": "", "views": ""}
+
+
+def _of(workdir):
+    return of_workdirs([workdir], federation="federated", client="")
 
 
 def of_sex(cache, **more):
@@ -90,7 +94,7 @@ def test_predictions_of_images_and_of_a_tree_are_probabilities(
 ):
     tree = sorted(hospitals.iterdir())[0]
     image = sorted(tree.rglob("*_T1w.nii.gz"))[0]
-    predict_images.run([finished], [image], tmp_path / "images.tsv", covariates={}, **WHOSE)
+    predict_images.run(_of(finished), [image], tmp_path / "images.tsv", covariates={}, views="")
     out = capsys.readouterr().out
     assert re.search(r"_T1w.nii.gz: [FM] \(F 0\.\d\d, M 0\.\d\d\)", out)
     assert re.search(r"\d+ test people: accuracy .*, AUC .*; accuracy of the largest class", out)
@@ -100,7 +104,7 @@ def test_predictions_of_images_and_of_a_tree_are_probabilities(
         shares = fedbrain.load(finished).predict(image)
     assert shares == pytest.approx({k: float(row[f"class_{k}"]) for k in "FM"}, abs=1e-3)
     arguments = predict_tree.Tree(tree, "sex", "T1w", "", {})
-    predict_tree.run([finished], arguments, tmp_path / "tree.tsv", **WHOSE)
+    predict_tree.run(_of(finished), arguments, tmp_path / "tree.tsv", views="")
     assert "in classes F, M" in capsys.readouterr().out
     first = read_table(tmp_path / "tree.tsv")[0]
     assert first["class_M"] == row["class_M"]

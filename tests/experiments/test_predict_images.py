@@ -12,12 +12,16 @@ from fedbrain.data.tables import read_table
 from fedbrain.experiments import predict_images, predict_tree
 from fedbrain.experiments.finished import load
 from fedbrain.experiments.known_people import find_known, warn
-from fedbrain.experiments.predict_images import read_covariates, usual_error
+from fedbrain.experiments.predict_images import read_covariates
+from fedbrain.experiments.trained_models import of_workdirs, usual_error
 from tests import tiny
 from tests.experiment_under_test import config
 
 pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
-WHOSE = {"federation": "federated", "client": "", "views": ""}
+
+
+def _of(workdir):
+    return of_workdirs([workdir], federation="federated", client="")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def _parts(workdir):
 def test_an_image_outside_of_any_tree(trained, tmp_path, capsys):
     workdir, _ = trained
     path = tiny.save_volume(tmp_path / "my scan.nii.gz", tiny.brain(99))
-    predict_images.run([workdir], [path, path], None, covariates={}, **WHOSE)
+    predict_images.run(_of(workdir), [path, path], None, covariates={}, views="")
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(rf"{path}: -?\d+\.\d years", lines[0])
     assert lines[0] == lines[1]
@@ -59,11 +63,11 @@ def test_an_image_outside_of_any_tree(trained, tmp_path, capsys):
 def test_the_same_prediction_as_in_a_tree_and_a_table(trained, tmp_path, capsys):
     workdir, tree = trained
     arguments = predict_tree.Tree(tree, "age", "T1w", "", {})
-    predict_tree.run([workdir], arguments, tmp_path / "tree.tsv", **WHOSE)
+    predict_tree.run(_of(workdir), arguments, tmp_path / "tree.tsv", views="")
     assert re.search("12 predictions of 1 models in .*, in years", capsys.readouterr().out)
     rows = (tmp_path / "tree.tsv").read_text().splitlines()[1:]
     images = [_image(tree, i) for i in range(3)]
-    predict_images.run([workdir], images, tmp_path / "images.tsv", covariates={}, **WHOSE)
+    predict_images.run(_of(workdir), images, tmp_path / "images.tsv", covariates={}, views="")
     ours = [line.split("\t")[1] for line in (tmp_path / "images.tsv").read_text().splitlines()]
     np.testing.assert_allclose(
         [float(x) for x in ours[1:]], [float(r.split("\t")[1]) for r in rows[:3]], atol=2e-3
@@ -74,13 +78,13 @@ def test_what_enters_the_last_layer_as_a_table(trained, tmp_path, capsys):
     """The features times the last layer are the prediction."""
     workdir, tree = trained
     arguments = predict_tree.Tree(tree, "age", "T1w", "", {})
-    whose = {**WHOSE, "features": tmp_path / "features.tsv"}
-    predict_tree.run([workdir], arguments, tmp_path / "tree.tsv", **whose)
+    table = tmp_path / "features.tsv"
+    predict_tree.run(_of(workdir), arguments, tmp_path / "tree.tsv", views="", features=table)
     assert "8 features of 12 people, by the model of the first split" in capsys.readouterr().out
     rows = read_table(tmp_path / "features.tsv")
     assert list(rows[0])[:3] == ["participant_id", "age", "feature0"]
     features = np.asarray([[float(r[f"feature{k}"]) for k in range(8)] for r in rows])
-    [model] = predict_tree.read_models([workdir], federation="federated", client="")
+    [model] = _of(workdir).models
     head = model.variables["params"]["head"]
     said = features @ np.asarray(head["kernel"])[:, 0] + np.asarray(head["bias"])[0]
     expected = [float(r["prediction"]) for r in read_table(tmp_path / "tree.tsv")]
@@ -99,7 +103,7 @@ def test_people_of_the_training_set_are_named_by_image_and_by_id(trained, tmp_pa
     tiny.save_volume(other / trained_on / f"anat/{trained_on}_T1w.nii.gz", tiny.brain(50))
     tiny.save_volume(other / tested / f"anat/{tested}_T1w.nii.gz", tiny.brain(51))
     arguments = predict_tree.Tree(other, "age", "T1w", "", {})
-    predict_tree.run([workdir], arguments, tmp_path / "out.tsv", **WHOSE)
+    predict_tree.run(_of(workdir), arguments, tmp_path / "out.tsv", views="")
     out = capsys.readouterr().out
     assert "Warning: 1 of 3 scans are images that the model was trained on" in out
     assert "for instance sub-new" in out
@@ -111,7 +115,7 @@ def test_people_of_the_training_set_are_named_by_image_and_by_id(trained, tmp_pa
 
 def test_a_work_directory_that_does_not_know_says_so(trained, tmp_path):
     _, tree = trained
-    experiment = predict_tree.read_models([trained[0]], federation="federated", client="")[0]
+    experiment = _of(trained[0]).models[0]
     scans, _ = predict_tree.load_tree(predict_tree.Tree(tree, "age", "T1w", "", {}), experiment[0])
     known = find_known([tmp_path], "federated", scans)
     assert (known.same_image, known.same_id) == ([], [])
@@ -130,7 +134,7 @@ def test_an_image_that_cannot_be_used_is_named(trained, tmp_path, name, content,
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        predict_images.run([trained[0]], [tmp_path / name], None, covariates={}, **WHOSE)
+        predict_images.run(_of(trained[0]), [tmp_path / name], None, covariates={}, views="")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from fedbrain.experiments.saved_models import export_model, load_models, read_id
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.starting_point import from_file
 from fedbrain.experiments.starting_point import run as starting_point
+from fedbrain.experiments.trained_models import read_models
 from fedbrain.experiments.workdir import MetricsLog, config_of, read_config, write_json
 from fedbrain.models.files.weights import flatten
 from tests.experiment_under_test import config
@@ -51,7 +52,7 @@ def _load(workdir):
 
 
 def _predict(workdir, folder):
-    models = predict_tree.read_models([workdir], federation="federated", client="")
+    models = read_models([workdir], federation="federated", client="")
     experiment = models[0].experiment
     scans, _ = saliency.scans_to_explain(experiment, SplitId(0))
     assert np.isfinite(predict_tree.average(models, scans["amber"], "")).all()

@@ -88,6 +88,20 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+def _in_one_order(content: bytes) -> bytes:
+    """A file with its description sorted by name: the library writes it in an order by chance.
+
+    Args:
+      content: of a whole file.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # arrays begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
 def write_safetensors(
     path: Path, arrays: Mapping[str, np.ndarray], description: Mapping[str, str]
 ) -> None:
@@ -104,6 +118,6 @@ def write_safetensors(
     contiguous = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     metadata = {**description, CHECKSUM: _digest(contiguous)}
     try:
-        write_whole(path, save(contiguous, metadata=metadata))
+        write_whole(path, _in_one_order(save(contiguous, metadata=metadata)))
     except OSError as error:
         raise ValueError(f"{path}: the file cannot be written: {error.strerror}.") from None
