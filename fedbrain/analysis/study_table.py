@@ -29,6 +29,7 @@ class Line(NamedTuple):
     clients: dict[str, float]  # of every client, mean over seeds
     worst: float  # of the worst client, mean over seeds
     skipped: float  # rounds, mean over seeds
+    settings: str = ""  # chosen on validation examples, with the number of seeds
 
 
 SCORES = ("last", "last_five", "best")
@@ -57,7 +58,13 @@ def reduce_history(scores: np.ndarray, score: str, better: int) -> np.ndarray:
     raise ValueError(f"config.score: expected 'last', 'last_five' or 'best', got {score!r}.")
 
 
-def summarise(cells: Cells, names: list[str], better: int) -> list[Line]:
+def summarise(
+    cells: Cells,
+    names: list[str],
+    better: int,
+    *,
+    settings: Mapping[tuple[str, str], str] = {},
+) -> list[Line]:
     """The lines of the table, best first under each attack.
 
     The score of a federation is the mean over its test examples.
@@ -66,6 +73,7 @@ def summarise(cells: Cells, names: list[str], better: int) -> list[Line]:
       cells: of all methods and attacks.
       names: of the clients.
       better: 1 when large scores are good, else -1.
+      settings: (method, attack) -> what was chosen, where a study is tuned.
     """
     # [seeds] of every cell; a run that diverged ranks last
     overall = {key: (s * n).sum(1) / n.sum(1) for key, (s, n, _) in cells.items()}
@@ -87,6 +95,7 @@ def summarise(cells: Cells, names: list[str], better: int) -> list[Line]:
             clients=dict(zip(names, scores.mean(0).tolist())),
             worst=float(worst.mean()),
             skipped=float(skipped.mean()),
+            settings=settings.get((method, attack), ""),
         )
         lines.append(line)
     attacks = list(dict.fromkeys(attack for _, attack in cells))
@@ -103,11 +112,14 @@ def rows_of(lines: list[Line], unit: str) -> list[list[str]]:
     with_clients = len(lines[0].clients) <= MOST_CLIENTS
     rows = [[*HEADER[:2], score_label(unit), *HEADER[2:]]]
     rows[0] += list(lines[0].clients) if with_clients else []
+    tuned = any(x.settings for x in lines)
+    rows[0] += ["settings chosen, seeds x fields"] if tuned else []
     for x in lines:
         spread = f"{x.low:.2f} to {x.high:.2f}"
         row = [x.attack, x.method, f"{x.mean:.2f}", span(x.interval), spread]
         row += [f"{x.rank:.1f}", f"{x.worst:.2f}"]
         row += [f"{v:.2f}" for v in x.clients.values()] if with_clients else []
+        row += [x.settings] if tuned else []
         rows.append(row)
     return rows
 

@@ -94,6 +94,22 @@ def get_config() -> Any:
     # parts of that cross-validation
     config.folds = 5
 
+    # Tuning: for every method, under every attack and for every seed, on validation examples.
+
+    config.tune = ConfigDict(
+        {
+            # settings tried of every method under every attack; 0: nothing is tuned
+            "trials": 0,
+            # one in so many training examples of each client is for validation; the settings chosen
+            # train on all of them
+            "parts": 5,
+            # fields tuned of every method: a nested dictionary whose ends are tuples of values
+            "fields": ConfigDict(),
+            # method -> such a dictionary beside it, or several in a tuple: a grid each
+            "methods": ConfigDict(),
+        }
+    )
+
     # methods from which every other one is subtracted, client by client, on the same seeds
     config.against = ()
     return config

@@ -2,38 +2,27 @@
 
 A problem is a function of a seed; the seed draws the split into training and test examples. It
 returns features and targets of every client. Features of real data are standardised by sums over
-all training examples, as a federation can.
+all training examples, as a federation can. `data.validation` makes a validation part of the
+training examples.
 """
 
 import csv
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from fedbrain.data import combat
-
-Examples = tuple[np.ndarray, np.ndarray]  # (features [n, p] float32, targets [n] float32)
-
-
-class ClientData(NamedTuple):
-    """The examples of one client."""
-
-    train: Examples
-    test: Examples
-
-
-class Problem(NamedTuple):
-    """The clients of a small federation."""
-
-    clients: dict[str, ClientData]
-    unit: str  # of the error: years, or accuracy for classes
-    synthetic: bool
-
-
-Draw = Callable[[int], Problem]
+from fedbrain.data.problem import (
+    ClientData,
+    Draw,
+    Examples,
+    Finish,
+    Problem,
+    split,
+    standardise,
+    unchanged,
+)
 
 
 def _sklearn(name: str):
@@ -45,27 +34,6 @@ def _sklearn(name: str):
         ) from None
     x, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
     return x.astype(np.float32), y.astype(np.float32)
-
-
-def _split(x: np.ndarray, y: np.ndarray, share: float, rng: np.random.Generator) -> ClientData:
-    """A share of the examples, at least one, becomes the test set."""
-    order = rng.permutation(len(y))
-    tests = max(1, round(share * len(y)))
-    test, train = order[:tests], order[tests:]
-    return ClientData((x[train], y[train]), (x[test], y[test]))
-
-
-def _standardise(clients: dict[str, ClientData]) -> dict[str, ClientData]:
-    """Zero mean and unit variance over the training examples of all clients."""
-    n = sum(len(c.train[1]) for c in clients.values())
-    mean = sum(c.train[0].sum(0, dtype=np.float64) for c in clients.values()) / n
-    square = sum((c.train[0].astype(np.float64) ** 2).sum(0) for c in clients.values()) / n
-    sd = np.sqrt(np.maximum(square - mean**2, 0)) + 1e-9
-
-    def scale(examples: Examples) -> Examples:
-        return ((examples[0] - mean) / sd).astype(np.float32), examples[1]
-
-    return {name: ClientData(scale(c.train), scale(c.test)) for name, c in clients.items()}
 
 
 def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
@@ -80,7 +48,7 @@ def region_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
       test: share of each hospital's people that are tested.
     """
 
-    return _hospitals(volumes, demographics, test, _standardise)
+    return _hospitals(volumes, demographics, test, standardise)
 
 
 def harmonised_volumes(volumes: str, demographics: str, test: float = 0.2) -> Draw:
@@ -101,14 +69,14 @@ def harmonised_volumes(volumes: str, demographics: str, test: float = 0.2) -> Dr
             x, y = examples
             return combat.apply(fitted, name, y[:, None].astype(float), x), y
 
-        return _standardise(
+        return standardise(
             {n: ClientData(correct(n, c.train), correct(n, c.test)) for n, c in clients.items()}
         )
 
     return _hospitals(volumes, demographics, test, harmonise)
 
 
-def _hospitals(volumes: str, demographics: str, test: float, finish: Callable) -> Draw:
+def _hospitals(volumes: str, demographics: str, test: float, finish: Finish) -> Draw:
     """Splits the people of each hospital; `finish` makes their features comparable."""
 
     def draw(seed: int) -> Problem:
@@ -143,8 +111,8 @@ def _hospitals(volumes: str, demographics: str, test: float, finish: Callable) -
         clients = {}
         for site in np.unique(site_of_row):
             here = site_of_row == site
-            clients[str(site)] = _split(x[here], y[here], test, rng)
-        return Problem(finish(clients), "years", synthetic=False)
+            clients[str(site)] = split(x[here], y[here], test, rng)
+        return Problem(finish(clients), "years", False, clients, finish)
 
     return draw
 
@@ -167,7 +135,7 @@ def digits(
     def draw(seed: int) -> Problem:
         x, y = _sklearn("digits")
         rng = np.random.default_rng([seed, 0xD1])
-        (x, y), test_set = _split(x, y, test, rng)
+        (x, y), test_set = split(x, y, test, rng)
         mixed = round(similarity * len(y))
         by_class = np.argsort(y[mixed:], kind="stable") + mixed
         honest = clients - attackers
@@ -176,7 +144,8 @@ def digits(
         parts = [np.concatenate(pair) for pair in zip(mixed_parts, class_parts)]
         parts += [rng.choice(len(y), len(y) // honest, replace=False) for _ in range(attackers)]
         data = {f"c{i:03d}": ClientData((x[k], y[k]), test_set) for i, k in enumerate(parts)}
-        return Problem(_standardise(data), "accuracy", synthetic=False)
+        finished = standardise(data)
+        return Problem(finished, "accuracy", False, data, standardise, attackers, one_test=True)
 
     return draw
 
@@ -195,8 +164,8 @@ def breast_cancer(clients: int = 4, test: float = 0.2) -> Draw:
         order = np.argsort(x[:, 0] + rng.normal(0, x[:, 0].std(), len(y)))
         ends = np.cumsum(np.arange(clients, 0, -1)) * len(y) // (clients * (clients + 1) // 2)
         parts = np.split(order, ends[:-1])
-        data = {f"c{i}": _split(x[k], y[k], test, rng) for i, k in enumerate(parts)}
-        return Problem(_standardise(data), "accuracy", synthetic=False)
+        data = {f"c{i}": split(x[k], y[k], test, rng) for i, k in enumerate(parts)}
+        return Problem(standardise(data), "accuracy", False, data, standardise)
 
     return draw
 
@@ -236,7 +205,7 @@ def synthetic(
             x = x.astype(np.float32)
             train, test = np.split(split_rng.permutation(n), [int(0.9 * n)])
             data[f"c{i:03d}"] = ClientData((x[train], y[train]), (x[test], y[test]))
-        return Problem(data, "accuracy", synthetic=True)
+        return Problem(data, "accuracy", True, data, unchanged)
 
     return draw
 

@@ -19,7 +19,7 @@ KINDS = {
 }
 STARTS = {"experiment": base, "grid": grid, "study": study}  # every kind has these fields
 # groups whose names are the user's
-OPEN = {"sites", "rows", "methods", "attacks", "choices", "published"}
+OPEN = {"sites", "rows", "methods", "attacks", "choices", "published", "fields"}
 
 
 def read_file(path: str) -> ConfigDict:

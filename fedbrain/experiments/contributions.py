@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from fedbrain.analysis.intervals import over_seeds, span
 from fedbrain.analysis.shapley import MOST_EXACT, gtg_shapley, leave_one_out, shapley
-from fedbrain.data.problems import ClientData, Problem
+from fedbrain.data.problem import ClientData, Problem
 from fedbrain.experiments.study import Cell, cells, draw_problems
 from fedbrain.experiments.study_cell import run_cell
 from fedbrain.experiments.study_references import floor

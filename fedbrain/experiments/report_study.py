@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedbrain.analysis import study_table
+import numpy as np
+
+from fedbrain.analysis import study_table, tuning_table
 from fedbrain.analysis.html_page import Block, Items, Section, Table
 from fedbrain.experiments.finished import not_defined_as_nan
 from fedbrain.experiments.public_text import hide
@@ -25,6 +27,18 @@ def _fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
         else:
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             yield [f"{prefix}{name}", hide(text) or "none"]
+
+
+def _tuning(told: Mapping[str, Any], workdir: Path, unit: str) -> list[Block]:
+    """What was tried of every method, and what each seed chose."""
+    methods = [tuning_table.from_numbers(one) for one in told["methods"]]
+    rows = tuning_table.rows_of(methods, np.asarray(told["floor"], np.float64), unit)
+    caption = (
+        "Settings tried, on validation examples, which are some of the training examples; each seed"
+        " chose by its own"
+    )
+    figure = {"Best score on validation examples with each value": workdir / "tuning.png"}
+    return [Table(caption, rows), *pictures(figure)]
 
 
 def study_sections(workdir: Path) -> tuple[bool, list[Section]]:
@@ -55,6 +69,8 @@ def study_sections(workdir: Path) -> tuple[bool, list[Section]]:
     if notes:
         blocks.append(Items(notes))
     blocks += pictures({"Mean and range over seeds of every method": workdir / "comparison.png"})
+    if told := results.get("tuning"):
+        blocks += _tuning(told, workdir, results["unit"])
     made = read_object(workdir / "made_by.json").get("processes") or []
     asked = Table("Configuration", [("field", "value"), *_fields(config)], text=True)
     return results["synthetic"], [

@@ -4,13 +4,14 @@ A cell is a configuration with the overrides of its method and its attack.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from fedbrain.data.problems import PROBLEMS, Problem
+from fedbrain.data.problem import Problem
+from fedbrain.data.problems import PROBLEMS
 from fedbrain.experiments.spec import at_least, choose
 
 
@@ -20,6 +21,13 @@ class Cell(NamedTuple):
     method: str  # its name
     attack: str  # its name
     config: Any  # an `ml_collections.ConfigDict`: the study's with both overrides
+    settings: Mapping[str, Any] = {}  # field, with dots -> its value, where fields are tuned
+    seeds: tuple[int, ...] | None = None  # numbers of the seeds that are run; None: all
+
+    def identity(self) -> dict[str, Any]:
+        """What its file says of it beside the scores."""
+        tuned = {"settings": dict(self.settings), "seeds": self.seeds} if self.settings else {}
+        return {"method": self.method, "attack": self.attack, **tuned}
 
 
 def cells(config: Any) -> Iterator[Cell]:
@@ -34,18 +42,32 @@ def cells(config: Any) -> Iterator[Cell]:
     """
     for attack, attack_fields in config.attacks.items():
         for method, method_fields in config.methods.items():
-            cell: Any = ConfigDict(config.to_dict())
-            cell.lock()
-            for name, fields in ((attack, attack_fields), (method, method_fields)):
-                try:
-                    cell.update(fields)
-                except (KeyError, TypeError, AttributeError) as error:
-                    raise ValueError(
-                        f"config: {name!r} sets a field that a study does not have: {error}"
-                    ) from None
-            server: Any = cell.server
-            server.links = (*cell.attack, *server.links)  # pyright: ignore[reportAttributeAccessIssue]
-            yield Cell(method, attack, cell)
+            overrides = [(attack, attack_fields), (method, method_fields)]
+            yield Cell(method, attack, composed(config, overrides))
+
+
+def composed(config: Any, overrides: Sequence[tuple[str, Any]]) -> Any:
+    """The configuration of a cell: the study's, changed by nested dictionaries one after the other.
+
+    Args:
+      config: of the study.
+      overrides: (name, for the sentence; fields).
+
+    Raises:
+      ValueError: when one sets a field that a study does not have.
+    """
+    cell: Any = ConfigDict(config.to_dict())
+    cell.lock()
+    for name, fields in overrides:
+        try:
+            cell.update(fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"config: {name!r} sets a field that a study does not have: {error}"
+            ) from None
+    server: Any = cell.server
+    server.links = (*cell.attack, *server.links)  # pyright: ignore[reportAttributeAccessIssue]
+    return cell
 
 
 def draw_problems(config: Any) -> list[Problem]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from fedbrain.data.problems import Problem
+from fedbrain.data.problem import Problem
 from fedbrain.experiments.study import Cell
 from fedbrain.experiments.study_choices import read_cell
 from fedbrain.training.in_memory import Clients
@@ -82,16 +82,18 @@ def make_score(task: Task, unit: str) -> Callable:
 
 
 def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
-    """Trains a cell on every seed's split, all seeds side by side.
+    """Trains a cell on the split of each of its seeds, all side by side.
 
     Args:
       cell: method and attack.
-      problems: the data of every seed.
+      problems: the data of every seed, of which the cell may run some.
       first_seed: seed of the first problem; the others follow.
 
     Raises:
       ValueError: naming the field of the configuration, for a choice that cannot be made.
     """
+    numbers = range(len(problems)) if cell.seeds is None else cell.seeds
+    problems = [problems[k] for k in numbers]
     task, algorithm, plan, clock, evaluated_models, federations, members = read_cell(
         cell, problems[0]
     )
@@ -119,7 +121,7 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
 
     over_federations = jax.vmap(train_federation, (0, 0, None))
     history, skipped = jax.jit(jax.vmap(over_federations))(
-        data, tests, first_seed + jnp.arange(seeds)
+        data, tests, first_seed + jnp.asarray(numbers)
     )
     scores = np.moveaxis(np.asarray(history), 1, 2).reshape(seeds, history.shape[2], clients)
     return Scores(scores, np.asarray(test.mask.sum(-1)), np.asarray(skipped).sum(-1))

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from fedbrain.analysis.study_table import FLOOR, SCORES
-from fedbrain.data.problems import Problem
+from fedbrain.analysis.tuning_table import in_words
+from fedbrain.data.problem import Problem
 from fedbrain.experiments.chosen_algorithm import read_algorithm
 from fedbrain.experiments.spec import at_least, choose, factories
 from fedbrain.experiments.study import Cell, cells
+from fedbrain.experiments.study_ranges import is_tuned, trial_cells
 from fedbrain.models import MODELS
 from fedbrain.models.losses import LOSSES
 from fedbrain.models.tabular import TABULAR
@@ -154,16 +156,35 @@ def require_readable(config: Any, problem: Problem) -> None:
     Raises:
       ValueError: naming the field, and the method and attack that set it.
     """
-    for cell in cells(config):
+    tuned = is_tuned(config)
+    for cell in [*cells(config), *(trial_cells(config) if tuned else [])]:
         try:
             read_cell(cell, problem)
         except ValueError as error:
-            raise ValueError(f"{cell.method} under {cell.attack}: {error}") from None
+            tried = f" with {in_words(cell.settings)}" if cell.settings else ""
+            raise ValueError(f"{cell.method} under {cell.attack}{tried}: {error}") from None
     if config.score not in SCORES:
         raise ValueError(f"config.score: expected one of {SCORES}, got {config.score!r}.")
     chosen = {name for options in config.choices.values() for name in options}
     require_methods("choices", chosen, set(config.methods))
+    require_methods("tune.methods", set(config.tune.methods), set(config.methods))
+    if tuned:
+        _require_tunable(config)
     require_methods("against", set(config.against), {*config.methods, *config.choices, FLOOR})
+
+
+def _require_tunable(config: Any) -> None:
+    """Refuses what would choose by test examples, or twice."""
+    if config.score == "best":
+        raise ValueError(
+            "config.score: expected 'last' or 'last_five' beside config.tune.trials, since 'best'"
+            " chooses a round on test examples."
+        )
+    if config.choices:
+        raise ValueError(
+            "config.choices: expected none beside config.tune.trials, since clients would choose"
+            f" among settings and then among methods, got {sorted(config.choices)}."
+        )
 
 
 def require_methods(field: str, names: set[str], known: set[str]) -> None:

@@ -4,7 +4,7 @@ its own training examples, and a constant prediction.
 
 import numpy as np
 
-from fedbrain.data.problems import ClientData, Problem
+from fedbrain.data.problem import ClientData, Problem
 from fedbrain.experiments.study_cell import Scores
 
 

@@ -17,7 +17,7 @@ RULES = ("weighted_mean", "median", "uniform_mean", "geometric_median", "sqrt_me
 CONFIG = "from tests.experiments.test_shared_study import study as get_config\n"
 NOTING = """
 import os, time
-from fedbrain.experiments import compare
+from fedbrain.experiments import study_measure
 from fedbrain.experiments.study_cell import run_cell
 
 def note(word, cell):
@@ -33,7 +33,7 @@ def noted(cell, *rest):
     note("ended", cell)
     return scores
 
-compare.run_cell = noted
+study_measure.run_cell = noted
 """
 
 

@@ -20,7 +20,7 @@ from fedbrain.configs import (
     unequal_hospitals,
 )
 from fedbrain.data.problems import PROBLEMS
-from fedbrain.experiments import compare
+from fedbrain.experiments import study_measure
 from fedbrain.experiments.leases import held
 from fedbrain.experiments.spec import call
 from fedbrain.experiments.study import cells, draw_problems, fingerprint
@@ -254,12 +254,12 @@ def test_processes_share_the_cells(tmp_path, monkeypatch):
         assert ran == [todo[1].method]
         shutil.copy(tmp_path / "001.json", tmp_path / "000.json")
 
-    monkeypatch.setattr(compare, "run_cell", run)
-    monkeypatch.setattr(compare.time, "sleep", meanwhile)
+    monkeypatch.setattr(study_measure, "run_cell", run)
+    monkeypatch.setattr(study_measure.time, "sleep", meanwhile)
     (tmp_path / "leases/000").mkdir(parents=True)
     with held(tmp_path / "leases/000"):
-        measured = compare.measure(todo[:2], config, problems, tmp_path)
-    assert list(measured) == [(cell.method, cell.attack) for cell in todo[:2]]
+        measured = study_measure.measure(todo[:2], config, problems, tmp_path)
+    assert [one.scores[0, 0, 0] for one in measured] == [1, 1]
     assert ran == [todo[1].method]
 
 
