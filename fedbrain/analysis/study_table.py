@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from fedbrain.analysis.figures import save, titled
 from fedbrain.analysis.intervals import over_seeds, span
+from fedbrain.analysis.method_differences import Cells
 
-# (method, attack) -> (scores, test examples [seeds, clients] both, skipped rounds [seeds])
-Cells = Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray, np.ndarray]]
 HEADER = ("attack", "method", "95 % of mean", "range over seeds", "rank", "worst client")
-MOST_CLIENTS = 6  # a study of more clients has no column for each of them
+# a study of more clients, or where all have the same, has no column for each of them
+MOST_CLIENTS = 6
 
 
 class Line(NamedTuple):
@@ -109,7 +109,8 @@ def rows_of(lines: list[Line], unit: str) -> list[list[str]]:
       lines: of the table.
       unit: years, ..., or accuracy.
     """
-    with_clients = len(lines[0].clients) <= MOST_CLIENTS
+    differ = any(len(set(x.clients.values())) > 1 for x in lines)
+    with_clients = differ and len(lines[0].clients) <= MOST_CLIENTS
     rows = [[*HEADER[:2], score_label(unit), *HEADER[2:]]]
     rows[0] += list(lines[0].clients) if with_clients else []
     tuned = any(x.settings for x in lines)
@@ -156,30 +157,6 @@ def render(lines: list[Line], *, unit: str, seeds: int, synthetic: bool) -> str:
 def score_label(unit: str) -> str:
     """Label of a score's axis or column."""
     return "accuracy, %" if unit == "accuracy" else f"MAE, {unit}"
-
-
-def render_differences(cells: Cells, names: list[str], against: tuple[str, ...]) -> str:
-    """Per client, each method minus a reference method on the same seeds, as text.
-
-    Args:
-      cells: of all methods and attacks.
-      names: of the clients.
-      against: names of the reference methods.
-
-    Returns:
-      Means with 95 % intervals over seeds.
-    """
-    text = []
-    for (method, attack), (scores, _, _) in cells.items():
-        for reference in against:
-            if method == reference or (reference, attack) not in cells:
-                continue
-            paired = scores - cells[reference, attack][0]
-            parts = []
-            for name, d in zip(names, paired.T):
-                parts.append(f"{name} {d.mean():+.2f} ({span(over_seeds(d), '+.2f')})")
-            text.append(f"{attack}: {method} - {reference}: {', '.join(parts)}")
-    return "\n".join(text)
 
 
 def draw(path: Path, lines: list[Line], *, unit: str, synthetic: bool) -> None:

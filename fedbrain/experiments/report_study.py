@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fedbrain.analysis import study_table, tuning_table
+from fedbrain.analysis import method_differences, study_table, tuning_table
 from fedbrain.analysis.html_page import Block, Items, Section, Table
 from fedbrain.experiments.finished import not_defined_as_nan
 from fedbrain.experiments.public_text import hide
@@ -27,6 +27,17 @@ def _fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
         else:
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             yield [f"{prefix}{name}", hide(text) or "none"]
+
+
+def _differences(told: list[Any]) -> list[Block]:
+    """Methods minus references; those of an earlier version are lines of text."""
+    if isinstance(told[0], str):
+        return [Items(told)]
+    found = [method_differences.from_numbers(one) for one in told]
+    blocks: list[Block] = [Table("Methods minus references", method_differences.rows_of(found))]
+    blocks.append(method_differences.note(found))
+    lines = method_differences.by_client(found)
+    return [*blocks, Items(lines)] if lines else blocks
 
 
 def _tuning(told: Mapping[str, Any], workdir: Path, unit: str) -> list[Block]:
@@ -65,9 +76,10 @@ def study_sections(workdir: Path) -> tuple[bool, list[Section]]:
     header, *rows = study_table.rows_of(lines, results["unit"])
     caption = f"Methods, best first under each attack; {config['seeds']} seeds"
     blocks: list[Block] = [Table(caption, [header, *rows])]
-    notes = [*study_table.skipped_rounds(lines), *results.get("differences", [])]
-    if notes:
+    if notes := study_table.skipped_rounds(lines):
         blocks.append(Items(notes))
+    if told := results.get("differences"):
+        blocks += _differences(told)
     blocks += pictures({"Mean and range over seeds of every method": workdir / "comparison.png"})
     if told := results.get("tuning"):
         blocks += _tuning(told, workdir, results["unit"])

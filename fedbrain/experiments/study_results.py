@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fedbrain.analysis import study_table, tuning_table
+from fedbrain.analysis import method_differences, study_table, tuning_table
 from fedbrain.data.problem import Problem
 from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.study_cell import Scores
@@ -27,7 +27,7 @@ class Results(NamedTuple):
     """Tables of a study."""
 
     lines: list[study_table.Line]
-    differences: str  # of methods from reference methods, as text
+    differences: list[method_differences.Difference]  # of methods from reference methods
     tuning: Tuning | None
 
 
@@ -72,7 +72,9 @@ def results_of(
     settings = {(t.method, t.attack): tuning_table.chosen_in_words(t) for t in methods}
     return Results(
         study_table.summarise(reduced, names, better, settings=settings),
-        study_table.render_differences(reduced, names, tuple(config.against)),
+        method_differences.differences(
+            reduced, names, tuple(config.against), floor=study_table.FLOOR
+        ),
         tuning,
     )
 
@@ -91,7 +93,7 @@ def write(results: Results, workdir: Path, *, unit: str, synthetic: bool) -> Non
         "unit": unit,
         "synthetic": synthetic,
         "lines": [line._asdict() for line in lines],
-        "differences": differences.splitlines(),
+        "differences": [one._asdict() for one in differences],
     }
     if tuning:
         methods = [tuning_table.numbers(one) for one in tuning.methods]
@@ -119,5 +121,5 @@ def show(results: Results, workdir: Path, *, seeds: int, unit: str, synthetic: b
         trials = len(results.tuning.methods[0].settings)
         print(f"{trials} settings tried of every method; sensitivity: {workdir / 'tuning.tsv'}")
     if results.differences:
-        print(results.differences)
+        print(method_differences.render(results.differences))
     print(f"Results and figure: {workdir}")
