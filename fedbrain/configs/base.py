@@ -37,7 +37,7 @@ def get_config() -> Any:
     # are merged: `classes('sex', 0, 1)`, `histogram('target', 20, 80, 3)`
     config.report_by = ()
     # how scans are prepared: `conform(voxel_size_mm, shape, mask)`; `registered(...)`, where all
-    # images share a space
+    # images share a space; with `storage='int8'` prepared volumes take a quarter of the disk
     config.prepare = "conform(voxel_size_mm=3.0, shape=(64, 72, 64), mask='foreground')"
     # folder of prepared volumes
     config.cache = "~/.cache/fedbrain/volumes"

@@ -21,6 +21,7 @@ from scipy import ndimage
 from fedbrain.data.field_of_view import brain_centre_mm, foreground, head_box_mm
 from fedbrain.data.nifti import Volume
 from fedbrain.data.nifti_file import ImageError
+from fedbrain.data.prepared_file import LARGEST
 from fedbrain.data.recipes import Recipe
 from fedbrain.data.resampling import Beyond, Grid, Sampled, sample_grid
 
@@ -89,13 +90,13 @@ def resample_inside(
 
 
 def z_score(data: Grid, mask: Bool[np.ndarray, "x y z"]) -> Grid:
-    """(x - mean) / SD, both inside the mask, clamped to [-5, 5]."""
+    """(x - mean) / SD, both inside the mask, clamped to `LARGEST` SDs."""
     inside = data[mask]
     sd = inside.std(dtype=np.float64)
     if not sd > 0:
         raise ImageError("expected contrast inside the mask, got one grey value")
     scaled = (data - np.float32(inside.mean(dtype=np.float64))) / np.float32(sd)
-    return np.clip(scaled, -5, 5, out=scaled)
+    return np.clip(scaled, -LARGEST, LARGEST, out=scaled)
 
 
 def onto(data: Grid, affine: Float[np.ndarray, "4 4"], reference: Volume) -> Sampled:

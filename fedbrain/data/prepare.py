@@ -21,7 +21,13 @@ from fedbrain.data.nifti import read_volume
 from fedbrain.data.nifti_file import ImageError, require_file, sentence
 from fedbrain.data.peculiar import VERSION as NOTES_VERSION
 from fedbrain.data.peculiar import notes_of
-from fedbrain.data.prepared_file import CacheError, DamagedError, read_notes, save_prepared
+from fedbrain.data.prepared_file import (
+    STORAGES,
+    CacheError,
+    DamagedError,
+    read_notes,
+    save_prepared,
+)
 from fedbrain.data.recipes import Recipe
 from fedbrain.data.scan_report import Report
 
@@ -68,7 +74,7 @@ def name_of(scan: Scan, paths: list[Path], recipe: Recipe) -> str:
     for path in paths:
         require_file(path)
     try:
-        return f"{scan.id}_{fingerprint(paths, recipe)}.f32"
+        return f"{scan.id}_{fingerprint(paths, recipe)}{STORAGES[recipe.storage].suffix}"
     except OSError as error:
         raise ImageError(sentence(paths[0], error)) from None
 

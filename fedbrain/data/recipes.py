@@ -1,7 +1,9 @@
-"""How scans are prepared: voxel size, box and mask; `config.prepare`."""
+"""How scans are prepared: voxel size, box, mask and storage; `config.prepare`."""
 
 import math
 from typing import NamedTuple
+
+from fedbrain.data.prepared_file import STORAGES
 
 MOST_VOXELS = 1024  # of an axis: 4.3 GB a volume; a mistake rather than a wish
 
@@ -14,10 +16,14 @@ class Recipe(NamedTuple):
     # `foreground` (Otsu), `nonzero` (brain-extracted images), or `<pipeline>/<suffix>`
     mask: str = "foreground"
     centre_mm: tuple[float, float, float] | None = None  # of the box, where images share a space
+    storage: str = "float32"  # of prepared volumes on the disk: a row of `STORAGES`
 
 
 def conform_recipe(
-    voxel_size_mm: float = 3.0, shape: tuple[int, ...] = (64, 72, 64), mask: str = "foreground"
+    voxel_size_mm: float = 3.0,
+    shape: tuple[int, ...] = (64, 72, 64),
+    mask: str = "foreground",
+    storage: str = "float32",
 ) -> Recipe:
     """A recipe for `prepare`.
 
@@ -25,14 +31,18 @@ def conform_recipe(
       voxel_size_mm: edge of the cubic voxels.
       shape: voxels right-left, front-back and up-down.
       mask: `foreground` (Otsu), `nonzero` (brain-extracted images), or `<pipeline>/<suffix>`.
+      storage: of prepared volumes on the disk: `float32`, or `int8` in a quarter of the space.
     """
+    if storage not in STORAGES:
+        raise ValueError(f"Expected storage to be one of {', '.join(STORAGES)}, got {storage!r}.")
     axes = len(shape) == 3 and all(1 <= size <= MOST_VOXELS for size in shape)
     if not 0 < voxel_size_mm < math.inf or not axes:
         raise ValueError(
             f"Expected voxel_size_mm > 0 and three axes of 1 to {MOST_VOXELS:,} voxels, got"
             f" {voxel_size_mm} and {shape}."
         )
-    return Recipe(float(voxel_size_mm), (int(shape[0]), int(shape[1]), int(shape[2])), mask)
+    x, y, z = (int(size) for size in shape)
+    return Recipe(float(voxel_size_mm), (x, y, z), mask, storage=storage)
 
 
 def registered_recipe(
@@ -40,6 +50,7 @@ def registered_recipe(
     shape: tuple[int, ...] = (130, 130, 130),
     mask: str = "nonzero",
     centre_mm: tuple[float, ...] = (0.0, -17.0, 4.0),
+    storage: str = "float32",
 ) -> Recipe:
     """A recipe for images that are registered to one template: every box lies at the same place, so
     that a voxel is the same place in every brain.
@@ -49,6 +60,7 @@ def registered_recipe(
       shape: voxels right-left, front-back and up-down.
       mask: `nonzero` (brain-extracted images), or `<pipeline>/<suffix>`.
       centre_mm: of the box, in the template's space; by default the middle of the MNI brain.
+      storage: see `conform_recipe`.
     """
     if mask == "foreground" or len(centre_mm) != 3:
         raise ValueError(
@@ -56,7 +68,8 @@ def registered_recipe(
             f" coordinates of its centre, got {mask!r} and {centre_mm}."
         )
     x, y, z = (float(v) for v in centre_mm)
-    return conform_recipe(voxel_size_mm, shape, mask)._replace(centre_mm=(x, y, z))
+    recipe = conform_recipe(voxel_size_mm, shape, mask, storage)
+    return recipe._replace(centre_mm=(x, y, z))
 
 
 RECIPES = {"conform": conform_recipe, "registered": registered_recipe}

@@ -9,7 +9,7 @@ import jax
 
 from fedbrain.data.dataset import Scans
 from fedbrain.data.pipeline import example_batch
-from fedbrain.data.prepared_file import CHECK_BYTES
+from fedbrain.data.prepared_file import CHECK_BYTES, STORAGES
 from fedbrain.experiments.advice import Splits
 from fedbrain.experiments.clients import preparation_of
 from fedbrain.experiments.compiled import outline_variables
@@ -81,7 +81,8 @@ def missing_bytes(
       sites: name -> scans, prepared on demand.
       scratch: the folder where they would be prepared to be looked at.
     """
-    size = 4 * math.prod(experiment.recipe.shape) + CHECK_BYTES + NOTES_BYTES
+    voxels = STORAGES[experiment.recipe.storage].size(experiment.recipe.shape)
+    size = voxels + CHECK_BYTES + NOTES_BYTES
     missing = 0
     for scans in sites.values():
         paths = getattr(scans.volumes, "paths", ())

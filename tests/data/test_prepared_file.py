@@ -13,15 +13,18 @@ from fedbrain.data.bids import find_scans
 from fedbrain.data.dataset import Preparation, Volumes
 from fedbrain.data.memory import Memory, free_bytes, needed_bytes
 from fedbrain.data.nifti_file import ImageError
-from fedbrain.data.prepare import fingerprint, prepare_scan
+from fedbrain.data.prepare import fingerprint, prepare, prepare_scan
 from fedbrain.data.prepared_file import (
+    STORAGES,
     CacheError,
     DamagedError,
+    read_checksum,
     read_notes,
     read_prepared,
     save_prepared,
 )
-from fedbrain.data.recipes import Recipe
+from fedbrain.data.recipes import Recipe, conform_recipe, registered_recipe
+from fedbrain.data.scan_report import Report
 from fedbrain.data.sites import bids
 from fedbrain.data.synthetic.site import synthetic
 from tests.tiny import brain, save_volume
@@ -36,6 +39,36 @@ def test_what_is_written_is_read(tmp_path):
     np.testing.assert_array_equal(read_prepared(path, (2, 3, 4)), VOLUME)
     assert read_notes(path, (2, 3, 4)) == notes
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_byte_a_voxel_is_near_enough(tmp_path):
+    """A quarter of the disk; 0 stays 0, what is clamped stays there, half a step is the error."""
+    volume = np.linspace(-5, 5, 24, dtype=np.float32).reshape(2, 3, 4)
+    volume[0, 0, :2] = 0, 5
+    save_prepared(tmp_path / "a.i8", volume, {"kind": "x"})
+    read = read_prepared(tmp_path / "a.i8", (2, 3, 4))
+    assert read.dtype == np.float32
+    assert np.abs(read - volume).max() <= 2.5 / 127 + 1e-6
+    assert read[0, 0, :2].tolist() == [0, 5]
+    assert read_notes(tmp_path / "a.i8", (2, 3, 4)) == {"kind": "x"}
+    save_prepared(tmp_path / "b.i8", read)  # what was read once is stored as it was
+    assert read_checksum(tmp_path / "a.i8", (2, 3, 4)) == read_checksum(
+        tmp_path / "b.i8", (2, 3, 4)
+    )
+
+
+@pytest.mark.parametrize("make", [conform_recipe, registered_recipe])
+def test_storage_is_part_of_the_recipe(make, tree, tmp_path):
+    scans = find_scans(tree)[:2]
+    for storage in STORAGES:
+        recipe = make(6.0, (8, 8, 8), "nonzero", storage=storage)
+        report = Report("here")
+        made = prepare(scans, tree, recipe=recipe, cache=tmp_path, report=report)
+        suffix, size = STORAGES[storage].suffix, STORAGES[storage].size(recipe.shape)
+        assert [path.suffix for path in made.values()] == [suffix] * len(made)
+        assert all(size < path.stat().st_size < size + 300 for path in made.values())
+    with pytest.raises(ValueError, match="float32, int8, got 'int4'"):
+        make(storage="int4")
 
 
 def _flip(path):

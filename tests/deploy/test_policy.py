@@ -207,6 +207,7 @@ DENIED = [
         "mask of conform: expected foreground or nonzero",
     ),
     ("prepare", "conform(shape=(4000, 4000, 4000))", "shape of conform"),
+    ("prepare", "registered(centre_mm=(0, 80, -40))", "no argument 'centre_mm' of registered"),
     ("covariates", ["scaled('sex')"], "expected columns that this site opens"),
     (
         "modalities",
@@ -236,6 +237,11 @@ DENIED = [
 def test_what_a_site_does_not_name_is_denied(plain, field, value, sentence):
     with pytest.raises(Refused, match=sentence):
         consent(plain, _changed(field, value), "age")
+
+
+@pytest.mark.parametrize("value", ["registered()", "conform(storage='int8')"])
+def test_images_in_one_space_and_any_storage_are_open(plain, value):
+    assert consent(plain, _changed("prepare", value), "age")
 
 
 @pytest.mark.parametrize(

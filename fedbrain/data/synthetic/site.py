@@ -13,7 +13,7 @@ from fedbrain.data.class_labels import parse_label
 from fedbrain.data.conform import VERSION, conform
 from fedbrain.data.dataset import Preparation, Scans, SiteLoader, Volumes
 from fedbrain.data.nifti import Volume
-from fedbrain.data.prepared_file import DamagedError, read_notes, save_prepared
+from fedbrain.data.prepared_file import STORAGES, DamagedError, read_notes, save_prepared
 from fedbrain.data.scan_report import Report
 from fedbrain.data.splits import unit_hash
 from fedbrain.data.synthetic.people import HOSPITALS, Person, draw_person
@@ -125,7 +125,8 @@ def name_of(person: Person, hospital: str, modality: str, preparation: Preparati
         )
     scanner = HOSPITALS[hospital].scanner
     text = repr((MODEL, VERSION, preparation.recipe, person, scanner, modality))
-    return f"synthetic_{hashlib.sha256(text.encode()).hexdigest()[:32]}.f32"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return f"synthetic_{digest}{STORAGES[preparation.recipe.storage].suffix}"
 
 
 def place_of(person: Person, hospital: str, modality: str, preparation: Preparation) -> Path:

@@ -19,6 +19,7 @@ from fedbrain.data.bands import BANDS
 from fedbrain.data.describe import HISTOGRAMS
 from fedbrain.data.inputs import SCALINGS
 from fedbrain.data.partition import PARTITIONS
+from fedbrain.data.prepared_file import STORAGES
 from fedbrain.data.recipes import RECIPES
 from fedbrain.data.regimes import REGIMES
 from fedbrain.data.targets import NORMS, TARGETS
@@ -37,6 +38,11 @@ from fedbrain.training.sampling import SAMPLINGS
 
 NET = {"norm": one_of("batch", "group"), "dropout": number(0, 0.9)}
 NET |= {"dtype": one_of("float32", "bfloat16")}
+GRID = {
+    "voxel_size_mm": number(0.5, 20),
+    "shape": several(whole(8, 320), 3, least=3),
+    "storage": one_of(*STORAGES),
+}
 RATE = {"learning_rate": number(1e-5, 1.0)}  # below, all steps are one: an exact gradient
 MOMENTS = {**RATE, "b1": number(0, 0.999), "b2": number(0, 0.9999), "eps": number(1e-12, 1e-2)}
 CENTRED = {"centre": number(-1e4, 1e4), "scale": number(0.01, 1e4)}
@@ -52,11 +58,8 @@ CALLS: Mapping[str, Calls] = {
     "prepare": calls(
         RECIPES,
         {
-            "conform": {
-                "voxel_size_mm": number(0.5, 20),
-                "shape": several(whole(8, 320), 3, least=3),
-                "mask": one_of("foreground", "nonzero"),
-            }
+            "conform": {**GRID, "mask": one_of("foreground", "nonzero")},
+            "registered": {**GRID, "mask": one_of("nonzero")},  # around the middle of the brain
         },
     ),
     "covariates": calls(
