@@ -80,9 +80,16 @@ def serve(set_up: Callable[[dict], Callable[[], Any]], *packages: str) -> None:
 class Worker:
     """The other side of `serve`."""
 
-    def __init__(self, module: str, task: Mapping[str, Any], *, python: str = sys.executable):
+    def __init__(
+        self,
+        module: str,
+        task: Mapping[str, Any],
+        *,
+        python: str = sys.executable,
+        environment: Mapping[str, str] = ALLOCATOR,
+    ):
         self.command = [python, "-u", "-m", module, json.dumps(dict(task))]
-        env = {**os.environ, **ALLOCATOR}
+        env = {**os.environ, **environment}
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
