@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from fedbrain.aggregators import LINKS, RULES, Row, weighted_mean
-from fedbrain.aggregators.attacks import ATTACKS
+from fedbrain.aggregators.attacks import ATTACKS, LIES
 from fedbrain.aggregators.statistics import mean_statistics
 from fedbrain.algorithms import VARIANTS, ClientChain, ServerChain, federated
 from fedbrain.algorithms.optimizers import SERVER_OPTIMIZERS, UPLOADS
@@ -68,16 +68,26 @@ def rules(rows: Mapping[str, Row]) -> str:
         "memory",
         "needs",
         "survives",
+        "protects for f = 1, from n on",
         "cost",
         "checked against",
         "reference",
     ]
     lines = [
         [f"`{name}({arguments(row.make)})`", row.formula, memory(row), row.needs or "-",
-         row.breakdown or "-", row.cost, row.check, references(row.make)]
+         row.breakdown or "-", protects(row), row.cost, row.check, references(row.make)]
         for name, row in rows.items()
     ]  # fmt: skip
     return table(heads, lines)
+
+
+def protects(row: Row) -> str:
+    """What one wrong client cannot spoil, and from how many clients on; `with_rule()` takes the
+    median of statistics and memory, which survives n > 2f.
+    """
+    fewest = row.fewest(1)
+    beside = RULES["median"].fewest(1)
+    return "-" if fewest is None else f"delta {fewest}, statistics {beside}, memory {beside}"
 
 
 def memory(row: Row) -> str:
@@ -148,7 +158,7 @@ def render() -> dict[str, str]:
         "variants": variants(),
         "server": plain(SERVER_OPTIMIZERS),
         "uploads": plain(uploads),
-        "attacks": plain(ATTACKS),
+        "attacks": plain(ATTACKS | LIES),
     }
 
 

@@ -5,6 +5,7 @@ A rule is `update(pseudo_gradients[clients, ...], state, params, *, weights[clie
 tables below.
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -47,6 +48,19 @@ class Row(NamedTuple):
     breakdown: str  # how many arbitrarily wrong clients it survives
     cost: str  # passes over the cohort: G = Gram matrix, A = alpha^T X, S = sorting network
     check: str  # what it is tested against
+
+    def fewest(self, wrong: int) -> int | None:
+        """Smallest number of clients of which so many may be wrong, by `breakdown`; None: no number
+        is enough.
+
+        >>> [RULES[name].fewest(1) for name in ("median", "krum", "bulyan", "weighted_mean")]
+        [3, 5, 7, None]
+        """
+        bound = re.fullmatch(r"n (>|≥) (\d*)f(?:\+(\d+))?", self.breakdown)
+        if not bound:
+            return None
+        sign, times, more = bound.groups()
+        return int(times or 1) * wrong + int(more or 0) + (sign == ">")
 
 
 _ROBUST, _LIBRARY, _FORMULA = "n > 2f", "byzfl", "written out in numpy"

@@ -59,6 +59,16 @@ class Cohort(NamedTuple):
         rows = jnp.arange(self.weights.shape[0])
         return jnp.asarray(self.metrics.get(PLACE, rows), jnp.int32)
 
+    @property
+    def last_of_each(self) -> Bool[Array, " clients"]:
+        """Whose memory is written: of a client that is there twice, as from a buffer, the later
+        row.
+        """
+        rows = jnp.arange(self.weights.shape[0])
+        same = self.places[:, None] == self.places[None, :]
+        later = same & self.present[None, :] & (rows[None, :] > rows[:, None])
+        return self.present & ~later.any(axis=1)
+
     def metric(self, name: str) -> Float[Array, " clients"]:
         """A reported quantity, 1 where absent."""
         if name not in self.metrics:

@@ -77,8 +77,9 @@ def fedcostwavg(clients: int, alpha: float = 0.5) -> Aggregator:
         previous = jnp.where(last > 0, last, new)
         k = normalised(jnp.where(cohort.present, previous / new, 0))
         shares = alpha * cohort.by_examples + (1 - alpha) * k
-        told = jnp.where(cohort.present, new, last).astype(jnp.float32)
-        costs = state.costs.at[cohort.places].set(told)
+        # beyond the end: an absent client's memory stays, and of two updates the later is kept
+        written = jnp.where(cohort.last_of_each, cohort.places, clients)
+        costs = state.costs.at[written].set(new.astype(jnp.float32), mode="drop")
         coefficients = normalised(jnp.where(cohort.present, shares, 0))
         return combine(cohort.updates, coefficients), CostState(costs)
 

@@ -17,7 +17,8 @@ def fisher_mean() -> Aggregator:
     """The mean weighted by Fisher information, coordinate by coordinate.
 
     Needs clients that upload F_i besides their delta (`algorithm = "report_fisher()"`). In one long
-    round it is one-shot fusion.
+    round it is one-shot fusion. A client with negative information is left out, so that the result
+    lies between those of the others, coordinate by coordinate.
 
     >>> x = jnp.array([[1.0, 1.0], [3.0, 3.0]])
     >>> information = jnp.array([[1.0, 3.0], [1.0, 1.0]])
@@ -32,7 +33,8 @@ def fisher_mean() -> Aggregator:
                 "Expected clients to upload Fisher information, one number for each coordinate: set"
                 " config.algorithm = 'report_fisher()'."
             )
-        present = cohort.present.astype(jnp.float64)
+        possible = (cohort.extra >= 0).all(axis=1)  # information is a square
+        present = (cohort.present & possible).astype(jnp.float64)
         top = combine(cohort.extra * cohort.updates, present)
         bottom = combine(cohort.extra, present)
         return top / jnp.maximum(bottom, jnp.finfo(bottom.dtype).tiny), state

@@ -1,7 +1,10 @@
 """FedDyn: a dynamic regulariser makes every client's optimum agree with the federation's.
 
     local   g <- g_i(y) - h_i + alpha (y - w),    h_i <- h_i - alpha D_i
-    server  h <- h - alpha sum_{i present} (n_i / n) D_i,    w <- w + direction - h / alpha
+    server  h <- h - alpha s D,    w <- w + D - h / alpha,    s = sum_{i present} n_i / n
+
+D is what the rule made of the D_i, so that h sees nothing that the rule has not seen. Under the
+weighted mean s D = sum_{i present} (n_i / n) D_i, as published.
 
 References:
   Acar et al. (2021), https://arxiv.org/abs/2111.04263
@@ -13,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fedbrain.algorithms.running import share_of_all, weighted_sum
+from fedbrain.algorithms.running import share_of_all
 from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant, add_shared, shared_only
 from fedbrain.types import Params, Update
 
@@ -66,8 +69,8 @@ def feddyn(alpha: float = 0.1) -> Variant:
         return Sent((), add_shared(end.control, jax.tree.map(lambda d: -alpha * d, end.delta)))
 
     def server(memory: FedDynServer, update: Update, direction: Params):
-        moved = weighted_sum(update.delta, share_of_all(update.weight, memory.examples))
-        pull = jax.tree.map(lambda h, d: h - alpha * d, memory.pull, moved)
+        share = share_of_all(update.weight, memory.examples).sum()
+        pull = jax.tree.map(lambda h, d: h + alpha * share * d, memory.pull, direction)
         return jax.tree.map(lambda d, h: d + h / alpha, direction, pull), memory._replace(pull=pull)
 
     return Variant(server_init, client_init, begin, gradient, finish, server)

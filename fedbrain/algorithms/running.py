@@ -48,12 +48,14 @@ def running_mean(running: Running) -> PyTree:
 def share_of_all(
     weights: Float[Array, " clients"], examples: Float[Array, ""]
 ) -> Float[Array, " clients"]:
-    """n_i / n, n counting the absent clients too.
+    """n_i / n, n counting the absent clients too; clients that claim more share what there is.
 
     >>> share_of_all(jnp.array([2.0, 0.0]), jnp.array(8.0)).tolist()
     [0.25, 0.0]
+    >>> share_of_all(jnp.array([8.0, 24.0]), jnp.array(16.0)).tolist()
+    [0.25, 0.75]
     """
-    return weights / jnp.maximum(examples, 1)
+    return weights / jnp.maximum(jnp.maximum(examples, weights.sum()), 1)
 
 
 def weighted_sum(tree: PyTree, coefficients: Float[Array, " clients"]) -> PyTree:

@@ -15,7 +15,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from fedbrain.aggregators.rejection import finite, finite_clients
+from fedbrain.aggregators.rejection import finite, finite_clients, variances_of
 from fedbrain.aggregators.statistics import StatisticsRule, UploadsRule, as_sent
 from fedbrain.algorithms.diagnostics import diagnose
 from fedbrain.algorithms.leaves import combine
@@ -90,7 +90,9 @@ def reduce(
     """
     vector, unravel = ravel_pytree(sharing.sent_params(state.params))
     pseudo_gradients = -updates.delta
-    usable = finite_clients((pseudo_gradients, updates.model_state, updates.extra), updates.weight)
+    sent = (pseudo_gradients, updates.model_state, updates.extra, updates.metrics)
+    variances = variances_of(updates.model_state)
+    usable = finite_clients(sent, updates.weight, variances=variances)
     weights = jnp.where(usable, updates.weight, 0)
     links, _ = cast(tuple, state.opt_state)
     arguments = {"weights": weights, "metrics": updates.metrics, "extra": updates.extra}

@@ -127,9 +127,10 @@ def get_config() -> Any:
             # which layers are shared: `everything()`, `without_batch_norm()` (FedBN),
             # `without_head()` (FedPer), `only_head()`
             "sharing": "everything()",
-            # how batch statistics are combined: `mean()`, `pooled()`, `local()`, or `median()`,
-            # which no minority spoils and which also holds for what an algorithm sends besides
-            "statistics": "mean()",
+            # how batch statistics, and what an algorithm sends besides, are combined: `mean()`,
+            # `pooled()`, `local()`, or `median()`, which no minority spoils; `with_rule()` is the
+            # median beside a rule that survives wrong clients, and the mean beside others
+            "statistics": "with_rule()",
             # what is done to updates before the rule, clipping for instance: docs/aggregation.md
             "links": (),
             # which clients take part in a round: `everyone()`, `uniform(count)`, `cyclic()`

@@ -5,13 +5,14 @@ from typing import Any
 import optax
 
 from fedbrain.aggregators import AGGREGATORS, BESIDE, KEEPING, chain
-from fedbrain.aggregators.attacks import ATTACKS
+from fedbrain.aggregators.attacks import ATTACKS, LIES
+from fedbrain.aggregators.attacks.beside import Lie, lied_to
 from fedbrain.algorithms import SHARING, VARIANTS, ClientChain, ServerChain, Sharing, federated
 from fedbrain.algorithms.leaves import LeafFilter
 from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
 from fedbrain.algorithms.private import Mechanism, private_local
 from fedbrain.algorithms.sharing import everything, without_statistics
-from fedbrain.experiments.consistent import require_consistent
+from fedbrain.experiments.consistent import beside_of, require_consistent, require_kept_memory
 from fedbrain.experiments.spec import choose, factories
 from fedbrain.types import Algorithm, Task
 
@@ -41,14 +42,18 @@ def read_algorithm(
         "algorithm": config.algorithm,
         "aggregator": server.aggregator,
         "optimizer": client.optimizer,
+        "transforms": client.transforms,
     }
     shared = choose("server.sharing", server.sharing, SHARING)
-    statistics = server.statistics
+    statistics = beside_of(server.statistics, server.aggregator)
     if statistics == "local()":
         shared, statistics = without_statistics(shared), "mean()"
     transforms = [choose("client.transforms", spec, TRANSFORMS) for spec in client.transforms]
     optimizer = choose("client.optimizer", chosen["optimizer"], OPTIMIZERS)
-    links = [choose("server.links", spec, KEEPING | ATTACKS) for spec in server.links]
+    lies, kept = [], []
+    for spec in server.links:
+        link = choose("server.links", spec, KEEPING | ATTACKS | LIES)
+        (lies if isinstance(link, Lie) else kept).append(link)
     aggregator = choose("server.aggregator", chosen["aggregator"], AGGREGATORS)
     beside = choose("server.statistics", statistics, factories(BESIDE))
     chain_of_client = ClientChain(
@@ -58,18 +63,21 @@ def read_algorithm(
         microbatches=microbatches,
     )
     sharing = Sharing(shared, trainable)
+    variant = choose("algorithm", chosen["algorithm"], VARIANTS)
     algorithm = federated(
         chain_of_client,
         ServerChain(
-            aggregator=chain(*links, aggregator),
+            aggregator=chain(*kept, aggregator),
             optimizer=choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
             statistics=beside.statistics,
             uploads=beside.uploads,
         ),
-        variant=choose("algorithm", chosen["algorithm"], VARIANTS),
+        variant=variant,
         sharing=sharing,
     )
     require_consistent(**chosen)
+    require_kept_memory(server.links, variant, client.upload, chosen["algorithm"])
+    algorithm = algorithm._replace(reduce=lied_to(algorithm.reduce, lies))
     if privacy is None:
         return algorithm
     return algorithm._replace(local=private_local(chain_of_client, sharing, privacy))

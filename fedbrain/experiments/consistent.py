@@ -2,19 +2,24 @@
 robust rules beside averages.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from inspect import BoundArguments
 
 import jax
+import jax.numpy as jnp
 
 from fedbrain.aggregators import AGGREGATORS, RULES
 from fedbrain.algorithms import VARIANTS
-from fedbrain.algorithms.optimizers import OPTIMIZERS
-from fedbrain.experiments.spec import bind
+from fedbrain.algorithms.optimizers import OPTIMIZERS, TRANSFORMS, UPLOADS
+from fedbrain.algorithms.variant import Variant
+from fedbrain.experiments.spec import bind, call
 from fedbrain.types import Update
 
 
-def require_consistent(*, algorithm: str, aggregator: str, optimizer: str) -> None:
+def require_consistent(
+    *, algorithm: str, aggregator: str, optimizer: str, transforms: Sequence[str] = ()
+) -> None:
     """Refuses a client optimiser for which the formula of the algorithm or the rule does not hold.
 
     Mime's momentum is the whole optimiser of its local steps. FedNova's effective number of steps
@@ -26,6 +31,7 @@ def require_consistent(*, algorithm: str, aggregator: str, optimizer: str) -> No
       algorithm: the call in `config.algorithm`.
       aggregator: the call in `config.server.aggregator`.
       optimizer: the call in `config.client.optimizer`.
+      transforms: the calls in `config.client.transforms`.
 
     Raises:
       ValueError: naming the field, and the choice that needs another value there.
@@ -34,13 +40,16 @@ def require_consistent(*, algorithm: str, aggregator: str, optimizer: str) -> No
     """
     if bind(algorithm, VARIANTS)[0] in ("mime", "mimelite"):
         _require_sgd(optimizer, f"config.algorithm={algorithm!r}", momentum=0.0)
+        _require_plain(transforms, f"config.algorithm={algorithm!r}")
     rule, bound = bind(aggregator, AGGREGATORS)
     bound.apply_defaults()
     needed_by = f"config.server.aggregator={aggregator!r}"
     if rule == "fednova":
-        _require_sgd(optimizer, needed_by, momentum=bound.arguments["momentum"])
+        sgd = _require_sgd(optimizer, needed_by, momentum=bound.arguments["momentum"])
+        _require_proximal(transforms, sgd, bound.arguments["proximal"], needed_by)
     if rule == "q_fedavg":
         sgd = _require_sgd(optimizer, needed_by, momentum=0.0)
+        _require_plain(transforms, needed_by)
         if sgd.arguments["learning_rate"] != bound.arguments["learning_rate"]:
             raise ValueError(
                 "config.server.aggregator: expected the learning_rate of"
@@ -63,6 +72,81 @@ def _require_sgd(optimizer: str, needed_by: str, *, momentum: float) -> BoundArg
     return bound
 
 
+def _require_plain(transforms: Sequence[str], needed_by: str) -> None:
+    if transforms:
+        raise ValueError(
+            "config.client.transforms: expected none, since the formula of"
+            f" {needed_by} takes a local step for a gradient, got {tuple(transforms)}."
+        )
+
+
+def _require_proximal(
+    transforms: Sequence[str], sgd: BoundArguments, proximal: float, needed_by: str
+) -> None:
+    """FedNova counts steps of SGD with a proximal term of rate times mu, and with no other link."""
+    calls = [bind(spec, TRANSFORMS) for spec in transforms]
+    if any(name != "add_proximal_term" for name, _ in calls) or len(calls) > 1:
+        _require_plain(transforms, needed_by)
+    mu = calls[0][1].arguments["mu"] if calls else 0.0
+    used = mu * sgd.arguments["learning_rate"]
+    if not math.isclose(used, proximal, rel_tol=1e-6, abs_tol=1e-12):
+        raise ValueError(
+            f"config.server.aggregator: expected proximal={used:g}, learning rate times mu of"
+            f" config.client, got {needed_by.partition('=')[2]}."
+        )
+
+
+def beside_of(statistics: str, aggregator: str) -> str:
+    """The rule for what is sent beside the delta: of `with_rule()`, the median beside a rule that
+    survives wrong clients and the mean beside others.
+
+    Args:
+      statistics: the call in `config.server.statistics`.
+      aggregator: the call in `config.server.aggregator`.
+
+    >>> beside_of("with_rule()", "krum(1)"), beside_of("with_rule()", "weighted_mean()")
+    ('median()', 'mean()')
+    >>> beside_of("pooled()", "krum(1)")
+    'pooled()'
+    """
+    if statistics not in ("with_rule()", "with_rule"):
+        return statistics
+    try:
+        rule, _ = bind(aggregator, AGGREGATORS)
+    except ValueError:  # refused where the field is read
+        return "mean()"
+    return "mean()" if RULES[rule].breakdown == "0" else "median()"
+
+
+def require_kept_memory(
+    links: Sequence[str], variant: Variant, upload: str, algorithm: str
+) -> None:
+    """Refuses to lose updates on their way from clients that have already changed their memory.
+
+    Args:
+      links: the calls in `config.server.links`.
+      variant: the algorithm.
+      upload: the call in `config.client.upload`.
+      algorithm: the call in `config.algorithm`, for the sentence.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    lost = [spec for spec in links if spec.partition("(")[0].strip() == "drop_out"]
+    kept = variant.client_init({"params": {"w": jnp.zeros(1)}})
+    sent = jax.tree.leaves(call(upload, UPLOADS).init(jnp.zeros(1)))
+    feedback = any(x.ndim and x.size for x in sent)  # an error, not the counter of random rounding
+    if lost and (jax.tree.leaves(kept) or feedback):
+        holder = f"config.algorithm={algorithm!r}"
+        if not jax.tree.leaves(kept):
+            holder = f"config.client.upload={upload!r}"
+        raise ValueError(
+            f"config.server.links: expected no {lost[0]!r} beside {holder}, whose clients remember"
+            " what the server never got; config.drop_out of a study leaves clients out before they"
+            " train."
+        )
+
+
 def unprotected(
     *, algorithm: str, aggregator: str, statistics: str, update: Update
 ) -> Iterator[str]:
@@ -75,7 +159,7 @@ def unprotected(
       update: what a client sends, or its shapes.
     """
     rule, _ = bind(aggregator, AGGREGATORS)
-    if RULES[rule].breakdown == "0" or statistics.startswith("median"):
+    if RULES[rule].breakdown == "0" or beside_of(statistics, aggregator).startswith("median"):
         return
     averaged = []
     if jax.tree.leaves(update.model_state):
@@ -86,5 +170,5 @@ def unprotected(
         yield (
             f"config.server.statistics: {aggregator} limits what one client's weights can do, and"
             f" {' and '.join(averaged)} are averaged ({statistics}), so that one client can spoil"
-            " the model through them. Choose 'median()'."
+            " the model through them. Choose 'with_rule()' or 'median()'."
         )

@@ -93,7 +93,7 @@ def end(
     """What leaves the hospital and what stays.
 
     A client that took no step is absent: its weight is 0. It keeps its state, and so does one whose
-    update is not finite.
+    update is not finite, which the server does not use.
 
     >>> from fedbrain.algorithms.quadratic import quadratic_algorithm, quadratic_batch
     >>> variables, algorithm = {"params": {"w": jnp.zeros(1)}}, quadratic_algorithm()
@@ -112,7 +112,7 @@ def end(
     }
     update, new = trainer.finish(broadcast, progress.carry, metrics)
     usable = present
-    for leaf in jax.tree.leaves((update.delta, update.model_state)):
+    for leaf in jax.tree.leaves((update.delta, update.model_state, update.extra, update.metrics)):
         usable = usable & jnp.isfinite(leaf).all()
     return update, jax.tree.map(lambda n, o: jnp.where(usable, n, o), new, client_state)
 

@@ -4,6 +4,7 @@ The last `num_byzantine` of those present are the attacker; an omniscient one kn
 updates. For research on rules: no entry point switches one on unless a configuration names it.
 """
 
+from fedbrain.aggregators.attacks.beside import lie_beside
 from fedbrain.aggregators.attacks.failures import drop_out, gaussian, not_a_number, scale, sign_flip
 from fedbrain.aggregators.attacks.omniscient import (
     a_little_is_enough,
@@ -21,3 +22,5 @@ ATTACKS = {
     "not_a_number": not_a_number,
     "drop_out": drop_out,
 }
+
+LIES = {"lie_beside": lie_beside}  # no links: they act on all that arrives

@@ -8,7 +8,7 @@ training. A learning rate near 0, or a bin that holds one person, would be a que
 from collections.abc import Mapping
 
 from fedbrain.aggregators import AGGREGATORS, BESIDE, KEEPING
-from fedbrain.aggregators.attacks import ATTACKS
+from fedbrain.aggregators.attacks import ATTACKS, LIES
 from fedbrain.algorithms import SHARING, VARIANTS
 from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
 from fedbrain.algorithms.private import PRIVACY
@@ -196,10 +196,10 @@ CALLS: Mapping[str, Calls] = {
     "server.optimizer": at_server({**OPTIMIZERS, **SERVER_OPTIMIZERS}),
     "server.sharing": calls(SHARING, without_arguments(SHARING)),
     "server.statistics": calls(
-        {**factories(BESIDE), "local": lambda: None},
-        without_arguments((*BESIDE, "local")),
+        {**factories(BESIDE), "local": lambda: None, "with_rule": lambda: None},
+        without_arguments((*BESIDE, "local", "with_rule")),
     ),
-    "server.links": at_server({**KEEPING, **ATTACKS}, closed=ATTACKS),
+    "server.links": at_server({**KEEPING, **ATTACKS, **LIES}, closed=ATTACKS | LIES),
     "server.sampling": calls(
         SAMPLINGS, {"everyone": {}, "cyclic": {}, "uniform": {"count": whole(1, 10_000)}}
     ),
