@@ -1,7 +1,7 @@
 """A round's answers at the server: one matrix, from which the new model is made.
 
-The matrix is the largest thing in the server's memory. It exists once, and it is let go before the
-new model is made.
+The matrix is the largest thing that the server has. It exists once, and it is let go before the new
+model is made.
 """
 
 import math
@@ -15,18 +15,20 @@ from jaxtyping import Array, Float
 
 from fedbrain.deploy.protocol.terms import Terms
 from fedbrain.deploy.protocol.wire import Message, unflatten
+from fedbrain.deploy.server_side.large_arrays import IN_MEMORY, Arrays
 from fedbrain.types import PLACE, Algorithm, Metrics, Reduced, ServerState, Update
 
-CACHE_LINE = 64  # bytes
 
-
-def read_answers(terms: Terms, messages: dict[str, Message]) -> tuple[list[np.ndarray], Update]:
+def read_answers(
+    terms: Terms, messages: dict[str, Message], arrays: Arrays = IN_MEMORY
+) -> tuple[list[np.ndarray], Update]:
     """Answers that passed `require_answer`, as one matrix of pseudo-gradients and the rest of the
     update.
 
     Args:
       terms: of the experiment.
-      messages: taken out one after the other, so that a cohort is in memory once and not twice.
+      messages: taken out one after the other, so that a cohort is there once and not twice.
+      arrays: where the matrix lies.
 
     Returns:
       Pseudo-gradients [sites, coordinates], the sites in the order of their names, in a list from
@@ -37,7 +39,7 @@ def read_answers(terms: Terms, messages: dict[str, Message]) -> tuple[list[np.nd
     leaves, structure = jax.tree.flatten(outline)
     coordinates = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(terms.answer["delta"]))
     gradients, stacked = (
-        aligned(rows, coordinates),
+        arrays.empty(rows, coordinates),
         [np.empty((rows, *leaf.shape), leaf.dtype) for leaf in leaves],
     )
     scalars = {name: np.zeros(rows, np.float32) for name in ("weight", *terms.metrics)}
@@ -58,13 +60,6 @@ def read_answers(terms: Terms, messages: dict[str, Message]) -> tuple[list[np.nd
         extra=rest["extra"],
     )
     return [gradients], update
-
-
-def aligned(rows: int, columns: int) -> Float[np.ndarray, "rows columns"]:
-    """Memory that jax takes as it is, without a copy; a row is in memory when it is written to."""
-    whole = np.empty(4 * rows * columns + CACHE_LINE, np.uint8)
-    start = -whole.ctypes.data % CACHE_LINE
-    return whole[start : start + 4 * rows * columns].view(np.float32).reshape(rows, columns)
 
 
 @partial(jax.jit, static_argnums=0)

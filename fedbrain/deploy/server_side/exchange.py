@@ -34,6 +34,7 @@ from fedbrain.deploy.protocol.questions import (
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.wire import Message, Refused, schema
 from fedbrain.deploy.server_side.deadlines import Pace
+from fedbrain.deploy.server_side.large_arrays import IN_MEMORY, Arrays
 from fedbrain.deploy.server_side.status import Progress
 from fedbrain.experiments.round_end import Snapshot
 
@@ -68,6 +69,7 @@ class Side(NamedTuple):
     excluded: Mapping[str, str] = {}  # sites that are asked nothing -> why
     rounds_before: int = 0  # of the job's earlier splits
     masked: bool = False  # whether updates are summed under masks
+    arrays: Arrays = IN_MEMORY  # where the answers of a round lie
 
 
 class Answers(NamedTuple):
@@ -194,7 +196,7 @@ def ask(side: Side, names: Iterable[str], asked: Asked) -> Answers:
         try:
             answer = admit(sender, data, questions, set(answers.admitted))
             require_answer(side.agreement.terms, answer, asked.numbers)
-            answers.admitted[sender] = answer
+            answers.admitted[sender] = side.arrays.keep(answer)
             answers.left_out.pop(sender, None)
         except Refused as error:
             answers.refused.append(f"{sender}: {error}")

@@ -5,18 +5,21 @@ A round is done when its checkpoint is. Whatever is lost after that is asked aga
 with the same bits.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from fedbrain.deploy.protocol.gate import norms, too_large
 from fedbrain.deploy.server_side.aggregated import Aggregate, Aggregates
 from fedbrain.deploy.server_side.cohort import make_aggregate, read_answers
 from fedbrain.deploy.server_side.exchange import Answers, Side, collect_answers, require_enough
+from fedbrain.deploy.server_side.large_arrays import arrays_of
 from fedbrain.deploy.server_side.masked_round import sum_of_updates
 from fedbrain.experiments.round_end import (
     Snapshot,
@@ -78,7 +81,7 @@ def train(side: Side, aggregate: Callable, snapshot: Snapshot) -> Aggregate:
         fewest = min(side.rules.fewest, len(cohort))
         require_enough(updates.admitted, updates.left_out, fewest, f"round {round}, training")
     names = sorted(updates.admitted)
-    vectors, update = read_answers(side.agreement.terms, updates.admitted)
+    vectors, update = read_answers(side.agreement.terms, updates.admitted, side.arrays)
     side.progress.update(doing="aggregating")
     server, info = aggregate(snapshot.server, vectors, update, names)
     metrics = {**update.metrics, **info}
@@ -168,7 +171,9 @@ def conduct(side: Side, *, folder: Path, stop: Callable[[], bool] = lambda: Fals
       ValueError: when too few sites answer; the next start goes on from the last round that is
         done.
     """
-    experiment = side.agreement.experiment
+    experiment, answer = side.agreement.experiment, jax.tree.leaves(side.agreement.terms.answer)
+    numbers = sum(math.prod(leaf.shape) for leaf in answer)
+    side = side._replace(arrays=arrays_of(folder, len(side.sites), numbers))
     aggregate = make_aggregate(experiment.algorithm, experiment.trusted, sorted(side.sites))
     aggregates = Aggregates(folder, keep=experiment.keep + 1)
     with Rounds(folder, experiment, untrained(side)) as rounds, closing(aggregates):
