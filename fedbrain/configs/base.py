@@ -78,7 +78,8 @@ def get_config() -> Any:
 
     # Model and training.
 
-    # the network: `densenet121()`, `sfcn()`, `adapted_sfcn()`
+    # the network: `densenet121()`, `sfcn()`, `adapted_sfcn()`; of few people with registered
+    # brains: `tissue_shares()`
     config.model = "densenet121(norm='batch')"
     # the loss, in target units; its arguments `centre` and `scale` are a typical mean and SD:
     # `l1()`, `l2()`, `huber()`, `soft_bins()`; of classes, as a number or their names in order:

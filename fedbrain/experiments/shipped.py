@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fedbrain.experiments.catalogue import UsageError
 
-FOLDER = Path(__file__).parents[1] / "shipped"
+FOLDER = Path(__file__).with_name("shipped_models")
 
 
 class Shipped(NamedTuple):

@@ -91,7 +91,7 @@ def test_shallow_transfer_of_densenet_trains_the_heads_1025_numbers():
     assert 1025 < trained[0] < trained[1] < trained[2] < sum(sizes.values()) == 11_243_649
 
 
-@pytest.mark.parametrize("name", ["densenet121", "sfcn", "adapted_sfcn"])
+@pytest.mark.parametrize("name", ["densenet121", "sfcn", "adapted_sfcn", "tissue_shares"])
 def test_every_leaf_belongs_to_a_stage(name):
     network = MODELS[name]()
     shapes = jax.eval_shape(

@@ -12,7 +12,12 @@ from fedbrain.models.densenet import DenseNet
 from fedbrain.models.normalisation import standardise
 from fedbrain.models.pooling import avg_pool, max_pool
 
-SMALL = {"densenet121": ({}, 32), "sfcn": ({}, 32), "adapted_sfcn": ({}, 12)}
+SMALL = {
+    "densenet121": ({}, 32),
+    "sfcn": ({}, 32),
+    "adapted_sfcn": ({}, 12),
+    "tissue_shares": ({}, 12),
+}
 
 
 def _init(module, image):

@@ -100,6 +100,11 @@ CALLS: Mapping[str, Calls] = {
             "densenet121": {**NET, "remat": flag()},
             "sfcn": NET,
             "adapted_sfcn": {**NET, "channels": several(whole(1, 512), 8)},
+            "tissue_shares": {
+                **NET,
+                "levels": several(number(-5, 5), 16),
+                "cell": whole(1, 64),
+            },
         },
         program={"outputs": 1},
     ),
