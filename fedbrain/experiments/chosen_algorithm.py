@@ -1,5 +1,6 @@
 """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import optax
@@ -12,9 +13,9 @@ from fedbrain.algorithms.leaves import LeafFilter
 from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
 from fedbrain.algorithms.private import Mechanism, private_local
 from fedbrain.algorithms.sharing import everything, without_statistics
-from fedbrain.experiments.consistent import beside_of, require_consistent, require_kept_memory
+from fedbrain.experiments.consistent import beside_of, require_consistent
 from fedbrain.experiments.spec import choose, factories
-from fedbrain.types import Algorithm, Task
+from fedbrain.types import Aggregator, Algorithm, Task
 
 
 def read_algorithm(
@@ -42,42 +43,54 @@ def read_algorithm(
         "algorithm": config.algorithm,
         "aggregator": server.aggregator,
         "optimizer": client.optimizer,
-        "transforms": client.transforms,
+        "transforms": tuple(client.transforms),
+        "upload": client.upload,
+        "links": tuple(server.links),
     }
     shared = choose("server.sharing", server.sharing, SHARING)
-    statistics = beside_of(server.statistics, server.aggregator)
+    statistics = beside_of(server.statistics, chosen["aggregator"])
     if statistics == "local()":
         shared, statistics = without_statistics(shared), "mean()"
-    transforms = [choose("client.transforms", spec, TRANSFORMS) for spec in client.transforms]
-    optimizer = choose("client.optimizer", chosen["optimizer"], OPTIMIZERS)
-    lies, kept = [], []
-    for spec in server.links:
-        link = choose("server.links", spec, KEEPING | ATTACKS | LIES)
-        (lies if isinstance(link, Lie) else kept).append(link)
-    aggregator = choose("server.aggregator", chosen["aggregator"], AGGREGATORS)
-    beside = choose("server.statistics", statistics, factories(BESIDE))
+    transforms = [choose("client.transforms", one, TRANSFORMS) for one in chosen["transforms"]]
     chain_of_client = ClientChain(
         task,
-        optimizer=optax.chain(*transforms, optimizer),
-        upload=choose("client.upload", client.upload, UPLOADS),
+        optimizer=optax.chain(
+            *transforms, choose("client.optimizer", chosen["optimizer"], OPTIMIZERS)
+        ),
+        upload=choose("client.upload", chosen["upload"], UPLOADS),
         microbatches=microbatches,
     )
+    lies, links = read_links(chosen["links"])
+    aggregator = choose("server.aggregator", chosen["aggregator"], AGGREGATORS)
+    beside = choose("server.statistics", statistics, factories(BESIDE))
     sharing = Sharing(shared, trainable)
-    variant = choose("algorithm", chosen["algorithm"], VARIANTS)
     algorithm = federated(
         chain_of_client,
         ServerChain(
-            aggregator=chain(*kept, aggregator),
+            aggregator=chain(*links, aggregator),
             optimizer=choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
             statistics=beside.statistics,
             uploads=beside.uploads,
         ),
-        variant=variant,
+        variant=choose("algorithm", chosen["algorithm"], VARIANTS),
         sharing=sharing,
     )
     require_consistent(**chosen)
-    require_kept_memory(server.links, variant, client.upload, chosen["algorithm"])
     algorithm = algorithm._replace(reduce=lied_to(algorithm.reduce, lies))
     if privacy is None:
         return algorithm
     return algorithm._replace(local=private_local(chain_of_client, sharing, privacy))
+
+
+def read_links(links: Sequence[str]) -> tuple[list[Lie], list[Aggregator]]:
+    """Attacks on all that arrives, and links of the server's chain.
+
+    Args:
+      links: the calls in `config.server.links`.
+
+    Raises:
+      ValueError: for a call that is neither.
+    """
+    made = [choose("server.links", one, KEEPING | ATTACKS | LIES) for one in links]
+    lies = [one for one in made if isinstance(one, Lie)]
+    return lies, [one for one in made if not isinstance(one, Lie)]

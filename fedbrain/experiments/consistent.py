@@ -12,15 +12,21 @@ import jax.numpy as jnp
 from fedbrain.aggregators import AGGREGATORS, RULES
 from fedbrain.algorithms import VARIANTS
 from fedbrain.algorithms.optimizers import OPTIMIZERS, TRANSFORMS, UPLOADS
-from fedbrain.algorithms.variant import Variant
 from fedbrain.experiments.spec import bind, call
 from fedbrain.types import Update
 
 
 def require_consistent(
-    *, algorithm: str, aggregator: str, optimizer: str, transforms: Sequence[str] = ()
+    *,
+    algorithm: str,
+    aggregator: str,
+    optimizer: str,
+    transforms: Sequence[str] = (),
+    upload: str = "identity()",
+    links: Sequence[str] = (),
 ) -> None:
-    """Refuses a client optimiser for which the formula of the algorithm or the rule does not hold.
+    """Refuses a client optimiser for which the formula of the algorithm or the rule does not hold,
+    and updates lost on their way from clients that remember them.
 
     Mime's momentum is the whole optimiser of its local steps. FedNova's effective number of steps
     is that of SGD with its momentum. q-FedAvg divides an update by the learning rate to estimate a
@@ -32,12 +38,15 @@ def require_consistent(
       aggregator: the call in `config.server.aggregator`.
       optimizer: the call in `config.client.optimizer`.
       transforms: the calls in `config.client.transforms`.
+      upload: the call in `config.client.upload`.
+      links: the calls in `config.server.links`.
 
     Raises:
       ValueError: naming the field, and the choice that needs another value there.
 
     >>> require_consistent(algorithm="mime()", aggregator="median()", optimizer="sgd(0.1)")
     """
+    _require_kept_memory(algorithm, upload, links)
     if bind(algorithm, VARIANTS)[0] in ("mime", "mimelite"):
         _require_sgd(optimizer, f"config.algorithm={algorithm!r}", momentum=0.0)
         _require_plain(transforms, f"config.algorithm={algorithm!r}")
@@ -118,33 +127,21 @@ def beside_of(statistics: str, aggregator: str) -> str:
     return "mean()" if RULES[rule].breakdown == "0" else "median()"
 
 
-def require_kept_memory(
-    links: Sequence[str], variant: Variant, upload: str, algorithm: str
-) -> None:
-    """Refuses to lose updates on their way from clients that have already changed their memory.
-
-    Args:
-      links: the calls in `config.server.links`.
-      variant: the algorithm.
-      upload: the call in `config.client.upload`.
-      algorithm: the call in `config.algorithm`, for the sentence.
-
-    Raises:
-      ValueError: naming the field.
-    """
+def _require_kept_memory(algorithm: str, upload: str, links: Sequence[str]) -> None:
     lost = [spec for spec in links if spec.partition("(")[0].strip() == "drop_out"]
-    kept = variant.client_init({"params": {"w": jnp.zeros(1)}})
+    if not lost:
+        return
+    kept = call(algorithm, VARIANTS).client_init({"params": {"w": jnp.zeros(1)}})
     sent = jax.tree.leaves(call(upload, UPLOADS).init(jnp.zeros(1)))
     feedback = any(x.ndim and x.size for x in sent)  # an error, not the counter of random rounding
-    if lost and (jax.tree.leaves(kept) or feedback):
-        holder = f"config.algorithm={algorithm!r}"
-        if not jax.tree.leaves(kept):
-            holder = f"config.client.upload={upload!r}"
-        raise ValueError(
-            f"config.server.links: expected no {lost[0]!r} beside {holder}, whose clients remember"
-            " what the server never got; config.drop_out of a study leaves clients out before they"
-            " train."
-        )
+    if not jax.tree.leaves(kept) and not feedback:
+        return
+    field = f"algorithm={algorithm!r}" if jax.tree.leaves(kept) else f"client.upload={upload!r}"
+    raise ValueError(
+        f"config.server.links: expected no {lost[0]!r} beside config.{field}, whose clients"
+        " remember what the server never got; config.drop_out of a study leaves clients out before"
+        " they train."
+    )
 
 
 def unprotected(

@@ -15,6 +15,7 @@ from fedbrain.analysis.shapley import MOST_EXACT, gtg_shapley, leave_one_out, sh
 from fedbrain.data.problem import ClientData, Problem
 from fedbrain.experiments.study import Cell, cells, draw_problems
 from fedbrain.experiments.study_cell import run_cell
+from fedbrain.experiments.study_ranges import is_tuned
 from fedbrain.experiments.study_references import floor
 
 
@@ -50,8 +51,13 @@ def run(config: Any, method: str) -> None:
       method: one of the study's.
 
     Raises:
-      ValueError: for an unknown method.
+      ValueError: for an unknown method, and for a study that is tuned.
     """
+    if is_tuned(config):
+        raise ValueError(
+            "config.tune.trials: expected 0, since contributions are those of one setting, got"
+            f" {config.tune.trials}. Write the setting into config.methods."
+        )
     of_method = [cell for cell in cells(config) if cell.method == method]
     if not of_method:
         raise ValueError(f"--method: expected one of {sorted(config.methods)}, got {method!r}.")

@@ -60,6 +60,17 @@ def test_fedcostwavg_by_hand():
     assert state.costs.tolist() == [4.0, 1.0, 2.0]
 
 
+def test_of_two_updates_of_one_client_the_later_is_remembered():
+    """As from a buffer; and the memory of a client that is absent stays, wherever its row is."""
+    rule = call("fedcostwavg(clients=3)", TABLE)
+    state = rule.init(jnp.zeros(1))
+    for losses, weights in (([4.0, 2.0, 8.0], [1, 1, 1]), ([5.0, 7.0, 9.0], [1, 0, 0])):
+        told = {"loss": jnp.asarray(losses), "count": jnp.ones(3), PLACE: jnp.asarray([1, 1, 2])}
+        present = jnp.asarray(weights, jnp.float32)
+        _, state = rule.update(jnp.ones((3, 1)), state, weights=present, metrics=told)
+        assert state.costs.tolist() == [0.0, 2.0 if weights[1] else 5.0, 8.0]
+
+
 def test_buckets_are_no_clients():
     both = chain(call("bucketing(2)", TABLE), call("fedcostwavg(clients=4)", TABLE))
     x, told = jnp.ones((4, 1)), {"loss": jnp.ones(4), "count": jnp.ones(4), PLACE: jnp.arange(4)}

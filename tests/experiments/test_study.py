@@ -17,6 +17,7 @@ from fedbrain.configs import (
     personal_models,
     pfedme,
     study,
+    tuned_study,
     unequal_hospitals,
 )
 from fedbrain.data.problems import PROBLEMS
@@ -50,6 +51,7 @@ def small(**more):
         more_methods,
         personal_models,
         pfedme,
+        tuned_study,
         unequal_hospitals,
     ],
     ids=lambda m: m.__name__,

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from fedbrain.analysis.tuning_table import profile
-from fedbrain.experiments import compare
+from fedbrain.configs import tuned_study as tuned_study_config
+from fedbrain.experiments import compare, contributions
 from fedbrain.experiments.study import draw_problems
 from fedbrain.experiments.study_cell import Scores, run_cell
+from fedbrain.experiments.study_choices import require_readable
 from fedbrain.experiments.study_ranges import settings_of, trial_cells, tried
 from fedbrain.experiments.study_tuning import (
     choose_settings,
@@ -133,3 +135,15 @@ def test_a_curve_takes_the_best_trial_with_each_value():
     (one,) = choose_settings(todo, scores, last, better=1)
     assert profile(one, "client.optimizer", 1) == ([USELESS, GOOD], [7.0, 3.0])
     assert profile(one, "client.steps", -1) == (["1", "2"], [1.0, 2.0])
+
+
+def test_contributions_are_those_of_one_setting():
+    with pytest.raises(ValueError, match=r"^config.tune.trials: expected 0, since contributions"):
+        contributions.run(tuned_study(), "FedAvg")
+
+
+def test_the_shipped_study_gives_every_method_four_settings_and_each_can_be_read():
+    config = tuned_study_config.get_config()
+    require_readable(config, draw_problems(config)[0])
+    cells = trial_cells(config)
+    assert len(cells) == 4 * len(config.methods) * len(config.attacks)
