@@ -95,8 +95,11 @@ if __name__ == "__main__":
             )
         else:
             from fedbrain.experiments import predict_tree
+            from fedbrain.experiments.shipped import require_prepared
 
             pipeline = usual_pipeline if PIPELINE.value is None else PIPELINE.value
+            if PIPELINE.value is None:
+                require_prepared(BIDS.value, pipeline)
             tree = predict_tree.Tree(BIDS.value, LABEL.value, PATTERN.value, pipeline, columns)
             predict_tree.run(
                 trained, tree, OUTPUT.value, views=VIEWS.value, features=FEATURES.value

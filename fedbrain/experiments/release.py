@@ -69,6 +69,12 @@ def write_release(
     require_ending(output)
     experiment, data = read_identity(workdir)
     models = load_named(workdir, federation=federation, client=client)
+    splits = len(experiment.repeats) * experiment.inner_splits
+    if len(models) < splits:
+        raise ValueError(
+            f"{workdir}: expected models of {splits} splits, got {len(models)}. Run the experiment"
+            " to its end."
+        )
     arrays = {
         f"{split}/{name}": _rounded(value, name)
         for split, (_, variables) in models.items()

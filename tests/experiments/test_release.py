@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -74,6 +75,16 @@ def test_its_error_and_its_intervals_are_those_of_test_people(release, two_round
     error, note = trained.errors
     assert re.search(r"SYNTHETIC training data\. \d+ test people: MAE .*median predictor", error)
     assert note == NOTE
+
+
+def test_an_experiment_that_has_not_ended_is_refused(two_rounds, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(two_rounds, workdir)
+    stored = json.loads((workdir / "config.json").read_text())
+    stored["config"]["splits"]["repeats"] = 2
+    (workdir / "config.json").write_text(json.dumps(stored))
+    with pytest.raises(ValueError, match="expected models of 2 splits, got 1. Run"):
+        write_release(workdir, str(tmp_path / "a.safetensors"), About("", people=False), **WHOSE)
 
 
 def test_the_same_models_give_the_same_bytes(release, two_rounds, tmp_path):
