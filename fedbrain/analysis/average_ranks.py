@@ -126,12 +126,13 @@ def draw(path: Path, ranks: Ranks, *, synthetic: bool) -> None:
     figure = Figure(figsize=(8, 1.6 + 0.22 * (k + len(runs))), layout="constrained")
     axis = figure.subplots()
     for place, (name, r) in enumerate(zip(ranks.methods, ranks.average)):
-        axis.plot([r, r], [0, -place - 1], color="grey", linewidth=0.7)
-        axis.text(r, -place - 1, f" {name} {r:.2f}", va="center", fontsize="small")
+        depth = place - k  # the best is lowest, so that no line crosses a name
+        axis.plot([r, r], [0, depth], color="grey", linewidth=0.7)
+        axis.text(r, depth, f" {name} {r:.2f}", va="center", fontsize="small")
     for height, (first, last) in enumerate(runs):
         ends = [ranks.average[first] - 0.03, ranks.average[last] + 0.03]
         axis.plot(ends, [0.6 + 0.5 * height] * 2, color=COLOURS[0], linewidth=4)
-    axis.set(xlim=(0.8, k + 0.2), ylim=(-k - 1, 1 + 0.5 * len(runs)), yticks=[])
+    axis.set(xlim=(0.8, 1.25 * k), ylim=(-k - 1, 1 + 0.5 * len(runs)), yticks=[])
     axis.set_xlabel(f"average rank over {ranks.blocks} problems, 1 = best")
     text = f"bars join methods within the critical difference {ranks.critical:.2f}"
     axis.set_title(titled(text, synthetic), fontsize="medium")

@@ -97,6 +97,18 @@ def profile(tuned: Tuned, field: str, better: int) -> tuple[list[str], list[floa
     return list(best), list(best.values())
 
 
+def places_of(every: Sequence[Tuned], field: str) -> dict[str, int]:
+    """Where each value stands on the axis: in the order of the method that tried most of them.
+
+    Args:
+      every: of all methods and attacks.
+      field: with dots.
+    """
+    tried = [profile(one, field, 1)[0] for one in every]
+    ordered = dict.fromkeys(value for values in sorted(tried, key=len)[::-1] for value in values)
+    return {value: place for place, value in enumerate(ordered)}
+
+
 def draw(path: Path, every: Sequence[Tuned], *, unit: str, synthetic: bool) -> None:
     """Sensitivity curves: a row of panels for each field that all methods are tuned in, a panel for
     each attack; at every value the best mean over seeds among the trials that have it.
@@ -115,10 +127,13 @@ def draw(path: Path, every: Sequence[Tuned], *, unit: str, synthetic: bool) -> N
     panels = figure.subplots(len(common), len(attacks), sharey=True, squeeze=False)
     for (row, column), axis in np.ndenumerate(panels):
         shown = [one for one in every if one.attack == attacks[column]]
+        places = places_of(every, common[row])
         for k, one in enumerate(shown):
             values, scores = profile(one, common[row], 1 if unit == "accuracy" else -1)
             style = ("-", "--", ":")[k // 8 % 3]
-            axis.plot(values, scores, style, marker="o", color=colour(k), label=one.method)
+            at = [places[value] for value in values]
+            axis.plot(at, scores, style, marker="o", color=colour(k), label=one.method)
+        axis.set_xticks(list(places.values()), list(places))
         axis.set(title=attacks[column], xlabel=common[row])
     for axis in panels[:, 0]:
         axis.set_ylabel(score_label(unit))

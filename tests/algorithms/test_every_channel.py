@@ -230,6 +230,10 @@ def test_a_study_reaches_every_channel_and_the_rule_decides():
     assert score["weighted_mean"] < 15
 
 
+def test_every_row_says_how_many_wrong_clients_it_survives_in_a_form_that_can_be_read():
+    assert {name for name, row in RULES.items() if row.fewest(1)} == set(ROBUST)
+
+
 def test_the_rule_beside_a_rule_is_written_in_its_name():
     assert [beside_of("with_rule()", f"{r}({RULES[r].example})") for r in ("mean_around_median",
             "uniform_mean")] == ["median()", "mean()"]  # fmt: skip

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fedbrain.analysis.tuning_table import profile
+from fedbrain.analysis.tuning_table import places_of, profile
 from fedbrain.configs import tuned_study as tuned_study_config
 from fedbrain.experiments import compare, contributions
 from fedbrain.experiments.study import draw_problems
@@ -134,6 +134,8 @@ def test_a_curve_takes_the_best_trial_with_each_value():
     scores = [Scores(np.full((2, 1, 1), x), np.ones((2, 1)), np.zeros(2)) for x in (1, 7, 3, 2)]
     (one,) = choose_settings(todo, scores, last, better=1)
     assert profile(one, "client.optimizer", 1) == ([USELESS, GOOD], [7.0, 3.0])
+    fewer = one._replace(settings=one.settings[2:], validation=one.validation[2:])
+    assert places_of([fewer, one], "client.optimizer") == {USELESS: 0, GOOD: 1}
     assert profile(one, "client.steps", -1) == (["1", "2"], [1.0, 2.0])
 
 
