@@ -85,13 +85,13 @@ def get_config() -> Any:
     # number of clients, the last ones, whose labels are flipped
     config.label_flip = 0
     # name -> the fields that an attack sets
-    config.attacks = ConfigDict({"none": {}})
+    config.attacks = ConfigDict({"none": {}}, allow_dotted_keys=True)
     # name -> the fields that a method sets
-    config.methods = ConfigDict({"FedAvg": {}})
+    config.methods = ConfigDict({"FedAvg": {}}, allow_dotted_keys=True)
 
     # name -> methods among which each client chooses, by cross-validation on its own training
     # examples: further lines of the table
-    config.choices = ConfigDict()
+    config.choices = ConfigDict(allow_dotted_keys=True)
     # parts of that cross-validation
     config.folds = 5
 
@@ -107,7 +107,7 @@ def get_config() -> Any:
             # fields tuned of every method: a nested dictionary whose ends are tuples of values
             "fields": ConfigDict(),
             # method -> such a dictionary beside it, or several in a tuple: a grid each
-            "methods": ConfigDict(),
+            "methods": ConfigDict(allow_dotted_keys=True),
         }
     )
 

@@ -56,7 +56,7 @@ def composed(config: Any, overrides: Sequence[tuple[str, Any]]) -> Any:
     Raises:
       ValueError: when one sets a field that a study does not have.
     """
-    cell: Any = ConfigDict(config.to_dict())
+    cell: Any = ConfigDict(config.to_dict(), allow_dotted_keys=True)  # of names
     cell.lock()
     for name, fields in overrides:
         try:

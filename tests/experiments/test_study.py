@@ -209,13 +209,13 @@ def test_compare_from_the_command_line_resumes(tmp_path):
     config = tmp_path / "grid.py"
     config.write_text(
         "from tests.experiments.test_study import small\n\n\ndef get_config():\n    config ="
-        " small()\n    config.methods.update({'median': {'server': {'aggregator': 'median()'}}})\n "
+        " small()\n    config.methods.update({'m 1.0': {'server': {'aggregator': 'median()'}}})\n "
         "   return config\n"
     )
     command = ["fedbrain.compare", f"--config={config}", f"--workdir={tmp_path}/run"]
     first = run_program(*command)
     assert first.returncode == 0, first.stderr
-    assert "median" in first.stdout
+    assert "m 1.0" in first.stdout
     assert "floor: a constant" in first.stdout
     kept = json.loads((tmp_path / "run" / "comparison.json").read_text())
     stamp = (tmp_path / "run" / "cells" / "000.json").stat().st_mtime_ns
@@ -230,7 +230,12 @@ def test_compare_from_the_command_line_resumes(tmp_path):
     assert report.stdout == f"Report: {tmp_path}/run/report.html\n", report.stderr
     page = (tmp_path / "run/report.html").read_text()
     Checked(page)
-    for words in (">floor: a constant<", ">methods.median.server.aggregator<", "<img", "rank"):
+    for words in (
+        ">floor: a constant<",
+        ">methods.m 1.0.server.aggregator<",
+        "<img",
+        "rank",
+    ):
         assert words in page, words
     assert str(tmp_path) not in page
     (tmp_path / "run/comparison.json").unlink()
