@@ -15,6 +15,8 @@ from fedbrain.algorithms.optimizers import OPTIMIZERS, TRANSFORMS, UPLOADS
 from fedbrain.experiments.spec import bind, call
 from fedbrain.types import Update
 
+DECAY = "add_decayed_weights"
+
 
 def require_consistent(
     *,
@@ -82,18 +84,23 @@ def _require_sgd(optimizer: str, needed_by: str, *, momentum: float) -> BoundArg
 
 
 def _require_plain(transforms: Sequence[str], needed_by: str) -> None:
-    if transforms:
+    """Weight decay is part of a gradient: that of the objective with its penalty."""
+    others = tuple(spec for spec in transforms if bind(spec, TRANSFORMS)[0] != DECAY)
+    if others:
         raise ValueError(
-            "config.client.transforms: expected none, since the formula of"
-            f" {needed_by} takes a local step for a gradient, got {tuple(transforms)}."
+            f"config.client.transforms: expected none but {DECAY}(), since the formula of"
+            f" {needed_by} takes a local step for a gradient, got {others}."
         )
 
 
 def _require_proximal(
     transforms: Sequence[str], sgd: BoundArguments, proximal: float, needed_by: str
 ) -> None:
-    """FedNova counts steps of SGD with a proximal term of rate times mu, and with no other link."""
+    """FedNova counts steps of SGD with a proximal term of rate times mu, and with no other link but
+    weight decay.
+    """
     calls = [bind(spec, TRANSFORMS) for spec in transforms]
+    calls = [(name, bound) for name, bound in calls if name != DECAY]
     if any(name != "add_proximal_term" for name, _ in calls) or len(calls) > 1:
         _require_plain(transforms, needed_by)
     mu = calls[0][1].arguments["mu"] if calls else 0.0
