@@ -81,7 +81,7 @@ if __name__ == "__main__":
 
     def _predict() -> None:
         if bool(WORKDIR.value) == bool(MODEL.value):
-            raise UsageError("expected a work directory, or --model, and not both.")
+            raise UsageError("expected --workdir or --model, and not both.")
         if MODEL.value and (FEDERATION.present or CLIENT.present):
             raise UsageError("--federation, --client: are of work directories, and not of --model.")
         columns = dict(cli.name_and_value("columns", text) for text in COLUMNS.value)

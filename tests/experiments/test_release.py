@@ -210,8 +210,8 @@ def test_the_commands_write_it_and_predict_by_it(release, two_rounds, tmp_path):
     ("program", "arguments", "message"),
     [
         ("predict", ["--model=nobody"], "expected a model that comes with fedbrain, or a file"),
-        ("predict", ["--model=nobody", "runs/x"], "expected a work directory, or --model"),
-        ("predict", [], "expected a work directory, or --model"),
+        ("predict", ["--model=nobody", "runs/x"], "expected --workdir or --model"),
+        ("predict", [], "expected --workdir or --model"),
         ("predict", ["--model=a", "--federation=centralised"], "are of work directories"),
         ("export", ["runs/x", "--all", "--split=a", "--output=a"], "--torch, --split: are of one"),
         ("export", ["runs/x", "--note=a", "--output=a"], "--note, --people: need --all"),
