@@ -5,18 +5,23 @@ structures below are its own, version 0.3. Arrays are not copied. A failure of t
 an error of the computation.
 
 The functions are Python's, so no computation may be running when the interpreter ends: it would
-wait for ever. Arrays that are still being computed are waited for then; programs that can be
-interrupted switch asynchronous dispatch off as well (`fedbrain.cli`).
+wait for ever. Then arrays that are still being computed are waited for, and computations whose
+results nobody kept, until no function was called for a while. Programs that can be interrupted
+switch asynchronous dispatch off as well (`fedbrain.cli`).
 """
 
 import atexit
 import ctypes
+import threading
+import time
 from collections.abc import Callable, Sequence
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_uint32, c_void_p
 from typing import NamedTuple
 
 import jax
 
+QUIET_S = 0.5  # without a call: then no computation is running. A step calls every few ms
+PATIENCE_S = 60.0  # at the end; a thread that computes for ever is not waited for
 VERSION = (0, 3)
 METADATA, INTERNAL = 1, 13  # XLA_FFI_Extension_Metadata, XLA_FFI_Error_Code_INTERNAL
 
@@ -102,6 +107,33 @@ def _operands(buffers: _Buffers) -> list[Operand]:
     return [Operand(b.data, tuple(b.dims[: b.rank]), b.dtype) for b in contents]
 
 
+class _Calls:
+    """Calls from XLA, so that the interpreter ends after the last one."""
+
+    def __init__(self) -> None:
+        self.under_way: set[int] = set()  # threads
+        self.last = -QUIET_S  # on the monotonic clock
+
+    def begin(self) -> None:
+        self.under_way.add(threading.get_ident())
+
+    def end(self) -> None:
+        self.last = time.monotonic()
+        self.under_way.discard(threading.get_ident())
+
+    def wait(self) -> None:
+        """Until all computations are over; see above."""
+        jax.block_until_ready(jax.live_arrays("cpu"))
+        began = time.monotonic()
+        while self.under_way or time.monotonic() - self.last < QUIET_S:
+            if time.monotonic() - began > PATIENCE_S:
+                return
+            time.sleep(0.01)
+
+
+_calls = _Calls()
+
+
 def register(name: str, function: Callable[[Sequence[Operand], Sequence[Operand]], None]) -> None:
     """Makes `jax.ffi.ffi_call(name, ...)` run a function of (arguments, results) on the CPU.
 
@@ -114,15 +146,18 @@ def register(name: str, function: Callable[[Sequence[Operand], Sequence[Operand]
             version = frame.extension.contents.metadata.contents.version
             version.major, version.minor = VERSION
             return None
+        _calls.begin()
         try:
             function(_operands(frame.arguments), _operands(frame.results))
         except Exception as error:
             message = f"{name}: {type(error).__name__}: {error}".encode()
             failure = _Error(ctypes.sizeof(_Error), None, message, INTERNAL)
             return frame.api.contents.error_create(failure)
+        finally:
+            _calls.end()
         return None
 
     if not _registered:
-        atexit.register(lambda: jax.block_until_ready(jax.live_arrays("cpu")))
+        atexit.register(_calls.wait)
     _registered[name] = handler = Handler(handle)
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
