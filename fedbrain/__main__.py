@@ -29,9 +29,9 @@ def help_text() -> str:
 
 
 def refuse(name: str) -> None:
-    """Ends the program, with the nearest commands."""
-    near = difflib.get_close_matches(name.lower(), COMMANDS, 3, 0.5)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Choose from: {', '.join(COMMANDS)}."
+    """Ends the program, with the nearest command."""
+    near = difflib.get_close_matches(name.lower(), COMMANDS, 1, 0.5)
+    hint = f"Did you mean {near[0]}?" if near else f"Choose from: {', '.join(COMMANDS)}."
     print(f"fedbrain: unknown command {name!r}. {hint}", file=sys.stderr)
     sys.exit(2)
 

@@ -71,6 +71,13 @@ def _where(bad: Bool[Array, " clients"], value: Array, leaf: Array) -> Array:
 def lied_to(reduce: Reduce, lies: Sequence[Lie]) -> Reduce:
     """The server's first half of a step, on what attackers make of the updates.
 
+    >>> def reduce(state, updates):
+    ...     return Reduced(updates.weight, (), (), {}, jnp.asarray(True), {})
+    >>> state = ServerState(jnp.asarray(0), {}, {}, (), jnp.asarray(1.0), ())
+    >>> updates = Update(jnp.ones((2, 1)), {}, jnp.ones(2), {}, ())
+    >>> lied_to(reduce, [lie_beside(1, 5.0, "weight")])(state, updates).direction.tolist()
+    [1.0, 5.0]
+
     Args:
       reduce: of an algorithm.
       lies: one after the other; none gives `reduce` itself.
