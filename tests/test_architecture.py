@@ -112,7 +112,10 @@ def test_importing_starts_no_device():
         "from jax._src import xla_bridge\n"
         "for module in pkgutil.walk_packages(fedbrain.__path__, 'fedbrain.'):\n"
         "    if not module.name.endswith('__main__'):\n"
-        "        importlib.import_module(module.name)\n"
+        "        try:\n"
+        "            importlib.import_module(module.name)\n"
+        "        except ModuleNotFoundError as error:\n"  # of an extra that is not installed
+        "            assert not error.name.startswith('fedbrain'), error\n"
         "        assert not xla_bridge.backends_are_initialized(), module.name\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=600)
