@@ -3,11 +3,12 @@
     python -m benchmarks.startup [--laps=3] [--json=FILE]
 
 Each in a process of its own, with an empty folder of compiled programs (cold) and with what the
-process before has left there (warm). `--help` never compiles. Programs are counted by JAX's log:
-all that were needed, and those that were compiled and not read from the folder.
+process before has left there (warm). `--help` never compiles. Programs are those of JAX's log;
+stored are those that took long enough to be kept in the folder.
 """
 
 import json
+import math
 import os
 import re
 import statistics
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +30,7 @@ JSON = flags.DEFINE_string("json", "", "Where the numbers go.")
 
 STEP = {"model": "densenet121", "size": 64, "batch": 2, "steps": 1}
 NEEDED = re.compile(r"Finished XLA compilation of (jit\([^)]*\)|\S+)")
-READ = re.compile(r"Persistent compilation cache hit for '([^']+)'")
+LOGS = "runs/*/*/metrics.jsonl"  # of a work directory; a line for each round
 
 
 class Start(NamedTuple):
@@ -38,28 +40,29 @@ class Start(NamedTuple):
     all_s: float
     cpu_s: float
     needed: int  # programs
-    compiled: int  # of them, those that were not in the folder of compiled programs
+    stored: int  # programs that are new in the folder
     twice: dict[str, int]  # programs of one name that were needed more than once
 
 
-def run(command: list[str], environment: dict[str, str], log: Path | None = None) -> Start:
-    """A command of fedbrain, from its start to its end.
-
-    Args:
-      command: after `python -m`.
-      environment: beside that of this process.
-      log: whose first line is awaited.
-    """
-    began, first, before = time.monotonic(), float("nan"), os.times()
+def run(
+    command: list[str],
+    environment: Mapping[str, str] = {},  # beside that of this process
+    workdir: Path | None = None,  # whose first round is awaited
+    programs: Path | None = None,  # the folder of compiled ones
+) -> Start:
+    """A command of fedbrain after `python -m`, from its start to its end."""
+    began, first, before = time.monotonic(), math.nan, os.times()
+    stored = len(list(programs.glob("*"))) if programs else 0
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
-            env=os.environ | environment,
+            env=os.environ | dict(environment),
             stdout=said,
             stderr=subprocess.STDOUT,
         )
         while process.poll() is None:
-            if first != first and log is not None and log.exists() and log.stat().st_size:
+            logs = workdir.glob(LOGS) if workdir else ()
+            if math.isnan(first) and any(log.stat().st_size for log in logs):
                 first = time.monotonic() - began
             time.sleep(0.02)
         took, after = time.monotonic() - began, os.times()
@@ -69,10 +72,9 @@ def run(command: list[str], environment: dict[str, str], log: Path | None = None
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {text[-500:]}")
     names = Counter(NEEDED.findall(text))
     cpu = after.children_user + after.children_system - before[2] - before[3]
-    compiled = names.total() - len(READ.findall(text))
-    return Start(
-        first, took, cpu, names.total(), compiled, {k: n for k, n in names.items() if n > 1}
-    )
+    stored = len(list(programs.glob("*"))) - stored if programs else 0
+    twice = {name: number for name, number in names.items() if number > 1}
+    return Start(first, took, cpu, names.total(), stored, twice)
 
 
 def quickstart(folder: Path, programs: Path) -> Start:
@@ -80,7 +82,7 @@ def quickstart(folder: Path, programs: Path) -> Start:
     environment = {"JAX_COMPILATION_CACHE_DIR": str(programs), "JAX_LOG_COMPILES": "1"}
     environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5"}
     command = ["fedbrain.main", "--config=quickstart", f"--workdir={folder}"]
-    return run(command, environment, folder / "federated/metrics.jsonl")
+    return run(command, environment, folder, programs)
 
 
 def first_step(programs: Path) -> float:
@@ -102,7 +104,7 @@ def spread(values: list[float]) -> str:
 def main(argv: list[str]) -> None:
     """Prints a line for each kind of start."""
     del argv
-    helps = [run(["fedbrain", "--help"], {}).all_s for _ in range(5)]
+    helps = [run(["fedbrain", "--help"]).all_s for _ in range(5)]
     print(
         f"--help: {statistics.median(helps):.2f} s ({min(helps):.2f}-{max(helps):.2f})", flush=True
     )
@@ -121,8 +123,8 @@ def main(argv: list[str]) -> None:
         last = laps[-1]
         print(
             f"quickstart, {kind}: first round after {told['first_round_s']} s, all in"
-            f" {told['all_s']} s ({told['cpu_s']} CPU-s); {last.needed} programs, {last.compiled}"
-            f" compiled; several of a name: {last.twice}",
+            f" {told['all_s']} s ({told['cpu_s']} CPU-s); {last.needed} programs, {last.stored}"
+            f" stored; several of a name: {last.twice}",
             flush=True,
         )
         print(f"DenseNet-121, {kind}: first step after {spread(steps[kind])} s", flush=True)

@@ -3,7 +3,10 @@
 Task: as torch_step.
 """
 
+from functools import partial
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -40,7 +43,7 @@ def set_up(task: dict):
     progress = local_steps.begin(
         algorithm.local, server, algorithm.init_client(variables), jax.random.key(1), batch
     )
-    progress = jax.tree.map(lambda x: x.copy(), progress)
+    progress = jax.jit(partial(jax.tree.map, jnp.copy))(progress)  # one program for all shapes
     step = jax.jit(local_steps.guard(algorithm.local.step), donate_argnums=0)
 
     def lap() -> None:
