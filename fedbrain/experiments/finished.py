@@ -113,3 +113,21 @@ def load(workdir: str | Path) -> Result:
     if missing:
         raise damaged(path, "the results of an experiment", f"a file without {missing[0]!r}")
     return Result(folder, not_defined_as_nan(metrics))
+
+
+def read_comparison(workdir: Path) -> dict[str, Any]:
+    """What a finished study has in `comparison.json`.
+
+    Args:
+      workdir: of the study.
+
+    Raises:
+      ValueError: when there is none.
+    """
+    path = workdir / "comparison.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{workdir}: expected a finished study, got no comparison.json there. Run fedbrain"
+            " compare with the same words: it goes on with the cells that are left."
+        )
+    return not_defined_as_nan(read_stored(path, "the comparison of a study"))

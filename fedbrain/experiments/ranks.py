@@ -1,14 +1,13 @@
 """Average ranks of methods over several studies, with their critical difference."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fedbrain.analysis import average_ranks
 from fedbrain.analysis.study_table import FLOOR
-from fedbrain.experiments.finished import not_defined_as_nan
-from fedbrain.experiments.stored_json import read_stored
+from fedbrain.experiments.finished import read_comparison
 from fedbrain.experiments.workdir import write_json
 
 
@@ -30,13 +29,7 @@ def blocks_of(workdir: Path) -> list[Block]:
     Raises:
       ValueError: when there is none.
     """
-    path = workdir / "comparison.json"
-    if not path.is_file():
-        raise ValueError(
-            f"{workdir}: expected a finished study, got no comparison.json there. Run fedbrain"
-            " compare with that --workdir."
-        )
-    told: Any = not_defined_as_nan(read_stored(path, "the comparison of a study"))
+    told = read_comparison(workdir)
     better = 1 if told["unit"] == "accuracy" else -1
     scores: dict[str, dict[str, float]] = {}
     for line in told["lines"]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fedbrain.analysis import method_differences, study_table, tuning_table
 from fedbrain.analysis.html_page import Block, Items, Section, Table
-from fedbrain.experiments.finished import not_defined_as_nan
+from fedbrain.experiments.finished import read_comparison
 from fedbrain.experiments.public_text import hide
 from fedbrain.experiments.report_sections import (
     cite_section,
@@ -16,7 +16,6 @@ from fedbrain.experiments.report_sections import (
     pictures,
     read_object,
 )
-from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.workdir import config_of
 
 
@@ -61,13 +60,7 @@ def study_sections(workdir: Path) -> tuple[bool, list[Section]]:
     Raises:
       ValueError: when there is none.
     """
-    path = workdir / "comparison.json"
-    if not path.is_file():
-        raise ValueError(
-            f"{workdir}: expected a finished study, got no comparison.json there. Run fedbrain"
-            " compare with the same words: it goes on with the cells that are left."
-        )
-    results = not_defined_as_nan(read_stored(path, "the comparison of a study"))
+    results = read_comparison(workdir)
     config = config_of(workdir)
     lines = [
         study_table.Line(**{**line, "interval": tuple(line["interval"])})

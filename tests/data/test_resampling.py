@@ -64,7 +64,6 @@ def test_histogram_and_quantile_are_numpys(seed):
         rng.random(3).astype(np.float32),
     ):
         counts, edges = np.histogram(values, 256)
-        assert histogram(values, 256)[0].sum() == values.size
         np.testing.assert_allclose(histogram(values, 256)[0], counts)
         np.testing.assert_allclose(histogram(values, 256)[1], edges, rtol=1e-6, atol=1e-7)
         assert upper_quantile(values, 0.005) == pytest.approx(np.quantile(values, 0.995), rel=1e-6)

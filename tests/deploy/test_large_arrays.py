@@ -60,7 +60,12 @@ def test_a_run_in_files_has_the_same_bits(scans, tmp_path, monkeypatch):
     expected = inside.models(inside.run())
     monkeypatch.setattr(large_arrays, "SHARE", 0)
     monkeypatch.setattr(large_arrays, "SMALL", 0)
+    sizes, allocate = [], os.posix_fallocate
+    monkeypatch.setattr(os, "posix_fallocate", lambda *a: (sizes.append(a[-1]), allocate(*a))[-1])
     outside = Consortium(scans, tmp_path / "outside", rounds=2)
     models = outside.models(outside.run())
     assert all(_equal(expected[name], models[name]) for name in expected)
     assert not outside.refused
+    model = max(sizes) // 3  # of three sites, in one matrix
+    assert sizes.count(3 * model) == 2  # rounds
+    assert sizes.count(model) == 6
