@@ -99,6 +99,19 @@ class Peaks(threading.Thread):
                 self.found[doing] = max(self.found.get(doing, 0.0), memory(self.pid, "VmRSS"))
 
 
+def round_or_problem(workdir: Path) -> bool:
+    """Whether the first round is over; raises RuntimeError when the job is, too."""
+    require_no_problem(workdir)
+    return status(workdir).get("round") == 1
+
+
+def require_no_problem(workdir: Path) -> None:
+    """Raises RuntimeError with the sentence that ended a job."""
+    told = status(workdir)
+    if told.get("problem"):
+        raise RuntimeError(f"the job ended: {told['problem']}; left out: {told.get('left_out')}")
+
+
 def measure(folder: Path, count: int, config: Any, rounds: int) -> dict:
     """One consortium."""
     names = tuple(f"site{k:02d}" for k in range(count))
@@ -138,9 +151,7 @@ def measure(folder: Path, count: int, config: Any, rounds: int) -> dict:
     lead.close()
     try:
         [workdir] = wait_for(lambda: list(made.kit("server").glob("fedbrain/*")), seconds=300)
-        wait_for(
-            lambda: status(workdir).get("round") == 1, seconds=1200, every=0.05
-        )  # it has compiled
+        wait_for(lambda: round_or_problem(workdir), seconds=1200, every=0.05)  # it has compiled
         [pid] = made.processes("server", "job")
         peaks = Peaks(pid, workdir)
         peaks.start()
@@ -150,6 +161,7 @@ def measure(folder: Path, count: int, config: Any, rounds: int) -> dict:
             every=0.2,
         )
         peaks.over.set()
+        require_no_problem(workdir)
     finally:
         made.stop()
     lines = [

@@ -5,7 +5,8 @@ Its answers have the right count and kind of numbers.
 # The engine is an extra: `pip install -e '.[deploy]'`.
 # pyright: reportMissingImports=false
 
-import json
+from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,21 +15,24 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 
+from fedbrain.deploy.nvflare.identity import identity_of
 from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE
-from fedbrain.deploy.protocol.register import Registration
+from fedbrain.deploy.protocol.record_head import sign_head
+from fedbrain.deploy.protocol.register import Note, Registration, write_join
 from fedbrain.deploy.protocol.wire import Envelope, pack, schema, unpack
+from fedbrain.deploy.site_side.audit import Audit, end_of
 
 CODINGS = ("float32", "bfloat16", "int8")
 
 
 def numbers(n: int, coding: str) -> np.ndarray:
-    """A vector that the wire sends in this coding."""
-    x = np.random.default_rng(0).normal(size=n).astype(np.float32) * np.float32(1e-3)
+    """A vector that the wire sends in this coding; above 0, since some numbers are variances."""
+    x = np.random.default_rng(0).uniform(0.5, 1.5, size=n).astype(np.float32) * np.float32(1e-3)
     if coding == "bfloat16":
         return x.astype(jnp.bfloat16).astype(np.float32)
     if coding == "int8":
-        levels = np.random.default_rng(0).integers(-127, 128, n).astype(np.float32)
+        levels = np.random.default_rng(0).integers(1, 128, n).astype(np.float32)
         levels[::256] = 127
         return levels * np.float32(2**-12)
     return x
@@ -51,9 +55,7 @@ class Echo(Executor):
         """Answers like a site."""
         del abort_signal
         if task_name == JOIN:
-            return Shareable(
-                {MESSAGE: json.dumps(Registration(100, 10, 10, True)._asdict()).encode()}
-            )
+            return Shareable({MESSAGE: pieces(self._declare(fl_ctx))})
         asked = unpack(whole(shareable[MESSAGE]), limit=1 << 30).envelope
         name = str(fl_ctx.get_identity_name())
         if asked.kind == "train":
@@ -82,3 +84,11 @@ class Echo(Executor):
                 )
             }
         )
+
+    def _declare(self, context: FLContext) -> bytes:
+        """A hundred scans, with the signed end of an empty record."""
+        engine: Any = context.get_engine()
+        kit = Path(engine.get_workspace().get_root_dir())
+        end = end_of(Audit(kit / "fedbrain/audit.jsonl").path)
+        head = sign_head(identity_of(kit), str(context.get_identity_name()), end)
+        return write_join(Registration(100, 10, 10, True), Note(record=head))
