@@ -2,41 +2,33 @@
 declares how many it has.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fedbrain.data.dataset import Scans, data_fingerprint, shape_of, volumes_fingerprint
 from fedbrain.data.small_counts import FEWEST
 from fedbrain.data.splits import Split
-from fedbrain.deploy.protocol.job import agree, require_job
-from fedbrain.deploy.protocol.linear import read_linear
+from fedbrain.deploy.protocol.job import Agreement, agree, require_job
 from fedbrain.deploy.protocol.pairwise import Identity
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.splits import agreements_of
-from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.accepted_starts import require_accepted
 from fedbrain.deploy.site_side.agreed import require_agreed
 from fedbrain.deploy.site_side.approval import is_of_approved_study
 from fedbrain.deploy.site_side.crossed import Crossed
 from fedbrain.deploy.site_side.described import Described
-from fedbrain.deploy.site_side.floors import require_every_label, require_floors
-from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.groups import groupings_of
-from fedbrain.deploy.site_side.linear_floors import LinearFloors, require_tellable
+from fedbrain.deploy.site_side.linear_floors import LinearFloors
 from fedbrain.deploy.site_side.masked_worker import MaskedWorker
-from fedbrain.deploy.site_side.masker import make_maskers
+from fedbrain.deploy.site_side.masker import Masker, make_maskers
+from fedbrain.deploy.site_side.own_scans import OwnScans, read_own_scans
 from fedbrain.deploy.site_side.policy import Policy
 from fedbrain.deploy.site_side.private_people import open_people, require_demanded
 from fedbrain.deploy.site_side.resources import require_resources
 from fedbrain.deploy.site_side.several_splits import SplitWorkers
 from fedbrain.deploy.site_side.worker import Worker
-from fedbrain.experiments.clients import load_clients
-from fedbrain.experiments.small_batches import require_large_batches
-from fedbrain.experiments.split_id import SplitId, split_client
-from fedbrain.experiments.workdir import write_json
+from fedbrain.experiments.split_id import SplitId
 
 
 class Joined(NamedTuple):
@@ -44,6 +36,15 @@ class Joined(NamedTuple):
 
     worker: Worker | SplitWorkers | MaskedWorker  # answers the server's messages
     declared: Registration  # what the site sends when it joins
+
+
+class _Wanted(NamedTuple):
+    """A job that the site's settings accept, before its scans are read."""
+
+    agreement: Agreement  # with the site's own data
+    of_splits: list[Agreement]
+    maskers: dict[str, Masker]  # of the splits; empty: nothing is masked
+    own: dict[str, Any]  # the site's `sites` and `cache`
 
 
 def join(
@@ -71,57 +72,67 @@ def join(
       Refused: when the site does not want this job, or has too few people for it.
       ValueError: when its data cannot be read, or a batch of it is too small for the network.
     """
+    wanted = _require_wanted(policy, job, workdir, volumes or workdir / "volumes", identity)
+    own = read_own_scans(policy, job, wanted.agreement, workdir, wanted.own)
+    workers = _open_splits(policy, wanted, own, workdir, limit, ledger or workdir / "privacy.json")
+    fewest = max(FEWEST, policy.minimum_class_subjects)
+    experiment = wanted.agreement.experiment
+    groups = groupings_of(experiment.report_by, policy.name, own.scans, fewest)
+    for worker in workers:
+        worker.tester.groups = groups
+    Crossed(workers[0], job["sites"])
+    Described(workers[0], own.scans, fewest=fewest)
+    worker = workers[0] if len(workers) == 1 else SplitWorkers(workers, limit=limit)
+    hidden = MaskedWorker(worker, wanted.maskers, limit=limit) if wanted.maskers else worker
+    return Joined(hidden, declare(own.splits, synthetic=own.synthetic))
+
+
+def _require_wanted(
+    policy: Policy,
+    job: Mapping[str, Any],
+    workdir: Path,
+    volumes: Path,
+    identity: Identity | None,
+) -> _Wanted:
+    """What the site's settings alone decide."""
     require_job(job)
     require_runnable(job["config"])
     spec = require_agreed(policy, job)
     starts = policy.starts
     if policy.approval and is_of_approved_study(policy.approved, job):
         starts = starts._replace(runs=True)  # from its own earlier experiments
-    own = {"sites": {policy.name: spec}, "cache": str(volumes or workdir / "volumes")}
+    own = {"sites": {policy.name: spec}, "cache": str(volumes)}
     agreement = agree(job, own)
-    experiment, _, fresh, *_ = agreement
-    require_demanded(policy.demands, experiment.privacy)
-    require_accepted(starts, agreement.start, fresh, workdir.parent)
-    agreed = agreements_of(agreement)
-    maskers = make_maskers(policy, job, agreed, identity)
-    require_resources(policy, experiment, fresh, workdir)
-    clients, [report] = load_clients(experiment)
-    scans = clients[policy.name]
-    splits = {a.split_id: split_client(experiment, scans, a.split_id) for a in agreed}
-    fewest, regressions = policy.minimum_class_subjects, read_linear(experiment.baselines)
-    for split in splits.values():
-        require_floors(policy, split, batch_size=experiment.batch_size, epochs=experiment.epochs)
-        require_every_label(job["config"]["loss"], split)
-        require_tellable(regressions, split.train, fewest=fewest, runs=workdir.parent)
-    sizes = {policy.name: [len(split.train) for split in splits.values()]}
-    require_large_batches(experiment, sizes, shape_of([scans]), model=job["config"]["model"])
-    print(report)
-    require_same_data(workdir, scans)
-    write_identity(workdir, {**job["config"], **own}, job["target"], experiment, clients)
+    require_demanded(policy.demands, agreement.experiment.privacy)
+    require_accepted(starts, agreement.start, agreement.fresh, workdir.parent)
+    of_splits = agreements_of(agreement)
+    maskers = make_maskers(policy, job, of_splits, identity)
+    require_resources(policy, agreement.experiment, agreement.fresh, workdir)
+    return _Wanted(agreement, of_splits, maskers, own)
+
+
+def _open_splits(
+    policy: Policy, wanted: _Wanted, own: OwnScans, workdir: Path, limit: int, ledger: Path
+) -> list[Worker]:
+    """One worker for each split of the job."""
     how = {
         "limit": limit,
+        "home": workdir,
+        "splits": own.splits,
         "fewest_tested": policy.minimum_test_subjects,
         "digits": policy.validation_digits,
         "pooled_sums": policy.pooled_sums,
-        "synthetic": report.synthetic,
+        "synthetic": own.synthetic,
     }
-    groupings = groupings_of(experiment.report_by, policy.name, scans, max(FEWEST, fewest))
-    known = {"ledger": ledger or workdir / "privacy.json", "demands": policy.demands}
     workers = []
-    for of_split in agreed:
-        folder = folder_of_split(workdir, of_split.split_id, len(agreed))
-        split = splits[of_split.split_id]
-        people = open_people(folder, of_split, split, **known)
-        own = {"workdir": folder, "home": workdir, "splits": splits, "people": people}
-        worker = Worker(policy.name, of_split, split, **own, **how)
-        LinearFloors(worker, splits, home=workdir, runs=workdir.parent)
-        worker.tester.groups = groupings
+    for agreement in wanted.of_splits:
+        folder = folder_of_split(workdir, agreement.split_id, len(wanted.of_splits))
+        split = own.splits[agreement.split_id]
+        people = open_people(folder, agreement, split, ledger=ledger, demands=policy.demands)
+        worker = Worker(policy.name, agreement, split, workdir=folder, people=people, **how)
+        LinearFloors(worker, own.splits, home=workdir, runs=workdir.parent)
         workers.append(worker)
-    Crossed(workers[0], job["sites"])
-    Described(workers[0], scans, fewest=max(FEWEST, fewest))
-    worker = workers[0] if len(workers) == 1 else SplitWorkers(workers, limit=limit)
-    hidden = MaskedWorker(worker, maskers, limit=limit) if maskers else worker
-    return Joined(hidden, declare(splits, synthetic=report.synthetic))
+    return workers
 
 
 def folder_of_split(workdir: Path, split_id: SplitId, count: int) -> Path:
@@ -147,27 +158,3 @@ def declare(splits: Mapping[SplitId, Split], *, synthetic: bool) -> Registration
     counts = {i.name: [len(s.train), len(s.valid), len(s.test)] for i, s in splits.items()}
     train, valid, test = next(iter(counts.values()))
     return Registration(train, valid, test, synthetic, counts if len(counts) > 1 else {})
-
-
-def require_same_data(workdir: Path, scans: Scans) -> None:
-    """Raises Refused when a site's data are not those with which it first joined: its updates would
-    mix two data sets.
-
-    Args:
-      workdir: of this site and run.
-      scans: that the site has now.
-    """
-    path = workdir / "data.json"
-    now = {
-        "fingerprint": data_fingerprint(scans),
-        "scans": len(scans),
-        "volumes": volumes_fingerprint(scans),
-    }
-    if not path.is_file():
-        return write_json(path, now)
-    before = json.loads(path.read_text(encoding="utf-8"))
-    if before != now:
-        raise Refused(
-            f"expected the {before['scans']} scans with which this site joined, got {now['scans']},"
-            " or other labels, or other voxels. Put them back, or begin another experiment."
-        )
