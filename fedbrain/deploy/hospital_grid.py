@@ -1,6 +1,6 @@
 """Runs a grid between hospitals: a first experiment, and rows that start from its best model.
 
-    fedbrain hospital-grid paper_synthetic --kit=KIT --lead=LEAD_KIT --workdir=DIR \\
+    fedbrain hospital-grid paper_synthetic --lead=LEAD_KIT --workdir=DIR \\
         --target=age --rows_target=sdmt --sites=a,b,c \\
         "--config.first.regimes=('federated', 'local')" "--config.first.describe=()" \\
         "--config.second.regimes=('federated', 'local')" "--config.second.describe=()"
@@ -17,7 +17,7 @@ from functools import partial
 from absl import flags
 
 from fedbrain.cli import define_config, define_path, given, run_flags
-from fedbrain.deploy.server_side.limit_flags import define_limits
+from fedbrain.deploy.server_side.limit_flags import KIT_HELP, define_limits
 
 if __name__ == "__main__":
     CONFIG = define_config("grid")
@@ -35,7 +35,7 @@ if __name__ == "__main__":
         "Whether each site's own model is tested by the others, who must allow it.",
     )
     LIMITS = define_limits()
-    KIT = define_path("kit", None, "Folder of the server's kit.", required=True)
+    KIT = define_path("kit", None, KIT_HELP)
     LEAD = define_path("lead", None, "Folder of the kit of the consortium's lead.", required=True)
     WORKDIR = define_path("workdir", None, "Work directory of the grid.", required=True)
 

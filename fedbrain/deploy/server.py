@@ -1,13 +1,14 @@
 """Commands of the coordinating centre.
 
-    fedbrain server listen --kit=KIT
-        Runs the server process; to be kept running (launch/hospital/fedbrain-server.service).
-    fedbrain server run --kit=KIT --lead=LEAD_KIT --workdir=DIR \\
-        --config=CONFIG --target=age --sites=a,b,c
-        Runs an experiment to its end: submits the job, watches it, submits it again after a loss.
-        The same command resumes an interrupted run.
-    fedbrain server withdraw --lead=LEAD_KIT --sites=b
-        The server refuses a site from now on; `readmit` undoes it.
+fedbrain server listen --kit=KIT
+    Runs the server process; to be kept running (launch/hospital/fedbrain-server.service).
+fedbrain server run --lead=LEAD_KIT --workdir=DIR --config=CONFIG --target=age --sites=a,b,c
+    Runs an experiment to its end: submits the job, watches it, submits it again after a loss.
+    The same command resumes an interrupted run. It works on any machine that reaches the
+    server, so that the lead's key need not be on the server; with --kit=KIT, on the server
+    itself, results go into DIR as they come.
+fedbrain server withdraw --lead=LEAD_KIT --sites=b
+    The server refuses a site from now on; `readmit` undoes it.
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from fedbrain.cli import define_config, define_path, given, run_command
-from fedbrain.deploy.server_side.limit_flags import define_limits
+from fedbrain.deploy.server_side.limit_flags import KIT_HELP, define_limits
 
 if __name__ == "__main__":
     CONFIG = define_config("experiment")
@@ -29,7 +30,7 @@ if __name__ == "__main__":
         "Whether each site's own model is tested by the others, who must allow it.",
     )
     LIMITS = define_limits()
-    KIT = define_path("kit", None, "Folder of the server's kit.")
+    KIT = define_path("kit", None, KIT_HELP)
     LEAD = define_path("lead", None, "Folder of the kit of the consortium's lead.")
     WORKDIR = define_path("workdir", None, "Work directory of the experiment.")
 
@@ -41,10 +42,10 @@ if __name__ == "__main__":
     def _run() -> None:
         from fedbrain.deploy.server_side.launch import run_experiment
 
-        kit, lead, workdir = (given(flag) for flag in (KIT, LEAD, WORKDIR))
+        lead, workdir = given(LEAD), given(WORKDIR)
         fields = {"config": given(CONFIG).to_dict(), "target": TARGET.value, "sites": given(SITES)}
         fields |= {"crossed": True} if CROSSED.value else {}
-        run_experiment(lambda: _session(lead), kit, workdir, fields, **LIMITS())
+        run_experiment(lambda: _session(lead), KIT.value, workdir, fields, **LIMITS())
 
     def _listen() -> None:
         from fedbrain.deploy.nvflare.engine_process import start

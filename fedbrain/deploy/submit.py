@@ -30,6 +30,7 @@ if __name__ == "__main__":
             SITES.value,
             study=None,
             crossed=False,
+            start=None,
             **LIMITS(),
         )
         print(f"{OUTPUT.value}: a job for {', '.join(SITES.value)}")

@@ -9,12 +9,14 @@ import pytest
 pytest.importorskip("nvflare", reason="needs the extra deploy")
 
 from cryptography import x509
+from nvflare.lighter.utils import load_private_key_file, sign_folders
 
 from fedbrain.deploy.nvflare.consortium_file import read_consortium
 from fedbrain.deploy.nvflare.engine_process import command
 from fedbrain.deploy.nvflare.hardening import harden
 from fedbrain.deploy.nvflare.kits import provision
-from fedbrain.deploy.protocol.wire import unpack
+from fedbrain.deploy.nvflare.signed_job import require_signed_by_lead
+from fedbrain.deploy.protocol.wire import Refused, unpack
 from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.site_side.checks import (
     account,
@@ -66,8 +68,27 @@ def test_a_site_runs_one_class_of_ours_and_opens_nothing(kits):
     assert told["allow_log_streaming"] is False
     assert not [c for c in told["components"] if "log" in c["path"].lower()]
     rights = json.loads((kits / "brussels/local/authorization.json").read_text())["permissions"]
-    for right in ("byoc", "shell_commands", "download_job", "operate"):
+    for right in ("byoc", "shell_commands", "download_job", "operate", "app_command"):
         assert {role[right] for role in rights.values()} == {"none"}
+
+
+@pytest.mark.parametrize("signer", ["lead@example.org", "server", "brussels", None])
+def test_a_site_takes_a_job_that_the_lead_signed_and_no_other(kits, signer, tmp_path):
+    """So that whoever has the server's key, or another site's, submits nothing."""
+    job = tmp_path / "app"
+    (job / "config").mkdir(parents=True)
+    (job / "config/config_fed_client.json").write_text("{}")
+    if signer is not None:
+        [key] = (kits / signer / "startup").glob("*.key")
+        sign_folders(str(job), load_private_key_file(str(key)), str(key.with_suffix(".crt")))
+    if signer == "lead@example.org":
+        require_signed_by_lead(job, kits / "greifswald")
+        (job / "config/config_fed_client.json").write_text('{"another": "job"}')
+        sentence = "expected files that the consortium's lead signed, got others"
+    else:
+        sentence = "expected the signature of the consortium's lead|expected files that"
+    with pytest.raises(Refused, match=sentence):
+        require_signed_by_lead(job, kits / "greifswald")
 
 
 def test_check_says_what_is_ready_and_what_is_not(kits, tmp_path):

@@ -118,9 +118,14 @@ def test_the_model_over_the_network_is_the_simulated_one(consortium, trees, rule
         assert "1 ends of the record, signed at joining, are in it." in said.stdout
 
 
-def test_a_run_from_a_model_of_the_network_is_the_simulated_one(consortium, trees, tmp_path):
-    _finish(consortium, tmp_path / "run", rounds=2)
-    simulate(trees, tmp_path / "simulated", rounds=2)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_run_from_a_model_of_the_network_is_the_simulated_one(
+    consortium, trees, elsewhere, tmp_path
+):
+    """Also by a lead who has nothing of the server's; another seed, since it is another run."""
+    where = {"elsewhere": elsewhere, "seed": int(elsewhere)}
+    _finish(consortium, tmp_path / "run", rounds=2, **where)
+    simulate(trees, tmp_path / "simulated", rounds=2, seed=int(elsewhere))
     found, expected = (
         run(
             tmp_path / f"{name}_second",
@@ -129,12 +134,31 @@ def test_a_run_from_a_model_of_the_network_is_the_simulated_one(consortium, tree
             initial=f"run({str(tmp_path / name)!r}, head=False)",
         )
         for name, run in {
-            "run": lambda folder, **how: _finish(consortium, folder, **how),
-            "simulated": lambda folder, **how: simulate(trees, folder, **how),
+            "run": lambda folder, **how: _finish(consortium, folder, **where, **how),
+            "simulated": lambda folder, **how: simulate(trees, folder, seed=int(elsewhere), **how),
         }.items()
     )
     assert found["variables_sha256"] == expected["variables_sha256"]["federated/repeat0-split0"]
     assert not list(consortium.kit("server").glob("jobs/*/*"))  # jobs that are over are removed
+
+
+def test_each_sites_own_model_on_every_sites_people_is_tested_as_in_the_simulation(trees, tmp_path):
+    made = _consortium(tmp_path / "consortium", trees)
+    for name in SITES:
+        path = made.kit(name) / "local/site.toml"
+        path.write_text(path.read_text().replace("pooled_sums", "crossed = true\npooled_sums"))
+    made.start()
+    regimes = {"regimes": "('federated', 'local')"}
+    try:
+        found = _finish(made, tmp_path / "run", rounds=2, crossed=True, **regimes)
+    finally:
+        made.stop()
+    expected = simulate(trees, tmp_path / "simulated", rounds=2, **regimes)["crossed"]
+    assert set(found["crossed"]) == {f"local-{name}" for name in SITES}
+    for model, rows in found["crossed"].items():
+        for name, row in rows.items():
+            for key in ("n", "subjects", "mae", "rmse"):
+                assert row[key] == pytest.approx(expected[model][name][key], rel=1e-12)
 
 
 def test_several_splits_over_the_network_are_the_simulated_ones(consortium, trees, tmp_path):

@@ -142,21 +142,30 @@ class Consortium:
         return {**os.environ, "PATH": path, "JAX_PLATFORMS": "cpu", **(more or {})}
 
     def run(
-        self, workdir: Path, *, rounds: int, log: Path, fewest: int = 3, **fields: str
+        self,
+        workdir: Path,
+        *,
+        rounds: int,
+        log: Path,
+        fewest: int = 3,
+        elsewhere: bool = False,
+        crossed: bool = False,
+        **fields: str,
     ) -> subprocess.Popen:
-        """Starts the supervisor."""
+        """Starts the supervisor, at the server or, without the server's kit, elsewhere."""
         line = [
             sys.executable,
             "-m",
             "fedbrain.deploy.server",
             "run",
-            f"--kit={self.kit('server')}",
+            *([] if elsewhere else [f"--kit={self.kit('server')}"]),
             f"--lead={self.kit(LEAD)}",
             f"--workdir={workdir}",
             "--target=age",
             f"--sites={','.join(self.sites)}",
             f"--fewest={fewest}",
             "--deadline_s=600",
+            *(["--crossed"] if crossed else []),
             *flags(rounds=rounds, **fields),
         ]
         with log.open("ab") as out:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from fedbrain.experiments.workdir import write_json
 
-DENIED = ("clone_job", "download_job", "shell_commands", "byoc", "server-predeployed-flwr")
+DENIED = ("clone_job", "shell_commands", "byoc", "server-predeployed-flwr")
+AT_SERVER = ("operate", "download_job", "app_command")  # a lead asks sites for a job and no more
 
 
 def harden(kit: Path, role: str) -> None:
@@ -29,7 +30,7 @@ def harden(kit: Path, role: str) -> None:
         server["heart_beat_timeout"] = 30
     write_json(local / "resources.json", resources)
     rights = {right: "any" for right in ("submit_job", "manage_job", "view")}
-    rights.update({"operate": "none" if at_site else "any", **dict.fromkeys(DENIED, "none")})
+    rights |= dict.fromkeys(AT_SERVER, "none" if at_site else "any") | dict.fromkeys(DENIED, "none")
     nobody = dict.fromkeys(rights, "none")
     permissions = {
         "project_admin": rights,

@@ -35,6 +35,14 @@ from fedbrain.deploy.protocol.splits import agreements_of, names_of
 from fedbrain.deploy.protocol.versions import versions
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
+from fedbrain.deploy.server_side.hand_over import (
+    FOLDER,
+    TOPIC,
+    forget_orders,
+    hand_over,
+    take_orders,
+    take_start,
+)
 from fedbrain.deploy.server_side.report import Ended, report
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.starting_model import with_start
@@ -82,12 +90,19 @@ class Conductor(Controller):
         workdir = folder_of(engine.get_workspace().get_root_dir(), self.job)
         # a study may gain sites for the experiments that are to come
         job = {name: value for name, value in self.job.items() if name != "study"}
+        workspace, own = engine.get_workspace(), fl_ctx.get_job_id()
+        forget_orders(workdir)
+        take_start(workdir, Path(workspace.get_app_dir(own)))
+        engine.register_app_command(TOPIC, lambda _, orders, context: take_orders(workdir, orders))
         with claim(workdir / "conductor", {"job": job}), Progress(workdir) as progress:
             try:
                 self._conduct(abort_signal, fl_ctx, workdir, progress)
             except Exception as error:  # also what nobody expects: the supervisor counts failures
                 progress.stopped_by(error)
                 raise
+            finally:
+                if not workdir.is_symlink():  # the lead is elsewhere
+                    hand_over(workdir, Path(workspace.get_run_dir(own)) / FOLDER)
 
     def _conduct(
         self, abort: Signal, context: FLContext, workdir: Path, progress: Progress

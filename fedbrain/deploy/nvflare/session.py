@@ -8,17 +8,22 @@ import contextlib
 import io
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nvflare.fuel.flare_api.api_spec import (
     AuthenticationError,
     AuthorizationError,
+    InternalError,
     JobNotFound,
+    JobNotRunning,
     NoClientsAvailable,
+    NoReply,
 )
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
+
+from fedbrain.deploy.server_side.hand_over import TOPIC
 
 UNTIL_S = 20.0  # seconds to connect
 
@@ -115,6 +120,32 @@ class Lead:
           site: its name.
         """
         self._do(lambda session: session.enable_client(site))
+
+    def order(self, job: str, orders: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Gives orders to a job that runs; its status, or None where it does not answer.
+
+        Args:
+          job: its id.
+          orders: for `fedbrain.deploy.server_side.hand_over.take_orders`.
+        """
+
+        def ask(session: Session) -> dict[str, Any] | None:
+            with contextlib.suppress(JobNotRunning, NoReply, InternalError):
+                return session.do_app_command(job, TOPIC, dict(orders))
+            return None
+
+        with contextlib.suppress(LookupError):
+            return self._do(ask)
+        return None
+
+    def fetch(self, job: str, folder: Path) -> None:
+        """Brings the files of a job that is over.
+
+        Args:
+          job: its id.
+          folder: where they go.
+        """
+        self._do(lambda session: session.download_job_result(job, str(folder)))
 
     def close(self) -> None:
         """Logs out."""

@@ -19,6 +19,7 @@ from nvflare.apis.signal import Signal
 from fedbrain import cli
 from fedbrain.deploy.nvflare.identity import identity_of
 from fedbrain.deploy.nvflare.parcels import pieces, whole
+from fedbrain.deploy.nvflare.signed_job import require_signed_by_lead
 from fedbrain.deploy.nvflare.transport import JOIN, MESSAGE, NOTICE, OUTLOOK, REFUSED
 from fedbrain.deploy.protocol.job import folder_of
 from fedbrain.deploy.protocol.outlook import Outlook
@@ -122,6 +123,7 @@ class Hospital(Executor):
         workspace = engine.get_workspace()
         policy = self._policy(context)
         kit = workspace.get_root_dir()
+        require_signed_by_lead(Path(workspace.get_app_dir(context.get_job_id())), Path(kit))
         remove_old_jobs(Path(kit))
         try:
             workdir = folder_of(kit, self.job)

@@ -4,29 +4,22 @@ import datetime
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from fedbrain import progress
 from fedbrain.deploy.protocol.register import MOST_SCANS
 from fedbrain.deploy.protocol.runnable import count_splits
+from fedbrain.deploy.server_side.lead_elsewhere import LeadElsewhere, Session
 from fedbrain.deploy.server_side.named_runs import name_runs
 from fedbrain.deploy.server_side.starting_model import keep_start, name_start
 from fedbrain.deploy.server_side.submit import write_job
-from fedbrain.deploy.server_side.supervise import Engine, Run, supervise
+from fedbrain.deploy.server_side.supervise import Run, supervise
 from fedbrain.experiments.compiled import image_shape
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.made_by import recorded
 from fedbrain.experiments.workdir import claim
-
-
-class Session(Engine, Protocol):
-    """An engine session that can be closed."""
-
-    def close(self) -> None:
-        """Logs out."""
-        ...
 
 
 def link_workdir(folder: Path, workdir: Path) -> None:
@@ -84,7 +77,7 @@ def record_event(path: Path, sentence: str) -> None:
 
 def run_experiment(
     open_session: Callable[[], Session],
-    kit: Path,
+    kit: Path | None,
     workdir: Path,
     fields: Mapping[str, Any],
     *,
@@ -97,7 +90,7 @@ def run_experiment(
 
     Args:
       open_session: connects to the engine as the consortium's lead.
-      kit: of the server, on this machine.
+      kit: of the server, on this machine; None: the server is another machine.
       workdir: of the experiment.
       fields: `config`, `target` and `sites` of the job; `crossed` and `study` where it has them.
       fewest: sites without which no round counts.
@@ -129,8 +122,10 @@ def run_experiment(
             at_start=at_start,
             study=fields.get("study"),
             crossed=fields.get("crossed", False),
+            start=workdir / "initial" if kit is None and start else None,
         )
-        link_workdir(kit.absolute() / folder, workdir)
+        if kit is not None:
+            link_workdir(kit.absolute() / folder, workdir)
 
         def report(sentence: str) -> None:
             progress.say(sentence)
@@ -140,8 +135,9 @@ def run_experiment(
             steps.reach(int(status.get("round", 0)), describe_status(status))
 
         session = open_session()
+        engine = session if kit is not None else LeadElsewhere(session, workdir)
         try:
-            supervise(session, Run(job, workdir, sites, fewest), report, show=show)
+            supervise(engine, Run(job, workdir, sites, fewest), report, show=show)
         finally:
             session.close()
     print((workdir / "report.txt").read_text(encoding="utf-8"), end="")

@@ -6,6 +6,11 @@ from absl import flags
 
 from fedbrain.cli.paths import show
 
+KIT_HELP = (
+    "Folder of the server's kit, where this is the server's machine; without it results come here"
+    " over the network when an experiment is over."
+)
+
 
 def define_limits() -> Callable[[], dict[str, int]]:
     """Defines the flags, and returns how their values are read: name -> value."""

@@ -1,5 +1,6 @@
 """Writes a job for the engine: a folder of JSON files and nothing else."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fedbrain.experiments.spec import choose
 from fedbrain.experiments.workdir import clean, write_json
 from fedbrain.training.sampling import SAMPLINGS
 
+SERVERS_OWN = "app_of_server"  # folder of what the server alone gets
 POLL_S = 0.5  # a site that waits asks so often whether there is something to do
 
 
@@ -30,6 +32,7 @@ def write_job(
     at_start: int = 0,
     study: Mapping[str, Any] | None = None,
     crossed: bool = False,
+    start: Path | None = None,
 ) -> str:
     """Writes the engine's files.
 
@@ -43,6 +46,7 @@ def write_job(
       most_scans: of a part that a site may declare.
       at_start: sites with which the run begins without the others; 0: all must be there.
       crossed: whether each site's own model is tested by the others.
+      start: folder of the first model, for a server on another machine; None: the server has it.
       study: `place` and `experiments` of the study whose experiment this is; None: of no study.
 
     Returns:
@@ -72,11 +76,12 @@ def write_job(
         "tasks": ["join", "message", "told"],
         "executor": {"path": f"{path}.site.Hospital", "args": {"job": job}},
     }
+    deploy_map = {"app": ["@ALL"]} if start is None else {SERVERS_OWN: ["server"], "app": sites}
     meta = {
         "name": "fedbrain",
         "resource_spec": {},
         "min_clients": fewest,
-        "deploy_map": {"app": ["@ALL"]},
+        "deploy_map": deploy_map,
     }
     write_json(folder / "meta.json", meta)
     workflow = {
@@ -85,4 +90,7 @@ def write_job(
     }
     write_json(folder / "app/config/config_fed_server.json", {**version, **workflow})
     write_json(folder / "app/config/config_fed_client.json", {**version, "executors": [executor]})
+    if start is not None:  # sites get it in a question
+        shutil.copytree(folder / "app", folder / SERVERS_OWN, dirs_exist_ok=True)
+        shutil.copytree(start, folder / SERVERS_OWN / "initial", dirs_exist_ok=True)
     return f"fedbrain/{folder_name(job)}"

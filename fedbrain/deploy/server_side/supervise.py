@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from fedbrain.deploy.server_side.failures import Failures, count_failure
+from fedbrain.deploy.server_side.hand_over import forget_orders
 from fedbrain.deploy.server_side.status import lose_sites, lost_sites, read_status
 from fedbrain.experiments.workdir import write_json
 
@@ -84,7 +85,10 @@ def supervise(
     """
     wait, failures = BACKOFF_S[0], Failures()
     while not (run.workdir / "results.json").is_file():
-        job = _adopt(engine, run) or _submit(engine, run, notify)
+        job = _adopt(engine, run)
+        if (run.workdir / "results.json").is_file():  # they came when a finished job was looked at
+            break
+        job = job or _submit(engine, run, notify)
         if job is not None:
             why = _watch(engine, run, job, notify, show)
             engine.forget(job)
@@ -120,7 +124,7 @@ def _adopt(engine: Engine, run: Run) -> str | None:
     if path.is_file():
         job = json.loads(path.read_text(encoding="utf-8"))["job"]
         try:
-            if not _over(engine.state(job)):
+            if not is_over(engine.state(job)):
                 return job
         except ConnectionError:
             return job  # to be watched until the server is back
@@ -137,8 +141,7 @@ def _submit(engine: Engine, run: Run, notify: Notify) -> str | None:
                 f" {missing}."
             )
             return None
-        for name in ("stop", "lost.json"):
-            (run.workdir / name).unlink(missing_ok=True)
+        forget_orders(run.workdir)
         job = engine.submit(run.job)
         write_json(run.workdir / "job.json", {"job": job, "time": time.time()})
         notify(f"Job {job} submitted, with {', '.join(sorted(here))}.")
@@ -168,8 +171,8 @@ def _watch(
                 notify("The server answers again.")
             server_answers = True
             looks_without_process = looks_without_process + 1 if state == "LOST" else 0
-            if _over(state):
-                return (fresh and status.get("problem")) or state
+            if is_over(state):
+                return _why_over(run, began) or state
             if looks_without_process >= 3 or (
                 fresh and state == "RUNNING" and time.time() - status["time"] > STALE_S
             ):
@@ -215,5 +218,16 @@ def _call_back(run: Run, status: Mapping[str, Any], here: Mapping[str, float]) -
         (run.workdir / "stop").touch()
 
 
-def _over(state: str) -> bool:
+def _why_over(run: Run, began: float) -> str:
+    """The problem that a job which began then told last."""
+    status = read_status(run.workdir)
+    return str(status.get("problem", "")) if float(status.get("time", 0)) > began else ""
+
+
+def is_over(state: str) -> bool:
+    """Whether a job will not go on.
+
+    Args:
+      state: as the engine names it.
+    """
     return state == "GONE" or state.startswith("FINISHED")
