@@ -227,9 +227,21 @@ class EvaluateBatch(Protocol):
         ...
 
 
+@runtime_checkable
+class LossWithFeatures(Protocol):
+    """The mean loss of a batch in training, and what enters the last layer there."""
+
+    def __call__(
+        self, params: Params, model_state: ModelState, batch: Batch, key: Key, /
+    ) -> tuple[tuple[Array, Float[Array, "b f"]], tuple[ModelState, Metrics]]:
+        """Returns ((loss, features), and what `TrainingLoss` returns beside its loss)."""
+        ...
+
+
 class Task(NamedTuple):
     """A network with its loss, as pure functions."""
 
     init: InitTask
     loss: TrainingLoss
     evaluate: EvaluateBatch
+    with_features: LossWithFeatures | None = None  # None: it has no layers

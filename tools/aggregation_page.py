@@ -25,7 +25,11 @@ from fedbrain.types import Task
 
 PAGE = Path(__file__).parents[1] / "docs" / "aggregation.md"
 P = 1000
-EXAMPLES = {"ditto": (0.1,), "fedrep": (1,)}  # arguments that a variant must have
+EXAMPLES = {
+    "ditto": (0.1,),
+    "fedrep": (1,),
+    "report_discrepancy": (2,),
+}  # arguments that a variant must have
 
 
 def summary(make: Callable) -> str:
@@ -112,7 +116,12 @@ def variants() -> str:
         value = jnp.sum((params["w"] - batch["image"][0]) ** 2)
         return value, (model_state, {"loss": value, "count": batch["mask"].sum()})
 
-    task = Task(lambda key, image: {"params": {"w": jnp.zeros(P)}}, loss, lambda *a: (a[0], a[0]))
+    def with_features(params, model_state, batch, key):
+        value, aux = loss(params, model_state, batch, key)
+        return (value, params["w"][None]), aux
+
+    initial = {"params": {"w": jnp.zeros(P)}}
+    task = Task(lambda key, image: initial, loss, lambda *a: (a[0], a[0]), with_features)
     rows = []
     for name, make in VARIANTS.items():
         variant = make(*EXAMPLES.get(name, ()))

@@ -9,15 +9,18 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from fedbrain.aggregators.adjustment import generalization_adjustment
 from fedbrain.aggregators.centred_clipping import centred_clipping
 from fedbrain.aggregators.clipping import (
     adaptive_robust_clipping,
     clip_by_client_norm,
+    clip_by_layer_norm,
     clip_by_median_norm,
     clip_by_quantile_norm,
 )
 from fedbrain.aggregators.cohort import chain
 from fedbrain.aggregators.cost_weighted import fedcostwavg, inverse_loss
+from fedbrain.aggregators.discrepancy import feddisco
 from fedbrain.aggregators.fair import agnostic, q_fedavg
 from fedbrain.aggregators.fisher import fisher_mean
 from fedbrain.aggregators.fixed_point import masked_mean
@@ -82,6 +85,10 @@ RULES = {
         q_fedavg, "q=1.0, learning_rate=0.1", "ΣF^q Lx / Σ(qF^(q-1)||Lx||² + LF^q)", "global_loss", "0", "A", _FORMULA
     ),
     "agnostic": Row(agnostic, "clients=9", "Σ λᵢxᵢ, λ ← Π(λ + hF)", "global_loss", "0", "A", _FORMULA),
+    "feddisco": Row(feddisco, "", "aᵢ ∝ max(0, pᵢ - a dᵢ + b)", "discrepancy", "0", "A", _FORMULA),
+    "generalization_adjustment": Row(
+        generalization_adjustment, "clients=9, rounds=10", "Σ aᵢxᵢ, a ← max(0, a + d(1-r/R)/n gap/max|gap|)/Σ", "gap", "0", "A", _FORMULA
+    ),
     "fedmgda_plus": Row(fedmgda_plus, "", "min ||Σλx/||x||||², |λ-p| ≤ ε", "", "0", "G + A", "KKT conditions"),
     "gradient_masked_mean": Row(gradient_masked_mean, "", "x̄ (1 if A ≥ τ else A), A = |Σp sign x|", "", "0", "1 pass", "declearn"),
     "median": Row(median, "", "medᵢ xᵢ", "", _ROBUST, "S", "byzfl, flwr"),
@@ -110,6 +117,7 @@ RULES = {
 
 LINKS = {
     "clip_by_client_norm": Row(clip_by_client_norm, "1.0", "min(1, M/||xᵢ||) xᵢ", "", "", "2 passes", _LIBRARY),
+    "clip_by_layer_norm": Row(clip_by_layer_norm, "1.0", "layer by layer min(1, M/(√m ||xᵢ||)) xᵢ, m layers", "", "", "2 passes", _FORMULA),
     "clip_by_median_norm": Row(clip_by_median_norm, "", "the same, M = median norm", "", "", "2 passes", _FORMULA),
     "clip_by_quantile_norm": Row(
         clip_by_quantile_norm, "", "S ← S exp(-η(share - γ))", "", "", "2 passes", "converges to the quantile"

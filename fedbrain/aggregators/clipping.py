@@ -44,6 +44,33 @@ def clip_by_client_norm(clip_norm: float) -> Aggregator:
     return keeping(lambda cohort, state: (_shorten(cohort, jnp.asarray(clip_norm)), state))
 
 
+def clip_by_layer_norm(clip_norm: float) -> Aggregator:
+    """Every layer has its own bound, so that no layer shortens the others: S = clip_norm / sqrt(m)
+    each for m layers, and clip_norm for all together.
+
+    >>> x = {"conv": {"kernel": jnp.array([[6.0, 8.0]])}, "head": {"kernel": jnp.array([[1.0]])}}
+    >>> link = clip_by_layer_norm(5.0 * 2**0.5)
+    >>> clipped, _ = link.update(x, link.init(x), weights=jnp.ones(1))
+    >>> [float(jnp.linalg.norm(clipped.updates[name]["kernel"]).round(3)) for name in x]
+    [5.0, 1.0]
+
+    References:
+      McMahan et al. (2018), https://arxiv.org/abs/1710.06963
+    """
+    if not clip_norm > 0:
+        raise ValueError(f"Expected clip_norm={clip_norm} > 0.")
+
+    def link(cohort: Cohort, state):
+        bound = jnp.asarray(clip_norm / len(cohort.layers) ** 0.5)
+        parts = [
+            _shorten(cohort._replace(updates=cohort.updates[:, layer.start : layer.end]), bound)
+            for layer in cohort.layers
+        ]
+        return cohort._replace(updates=jnp.concatenate([part.updates for part in parts], 1)), state
+
+    return keeping(link)
+
+
 def clip_by_median_norm() -> Aggregator:
     """The bound is the median norm of those present: nobody is longer than half of them.
 

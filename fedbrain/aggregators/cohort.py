@@ -22,7 +22,7 @@ from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Bool, Float, Int
 
 from fedbrain.aggregators.linear_algebra import combine
-from fedbrain.aggregators.matrix import as_matrix
+from fedbrain.aggregators.matrix import Layers, as_matrix, layers_of
 from fedbrain.types import PLACE, Aggregator, Key, PyTree
 
 
@@ -35,6 +35,7 @@ class Cohort(NamedTuple):
     metrics: Mapping[str, Array] = {}
     # uploads besides the delta, for instance Fisher information; None for most algorithms
     extra: Float[Array, "clients q"] | None = None
+    layers: Layers = Layers()  # of the columns of `updates`
 
     @property
     def present(self) -> Bool[Array, " clients"]:
@@ -139,7 +140,10 @@ def _read(updates: PyTree, arguments: Mapping[str, Any]) -> tuple[Cohort, Callab
     matrix, back = as_matrix(updates)
     uploads = arguments.get("extra")
     extra = as_matrix(uploads)[0] if jax.tree.leaves(uploads) else None
-    return Cohort(matrix, arguments["weights"], dict(arguments.get("metrics", {})), extra), back
+    one = jax.eval_shape(lambda tree: jax.tree.map(lambda x: x[0], tree), updates)
+    layers = arguments.get("layers") or layers_of(one)
+    metrics = dict(arguments.get("metrics", {}))
+    return Cohort(matrix, arguments["weights"], metrics, extra, layers), back
 
 
 def reducing(rule: Rule, init: Callable[[Any], Any] = nothing) -> Aggregator:

@@ -1,6 +1,8 @@
 """A tree of arrays as one matrix or one vector: rules compile faster on one array than on many."""
 
 from collections.abc import Callable
+from itertools import groupby
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,3 +46,35 @@ def as_vector(params: PyTree) -> Float[Array, " p"]:
     [0.0, 0.0, 1.0, 1.0]
     """
     return as_matrix(jax.tree.map(lambda x: x[None], params))[0][0]
+
+
+class Layer(NamedTuple):
+    """Where a layer's numbers lie among the columns of a matrix."""
+
+    name: str
+    start: int
+    end: int
+
+
+@jax.tree_util.register_static
+class Layers(tuple[Layer, ...]):
+    """The layers of a matrix in the order of its columns: known where a program is compiled, and no
+    array in it.
+    """
+
+
+def layers_of(tree: PyTree) -> Layers:
+    """Stretches of `as_vector`, one for all leaves of a parent: a kernel and its bias.
+
+    >>> [*layers_of({"conv0": {"bias": jnp.zeros(2), "kernel": jnp.zeros((3, 2))}})]
+    [Layer(name='conv0', start=0, end=8)]
+    """
+
+    def parent(leaf: tuple) -> str:
+        return jax.tree_util.keystr(leaf[0][:-1], simple=True, separator="/")
+
+    layers, end = [], 0
+    for name, leaves in groupby(jax.tree_util.tree_leaves_with_path(tree), parent):
+        start, end = end, end + sum(x.size for _, x in leaves)
+        layers.append(Layer(name, start, end))
+    return Layers(layers)

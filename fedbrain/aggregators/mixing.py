@@ -108,6 +108,7 @@ def bucketing(size: int = 2, seed: int = 0) -> Aggregator:
         extra = cohort.extra
         if extra is not None:
             extra = _mix(mean, extra, cohort.present)
-        return Cohort(mixed, weights, metrics, extra), state._replace(round=state.round + 1)
+        buckets = Cohort(mixed, weights, metrics, extra, cohort.layers)
+        return buckets, state._replace(round=state.round + 1)
 
     return keeping(link, init)

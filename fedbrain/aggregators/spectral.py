@@ -122,6 +122,11 @@ def divide_and_conquer(
     """
     f = num_byzantine
     expect_byzantine(f)
+    if coordinates < 1 or iterations < 1 or not removed >= 0:
+        raise ValueError(
+            "Expected coordinates and iterations >= 1 and removed >= 0, got"
+            f" {(coordinates, iterations, removed)}."
+        )
     out = round(removed * f)
 
     def init(params) -> DivideState:

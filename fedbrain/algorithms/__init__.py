@@ -1,11 +1,20 @@
 """Federated algorithms: client and server maths, cut at the network."""
 
 from fedbrain.algorithms.client import ClientChain
+from fedbrain.algorithms.fedacg import fedacg
+from fedbrain.algorithms.feddc import feddc
 from fedbrain.algorithms.feddyn import feddyn
 from fedbrain.algorithms.federated import federated
+from fedbrain.algorithms.fedsam import fedsam
 from fedbrain.algorithms.mime import mime, mimelite
+from fedbrain.algorithms.moon import moon
 from fedbrain.algorithms.personal import apfl, ditto, pfedme
-from fedbrain.algorithms.reports import report_fisher, report_global_loss
+from fedbrain.algorithms.reports import (
+    report_discrepancy,
+    report_fisher,
+    report_gap,
+    report_global_loss,
+)
 from fedbrain.algorithms.scaffold import scaffold
 from fedbrain.algorithms.server import ServerChain
 from fedbrain.algorithms.sharing import (
@@ -29,6 +38,10 @@ VARIANTS = {
     "fedavg": fedavg,
     "scaffold": scaffold,
     "feddyn": feddyn,
+    "feddc": feddc,
+    "fedacg": fedacg,
+    "fedsam": fedsam,
+    "moon": moon,
     "mime": mime,
     "mimelite": mimelite,
     "ditto": ditto,
@@ -39,6 +52,8 @@ VARIANTS = {
     "worker_momentum": worker_momentum,
     "report_global_loss": report_global_loss,
     "report_fisher": report_fisher,
+    "report_discrepancy": report_discrepancy,
+    "report_gap": report_gap,
 }
 
 __all__ = ["SHARING", "VARIANTS", "ClientChain", "ServerChain", "Sharing", "Variant", "federated"]

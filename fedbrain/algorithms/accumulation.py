@@ -12,20 +12,65 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
-from fedbrain.algorithms.variant import GradientAt
+from fedbrain.algorithms.variant import GradientAt, Seen, Term
 from fedbrain.training.meshes import spread
-from fedbrain.types import Batch, Key, ModelState, Params, TrainingLoss
+from fedbrain.types import Batch, Key, LossWithFeatures, ModelState, Params, TrainingLoss
 
 
-def gradient_of(loss: TrainingLoss, batch: Batch, key: Key, *, parts: int) -> GradientAt:
-    """(params, model_state) -> (gradient of the mean loss, (model_state, metrics)).
+def with_term(
+    loss: TrainingLoss, with_features: LossWithFeatures | None, term: Term | None
+) -> TrainingLoss:
+    """The loss plus a term that sees features, in one forward pass.
+
+    Args:
+      loss: of a task.
+      with_features: of the task.
+      term: None: the loss as it is.
+
+    Raises:
+      ValueError: for a term, and a task without features.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_batch, quadratic_task
+    >>> task = quadratic_task()
+    >>> summed = with_term(task.loss, task.with_features, lambda seen: seen.features.sum())
+    >>> float(summed({"w": jnp.ones(1)}, {}, quadratic_batch(4.0), jax.random.key(0))[0])
+    5.5
+    """
+    if term is None:
+        return loss
+    if with_features is None:
+        raise ValueError(
+            "Expected a network whose last layer is called 'head', got a task without."
+        )
+
+    def summed(params: Params, model_state: ModelState, batch: Batch, key: Key):
+        def features_of(params: Params, model_state: ModelState) -> Array:
+            return jax.lax.stop_gradient(with_features(params, model_state, batch, key)[0][1])
+
+        (value, features), aux = with_features(params, model_state, batch, key)
+        return value + term(Seen(features, batch, features_of)), aux
+
+    return summed
+
+
+def gradient_of(
+    loss: TrainingLoss,
+    batch: Batch,
+    key: Key,
+    *,
+    parts: int,
+    with_features: LossWithFeatures | None = None,
+) -> GradientAt:
+    """(params, model_state, term) -> (gradient of the mean loss, (model_state, metrics)).
 
     Args:
       loss: of a task.
       batch: its leading axis is a multiple of `parts`.
       key: of dropout; every part has its own.
       parts: how many.
+      with_features: of the task, for terms of the loss that see features.
 
     >>> from fedbrain.algorithms.quadratic import quadratic_batch, quadratic_task
     >>> loss, batch = quadratic_task().loss, quadratic_batch(4.0)
@@ -33,11 +78,16 @@ def gradient_of(loss: TrainingLoss, batch: Batch, key: Key, *, parts: int) -> Gr
     >>> gradient_at({"w": jnp.zeros(1)}, {})[0]["w"].tolist()
     [-4.0]
     """
-    whole = jax.grad(loss, has_aux=True)
-    if parts == 1:
-        return lambda params, model_state: whole(params, model_state, batch, key)
 
-    def in_parts(params: Params, model_state: ModelState):
+    def whole_of(term: Term | None) -> Any:
+        return jax.grad(with_term(loss, with_features, term), has_aux=True)
+
+    def at_once(params: Params, model_state: ModelState, /, term: Term | None = None):
+        return whole_of(term)(params, model_state, batch, key)
+
+    def in_parts(params: Params, model_state: ModelState, /, term: Term | None = None):
+        whole = whole_of(term)
+
         def add(carry: Any, part: tuple[Batch, Key]):
             total, state, metrics = carry
             g, (after, m) = whole(params, state, *part)
@@ -57,4 +107,4 @@ def gradient_of(loss: TrainingLoss, batch: Batch, key: Key, *, parts: int) -> Gr
         (total, state, metrics), _ = jax.lax.scan(add, start, (split, jax.random.split(key, parts)))
         return jax.tree.map(lambda g: g / jnp.maximum(metrics["count"], 1), total), (state, metrics)
 
-    return in_parts
+    return at_once if parts == 1 else in_parts

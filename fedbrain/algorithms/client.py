@@ -121,6 +121,11 @@ def _received(state: ServerState, own: Private) -> tuple[Params, ModelState]:
     return combine(own.params, state.params), combine(own.model_state, state.model_state)
 
 
+def _departure(variant: Variant, sharing: Sharing, broadcast: ServerState) -> Params:
+    """The shared parameters that clients start from."""
+    return variant.received(broadcast.extra, sharing.sent_params(broadcast.params))
+
+
 def _begin(
     client: ClientChain,
     variant: Variant,
@@ -129,7 +134,10 @@ def _begin(
     own: Private,
     key: Key,
 ) -> Carry:
-    received, model_state = _received(broadcast, own)
+    shared = _departure(variant, sharing, broadcast)
+    received, model_state = _received(
+        broadcast._replace(params=combine(shared, broadcast.params)), own
+    )
     params, frozen = sharing.trained(received)
     start = Start(
         broadcast.round, broadcast.extra, own.control, params, model_state, client.optimizer
@@ -151,14 +159,20 @@ def _begin(
 def _step(
     client: ClientChain, variant: Variant, carry: Carry, batch: Batch
 ) -> tuple[Carry, Metrics]:
-    def loss(params: Params, *rest: Any):
-        return client.task.loss(combine(params, carry.frozen), *rest)
+    def whole(function: Any) -> Any:
+        return lambda params, *rest: function(combine(params, carry.frozen), *rest)
 
+    task, scale = client.task, carry.learning_rate_scale
     key = jax.random.fold_in(carry.key, carry.step)
-    gradient_at = gradient_of(loss, batch, key, parts=client.microbatches)
-    scale = carry.learning_rate_scale
+    gradient_at = gradient_of(
+        whole(task.loss),
+        batch,
+        key,
+        parts=client.microbatches,
+        with_features=whole(task.with_features) if task.with_features else None,
+    )
     step = Step(
-        carry.context, carry.params, carry.model_state, gradient_at, client.optimizer, scale
+        carry.context, carry.params, carry.model_state, gradient_at, client.optimizer, scale, batch
     )
     grads, (model_state, metrics), context = variant.gradient(step)
     updates, opt_state = client.optimizer.update(grads, carry.opt_state, carry.params)
@@ -181,13 +195,14 @@ def _finish(
     carry: Carry,
     metrics: Metrics,
 ) -> tuple[Update, Private]:
-    before, after = sharing.sent_params(broadcast.params), sharing.sent_params(carry.params)
+    before, after = _departure(variant, sharing, broadcast), sharing.sent_params(carry.params)
     delta = jax.tree.map(jnp.subtract, after, before)
     sent = variant.finish(
         Finish(
             broadcast.extra, carry.control, carry.context, carry.params, carry.model_state, delta
         )
     )
+    delta = delta if sent.delta is None else sent.delta
     vector, upload = client.upload.update(ravel_pytree(delta)[0], carry.upload)
     metrics = {**metrics, **sent.metrics}
     update = Update(

@@ -1,9 +1,10 @@
 """Personalised models: every hospital keeps one of its own, and the federation still has one.
 
     ditto   v_i <- v_i - h (grad F_i(v_i) + lambda (v_i - w))
-    apfl    y on F_i(y), v_i on F_i(z), z = a v_i + (1 - a) y,  a <- a - h <grad F_i(z), v_i - y>;
-    the model is z pfedme  theta ~ argmin F_i(theta) + lambda / 2 ||theta - y||^2 in a few steps,  y
-    <- y - h lambda (y - theta)
+    apfl    y on F_i(y), v_i on F_i(z), z = a v_i + (1 - a) y,
+            a <- a - h <grad F_i(z), v_i - y>;  the model is z
+    pfedme  theta ~ argmin F_i(theta) + lambda / 2 ||theta - y||^2 in a few steps,
+            y <- y - h lambda (y - theta)
 
 The second model trains with the same client chain, whose state starts anew every round, and has its
 own batch statistics.

@@ -48,7 +48,12 @@ def quadratic_task() -> Task:
         del model_state
         return jnp.broadcast_to(params["w"], batch["target"].shape), error(params, batch)
 
-    return Task(init, loss, evaluate)
+    def with_features(params: Params, model_state: ModelState, batch: Batch, key: Key):
+        value, aux = loss(params, model_state, batch, key)
+        rows = (*batch["target"].shape, params["w"].size)
+        return (value, jnp.broadcast_to(params["w"], rows)), aux
+
+    return Task(init, loss, evaluate, with_features)
 
 
 def quadratic_batch(b: float = 4.0, *, real: bool = True) -> Batch:

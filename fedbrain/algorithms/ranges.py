@@ -1,4 +1,6 @@
-"""Ranges of the arguments of optax, which takes any number: a negative learning rate climbs."""
+"""Ranges of the arguments of optax, which takes any number: a negative learning rate climbs. It
+ignores Nesterov's step where there is no momentum.
+"""
 
 import functools
 import inspect
@@ -53,7 +55,10 @@ def in_range(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def checked(*args, **kwargs):
-        require_ranges(signature.bind(*args, **kwargs).arguments)
+        used = signature.bind(*args, **kwargs).arguments
+        require_ranges(used)
+        if used.get("nesterov") and "momentum" in signature.parameters and not used.get("momentum"):
+            raise ValueError("Expected a momentum > 0 beside nesterov=True, got none.")
         return function(*args, **kwargs)
 
     return checked

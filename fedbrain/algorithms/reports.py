@@ -1,12 +1,17 @@
-"""FedAvg with one report more: the loss of the global model, or how sure a client is of its model.
+"""FedAvg with one report more: the loss of the global model, how sure a client is of its model, how
+far its labels are from evenly spread, or how much worse than its own the global model is.
 
 References:
   Matena and Raffel (2022), Fisher-weighted merging, https://arxiv.org/abs/2111.09832
+  Ye et al. (2023), FedDisco, https://arxiv.org/abs/2305.19229
+  Zhang et al. (2023), generalization adjustment, https://openreview.net/forum?id=9Bnhplqp-E
 """
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
+from fedbrain.algorithms.personal import own_model
 from fedbrain.algorithms.running import nothing_yet, observe, running_mean
 from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant, shared_only
 
@@ -66,3 +71,75 @@ def report_fisher(damping: float = 1e-8) -> Variant:
         return Sent(shared_only(information, end.delta))
 
     return Variant(begin=begin, gradient=gradient, finish=finish)
+
+
+def report_discrepancy(bins: int, low: float = -0.5, width: float = 1.0) -> Variant:
+    """FedAvg, where a client reports `discrepancy`: how far its labels are from evenly spread, what
+    `feddisco` needs.
+
+    d_i = ||D_i - 1/bins||, D_i the shares of the bins among the labels of a round's batches: 0 for
+    even shares, sqrt(1 - 1/bins) for one bin alone.
+
+    Args:
+      bins: of the labels; as it stands, as many as classes.
+      low: where the first bin begins; labels beyond the ends are in the first and the last bin.
+      width: of a bin; for ages 20 to 80 in tens, `report_discrepancy(6, low=20.0, width=10.0)`.
+
+    >>> from fedbrain.algorithms.quadratic import local_rounds
+    >>> local_rounds(report_discrepancy(bins=4))
+    ([3.0, 3.0], [0.0, 0.0])
+    """
+    if bins < 2 or not width > 0:
+        raise ValueError(f"Expected bins >= 2 and width > 0, got {(bins, width)}.")
+
+    def begin(start: Start):
+        del start
+        return jnp.zeros(bins, jnp.float32)
+
+    def gradient(step: Step):
+        place = jnp.floor((jnp.asarray(step.batch["target"]) - low) / width)
+        place = jnp.clip(place, 0, bins - 1).astype(jnp.int32)
+        counts = step.context.at[place].add(jnp.asarray(step.batch["mask"], jnp.float32))
+        return *step.gradient_at(step.params, step.model_state), counts
+
+    def finish(end: Finish) -> Sent:
+        shares = end.context / jnp.maximum(end.context.sum(), 1)
+        return Sent(metrics={"discrepancy": jnp.linalg.norm(shares - 1 / bins)})
+
+    return Variant(begin=begin, gradient=gradient, finish=finish)
+
+
+def report_gap() -> Variant:
+    """FedAvg, where a client reports `gap`: F_i(w) - F_i(y_i), how much worse on its data the
+    global model is than its own of its last round, what `generalization_adjustment` needs.
+
+    Both losses are means over the batches it trains on, two forward passes more for each. The gap
+    of a client's first round is 0.
+
+    >>> from fedbrain.algorithms.quadratic import local_rounds
+    >>> local_rounds(report_gap())
+    ([3.0, 3.0], [0.0, 0.0])
+    """
+
+    def begin(start: Start):
+        zero = jnp.zeros((), jnp.float32)
+        return ((start.params, start.model_state), start.control), zero, zero
+
+    def gradient(step: Step):
+        (received, own), gap, count = step.context
+
+        def loss(params, model_state) -> Array:
+            metrics = step.gradient_at(params, model_state)[1][1]
+            return metrics["loss"].astype(jnp.float32)
+
+        grads, (model_state, metrics) = step.gradient_at(step.params, step.model_state)
+        gap = gap + loss(*received) - loss(*own)
+        context = ((received, own), gap, count + metrics["count"].astype(jnp.float32))
+        return grads, (model_state, metrics), context
+
+    def finish(end: Finish) -> Sent:
+        _, gap, count = end.context
+        control = own_model({"params": end.params, **end.model_state})
+        return Sent(control=control, metrics={"gap": gap / jnp.maximum(count, 1)})
+
+    return Variant(client_init=own_model, begin=begin, gradient=gradient, finish=finish)

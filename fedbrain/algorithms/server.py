@@ -15,6 +15,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from fedbrain.aggregators.matrix import layers_of
 from fedbrain.aggregators.rejection import finite, finite_clients, variances_of
 from fedbrain.aggregators.statistics import StatisticsRule, UploadsRule, as_sent
 from fedbrain.algorithms.diagnostics import diagnose
@@ -88,15 +89,18 @@ def reduce(
     >>> algorithm.reduce(state, updates).direction.tolist()
     [-2.0]
     """
-    vector, unravel = ravel_pytree(sharing.sent_params(state.params))
+    shared = sharing.sent_params(state.params)
+    vector, unravel = ravel_pytree(shared)
     pseudo_gradients = -updates.delta
     sent = (pseudo_gradients, updates.model_state, updates.extra, updates.metrics)
     variances = variances_of(updates.model_state)
     usable = finite_clients(sent, updates.weight, variances=variances)
     weights = jnp.where(usable, updates.weight, 0)
     links, _ = cast(tuple, state.opt_state)
-    arguments = {"weights": weights, "metrics": updates.metrics, "extra": updates.extra}
-    aggregate, links = server.aggregator.update(pseudo_gradients, links, vector, **arguments)
+    told = {"metrics": updates.metrics, "extra": updates.extra, "layers": layers_of(shared)}
+    aggregate, links = server.aggregator.update(
+        pseudo_gradients, links, vector, weights=weights, **told
+    )
     direction = cast(Array, aggregate)
     trees = updates._replace(
         delta=jax.vmap(unravel)(updates.delta),

@@ -1,16 +1,29 @@
-"""Where federated algorithms differ: seven small functions, whose defaults are FedAvg.
+"""Where federated algorithms differ: eight small functions, whose defaults are FedAvg.
 
 An algorithm of the literature is a `Variant`; `federated.py` composes it with a task, a client
 chain and a server chain. A variant sees whole models and never a layer, a file or a network.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import optax
 from jaxtyping import Array, Float, Int
 
-from fedbrain.types import Metrics, ModelState, Params, PyTree, Update, Variables
+from fedbrain.types import Batch, Metrics, ModelState, Params, PyTree, Update, Variables
+
+
+class Seen(NamedTuple):
+    """What a term of a batch's loss sees."""
+
+    features: Float[Array, "b f"]  # of the model: what enters its last layer
+    batch: Batch  # its targets and its mask
+    # (params, model_state) -> features [b f] of another model on the same batch, not trained
+    features_of: Callable[[Params, ModelState], Array]
+
+
+Term = Callable[[Seen], Array]  # one number, which is added to the batch's mean loss
 
 
 @runtime_checkable
@@ -18,9 +31,11 @@ class GradientAt(Protocol):
     """The gradient of a batch's mean loss, anywhere."""
 
     def __call__(
-        self, params: Params, model_state: ModelState, /
+        self, params: Params, model_state: ModelState, /, term: Term | None = None
     ) -> tuple[Params, tuple[ModelState, Metrics]]:
-        """Returns (gradient, (model_state after the batch, additive statistics))."""
+        """Returns (gradient, (model_state after the batch, additive statistics)). The statistics
+        are without the term.
+        """
         ...
 
 
@@ -30,7 +45,7 @@ class Start(NamedTuple):
     round: Int[Array, ""]  # rounds completed
     extra: PyTree  # the server's, broadcast
     control: PyTree  # the client's own, from its last round
-    params: Params  # the model it starts from, private leaves included
+    params: Params  # the model it received, private leaves included
     model_state: ModelState
     chain: optax.GradientTransformation  # the client chain, for variants that train a second model
 
@@ -44,6 +59,7 @@ class Step(NamedTuple):
     gradient_at: GradientAt  # of this step's batch
     chain: optax.GradientTransformation  # the client chain
     learning_rate_scale: Float[Array, ""]  # factor on every step of that chain
+    batch: Batch
 
 
 class Finish(NamedTuple):
@@ -54,7 +70,7 @@ class Finish(NamedTuple):
     context: PyTree  # of the variant, after the last step
     params: Params  # the local model
     model_state: ModelState
-    delta: Params  # of the shared leaves, None elsewhere
+    delta: Params  # local minus received model, of the shared leaves, None elsewhere
 
 
 class Sent(NamedTuple):
@@ -64,6 +80,7 @@ class Sent(NamedTuple):
     control: PyTree = ()  # kept until the next round
     # sent too, one number each
     metrics: dict[str, Array] = {}  # noqa: RUF012  (never written to)
+    delta: Params | None = None  # in place of `Finish.delta`, of its outline; None: that one
 
 
 @runtime_checkable
@@ -81,6 +98,15 @@ class ClientInit(Protocol):
 
     def __call__(self, variables: Variables, /) -> PyTree:
         """Takes the initial model; parameters that do not train are None."""
+        ...
+
+
+@runtime_checkable
+class Receive(Protocol):
+    """The shared parameters that clients start from, where they are not the server's model."""
+
+    def __call__(self, extra: PyTree, shared: Params, /) -> Params:
+        """Takes the server's memory and its shared parameters."""
         ...
 
 
@@ -136,7 +162,8 @@ class Personal(Protocol):
 def plain_gradient(step: Step) -> tuple[Params, tuple[ModelState, Metrics], PyTree]:
     """The gradient of the batch at the local model.
 
-    >>> step = Step((), {}, {}, lambda params, model_state: (params, (model_state, {})), None, 1.0)
+    >>> at = lambda params, model_state: (params, (model_state, {}))
+    >>> step = Step((), {}, {}, at, None, 1.0, {})
     >>> plain_gradient(step)
     ({}, ({}, {}), ())
     """
@@ -149,6 +176,7 @@ class Variant(NamedTuple):
 
     server_init: ServerInit = lambda shared, examples: ()
     client_init: ClientInit = lambda variables: ()
+    received: Receive = lambda extra, shared: shared
     begin: Begin = lambda start: ()
     gradient: StepGradient = plain_gradient
     finish: End = lambda finish: Sent()

@@ -28,7 +28,8 @@ def get_config() -> Any:
     config.rounds = 100
     # rounds between evaluations, a divisor of rounds
     config.every = 10
-    # when the server waits for whom: `rounds()`, or `buffered(size=3, slowest=4.0)` (FedBuff)
+    # when the server waits for whom: `rounds()`, `buffered(size=3, slowest=4.0)` (FedBuff), or
+    # `power_of_choice(candidates=10)`, in which those with the largest losses train
     config.clock = "rounds()"
     # clients drawn for a round; 0: all
     config.cohort = 0
@@ -67,6 +68,8 @@ def get_config() -> Any:
             # `pooled()`, `median()`; `with_rule()` is the median beside a rule that survives wrong
             # clients, and the mean beside others
             "statistics": "with_rule()",
+            # clients that are the server's own, for `fltrust()`: in every round, by `c000`, ...
+            "trusted": (),
         }
     )
 

@@ -11,7 +11,7 @@ from fedbrain.data.scan_report import Report
 from fedbrain.data.splits import Split
 from fedbrain.experiments.compiled import outline_variables
 from fedbrain.experiments.config import Experiment
-from fedbrain.experiments.consistent import unprotected
+from fedbrain.experiments.consistent import require_trained_body, unprotected
 from fedbrain.experiments.feasible import require_defined
 from fedbrain.experiments.label_range import labels_of, odd_labels
 from fedbrain.experiments.left_out import require_leavable
@@ -86,6 +86,9 @@ def require_feasible(
     people = {name: _everybody(split) for _, parts in splits[:1] for name, split in parts.items()}
     require_delta(experiment.privacy, people)
     sizes = train_sizes(experiment, splits)
+    smallest = min(size for own in sizes.values() for size in own)
+    steps = -(-smallest * experiment.epochs // experiment.batch_size)
+    require_trained_body(config.algorithm, steps)
     require_large_batches(experiment, sizes, shape, model=config.model)
 
 

@@ -25,6 +25,7 @@ def read_algorithm(
     microbatches: int = 1,
     trainable: LeafFilter = everything(),  # noqa: B008
     privacy: Mechanism | None = None,
+    trusted: Sequence[str] | None = None,
 ) -> Algorithm:
     """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm.
 
@@ -34,6 +35,7 @@ def read_algorithm(
       microbatches: parts of a batch whose gradients are summed.
       trainable: which leaves train.
       privacy: clipping and noise of a client's steps; None: neither.
+      trusted: clients that are the server's own; None: it is not known.
 
     Raises:
       ValueError: naming the field, for a choice that cannot be made.
@@ -75,7 +77,7 @@ def read_algorithm(
         variant=choose("algorithm", chosen["algorithm"], VARIANTS),
         sharing=sharing,
     )
-    require_consistent(**chosen)
+    require_consistent(**chosen, trusted=trusted)
     algorithm = algorithm._replace(reduce=lied_to(algorithm.reduce, lies))
     if privacy is None:
         return algorithm

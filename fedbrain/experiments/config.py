@@ -156,8 +156,14 @@ def read_experiment(config: Any) -> Experiment:
     batch_size, microbatches = read_batches(client)
     privacy = choose("client.privacy", client.privacy, PRIVACY)
     require_private(privacy, config)
+    trusted = tuple(server.trusted)
     algorithm = read_algorithm(
-        config, task, microbatches=microbatches, trainable=trainable, privacy=privacy
+        config,
+        task,
+        microbatches=microbatches,
+        trainable=trainable,
+        privacy=privacy,
+        trusted=trusted,
     )
     return Experiment(
         seed=at_least("seed", config.seed, 0),
@@ -193,7 +199,7 @@ def read_experiment(config: Any) -> Experiment:
         microbatches=microbatches,
         epochs=at_least("client.epochs", client.epochs, 1),
         sampling=choose("server.sampling", server.sampling, SAMPLINGS),
-        trusted=tuple(server.trusted),
+        trusted=trusted,
         schedule=choose("schedule", config.schedule, SCHEDULES),
         patience=_patience(config.patience),
         keep=at_least("checkpoint.keep", config.checkpoint.keep, 2),

@@ -16,6 +16,12 @@ from fedbrain.experiments.spec import bind, call
 from fedbrain.types import Update
 
 DECAY = "add_decayed_weights"
+REPORTERS = {  # what a rule needs -> the algorithm that reports it
+    "global_loss": "report_global_loss",
+    "Fisher information": "report_fisher",
+    "discrepancy": "report_discrepancy",
+    "gap": "report_gap",
+}
 
 
 def require_consistent(
@@ -26,9 +32,11 @@ def require_consistent(
     transforms: Sequence[str] = (),
     upload: str = "identity()",
     links: Sequence[str] = (),
+    trusted: Sequence[str] | None = None,
 ) -> None:
     """Refuses a client optimiser for which the formula of the algorithm or the rule does not hold,
-    and updates lost on their way from clients that remember them.
+    updates lost on their way from clients that remember them, and a rule without the reports that
+    it needs.
 
     Mime's momentum is the whole optimiser of its local steps. FedNova's effective number of steps
     is that of SGD with its momentum. q-FedAvg divides an update by the learning rate to estimate a
@@ -42,6 +50,7 @@ def require_consistent(
       transforms: the calls in `config.client.transforms`.
       upload: the call in `config.client.upload`.
       links: the calls in `config.server.links`.
+      trusted: `config.server.trusted`; None: it is not known.
 
     Raises:
       ValueError: naming the field, and the choice that needs another value there.
@@ -55,6 +64,7 @@ def require_consistent(
     rule, bound = bind(aggregator, AGGREGATORS)
     bound.apply_defaults()
     needed_by = f"config.server.aggregator={aggregator!r}"
+    _require_reports(RULES[rule].needs, algorithm, trusted, needed_by)
     if rule == "fednova":
         sgd = _require_sgd(optimizer, needed_by, momentum=bound.arguments["momentum"])
         _require_proximal(transforms, sgd, bound.arguments["proximal"], needed_by)
@@ -66,6 +76,23 @@ def require_consistent(
                 "config.server.aggregator: expected the learning_rate of"
                 f" config.client.optimizer={optimizer!r}, got {aggregator!r}."
             )
+
+
+def _require_reports(
+    needs: str, algorithm: str, trusted: Sequence[str] | None, needed_by: str
+) -> None:
+    """A rule would fail, or be undefined, in the first round."""
+    reporter = REPORTERS.get(needs)
+    if reporter and bind(algorithm, VARIANTS)[0] != reporter:
+        raise ValueError(
+            f"config.algorithm: expected {reporter}(...), whose clients report what {needed_by}"
+            f" needs ({needs}), got {algorithm!r}."
+        )
+    if needs == "trusted" and trusted is not None and not trusted:
+        raise ValueError(
+            f"config.server.trusted: expected a client that is the server's own, which {needed_by}"
+            " compares the others with, got none."
+        )
 
 
 def _require_sgd(optimizer: str, needed_by: str, *, momentum: float) -> BoundArguments:
@@ -109,6 +136,26 @@ def _require_proximal(
         raise ValueError(
             f"config.server.aggregator: expected proximal={used:g}, learning rate times mu of"
             f" config.client, got {needed_by.partition('=')[2]}."
+        )
+
+
+def require_trained_body(algorithm: str, steps: int) -> None:
+    """Refuses FedRep where the body never trains, since the head takes all local steps.
+
+    Args:
+      algorithm: the call in `config.algorithm`.
+      steps: local steps in a round, of the client with the fewest.
+
+    Raises:
+      ValueError: naming both numbers.
+
+    >>> require_trained_body("fedrep(head_steps=4)", 5)
+    """
+    name, bound = bind(algorithm, VARIANTS)
+    if name == "fedrep" and bound.arguments["head_steps"] >= steps:
+        raise ValueError(
+            "config.algorithm: expected fewer head_steps than the local steps of every client,"
+            f" after which the body trains, got {algorithm!r} and {steps} in a round."
         )
 
 

@@ -5,14 +5,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from fedbrain.analysis.study_table import FLOOR, SCORES
 from fedbrain.analysis.tuning_table import in_words
 from fedbrain.data.problem import Problem
 from fedbrain.experiments.chosen_algorithm import read_algorithm
-from fedbrain.experiments.spec import at_least, choose, factories
+from fedbrain.experiments.consistent import require_trained_body
+from fedbrain.experiments.spec import choose, factories
 from fedbrain.experiments.study import Cell, cells
+from fedbrain.experiments.study_plan import read_plan, require_fitting_clock
 from fedbrain.experiments.study_ranges import is_tuned, trial_cells
 from fedbrain.models import MODELS
 from fedbrain.models.losses import LOSSES
@@ -49,11 +50,17 @@ def read_cell(cell: Cell, problem: Problem) -> Chosen:
     require_fitting_loss(config, problem.unit)
     task = read_task(config)
     federations, members = federations_of(config.regime, len(problem.clients))
+    names = sorted(problem.clients) if config.regime == "federated" else ()
+    plan, clock = read_plan(config, members, names), choose("clock", config.clock, CLOCKS)
+    require_fitting_clock(config.clock, clock, plan, members)
+    trusted = config.server.trusted if config.regime == "federated" else None
+    algorithm = read_algorithm(config, task, trusted=trusted)
+    require_trained_body(config.algorithm, int(min(plan.steps)))
     return Chosen(
         task,
-        read_algorithm(config, task),
-        read_plan(config, members),
-        choose("clock", config.clock, CLOCKS),
+        algorithm,
+        plan,
+        clock,
         choose("evaluated", config.evaluated, factories(EVALUATED)),
         federations,
         members,
@@ -114,36 +121,6 @@ def read_task(config: Any) -> Task:
     """
     loss = choose("loss", config.loss, LOSSES)
     return make_task(choose("model", config.model, MODELS | TABULAR, outputs=loss.outputs), loss)
-
-
-def read_plan(config: Any, members: int) -> Plan:
-    """How long, and who.
-
-    Args:
-      config: of a cell.
-      members: clients of the federation.
-
-    Raises:
-      ValueError: for rounds or steps that do not fit.
-    """
-    rounds = at_least("rounds", config.rounds, 1)
-    every = at_least("every", config.every, 1)
-    if rounds % every:
-        raise ValueError(f"config.every: expected a divisor of rounds={rounds}, got {every}.")
-    steps = config.client.steps
-    many = isinstance(steps, tuple)
-    if many and len(steps) != members:
-        raise ValueError(f"config.client.steps: expected one number or {members}, got {steps}.")
-    steps = np.asarray(steps if many else [steps] * members)
-    cohort = min(config.cohort or members, members)
-    return Plan(
-        rounds,
-        at_least("client.batch_size", config.client.batch_size, 1),
-        steps,
-        cohort,
-        config.drop_out,
-        every,
-    )
 
 
 def require_readable(config: Any, problem: Problem) -> None:

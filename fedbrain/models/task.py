@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from fedbrain.models.penultimate import entering_head
 from fedbrain.types import Batch, Key, Loss, Metrics, ModelState, Params, Task, Variables
 
 
@@ -54,4 +55,8 @@ def make_task(module: Any, loss: Loss) -> Task:
         )
         return loss.predict(output), loss.per_example(output, jnp.asarray(batch["target"]))
 
-    return Task(init, train_loss, evaluate)
+    def with_features(params: Params, model_state: ModelState, batch: Batch, key: Key):
+        features, (mean, aux) = entering_head(lambda: train_loss(params, model_state, batch, key))
+        return (mean, features), aux
+
+    return Task(init, train_loss, evaluate, with_features)

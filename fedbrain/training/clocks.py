@@ -5,9 +5,11 @@
 received, at its own speed, and starts again as soon as it has sent. The server steps whenever
 `size` updates have arrived; one that is s versions old is divided by sqrt(1 + s), and its weight
 stays n_i: a stale update moves the model less, also where it comes alone.
+`power_of_choice`: `rounds`, whose cohort are those of some candidates on whom the model is worst.
 
 References:
   Nguyen et al. (2022), FedBuff, https://arxiv.org/abs/2106.06639
+  Cho et al. (2020), power of choice, https://arxiv.org/abs/2010.01243
 """
 
 from functools import partial
@@ -17,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fedbrain.training.in_memory import ClientRound, Clients, Plan
+from fedbrain.training.in_memory import ClientLoss, ClientRound, Clients, Plan
 from fedbrain.types import PLACE, ClientState, Key, PyTree, ServerState, Update
 
 
@@ -29,6 +31,7 @@ class Work(NamedTuple):
     steps: Int[Array, " clients"]  # local steps of each client
     plan: Plan
     key: Key  # of cohorts, drop-outs and batches
+    loss: ClientLoss
 
 
 @runtime_checkable
@@ -58,6 +61,18 @@ class Clock(NamedTuple):
 
     start: StartClock
     collect: Collect
+    candidates: int | None = None  # among whom a cohort is chosen; None: among all
+
+
+@runtime_checkable
+class Draw(Protocol):
+    """The cohort of a round."""
+
+    def __call__(
+        self, work: Work, server: ServerState, own: ClientState, key: Key, /
+    ) -> Int[Array, " cohort"]:
+        """Returns places in ascending order; the key is of this round's cohort."""
+        ...
 
 
 def rounds() -> Clock:
@@ -66,22 +81,68 @@ def rounds() -> Clock:
     >>> rounds().start(None, 3)
     ()
     """
-    return Clock(start=lambda server, clients: (), collect=_collect_round)
+    return Clock(start=lambda server, clients: (), collect=partial(_collect_round, _evenly))
+
+
+def _evenly(work: Work, server: ServerState, own: ClientState, key: Key) -> Int[Array, " cohort"]:
+    """Without replacement, the server's own first."""
+    del server, own
+    drawn = jax.random.permutation(key, work.data.mask.shape[0])
+    if work.plan.trusted:
+        drawn = drawn[jnp.argsort(~jnp.isin(drawn, jnp.asarray(work.plan.trusted)))]
+    return jnp.sort(drawn[: work.plan.cohort])
+
+
+def power_of_choice(candidates: int) -> Clock:
+    """Round after round, with those of some candidates on whom the global model's loss is largest.
+
+    Candidates are drawn without replacement by their numbers of training examples. Their losses are
+    of all these examples, told before anybody trains.
+
+    Args:
+      candidates: d, as many as the cohort or more; as many are the cohort drawn by examples.
+
+    >>> power_of_choice(candidates=4).candidates
+    4
+    """
+    if candidates < 1:
+        raise ValueError(f"Expected candidates={candidates} >= 1.")
+    collect = partial(_collect_round, partial(_largest_losses, candidates))
+    return Clock(lambda server, clients: (), collect, candidates)
+
+
+def _largest_losses(
+    candidates: int, work: Work, server: ServerState, own: ClientState, key: Key
+) -> Int[Array, " cohort"]:
+    examples = work.data.mask.sum(1)
+    own_first = jnp.isin(jnp.arange(len(examples)), jnp.asarray(work.plan.trusted, jnp.int32))
+    by_lot, rest = jax.random.split(key)
+    # the largest of log n_k plus Gumbel noise are a draw without replacement by n_k
+    lot = jnp.log(examples) + jax.random.gumbel(by_lot, examples.shape)
+    some = jnp.argsort(-jnp.where(own_first, jnp.inf, lot))[:candidates]
+    states, data = jax.tree.map(lambda x: x[some], (own, work.data))
+    keys = jax.random.split(rest, len(some))
+    losses = jax.vmap(work.loss, (None, 0, 0, 0))(server, states, data, keys)
+    worst = jnp.argsort(-jnp.where(own_first[some], jnp.inf, losses))
+    return jnp.sort(some[worst[: work.plan.cohort]])
 
 
 def _collect_round(
-    work: Work, server: ServerState, own: ClientState, memory: tuple, step: Array
+    draw: Draw, work: Work, server: ServerState, own: ClientState, memory: tuple, step: Array
 ) -> tuple[Update, ClientState, tuple]:
-    plan, clients = work.plan, work.data.mask.shape[0]
+    plan = work.plan
     now = jax.random.fold_in(work.key, step)
-    drawn = jnp.sort(jax.random.permutation(jax.random.fold_in(now, 0), clients)[: plan.cohort])
+    drawn = draw(work, server, own, jax.random.fold_in(now, 0))
+    trusted = jnp.isin(drawn, jnp.asarray(plan.trusted, jnp.int32))
     here = jax.random.uniform(jax.random.fold_in(now, 1), (plan.cohort,)) >= plan.drop_out
+    here = here | trusted
     keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(now, 2)))(drawn)
     states, examples, steps = jax.tree.map(lambda x: x[drawn], (own, work.data, work.steps))
     updates, new = jax.vmap(work.client, (None, 0, 0, 0, 0))(
         server, states, examples, steps * here, keys
     )
-    updates = updates._replace(metrics={**updates.metrics, PLACE: drawn})
+    known = {PLACE: drawn, "trusted": trusted.astype(jnp.float32)}
+    updates = updates._replace(metrics={**updates.metrics, **known})
     own = jax.tree.map(lambda every, some: every.at[drawn].set(some), own, new)
     return updates, own, memory
 
@@ -153,4 +214,4 @@ def _next_arrival(
     return (own, waiting), update._replace(delta=update.delta / staleness, metrics=told)
 
 
-CLOCKS = {"rounds": rounds, "buffered": buffered}
+CLOCKS = {"rounds": rounds, "buffered": buffered, "power_of_choice": power_of_choice}

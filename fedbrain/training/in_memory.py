@@ -32,6 +32,18 @@ class Plan(NamedTuple):
     cohort: int  # clients drawn for a round
     drop_out: float  # chance that a drawn client does not come
     every: int  # rounds between evaluations
+    trusted: tuple[int, ...] = ()  # places of clients that are the server's own: there every round
+
+
+@runtime_checkable
+class ClientLoss(Protocol):
+    """The mean training loss of the model that one client would start from."""
+
+    def __call__(
+        self, broadcast: ServerState, own: ClientState, examples: Clients, key: Key, /
+    ) -> Float[Array, ""]:
+        """Takes the client's own state and its examples [n, ...]."""
+        ...
 
 
 @runtime_checkable
@@ -110,3 +122,24 @@ def make_client(algorithm: Algorithm, plan: Plan) -> ClientRound:
         return local_steps.end(trainer, broadcast, own, progress, examples.mask.sum())
 
     return client
+
+
+def make_loss(algorithm: Algorithm) -> ClientLoss:
+    """A client's loss on all its examples, as it would report it of a first step. XLA drops the
+    gradient.
+
+    >>> from fedbrain.algorithms.quadratic import quadratic_algorithm
+    >>> variables, algorithm = {"params": {"w": jnp.zeros(1)}}, quadratic_algorithm()
+    >>> examples = Clients(jnp.zeros((1, 1)), jnp.full(1, 4.0), jnp.ones(1))
+    >>> server, own = algorithm.init(variables, jnp.ones(1)), algorithm.init_client(variables)
+    >>> float(make_loss(algorithm)(server, own, examples, jax.random.key(0)))
+    8.0
+    """
+
+    def loss(broadcast: ServerState, own: ClientState, examples: Clients, key: Key):
+        batch = examples._asdict()
+        carry = algorithm.local.init(broadcast, own, key)
+        _, metrics = algorithm.local.step(carry, batch)
+        return metrics["loss"] / jnp.maximum(metrics["count"], 1)
+
+    return loss

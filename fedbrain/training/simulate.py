@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from fedbrain.training.clocks import Clock, Work, rounds
-from fedbrain.training.in_memory import Clients, Plan, make_client
+from fedbrain.training.in_memory import Clients, Plan, make_client, make_loss
 from fedbrain.training.round import server_step
 from fedbrain.types import Algorithm, ClientState, Key, Metrics, PyTree, ServerState, Variables
 
@@ -70,7 +70,8 @@ def simulate(
     >>> outcome.history.tolist()
     [1.5, 1.875]
     """
-    work = Work(make_client(algorithm, plan), data, jnp.asarray(plan.steps), plan, key)
+    steps = jnp.asarray(plan.steps)
+    work = Work(make_client(algorithm, plan), data, steps, plan, key, make_loss(algorithm))
     stretch = partial(_stretch, partial(_step, algorithm, clock, work), evaluate)
     start = _start(algorithm, clock, variables, data)
     steps = jnp.arange(plan.rounds).reshape(-1, plan.every)

@@ -27,6 +27,8 @@ ATTACK_SPECS = {
     "inner_product_manipulation": "1",
     "a_little_is_enough": "1, clients=9",
     "mimic": "1",
+    "min_max": "1",
+    "min_sum": "1",
     "sign_flip": "1",
     "scale": "1",
     "gaussian": "1, deviation=1.0",
@@ -41,7 +43,8 @@ def metrics(c=C):
     sums = ("loss", "count", "global_loss")
     reports = {name: jnp.asarray(rng.uniform(1, 3, c), jnp.float32) for name in sums}
     steps = jnp.asarray(rng.integers(1, 9, c), jnp.float32)
-    return reports | {"steps": steps, "trusted": jnp.zeros(c).at[0].set(1.0)}
+    more = {name: jnp.asarray(rng.uniform(0, 1, c), jnp.float32) for name in ("discrepancy", "gap")}
+    return reports | more | {"steps": steps, "trusted": jnp.zeros(c).at[0].set(1.0)}
 
 
 def information(tree):

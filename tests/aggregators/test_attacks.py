@@ -51,6 +51,39 @@ def test_a_little_is_enough():
     np.testing.assert_allclose(attacked[20:], expected, rtol=1e-5)
 
 
+def apart(x, m, name):
+    """Whether what attackers send is too far from the honest, for either attack."""
+    pairs = ((x[:, None] - x[None]) ** 2).sum(-1)
+    to = ((x - m) ** 2).sum(1)
+    if name == "min_max":
+        return to.max() > pairs.max()
+    return to.sum() > pairs.sum(1).max()
+
+
+@pytest.mark.parametrize("name", ["min_max", "min_sum"])
+def test_as_far_as_the_honest_are_from_one_another_and_no_farther(name):
+    """The closed form against the bisection of the paper, with two attackers and one absent."""
+    for seed in range(40):
+        x = np.random.default_rng(seed).standard_t(3, (7, 5)).astype(np.float32)
+        weights = np.asarray([1, 1, 0, 1, 1, 1, 1], np.float32)
+        sent = attack(f"{name}(2)", x, weights)[0][-1]
+        honest = x[[0, 1, 3, 4]].astype(np.float64)
+        mean, spread = honest.mean(0), honest.std(0, ddof=1)
+        low, high = 0.0, 100.0
+        for _ in range(100):
+            middle = 0.5 * (low + high)
+            bad = apart(honest, mean - middle * spread, name)
+            low, high = (low, middle) if bad else (middle, high)
+        np.testing.assert_allclose(sent, mean - low * spread, rtol=1e-4, atol=1e-4)
+        assert low > 0.1
+
+
+def test_attackers_of_honest_clients_that_agree_agree_too():
+    x = np.ones((4, 5), np.float32)
+    for name in ("min_max", "min_sum"):
+        np.testing.assert_array_equal(attack(f"{name}(1)", x, np.ones(4, np.float32))[0], x)
+
+
 def test_random_failures_are_drawn_anew_each_round_and_again_the_same():
     for spec in ("gaussian(2, deviation=3.0)", "drop_out(0.5)"):
         link = call(spec, ATTACKS)

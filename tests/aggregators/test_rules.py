@@ -188,6 +188,57 @@ def test_rules_with_reports_are_their_formulas():
         np.testing.assert_allclose(mean, (0.5 * p + 0.5 / len(n)) @ x, rtol=1e-9)
 
 
+def test_feddisco_is_its_formula():
+    for seed in COHORTS:
+        dirty, weights, x, n, here = cohort(seed)
+        d = np.random.default_rng(seed).uniform(0, 0.9, C)
+        a = np.maximum(n / n.sum() - 0.5 * d[here] + 0.1, 0)
+        a = a if a.any() else n
+        direction = ours("feddisco()", dirty, weights, {"discrepancy": d})[0]
+        np.testing.assert_allclose(direction, (a / a.sum()) @ x, rtol=1e-9)
+        nobody = ours("feddisco(a=9.0)", dirty, weights, {"discrepancy": np.full(C, 0.9)})[0]
+        np.testing.assert_allclose(nobody, n @ x / n.sum(), rtol=1e-9)
+
+
+def test_generalization_adjustment_moves_weight_to_where_the_gap_is():
+    rng, shares, state = np.random.default_rng(1), np.full(C, 1 / C), None
+    for r in range(4):
+        dirty, weights, x, _, here = cohort(r)
+        gap = rng.normal(0.5, 1, C)
+        direction, state = ours(
+            f"generalization_adjustment({C}, rounds=5, step=2.0)",
+            dirty,
+            weights,
+            {"gap": gap},
+            state,
+        )
+        shares[here] += 2.0 * (1 - r / 5) / C * gap[here] / np.abs(gap[here]).max()
+        shares = np.maximum(shares, 0) / np.maximum(shares, 0).sum()
+        expected = shares[here] / shares[here].sum() @ x
+        np.testing.assert_allclose(direction, expected, rtol=1e-5, atol=1e-6)
+    assert shares.min() == 0  # the step is long enough that somebody's weight ends at 0
+    np.testing.assert_allclose(state.shares, shares, atol=1e-6)
+
+
+def test_layers_of_a_model_are_clipped_one_by_one():
+    rng = np.random.default_rng(0)
+    model = {
+        "conv": {"bias": rng.normal(size=(C, 2)), "kernel": rng.normal(size=(C, 3, 2))},
+        "head": {"kernel": 9 * rng.normal(size=(C, 4)), "private": None},
+    }
+    link = call("clip_by_layer_norm(3.0)", TABLE)
+    params = jax.tree.map(lambda x: jnp.zeros(x.shape[1:]), model)
+    with jax.enable_x64(True):
+        cohort = jax.tree.map(jnp.asarray, model)
+        clipped = link.update(cohort, link.init(params), weights=jnp.ones(C))[0].updates
+    for name, bound in (("conv", 3 / 2**0.5), ("head", 3 / 2**0.5)):
+        flat = [np.reshape(x, (C, -1)) for x in jax.tree.leaves(model[name])]
+        norms = np.linalg.norm(np.concatenate(flat, 1), axis=1)
+        factor = np.minimum(1, bound / norms)
+        for ours_, x in zip(jax.tree.leaves(clipped[name]), flat):
+            np.testing.assert_allclose(np.reshape(ours_, (C, -1)), factor[:, None] * x, rtol=1e-6)
+
+
 def test_cost_weighted_rules_remember():
     dirty, weights, x, n, here = cohort(0)
     p = n / n.sum()

@@ -19,7 +19,7 @@ from fedbrain.algorithms.quadratic import quadratic_task
 from fedbrain.algorithms.sharing import everything
 from fedbrain.configs import study
 from fedbrain.experiments.chosen_algorithm import read_algorithm
-from fedbrain.experiments.consistent import beside_of
+from fedbrain.experiments.consistent import REPORTERS, beside_of
 from fedbrain.experiments.study import cells, draw_problems
 from fedbrain.experiments.study_cell import run_cell
 from fedbrain.types import PLACE, Update
@@ -28,8 +28,8 @@ from tests.experiments.test_study import small
 CLIENTS, P = 9, 3
 LIES = (1e30, -1e30, math.nan, math.inf, -1.0)
 ROBUST = [name for name, row in RULES.items() if row.breakdown != "0"]
-ARGUMENTS = {"ditto": "0.1", "fedrep": "1"}
-SENDERS = {"scaffold()": "extra", "mime()": "extra", "mimelite()": "extra"}
+ARGUMENTS = {"ditto": (0.1,), "fedrep": (1,), "report_discrepancy": (2,)}
+SENDERS = ("scaffold()", "mime()", "mimelite()", "feddc()")
 INITIAL = {
     "params": {"w": jnp.zeros(P)},
     "batch_stats": {"norm": {"mean": jnp.zeros(2), "var": jnp.ones(2)}},
@@ -50,6 +50,9 @@ def server_of(rule, algorithm):
 
 def configured(rule, algorithm="fedavg()", **client):
     config: ConfigDict = study.get_config()
+    reporter = REPORTERS.get(RULES[rule].needs, "")
+    if reporter:
+        algorithm = f"{reporter}(2)" if reporter == "report_discrepancy" else f"{reporter}()"
     config.algorithm = algorithm
     config.server.aggregator = f"{rule}({RULES[rule].example})"
     config.client.update(client)
@@ -61,6 +64,7 @@ def updates(algorithm):
     reports = RNG.uniform(1, 2, (4, CLIENTS)).astype(np.float32)
     told = dict(zip(("loss", "count", "global_loss", "steps"), map(jnp.asarray, reports)))
     told["trusted"] = jnp.zeros(CLIENTS).at[0].set(1.0)
+    told |= {"discrepancy": told["loss"] - 1, "gap": told["count"] - 1}
     return Update(
         delta=jnp.asarray(DELTAS),
         model_state={
@@ -195,9 +199,7 @@ def test_the_memory_of_a_client_that_does_not_come_or_cannot_be_used_stays(name)
     algorithm = federated(
         ClientChain(quadratic_task(), optax.sgd(0.1)),
         ServerChain(RULES["weighted_mean"].make(), optax.sgd(1.0), lambda state, weights: state),
-        variant=VARIANTS[name](*map(float, filter(None, [ARGUMENTS.get(name)])))
-        if name != "fedrep"
-        else VARIANTS[name](1),
+        variant=VARIANTS[name](*ARGUMENTS.get(name, ())),
         sharing=Sharing(everything()),
     )
     variables = {"params": {"w": jnp.ones(1)}}

@@ -130,6 +130,78 @@ def test_unequal_hospitals_reach_the_optimum_of_all_their_examples(name):
     assert distance(w, weights=n) < 1e-10
 
 
+def test_feddc_reaches_the_optimum_through_drifts_that_are_sent_with_the_model():
+    """At rest -alpha h_i is client i's gradient, and the drifts have mean 0."""
+    w, _ = train(variant=VARIANTS["feddc"](alpha=0.5), rounds=1500)
+    assert distance(w) < 1e-10
+
+
+def test_fedacg_is_its_recursion_and_rests_where_fedprox_does():
+    """m <- lambda m + D and w <- w + m: w is the mean of the y_i, from a look-ahead."""
+    momentum, penalty, q = 0.6, 0.3, quadratics()
+    w, m = np.zeros(D), np.zeros(D)
+    for _ in range(7):
+        ahead, ends = w + momentum * m, []
+        for a, b in q:
+            y = ahead.copy()
+            for _ in range(K):
+                y = y - H * (a @ (y - b) + penalty * (y - ahead))
+            ends.append(y)
+        m = momentum * m + np.mean(ends, 0) - ahead
+        w = w + m
+        np.testing.assert_allclose(w, np.mean(ends, 0), atol=1e-12)
+    variant = VARIANTS["fedacg"](momentum, penalty)
+    np.testing.assert_allclose(train(variant=variant, rounds=7)[0], w, atol=1e-12)
+    at_rest, _ = train(links=[add_proximal_term(penalty)], rounds=1500)
+    np.testing.assert_allclose(train(variant=variant, rounds=1500)[0], at_rest, atol=1e-10)
+
+
+def test_fedacg_without_momentum_and_penalty_is_fedavg():
+    w, _ = train(variant=VARIANTS["fedacg"](0.0, 0.0), rounds=3)
+    np.testing.assert_allclose(w, train(rounds=3)[0], atol=1e-14)
+
+
+def test_fedsam_follows_the_gradient_at_the_worst_point_near_by():
+    rho, q, w = 0.2, quadratics(), np.zeros(D)
+    for _ in range(4):
+        ends = []
+        for a, b in q:
+            y = w.copy()
+            for _ in range(K):
+                g = a @ (y - b)
+                y = y - H * a @ (y + rho * g / np.linalg.norm(g) - b)
+            ends.append(y)
+        w = np.mean(ends, 0)
+    np.testing.assert_allclose(train(variant=VARIANTS["fedsam"](rho), rounds=4)[0], w, atol=1e-6)
+
+
+@pytest.mark.parametrize("absent", [0, 2])
+def test_the_gap_is_that_of_the_global_model_and_the_clients_last_one(absent):
+    """Through the rule that reads it, against numpy, with everybody or three of five."""
+    rounds, step, q = 6, 0.5, quadratics()
+    rule = RULES["generalization_adjustment"].make(N, rounds, step)
+    variant = VARIANTS["report_gap"]()
+    w, _ = train(aggregator=rule, variant=variant, rounds=rounds, absent=absent)
+    key, root = jax.random.key(0), np.zeros(D)
+    own, shares = [root] * N, np.full(N, 1 / N)
+
+    def loss(i, v):
+        return 0.5 * (v - q[i][1]) @ q[i][0] @ (v - q[i][1])
+
+    for r in range(rounds):
+        drawn = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, r), 0), N)
+        here = sorted(drawn[: N - absent].tolist())
+        gap = np.array([loss(i, root) - loss(i, own[i]) if i in here else 0 for i in range(N)])
+        largest = np.abs(gap).max() or 1
+        shares = np.maximum(shares + step * (1 - r / rounds) / N * gap / largest, 0)
+        shares /= shares.sum()
+        for i in here:
+            a, b = q[i]
+            own[i] = b + np.linalg.matrix_power(np.eye(D) - H * a, K) @ (root - b)
+        root = sum(shares[i] * own[i] for i in here) / sum(shares[i] for i in here)
+    np.testing.assert_allclose(w, root, atol=1e-5)  # shares are kept in float32
+
+
 def test_mime_reaches_the_optimum_in_two_trips_a_round():
     assert distance(train(variant=VARIANTS["mime"](beta=0.5), rounds=1200)[0]) < 1e-10
 

@@ -120,6 +120,7 @@ def test_a_formula_that_does_not_hold_for_the_clients_is_refused(
 def test_a_formula_that_holds_for_the_clients_is_accepted(aggregator, optimizer):
     c = base.get_config()
     c.server.aggregator, c.client.optimizer = aggregator, optimizer
+    c.algorithm = "report_global_loss()"  # what q-FedAvg needs
     assert read_experiment(c)
 
 

@@ -81,6 +81,18 @@ def test_a_study_learns_and_every_regime_and_clock_runs():
         assert scores.scores.mean() > base + 10
 
 
+def test_a_server_with_a_client_of_its_own_trusts_in_a_study():
+    """FLTrust beside a client that sends minus five times its update: it is not believed."""
+    fltrust = {"server": {"aggregator": "fltrust()", "trusted": ("c0",)}}
+    config = small(rounds=30, every=30, methods={"FLTrust": fltrust, "FedAvg": {}})
+    config.attack = ("scale(1, factor=-5.0)",)
+    problems = draw_problems(config)
+    scores = {cell.method: run_cell(cell, problems, 0) for cell in cells(config)}
+    # a round is skipped in which the only honest client points away from the server's
+    assert scores["FLTrust"].skipped.max() < 5
+    assert scores["FLTrust"].scores.mean() > 85 > scores["FedAvg"].scores.mean()
+
+
 def test_seeds_side_by_side_are_seeds_one_by_one():
     config = small()
     problems = draw_problems(config)

@@ -18,6 +18,39 @@ RATES = {"fields": {"client": {"optimizer": ("sgd(0.1)", "sgd(0.3)")}}}
         ({"attacks": {"late": {"clock": "buffered()"}}}, r"^FedAvg under late: config.clock: "),
         ({"every": 4}, r"^FedAvg under none: config.every: expected a divisor of rounds=6, got 4"),
         ({"regime": "alone"}, r"config.regime: expected one of"),
+        (
+            {"clock": "power_of_choice(candidates=2)"},
+            r"config.cohort: expected at most the candidates of .*, got 3 of 3 clients",
+        ),
+        (
+            {"server": {"aggregator": "fltrust()"}},
+            r"config.server.trusted: expected a client .*'fltrust\(\)' compares .*, got none",
+        ),
+        (
+            {"server": {"aggregator": "fltrust()", "trusted": ("c9",)}},
+            r"config.server.trusted: expected some of \['c0', 'c1', 'c2'\], got \['c9'\]",
+        ),
+        (
+            {"server": {"trusted": ("c0",)}, "cohort": 1},
+            r"config.server.trusted: expected fewer than the 1 clients of a round",
+        ),
+        (
+            {"server": {"trusted": ("c0",)}, "clock": "buffered(2)"},
+            r"config.clock: expected one with rounds",
+        ),
+        (
+            {"algorithm": "fedrep(head_steps=3)", "client": {"steps": 3}},
+            r"config.algorithm: expected fewer head_steps than .*'fedrep\(head_steps=3\)' and 3 in",
+        ),
+        (
+            {"server": {"aggregator": "feddisco()"}},
+            r"config.algorithm: expected report_discrepancy\(...\), whose clients report",
+        ),
+        ({"client": {"optimizer": "sgd(0.1, nesterov=True)"}}, r"a momentum > 0 beside nesterov"),
+        (
+            {"server": {"aggregator": "divide_and_conquer(1, coordinates=0)"}},
+            r"config.server.aggregator: Expected coordinates and iterations >= 1",
+        ),
         ({"loss": "l1()"}, r"config.loss: l1\(\) does not fit"),
         ({"score": "worst"}, r"^config.score: expected one of .*, got 'worst'"),
         ({"against": ("fedavg",)}, r"^config.against: expected some of \['FedAvg'.*\['fedavg'\]"),

@@ -11,11 +11,14 @@ from fedbrain.aggregators.attacks.omniscient import (
     inner_product_manipulation,
     mimic,
 )
+from fedbrain.aggregators.attacks.stealthy import min_max, min_sum
 
 ATTACKS = {
     "inner_product_manipulation": inner_product_manipulation,
     "a_little_is_enough": a_little_is_enough,
     "mimic": mimic,
+    "min_max": min_max,
+    "min_sum": min_sum,
     "sign_flip": sign_flip,
     "scale": scale,
     "gaussian": gaussian,

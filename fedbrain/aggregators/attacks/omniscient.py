@@ -61,6 +61,28 @@ def mean_of(cohort: Cohort, chosen: Bool[Array, " clients"]) -> Float[Array, " p
     return combine(cohort.updates, normalised(chosen.astype(jnp.result_type(float))))
 
 
+def moments(
+    cohort: Cohort, chosen: Bool[Array, " clients"]
+) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+    """The mean and the standard deviation (n - 1) of the chosen updates, coordinate by coordinate.
+
+    >>> cohort = Cohort(jnp.array([[1.0], [3.0], [9.0]]), jnp.ones(3))
+    >>> with jax.enable_x64(True):
+    ...     print(*(x.round(3) for x in moments(cohort, jnp.array([True, True, False]))))
+    [2.] [1.414]
+    """
+    n = jnp.maximum(chosen.sum(), 2)
+
+    def block(x: Array) -> Array:
+        x = jnp.where(chosen[:, None], x, 0).astype(jnp.float64)
+        mean = x.sum(0) / n
+        spread = jnp.where(chosen[:, None], x - mean, 0)
+        return jnp.stack([mean, jnp.sqrt((spread**2).sum(0) / (n - 1))])
+
+    mean, deviation = blockwise(block, cohort.updates)
+    return mean, deviation
+
+
 def inner_product_manipulation(num_byzantine: int, epsilon: float = 0.1) -> Aggregator:
     """IPM: -epsilon times the honest mean; .1 keeps the aggregate's norm and turns its sign.
 
@@ -95,15 +117,8 @@ def a_little_is_enough(num_byzantine: int, clients: int) -> Aggregator:
     z = NormalDist().inv_cdf(share)
 
     def attack(cohort: Cohort, honest: Array) -> Array:
-        n = jnp.maximum(honest.sum(), 2)
-
-        def block(x: Array) -> Array:
-            x = jnp.where(honest[:, None], x, 0).astype(jnp.float64)
-            mean = x.sum(0) / n
-            spread = jnp.where(honest[:, None], x - mean, 0)
-            return mean - z * jnp.sqrt((spread**2).sum(0) / (n - 1))
-
-        return blockwise(block, cohort.updates)
+        mean, deviation = moments(cohort, honest)
+        return mean - z * deviation
 
     return replaced(num_byzantine, attack)
 

@@ -27,6 +27,14 @@ ALGORITHMS: Mapping[str, Reveals] = {
         "for small learning rates the gradient of all people",
     ),
     "feddyn": Reveals(True, "nothing", _DELTA),
+    "feddc": Reveals(
+        False,
+        "the mean of the gradients that were followed",
+        "for small learning rates the gradient of all people",
+    ),
+    "fedacg": Reveals(True, "nothing", _DELTA),
+    "fedsam": Reveals(True, "nothing", _DELTA),
+    "moon": Reveals(True, "nothing", _OWN),
     "mime": Reveals(
         False, "the gradient at the server's weights", "exact, of all training people together"
     ),
@@ -46,5 +54,15 @@ ALGORITHMS: Mapping[str, Reveals] = {
     ),
     "report_fisher": Reveals(
         False, "squares of gradients, averaged over steps", "the size of every gradient"
+    ),
+    "report_discrepancy": Reveals(
+        False,
+        "how far the labels of all training people are from evenly spread over bins",
+        "exact; bins that tell one person from the others are a question about that person",
+    ),
+    "report_gap": Reveals(
+        False,
+        "the mean training loss of the server's weights minus that of the site's own last model",
+        "exact, over all training people",
     ),
 }

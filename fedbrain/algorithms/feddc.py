@@ -1,0 +1,98 @@
+"""FedDC: every client keeps its drift apart from its model, and sends both together.
+
+    local   g <- g_i(y) + alpha (y + h_i - w) + c - c_i
+    client  h_i <- h_i + (y_i - w),    c_i <- mean of the g above,    sends y_i + h_i - w and c_i
+    server  w <- mean_i (y_i + h_i),   c <- sum_i p_i c_i
+
+At rest y_i = w, so that g_i(w) = -alpha h_i, and the h_i of all clients have mean 0: w is the
+optimum of sum_i p_i F_i where everybody comes. Where some are absent the mean is of the drifts of
+those present. For SGD -tau h c_i is the published last update of client i, tau steps of length h;
+as a mean it needs no learning rate.
+
+References:
+  Gao et al. (2022), https://arxiv.org/abs/2203.11751 (from memory)
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fedbrain.aggregators.cohort import normalised
+from fedbrain.algorithms.running import Running, nothing_yet, observe, running_mean, weighted_sum
+from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant, add_shared, shared_only
+from fedbrain.types import Params, Update
+
+
+class FedDCClient(NamedTuple):
+    """A client's memory."""
+
+    drift: Params  # h_i
+    gradient: Params  # c_i
+
+
+class FedDCContext(NamedTuple):
+    """Carried through the local steps, of the shared leaves."""
+
+    centre: Params  # w - h_i
+    correction: Params  # c - c_i
+    gradients: Running  # what was followed, whose mean becomes c_i
+
+
+def feddc(alpha: float = 0.1) -> Variant:
+    """Local models are held to the global one minus their drift, and sent with the drift added.
+
+    Args:
+      alpha: strength of the pull > 0; the authors use .005 to .1.
+
+    >>> from fedbrain.algorithms.quadratic import local_rounds
+    >>> local_rounds(feddc(alpha=0.1))
+    ([5.8, 4.074], [0.0, 0.0])
+    """
+    if not alpha > 0:
+        raise ValueError(f"Expected alpha={alpha} > 0.")
+
+    def server_init(shared: Params, examples: jax.Array) -> Params:
+        del examples  # c is of those present
+        return jax.tree.map(jnp.zeros_like, shared)
+
+    def client_init(variables) -> FedDCClient:
+        zeros = jax.tree.map(jnp.zeros_like, variables["params"])
+        return FedDCClient(zeros, zeros)
+
+    def begin(start: Start) -> FedDCContext:
+        drift, own = (shared_only(x, start.extra) for x in start.control)
+        centre = jax.tree.map(jnp.subtract, shared_only(start.params, start.extra), drift)
+        correction = jax.tree.map(jnp.subtract, start.extra, own)
+        return FedDCContext(centre, correction, nothing_yet(correction))
+
+    def gradient(step: Step):
+        grads, aux = step.gradient_at(step.params, step.model_state)
+        centre, correction, seen = step.context
+        here = shared_only(step.params, centre)
+        pull = jax.tree.map(lambda y, w, c: alpha * (y - w) + c, here, centre, correction)
+        followed = add_shared(grads, pull)
+        seen = observe(seen, shared_only(followed, centre))
+        return followed, aux, step.context._replace(gradients=seen)
+
+    def finish(end: Finish) -> Sent:
+        mean = running_mean(end.context.gradients)
+        control = FedDCClient(
+            add_shared(end.control.drift, end.delta),
+            add_shared(jax.tree.map(jnp.zeros_like, end.control.gradient), mean),
+        )
+        drift = shared_only(control.drift, end.delta)
+        return Sent(mean, control, delta=jax.tree.map(jnp.add, end.delta, drift))
+
+    def server(memory: Params, update: Update, direction: Params) -> tuple[Params, Params]:
+        del memory  # c is of the last round
+        return direction, weighted_sum(update.extra, normalised(update.weight))
+
+    return Variant(
+        server_init=server_init,
+        client_init=client_init,
+        begin=begin,
+        gradient=gradient,
+        finish=finish,
+        server=server,
+    )
