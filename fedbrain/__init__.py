@@ -1,8 +1,8 @@
 """fedbrain: federated learning of 3-D networks on brain MRI, in pure functions of JAX.
 
-For experiments: `train`, `load`, `configuration`, `Result`. For research on algorithms: `federated`
-with `ClientChain` and `ServerChain`, `simulate` with `Plan` and `Clients`, and the packages
-`aggregators`, `algorithms` and `models`. What is not used is not imported.
+For experiments: `train`, `load`, `configuration`, `Result`, `Released`. For research on algorithms:
+`federated` with `ClientChain` and `ServerChain`, `simulate` with `Plan` and `Clients`, and the
+packages `aggregators`, `algorithms` and `models`. What is not used is not imported.
 """
 
 import importlib
@@ -14,6 +14,7 @@ __all__ = [
     "ClientChain",
     "Clients",
     "Plan",
+    "Released",
     "Result",
     "ServerChain",
     "aggregators",
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("Result", "configuration", "load", "train"), "fedbrain.api"),
+    **dict.fromkeys(("Released", "Result", "configuration", "load", "train"), "fedbrain.api"),
     **dict.fromkeys(("ClientChain", "ServerChain", "federated"), "fedbrain.algorithms"),
     **dict.fromkeys(("Clients", "Plan"), "fedbrain.training.in_memory"),
     "simulate": "fedbrain.training.simulate",

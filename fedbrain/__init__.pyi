@@ -1,6 +1,6 @@
 from fedbrain import aggregators, algorithms, models
 from fedbrain.algorithms import ClientChain, ServerChain, federated
-from fedbrain.api import Result, configuration, load, train
+from fedbrain.api import Released, Result, configuration, load, train
 from fedbrain.training.in_memory import Clients, Plan
 from fedbrain.training.simulate import simulate
 
@@ -10,6 +10,7 @@ __all__ = [
     "ClientChain",
     "Clients",
     "Plan",
+    "Released",
     "Result",
     "ServerChain",
     "aggregators",

@@ -17,10 +17,12 @@ from fedbrain.experiments.config_file import (
     require_known,
 )
 from fedbrain.experiments.experiment import run
-from fedbrain.experiments.finished import Result, load
+from fedbrain.experiments.finished import Result
+from fedbrain.experiments.finished import load as load_finished
+from fedbrain.experiments.released import Released, load
 from fedbrain.experiments.site_flags import Site, site_call
 
-__all__ = ["Result", "configuration", "load", "train"]
+__all__ = ["Released", "Result", "configuration", "load", "train"]
 
 DEFAULT = "brain_age"  # DenseNet-121 at 1.4 mm, of the published study
 
@@ -110,7 +112,7 @@ def train(
     folder = Path(workdir).expanduser()
     with _printing_nothing() if quiet else nullcontext():
         run(chosen, folder)
-    return load(folder)
+    return load_finished(folder)
 
 
 @contextmanager

@@ -9,7 +9,16 @@ def number(value: float | None, form: str = ".2f") -> str:
     >>> number(7.126), number(math.nan)
     ('7.13', 'n/a')
     """
-    return format(value, form) if math.isfinite(number_or_nan(value)) else "n/a"
+    return format(value, without_minus_zero(form)) if math.isfinite(number_or_nan(value)) else "n/a"
+
+
+def without_minus_zero(form: str) -> str:
+    """A format in which what is rounded to zero has no minus.
+
+    >>> format(-0.001, without_minus_zero("+.2f")), format(-0.001, without_minus_zero(".2f"))
+    ('+0.00', '0.00')
+    """
+    return f"+z{form[1:]}" if form.startswith("+") else f"z{form}"
 
 
 def number_or_nan(value: float | None) -> float:

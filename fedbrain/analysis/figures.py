@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fedbrain.analysis import classification
 from fedbrain.analysis.predictions import Predictions
@@ -72,6 +73,7 @@ def losses(path: Path, history: list[dict[str, Any]], *, title: str, synthetic: 
     best = history[-1]["best_round"]
     axes.axvline(best, color="grey", linestyle="--", label=f"chosen round {best}")
     axes.set(xlabel="round", ylabel="loss", title=titled(title, synthetic))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize="small", ncols=2)
     save(figure, path)
 

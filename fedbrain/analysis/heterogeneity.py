@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fedbrain.analysis.figures import colour, titled
 
@@ -84,6 +85,7 @@ def heterogeneity_figure(history: History, *, title: str, synthetic: bool) -> Fi
         axes.set_title(meaning, fontsize="medium")
     for axes in panels[2:]:
         axes.set_xlabel("round")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend(fontsize="small")
     figure.suptitle(titled(title, synthetic))
     return figure

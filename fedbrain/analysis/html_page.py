@@ -10,21 +10,34 @@ from typing import NamedTuple
 
 PNG = b"\x89PNG\r\n\x1a\n"
 STYLE = """
-body { font: 16px/1.5 sans-serif; color: #111; background: #fff; margin: 0 auto; padding: 1rem;
-  max-width: 70rem; overflow-wrap: break-word; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #767676; }
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #111; background: #fff; margin: 0 auto;
+  padding: 1rem; max-width: 76rem; overflow-wrap: break-word; }
+h1, h2 { line-height: 1.2; } h1 { font-size: 1.8rem; }
+h2 { margin-top: 3rem; padding-bottom: .3rem; border-bottom: 2px solid #111; }
+p, li { max-width: 50rem; } a { color: #0a4a8f; } a, section { scroll-margin-top: 1rem; }
 .label { border: 3px solid #111; padding: .5rem 1rem; font-weight: bold; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; margin: 1rem 0; }
-caption { text-align: left; font-weight: bold; padding: .3rem 0; white-space: nowrap; }
-th, td { padding: .2rem .6rem; border-bottom: 1px solid #bbb; text-align: right; }
-th[scope=row], th[scope=rowgroup], thead th:first-child { text-align: left; }
-th[scope=row] { font-weight: normal; }
+nav ul { columns: 16rem; padding-left: 1.2rem; } nav li { padding: .15rem 0; }
+.wide { overflow-x: auto; margin: 1.5rem 0; }
+table { border-collapse: collapse; min-width: min(100%, 26rem);
+  font-variant-numeric: tabular-nums; }
+caption { text-align: left; font-weight: bold; padding: .3rem 0; max-width: 50rem; }
+th, td { padding: .25rem .5rem; border-bottom: 1px solid #bbb; text-align: right;
+  vertical-align: top; }
+thead th { border-bottom: 2px solid #767676; vertical-align: bottom; }
+th[scope=row], th[scope=rowgroup], thead th:first-child { text-align: left; padding-left: 0;
+  position: sticky; left: 0; background: #fff; }
+th[scope=row] { font-weight: normal; } th[scope=rowgroup] { padding-top: .8rem; }
 .text td, .text th { text-align: left; } .text td { overflow-wrap: anywhere; }
-table:not(.text) td { white-space: nowrap; }
-figure { margin: 1rem 0; overflow-x: auto; } img { max-width: 100%; height: auto; }
-@media screen and (max-width: 40rem) { figure img { max-width: none; width: 40rem; } }
+table:not(.text) :is(td, th) { white-space: nowrap; }
+figure { margin: 1.5rem 0; overflow-x: auto; } img { max-width: 100%; height: auto; }
+figcaption { color: #444; font-size: .9rem; position: sticky; left: 0; }
+@media screen and (max-width: 40rem) { body { font-size: 15px; } h2 { margin-top: 2.2rem; }
+  figure img { max-width: none; width: 40rem; } table { font-size: 14px; }
+  .text th[scope=row] { position: static; } }
 @media print { body { max-width: none; font-size: 10pt; } .wide { overflow: visible; }
-  figure, tr { break-inside: avoid; } nav { display: none; } }
+  table { font-size: 7.5pt; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; }
+  nav { display: none; } a { color: inherit; } }
 """
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 

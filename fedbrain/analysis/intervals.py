@@ -21,6 +21,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy import stats
 
+from fedbrain.analysis.cells import without_minus_zero
+
 DRAWS = 2000
 FEWEST_PEOPLE = 8  # no interval over fewer people: with 5 it would be three times as wide
 FEWEST_SEEDS = 3  # no interval over fewer seeds
@@ -36,6 +38,7 @@ def span(interval: Sequence[float | None], form: str = ".2f") -> str:
     ('1.23 to 5.00', 'n/a', '-1.0 to +2.0')
     """
     low, high = (math.nan if end is None else end for end in interval)
+    form = without_minus_zero(form)
     return f"{low:{form}} to {high:{form}}" if math.isfinite(low + high) else "n/a"
 
 

@@ -39,6 +39,9 @@ def get_config() -> Any:
     # how scans are prepared: `conform(voxel_size_mm, shape, mask)`; `registered(...)`, where all
     # images share a space; with `storage='int8'` prepared volumes take a quarter of the disk
     config.prepare = "conform(voxel_size_mm=3.0, shape=(64, 72, 64), mask='foreground')"
+    # what is taken out of prepared images: nothing, `none()`, or how each site shifts every voxel,
+    # by ComBat on training scans, `voxelwise('target', 'sex')`: the columns whose effect stays
+    config.harmonise = "none()"
     # folder of prepared volumes
     config.cache = "~/.cache/fedbrain/volumes"
     # what a client is: a site, `by_site()`, or one of several simulated hospitals with different

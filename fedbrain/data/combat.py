@@ -96,17 +96,35 @@ def solve(told: Mapping[str, Sums]) -> Common:
         mean = site.xx[0, 1:, None] / site.people
         within.append((site.xx[1:, 1:] - mean * site.xx[:1, 1:], site.xy[1:] - mean * site.xy[:1]))
     gram, right = (sum(parts) for parts in zip(*within))
-    size = np.sqrt(np.maximum(sum(np.diag(s.xx)[1:] for s in told.values()), 1e-300))
-    if np.linalg.matrix_rank(gram / np.outer(size, size), tol=1e-9, hermitian=True) < len(size):
-        raise ValueError(
-            "Expected covariates that differ within sites, and none that follows from the others,"
-            " got some that do not. Leave such covariates out."
-        )
+    size = np.asarray(sum(np.diag(s.xx)[1:] for s in told.values()))
+    require_distinct(np.asarray(gram), size)
     slopes = np.linalg.solve(gram, right) if len(size) else np.zeros_like(right)
     heights = {
         name: (s.xy[0] - s.xx[0, 1:] @ slopes) / s.people for name, s in sorted(told.items())
     }
     return Common(heights, slopes)
+
+
+def require_distinct(
+    gram: Float[np.ndarray, "k k"], size: Float[np.ndarray, " k"], tolerance: float = 1e-9
+) -> None:
+    """Refuses covariates whose effect cannot be told from that of a site, or of another one.
+
+    Args:
+      gram: sums of products around the means of sites.
+      size: sums of squares.
+      tolerance: relative, above what rounding leaves of 0.
+
+    Raises:
+      ValueError: for such covariates.
+    """
+    root = np.sqrt(np.maximum(size, 1e-300))
+    scaled = gram / np.outer(root, root)
+    if np.linalg.matrix_rank(scaled, tol=tolerance, hermitian=True) < len(root):
+        raise ValueError(
+            "Expected covariates that differ within sites, and none that follows from the others,"
+            " got some that do not. Leave such covariates out."
+        )
 
 
 def squares(

@@ -16,6 +16,7 @@ from fedbrain.analysis.least_squares import Fit, products, solve
 from fedbrain.analysis.predictions import Predictions
 from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Split
+from fedbrain.experiments.harmonised_images import require_raw
 from fedbrain.experiments.predict_scans import predict_scans
 from fedbrain.experiments.predictions import floor_of, to_predictions
 from fedbrain.experiments.saved_models import load_models, read_identity
@@ -105,6 +106,7 @@ def predictor(workdir: str | Path, split: str) -> Say:
     """
     folder = Path(workdir).expanduser()
     experiment, _ = read_identity(folder)
+    require_raw(folder, experiment)
     [(_, variables)] = load_models(folder, split=split)
     evaluate = make_evaluate(experiment.task)
     return lambda scans: predict_scans(evaluate, variables, scans, experiment)

@@ -21,6 +21,7 @@ from fedbrain.data.sites import SITES
 from fedbrain.data.splits import Fractions
 from fedbrain.data.targets import NORMS, TARGETS, Norm, Target
 from fedbrain.data.views import VIEWS
+from fedbrain.data.voxel_combat import HARMONISES, Kept
 from fedbrain.experiments.chosen_algorithm import read_algorithm
 from fedbrain.experiments.chosen_driver import AUTO, read_batches, read_driver
 from fedbrain.experiments.private import require_private
@@ -42,6 +43,7 @@ class Experiment(NamedTuple):
     rounds: int  # most rounds of a federation
     sites: dict[str, SiteLoader]  # name -> how its scans are loaded
     recipe: Recipe  # how volumes are prepared
+    harmonise: Kept | None  # what voxel-wise ComBat keeps; None: images stay as they are
     modalities: tuple[str, ...]  # suffixes of the images of a scan
     cache: str  # folder of prepared volumes
     describe: dict[str, tuple[float, ...]]  # column -> edges of its histogram
@@ -170,6 +172,7 @@ def read_experiment(config: Any) -> Experiment:
         rounds=at_least("rounds", config.rounds, 1),
         sites={name: choose(f"sites.{name}", spec, SITES) for name, spec in config.sites.items()},
         recipe=choose("prepare", config.prepare, RECIPES),
+        harmonise=choose("harmonise", config.harmonise, HARMONISES),
         modalities=modalities,
         cache=config.cache,
         describe=dict(choose("describe", spec, HISTOGRAMS) for spec in config.describe),

@@ -1,13 +1,12 @@
 """A finished experiment, read from its work directory."""
 
 import math
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.analysis.groups_table import render_results
-from fedbrain.experiments.predict_images import predict_images
+from fedbrain.experiments.predict_images import predict_one
 from fedbrain.experiments.stored_json import damaged, read_stored
 from fedbrain.experiments.trained_models import of_workdirs
 
@@ -49,12 +48,7 @@ class Result(NamedTuple):
           ValueError: naming the file or the covariate.
         """
         trained = of_workdirs([self.workdir], federation=federation, client=client)
-        predicted = predict_images(trained, [Path(image).expanduser()], covariates=covariates)
-        for sentence in predicted.warnings:
-            warnings.warn(sentence, stacklevel=2)
-        [value] = predicted.values
-        classes = predicted.classes
-        return dict(zip(classes, value.tolist())) if classes else float(value)
+        return predict_one(trained, Path(image).expanduser(), covariates)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Writes one page of HTML: tables, figures, warnings, how it was made.

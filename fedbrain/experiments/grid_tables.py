@@ -142,7 +142,7 @@ def render_comparisons(compared: list[Comparison]) -> list[str]:
 
 
 def _cell(d: Paired) -> str:
-    return f"{d.mean:+.2f} ({span(d.interval, '+.2f')})"
+    return f"{d.mean:+z.2f} ({span(d.interval, '+.2f')})"
 
 
 def read_grid(workdir: Path) -> dict[str, Any]:

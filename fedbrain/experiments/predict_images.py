@@ -1,5 +1,6 @@
 """Predictions of trained models for single NIfTI files."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,7 +98,7 @@ def predict_images(
         require_brain(path, experiment.recipe, notes)
     scans = concatenate([one for one, _ in loaded])
     values = average(models, scans, views)
-    warnings = [
+    notices = [
         f"Note: {reason}: {text}"
         for _, notes in loaded
         for reason, text in notes.items()
@@ -109,8 +110,30 @@ def predict_images(
         experiment.unit,
         experiment.classes,
         len(models),
-        warnings + ([known] if known else []),
+        notices + ([known] if known else []),
     )
+
+
+def predict_one(
+    trained: Trained, image: Path, covariates: Mapping[str, Any]
+) -> float | dict[str, float]:
+    """The prediction for one image, or the probability of each class; what is to be said of it is a
+    warning.
+
+    Args:
+      trained: models, and what is known of them.
+      image: a NIfTI file.
+      covariates: column -> value, where the models need some.
+
+    Raises:
+      ValueError: as `predict_images`.
+    """
+    predicted = predict_images(trained, [image], covariates=covariates)
+    for sentence in predicted.warnings:
+        warnings.warn(sentence, stacklevel=3)
+    [value] = predicted.values
+    classes = predicted.classes
+    return dict(zip(classes, value.tolist())) if classes else float(value)
 
 
 def _in_words(value: Any, predicted: Predicted) -> str:

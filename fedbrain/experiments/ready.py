@@ -9,9 +9,11 @@ import numpy as np
 
 from fedbrain.data.bands import require_columns
 from fedbrain.data.dataset import Scans
+from fedbrain.data.voxel_combat import values_of
 from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.compiled import compile_experiment, outline_variables
 from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.harmonised_images import require_harmonisable
 from fedbrain.experiments.spec import choose
 from fedbrain.experiments.split_id import SplitId, split_clients
 from fedbrain.experiments.starting_point import INITIALS
@@ -62,6 +64,7 @@ def require_ready(
       ValueError: naming the field, the site or the file.
     """
     require_columns(experiment.report_by, clients)
+    require_harmonisable(experiment, clients)
     require_classes(experiment.classes, clients)
     compile_experiment(experiment)
     baselines = [choose("baselines", spec, BASELINES) for spec in experiment.baselines]
@@ -71,7 +74,9 @@ def require_ready(
     for repeat in experiment.repeats:
         for inner in range(experiment.inner_splits):
             split_id = SplitId(repeat, inner)
-            split_clients(experiment, clients, split_id)
+            for name, split in split_clients(experiment, clients, split_id).items():
+                if experiment.harmonise is not None:
+                    values_of(name, split.train, experiment.harmonise)
             initial(fresh, split_id)
             for baseline in baselines:
                 baseline.require(clients, split_id)

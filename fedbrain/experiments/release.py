@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from fedbrain.analysis.conformal import Margins
 from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.harmonised_images import require_raw
 from fedbrain.experiments.known_people import People, find_among, people_of
 from fedbrain.experiments.model_description import describe_model
 from fedbrain.experiments.new_people import validation_margins
@@ -68,6 +69,7 @@ def write_release(
     """
     require_ending(output)
     experiment, data = read_identity(workdir)
+    require_raw(workdir, experiment)
     models = load_named(workdir, federation=federation, client=client)
     splits = len(experiment.repeats) * experiment.inner_splits
     if len(models) < splits:

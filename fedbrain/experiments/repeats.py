@@ -19,6 +19,7 @@ from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.compiled import Compiled, random_variables
 from fedbrain.experiments.config import Experiment
 from fedbrain.experiments.federation import Trained, train
+from fedbrain.experiments.harmonised_images import harmonise
 from fedbrain.experiments.predictions import (
     Evaluation,
     assign_all_sites,
@@ -171,7 +172,7 @@ def run_repeat(
     baselines = [choose("baselines", spec, BASELINES) for spec in experiment.baselines]
     for inner in range(experiment.inner_splits):
         split_id = SplitId(repeat, inner)
-        splits = split_clients(experiment, clients, split_id)
+        splits = harmonise(experiment, split_clients(experiment, clients, split_id))
         for site, split in splits.items():
             done.ids[site, split_id, "valid"] = split.valid.ids
             done.ids[site, split_id, "test"] = split.test.ids

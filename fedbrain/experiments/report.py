@@ -1,6 +1,8 @@
 """Writes the report of a work directory: one page of HTML."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fedbrain.analysis.claims import ALL
 from fedbrain.analysis.columns import columns_of
@@ -17,6 +19,7 @@ from fedbrain.experiments.grid_tables import (
     read_grid,
     read_rows,
 )
+from fedbrain.experiments.public_text import hide
 from fedbrain.experiments.report_experiment import experiment_sections, figures_of
 from fedbrain.experiments.report_sections import (
     LABEL,
@@ -41,7 +44,7 @@ def grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
     """
     config = read_grid(workdir)
     rows = read_rows(workdir, config)
-    sections = [Section("What was asked: the first experiment", asked_tables(config["first"]))]
+    sections = []
     for row in rows:
         images = row.results["images"]
         measured = {key: measure(seeds, images) for key, seeds in row.tests.items()}
@@ -53,15 +56,17 @@ def grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
         ]
         if crossed:
             blocks.append(Table("Models of one client on test scans", crossed_rows(crossed)))
-        figures = figures_of(workdir / row.name / row.seeds[0], row.results)
+        which = "first" if row.name == "first" else "second"
+        figures = figures_of(workdir / row.name / row.seeds[0], row.results, config[which])
+        figures = [f"Figures of {row.seeds[0]}:", *figures] if figures else []
         sections.append(Section(f"Experiment {row.name}", [*blocks, *figures]))
     compared = list(comparisons(rows))
     if compared:
         claims, no_claims = claims_of(compared)
-        blocks = [*legend(compared), Table("Differences", comparison_rows(compared))]
-        blocks += [f"What may be claimed over {ALL}:", Items(claims or ["nothing"])]
+        blocks = [f"What may be claimed over {ALL}:", Items(claims or ["nothing"])]
+        blocks += [Table("Differences", comparison_rows(compared)), Items(legend(compared))]
         blocks += ["What may not be claimed:", Items(no_claims or ["nothing"])]
-        sections.append(Section("Comparisons", blocks))
+        sections.insert(0, Section("Comparisons", blocks))
     made = {
         f"{row.name}/{seed}": read_object(workdir / row.name / seed / "made_by.json").get(
             "processes", []
@@ -70,7 +75,24 @@ def grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
         for seed in row.seeds
     }
     synthetic = any(row.results["synthetic"] for row in rows)
-    return synthetic, [*sections, made_section(made), cite_section(None, {})]
+    return synthetic, [*sections, *_asked(config), made_section(made), cite_section(None, {})]
+
+
+def _asked(config: Mapping[str, Any]) -> list[Section]:
+    """Of the first experiment, and what each of the others changes in the second."""
+    rows = [[name, _changes(fields)] for name, fields in config["rows"].items()]
+    changes = Table(
+        "What each further experiment changes in config.second", [("experiment", "fields"), *rows],
+        text=True,
+    )  # fmt: skip
+    return [
+        Section("What was asked: the first experiment", asked_tables(config["first"])),
+        Section("What was asked: the others", [*asked_tables(config["second"]), changes]),
+    ]
+
+
+def _changes(fields: Mapping[str, Any]) -> str:
+    return hide(", ".join(f"{name}: {value}" for name, value in fields.items())) or "none"
 
 
 def hospital_grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
@@ -80,12 +102,25 @@ def hospital_grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
       workdir: of a grid with a finished experiment.
     """
     config, told = read_grid(workdir), read_told(workdir)
-    sections = [Section("What was asked: the first experiment", asked_tables(config["first"]))]
+    sections = []
     for experiment in told:
         table = Table("Accuracy", accuracy_rows(experiment.rows, experiment.columns))
         blocks: list[Block] = [f"Test sets, {experiment.legend}", table]
         sections.append(Section(f"Experiment {experiment.name}", blocks))
-    return any(t.synthetic for t in told), [*sections, cite_section(None, {})]
+    made = {
+        f"{path.parent.parent.name}/{path.parent.name}": read_object(path).get("processes") or []
+        for name in ("first", *config["rows"])
+        for path in sorted((workdir / name).glob("seed*/made_by.json"))
+    }
+    synthetic = any(t.synthetic for t in told)
+    return synthetic, [*sections, *_asked(config), made_section(made), cite_section(None, {})]
+
+
+def _kind(workdir: Path, identity: Mapping[str, Any]) -> str:
+    if "target" not in identity:
+        return "Experiment"
+    at_home = "regimes" in read_object(workdir / "results.json")
+    return "A site's part of the run" if at_home else "Run between hospitals"
 
 
 def write_report(workdir: Path, output: Path | None = None) -> Path:
@@ -118,7 +153,7 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
             f"{workdir}: expected results as this version writes them, got others ({error!r}). Run"
             " the version that made_by.json names."
         ) from None
-    kind = "Grid" if is_grid else "Study" if is_study else "Experiment"
+    kind = "Grid" if is_grid else "Study" if is_study else _kind(workdir, identity)
     title = f"{'SYNTHETIC: ' if synthetic else ''}{kind} {workdir.absolute().name}"
     page = render_page(title, LABEL if synthetic else "", sections)
     try:

@@ -16,6 +16,7 @@ from fedbrain.experiments.finished import load
 from fedbrain.experiments.public_text import hide, public_site
 from fedbrain.experiments.report_agreement import agreement_section
 from fedbrain.experiments.report_methods import methods_section
+from fedbrain.experiments.report_record import record_section
 from fedbrain.experiments.report_sections import (
     asked_tables,
     cite_section,
@@ -23,12 +24,14 @@ from fedbrain.experiments.report_sections import (
     pictures,
     read_object,
 )
+from fedbrain.experiments.report_summary import summary_section
 from fedbrain.experiments.report_tables import tables
 from fedbrain.experiments.report_training import training_section
 from fedbrain.experiments.site_tables import missing_of
 from fedbrain.experiments.workdir import MetricsLog
 
 PARTS = ("train", "valid", "test")
+PARTS_NAMES = ("training", "validation", "test")
 
 
 def experiment_sections(workdir: Path) -> tuple[bool, list[Section]]:
@@ -46,10 +49,12 @@ def experiment_sections(workdir: Path) -> tuple[bool, list[Section]]:
     models = results["variables_sha256"]
     models = models if isinstance(models, Mapping) else {"of the best round": models}
     return results["synthetic"], [
+        summary_section(results),
         Section("Results", list(tables(results))),
-        Section("Figures", figures_of(workdir, results)),
+        Section("Figures", figures_of(workdir, results, config)),
         agreement_section(workdir, results),
         training_section(workdir, results),
+        record_section(workdir) if "regimes" in results else Section("", []),
         Section("Who is missing", [Items(lines)] if (lines := list(_missing(workdir, results)))
                 else ["No client and no scan, as far as the files in this folder say."]),
         Section("Warnings", [Items(lines)] if (lines := list(_warnings(workdir, config)))
@@ -80,7 +85,12 @@ def _people(workdir: Path, client: str) -> dict[str, int]:
 
 def _sites(workdir: Path, results: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Block]:
     sources = config.get("sites") or {}
-    rows = [["", "scans", "people", "training", "validation", "test", "read by"]]
+    if declared := read_object(workdir / "sites.json"):
+        counts = [[name, *(str(site.get(part, "n/a")) for part in PARTS)]
+                  for name, site in declared.items() if isinstance(site, dict)]  # fmt: skip
+        yield Table("Scans that sites declared, of the first split", [["", *PARTS_NAMES], *counts])
+        return
+    rows = [["", "scans", "people", *PARTS_NAMES, "read by"]]
     for name in _clients(results):
         people = _people(workdir, name)
         counts = [str(people.get(part, "n/a")) for part in ("all", *PARTS)]
@@ -168,13 +178,22 @@ def _data(columns: Mapping[str, Any]) -> Iterator[Block]:
             yield Items([line.strip() for line in lines])
 
 
-def figures_of(workdir: Path, results: Mapping[str, Any]) -> list[Block]:
+def _unit_of_losses(results: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """ ", in years", or nothing where a loss has no unit."""
+    name = str(config.get("loss", "")).partition("(")[0].strip()
+    powers = {"l1": "", "huber": "", "l2": " squared"}
+    return f", in {results['unit']}{powers[name]}" if name in powers else ""
+
+
+def figures_of(workdir: Path, results: Mapping[str, Any], config: Mapping[str, Any]) -> list[Block]:
     """Predictions of every regime; losses of every federation in its first split.
 
     Args:
       workdir: of the experiment.
       results: what `results.json` holds.
+      config: as `config.json` has it; empty: it is not known.
     """
+    losses = f"Training and validation losses{_unit_of_losses(results, config)}"
     shown = (
         "Confusion of classes"
         if results.get("classes")
@@ -188,10 +207,11 @@ def figures_of(workdir: Path, results: Mapping[str, Any]) -> list[Block]:
     others = 0
     for federation in sorted(workdir.glob("runs/*")):
         first, *more = sorted(federation.glob("*/losses.png")) or [federation / "losses.png"]
-        files[f"Training and validation losses: {federation.name}, {first.parent.name}"] = first
+        files[f"{losses}: {federation.name}, {first.parent.name}"] = first
         others += len(more)
-    files["Training and validation losses of every site"] = workdir / "losses.png"
+    files[f"{losses} of every site"] = workdir / "losses.png"
     for path in sorted((workdir / "saliency").glob("*.png")):
         files[f"Where the model looks: {path.stem.replace('_', ' ')}"] = path
     blocks = pictures(files)
-    return [*blocks, f"Losses of {others} other splits are in runs/."] if others else blocks
+    rest = "the other split" if others == 1 else f"the {others} other splits"
+    return [*blocks, f"Losses of {rest} are in runs/."] if others else blocks

@@ -70,6 +70,14 @@ def _listed(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+def _times(repeats: int) -> str:
+    return "Once" if repeats == 1 else f"In each of {repeats} repeats"
+
+
 def _sentences(results: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
     if results["synthetic"]:
         yield "All data are SYNTHETIC."
@@ -92,19 +100,24 @@ def _asked(config: Mapping[str, Any]) -> Iterator[str]:
         f"Images ({_listed(config['modalities'])}) were prepared by {hide(config['prepare'])} and"
         f" augmented in training by {config['augment']}."
     )
+    if not config.get("harmonise", "none").startswith("none"):
+        yield (
+            "What each site adds to every voxel was taken away by ComBat, fitted on training scans"
+            f" ({hide(config['harmonise'])})."
+        )
     if config["covariates"]:
         yield f"Covariates: {_listed(config['covariates'])}."
     yield (
         f"The network {hide(config['model'])}, started from {hide(config['initial'])}, was trained"
         f" with the loss {hide(config['loss'])} in {config['rounds']} rounds of"
-        f" {config['algorithm']}: clients took {client['epochs']} epoch(s) a round with"
+        f" {config['algorithm']}: clients took {_count(client['epochs'], 'epoch')} a round with"
         f" {client['optimizer']} and batches of {client['batch_size']}; the server combined their"
         f" updates by {server['aggregator']} and {server['optimizer']}."
     )
     stratified = f", stratified by {splits['stratify']}" if splits["stratify"] else ""
     yield (
-        f"In each of {splits['repeats']} repeat(s) people were split into test"
-        f" ({splits['test']:.0%}), validation ({splits['valid']:.0%}) and training"
+        f"{_times(splits['repeats'])} people were split into test ({100 * splits['test']:.0f} %),"
+        f" validation ({100 * splits['valid']:.0f} %) and training"
         f" parts{stratified}; the round with the least validation loss was kept (seed"
         f" {config['seed']})."
     )

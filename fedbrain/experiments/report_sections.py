@@ -14,8 +14,9 @@ from fedbrain.experiments.stored_json import UNREADABLE
 from fedbrain.experiments.workdir import clean, differences
 
 ASKED = (
-    "unit", "target", "modalities", "covariates", "prepare", "partition", "splits.repeats",
-    "splits.inner", "model", "loss", "initial", "trainable", "regimes", "rounds", "algorithm",
+    "unit", "target", "modalities", "covariates", "prepare", "harmonise", "partition",
+    "splits.repeats", "splits.inner", "model", "loss", "initial", "trainable", "regimes", "rounds",
+    "algorithm",
     "client.optimizer", "client.batch_size", "client.epochs", "server.aggregator",
     "server.optimizer", "augment", "baselines", "seed",
 )  # fmt: skip
@@ -56,7 +57,7 @@ def asked_tables(config: Mapping[str, Any]) -> list[Block]:
     changed = [text.partition(":")[0] for text in differences(base_fields, config)]
     changed = [name for name in changed if name.split(".")[0] not in MACHINE]
     rows = [[name, _text(_field(config, name)), _text(_field(base_fields, name))]
-            for name in changed]  # fmt: skip
+            for name in changed if _field(config, name) is not None]  # fmt: skip
     others = [[name, _text(_field(config, name))] for name in ASKED if name not in changed]
     differ = Table(
         "Fields that differ from configs/base.py", [("field", "value", "base"), *rows], text=True

@@ -79,8 +79,8 @@ def study_sections(workdir: Path) -> tuple[bool, list[Section]]:
     made = read_object(workdir / "made_by.json").get("processes") or []
     asked = Table("Configuration", [("field", "value"), *_fields(config)], text=True)
     return results["synthetic"], [
-        Section("What was asked", [asked]),
         Section("Comparison", blocks),
+        Section("What was asked", [asked]),
         made_section({"": made}),
         cite_section(None, {}),
     ]

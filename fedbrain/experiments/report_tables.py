@@ -16,7 +16,10 @@ def tables(results: Mapping[str, Any]) -> Iterator[Block]:
       results: what `results.json` holds.
     """
     legend = columns_of(results).legend.format(unit=results["unit"])
-    yield f"On test sets; {legend} n/a: not defined, or too few people."
+    yield (
+        f"On test sets; {legend} pooled: all test scans together; macro: the mean over sites, each"
+        " alike; n/a: not defined, or too few people."
+    )
     if rows := privacy_table.privacy_rows(results):
         yield Table(f"Differential privacy, {privacy_table.COVERED}", rows)
     yield from _of_simulation(results) if "regimes" in results else _of_hospitals(results)
@@ -24,7 +27,7 @@ def tables(results: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _of_simulation(results: Mapping[str, Any]) -> Iterator[Block]:
-    yield Table("Accuracy", results_table.regime_rows(results))
+    yield Table("Accuracy", _without_means(results_table.regime_rows(results), results))
     yield from _crossed(results)
     if results.get("classes"):
         yield Table(
@@ -34,9 +37,13 @@ def _of_simulation(results: Mapping[str, Any]) -> Iterator[Block]:
         )
     else:
         yield from _gaps(results)
-    if lines := results_table.comparison_lines(results):
-        yield "Comparisons on the same test scans:"
-        yield Items(lines)
+
+
+def _without_means(rows: list[list[str]], results: Mapping[str, Any]) -> list[list[str]]:
+    """Of one site all means are its own row."""
+    first = next(iter(results["regimes"].values()), {"clients": {}})
+    one = len(first["clients"]) == 1
+    return [row for row in rows if not (one and row[0].strip() in ("pooled", "macro"))]
 
 
 def _of_hospitals(results: Mapping[str, Any]) -> Iterator[Block]:
@@ -56,8 +63,8 @@ def _crossed(results: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _gaps(results: Mapping[str, Any]) -> Iterator[Block]:
-    rows = results_table.gap_rows(results["regimes"])
-    yield Table("Age gap: prediction minus target", rows)
+    rows = _without_means(results_table.gap_rows(results["regimes"]), results)
+    yield Table("Age gap: prediction minus target; to fit: validation people", rows)
     if any("n/a" in cell for row in rows for cell in row):
         yield results_table.NOT_CORRECTED + "."
 
@@ -66,6 +73,7 @@ def _groups(results: Mapping[str, Any]) -> Iterator[Block]:
     columns = columns_of(results)
     for column, regimes in (results.get("groups") or {}).items():
         header, *rows = groups_table.group_rows(column, regimes, columns)
-        yield Table(f"Groups of people: {column}", [["", *header[1:]], *rows])
+        if any(any(cells) for _, *cells in rows):
+            yield Table(f"Groups of people: {column}", [["", *header[1:]], *rows])
         if notes := list(groups_table.group_notes(regimes)):
             yield Items(notes)

@@ -24,6 +24,7 @@ from fedbrain.data.pipeline import eval_batches
 from fedbrain.data.small_counts import FEWEST
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.harmonised_images import require_raw
 from fedbrain.experiments.saved_models import is_of_hospitals, load_models, read_identity
 from fedbrain.experiments.split_id import SplitId, split_client
 from fedbrain.experiments.writing import writing
@@ -136,6 +137,7 @@ def run(workdir: Path, output: Path, federation: str, count: int, steps: int, si
             " stay. Each site can look at its own: fedbrain saliency, on the folder of its run."
         )
     experiment, _ = read_identity(workdir)
+    require_raw(workdir, experiment)
     split_id = SplitId(experiment.repeats[0])
     sites, synthetic = scans_to_explain(experiment, split_id)
     maps_of_sites = {}

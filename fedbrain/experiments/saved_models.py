@@ -11,6 +11,7 @@ from fedbrain.experiments.checkpoints import tree_digest
 from fedbrain.experiments.compiled import random_variables
 from fedbrain.experiments.config import Experiment, read_experiment
 from fedbrain.experiments.federation import best_models, require_trained, untrained
+from fedbrain.experiments.harmonised_images import require_raw
 from fedbrain.experiments.model_description import describe_model
 from fedbrain.experiments.read_checkpoints import read_newest
 from fedbrain.experiments.round_end import Snapshot, split_weight
@@ -21,7 +22,7 @@ from fedbrain.types import Variables
 
 EXECUTION = ("driver", "residence")  # fields about the machine that trains
 # that configurations of older runs lack
-LATER_FIELDS = {"report_by": ()}
+LATER_FIELDS = {"report_by": (), "harmonise": "none()"}
 LATER_FIELDS_OF_CLIENTS = {"privacy": "none()"}
 
 
@@ -200,6 +201,7 @@ def export_model(
     require_ending(output)
     [(_, variables)] = load_models(workdir, federation=federation, client=client, split=split)
     experiment, data = read_identity(workdir)
+    require_raw(workdir, experiment)
     model = ", ".join(filter(None, (federation, split, client)))
     description = describe_model(
         config_of(workdir), experiment, tuple(data["shape"]), model=model, torch=torch

@@ -11,6 +11,7 @@ from fedbrain.analysis.conformal import Margins
 from fedbrain.data.dataset import Scans
 from fedbrain.data.regimes import LEFT_OUT
 from fedbrain.experiments.config import Experiment
+from fedbrain.experiments.harmonised_images import require_raw
 from fedbrain.experiments.known_people import Known, find_known
 from fedbrain.experiments.new_people import validation_margins
 from fedbrain.experiments.saved_models import load_models, read_identity
@@ -51,6 +52,8 @@ def read_models(workdirs: list[Path], *, federation: str, client: str) -> list[M
       ValueError: when the experiments do not see scans in the same way.
     """
     identities = [read_identity(workdir) for workdir in workdirs]
+    for workdir, (experiment, _) in zip(workdirs, identities):
+        require_raw(workdir, experiment)
     kinds = {
         (str(e.recipe), e.modalities, *e.inputs.covariates, e.unit, *e.classes, *data["shape"])
         for e, data in identities

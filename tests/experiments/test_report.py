@@ -1,14 +1,18 @@
 """The page about a work directory: the printed numbers, nobody's name, nothing else written."""
 
 import json
+import re
 import shutil
 from html import escape
 
+import numpy as np
 import pytest
 
 import fedbrain
 from fedbrain.analysis.figures import losses
 from fedbrain.analysis.html_page import PNG
+from fedbrain.deploy.protocol.wire import Envelope, pack
+from fedbrain.deploy.site_side.audit import Audit
 from fedbrain.experiments.catalogue import UsageError
 from fedbrain.experiments.public_text import hide, public_command, public_site
 from fedbrain.experiments.report import write_report
@@ -153,6 +157,9 @@ def test_a_run_between_hospitals(two_rounds, tmp_path):
     text = write_report(tmp_path).read_text()
     Checked(text)
     assert "SYNTHETIC" not in text
+    assert "Run between hospitals" not in text  # config.json is not there
+    assert "Together, mean of 3 sites: MAE" in text
+    assert "Without test results of delta: see Who is missing." in text
     told = (
         "delta: no test results: no answer", "missing in 1 of 2 rounds", "ab12",
         "Accuracy: Together", "Accuracy: Each site alone", "Accuracy: ridge", "alone-amber",
@@ -160,6 +167,36 @@ def test_a_run_between_hospitals(two_rounds, tmp_path):
         "delta: no tables of its cohort", "Groups of people: sex", ">7.12<", "not told of amber",
     )  # fmt: skip
     assert [words for words in told if words not in text] == []
+
+
+def test_a_site_reads_what_left_it(workdir):
+    """From the record that lies beside the folders of its runs."""
+    record = Audit(workdir.parent / "audit.jsonl")
+    vectors = {"delta": np.arange(1000, dtype=np.float32) / 7}
+    for round in (0, 1):
+        asked = Envelope("train", "server", round, "n", "c", "s", {})
+        record.record("in", pack(asked, {}))
+        answer = pack(asked._replace(kind="update", sender="amber"), vectors)
+        record.record("out", answer, {"epsilon_of_all": 2.0 + round, "delta_dp": 1e-5})
+    with (workdir.parent / "audit.jsonl").open("a") as file:
+        file.write("{cut")
+    page = Checked(text := write_report(workdir).read_text())
+    assert page.tags
+    size = f"{2 * len(answer) / 1000:,.1f}"
+    row = re.sub(r"<[^>]+>", " ", text.partition("numbers in each")[2])
+    assert row.split()[6:16] == [
+        "update", "2", "1,000", size, "change", "of", "the", "weights", "after", "training",
+    ]  # fmt: skip
+    assert "come to: epsilon 3 at delta 1e-05." in text
+
+
+def test_what_is_most_important_comes_first(workdir):
+    text = write_report(workdir).read_text()
+    first = text.partition("<h2")[2].partition("</section>")[0]
+    assert ">In short</h2>" in first
+    assert re.search(
+        r"federated, \d+ test scans: MAE \d+\.\d+ years \(95 % .*median predictor", first
+    )
 
 
 def test_damaged_files_beside_the_results_are_said(workdir):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+import fedbrain
 from fedbrain.data.tables import read_table
 from fedbrain.experiments.release import read_release
 from fedbrain.experiments.shipped import FOLDER, SHIPPED
@@ -132,9 +133,24 @@ def test_brains_that_were_found_in_another_way_are_refused(tmp_path):
     single = run_program("fedbrain.predict", f"--model={MODEL}", f"--image={image}")
     assert single.returncode == 1
     assert expected in single.stderr
+    model = fedbrain.load(MODEL)
+    with pytest.raises(ValueError, match="expected brains of --brain=template.*, got robex"):
+        model.predict(image)
     record.write_text('{"Preparation": {"BrainExtraction": "template"}}')
     single = run_program("fedbrain.predict", f"--model={MODEL}", f"--image={image}")
     assert single.returncode == 0, single.stderr
+    assert f"{image}: {model.predict(image):.1f} years" in single.stdout
+
+
+def test_from_python_by_name_or_by_file():
+    by_name, by_file = fedbrain.load(MODEL), fedbrain.load(FOLDER / SHIPPED[MODEL].file)
+    assert str(by_name) == str(by_file)
+    assert "MAE 5.96 years (95 % 5.29 to 6.72)" in str(by_name)
+    assert "Not for diagnosis" in str(by_name)
+    with pytest.raises(ValueError, match=r"brain_age_ixy: expected .* \(brain_age_ixi\), got"):
+        fedbrain.load("brain_age_ixy")
+    with pytest.raises(ValueError, match="got a file that is damaged, or of another kind"):
+        fedbrain.load(__file__)
 
 
 def test_a_wrong_name_is_answered_with_the_names(tmp_path):

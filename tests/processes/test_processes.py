@@ -28,7 +28,7 @@ CONFIG = """
 from tests import experiment_under_test
 
 def get_config():
-    return experiment_under_test.config({cache!r}, {rounds}, ("federated",))
+    return experiment_under_test.config({cache!r}, {rounds}, {regimes!r})
 """
 
 
@@ -83,11 +83,12 @@ def test_algorithms_of_two_processes_have_the_bits_of_one(tmp_path):
 class Experiment:
     """An experiment in a folder, by as many processes as wanted."""
 
-    def __init__(self, folder, rounds):
+    def __init__(self, folder, rounds, regimes=("federated",)):
         self.folder, self.workdir = folder, folder / "run"
         self.rounds = rounds
         self.config = folder / "tiny_experiment.py"
-        self.config.write_text(CONFIG.format(cache=str(folder / "cache"), rounds=rounds))
+        fields = {"cache": str(folder / "cache"), "rounds": rounds, "regimes": regimes}
+        self.config.write_text(CONFIG.format(**fields))
 
     def start(self, number, **environment):
         def command(address, number, k):
@@ -145,6 +146,16 @@ def test_preempted_and_killed_runs_go_on_by_one_process(tmp_path):
 
     main.run(config(tmp_path / "cache", ROUNDS, ("federated",)), run.workdir)
     main.run(config(tmp_path / "cache", ROUNDS, ("federated",)), tmp_path / "alone")
+    assert contents(run.workdir) == contents(tmp_path / "alone")
+
+
+@pytest.mark.usefixtures("shared_programs", "no_figures")
+def test_leave_one_site_out_by_two_processes(tmp_path):
+    """Process 1 has one client, so nobody where that one is left out: the results of one."""
+    regimes = ("federated", "leave_one_site_out")
+    run = Experiment(tmp_path, 1, regimes)
+    assert wait(run.start(2), tmp_path) == [0, 0], run.errors(0)[-2000:] + run.errors(1)[-2000:]
+    main.run(config(tmp_path / "cache", 1, regimes), tmp_path / "alone")
     assert contents(run.workdir) == contents(tmp_path / "alone")
 
 

@@ -16,6 +16,7 @@ from fedbrain.deploy.protocol.crossed import model_outline
 from fedbrain.deploy.protocol.masked import KEY, KEYS, MASKED
 from fedbrain.deploy.protocol.plausible import KEPT, TESTED, require_variances
 from fedbrain.deploy.protocol.terms import Terms, answer_collections
+from fedbrain.deploy.protocol.voxels import ANSWERS as VOXELS
 from fedbrain.deploy.protocol.wire import (
     Envelope,
     Message,
@@ -169,6 +170,11 @@ def require_answer(terms: Terms, message: Message, numbers: Collection[str] = ()
         vector, dtype = WHOLE_NUMBERS[kind]
         if scalars or {k: v.dtype.name for k, v in message.vectors.items()} != {vector: dtype}:
             raise Refused(f"expected {vector} of {dtype} and nothing else")
+        return
+    if kind in VOXELS.values():  # the gate has compared names and lengths
+        odd = any(vector.dtype != np.float32 for vector in message.vectors.values())
+        if scalars or odd:
+            raise Refused("expected vectors of float32 and nothing else")
         return
     names = {
         "update": {"weight", *terms.metrics},

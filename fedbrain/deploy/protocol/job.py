@@ -27,6 +27,7 @@ from fedbrain.deploy.protocol.terms import Terms, make_terms
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.experiments.compiled import image_shape, random_variables
 from fedbrain.experiments.config import Experiment, read_experiment
+from fedbrain.experiments.harmonised_images import require_same_places
 from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.workdir import clean
 from fedbrain.types import Variables
@@ -105,6 +106,8 @@ def agree(job: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Agree
         raise Refused(
             f"job: expected the fields of an experiment, got a configuration without one: {error}"
         ) from None
+    if experiment.harmonise is not None:
+        require_same_places(experiment)
     shape = image_shape(experiment)
     fresh = random_variables(experiment, shape)
     example = example_batch(shape, experiment.batch_size, experiment.inputs)

@@ -49,7 +49,9 @@ def require_runnable(config: Mapping[str, Any]) -> None:
         if value.split("(")[0].strip() not in names:
             wanted = " or ".join(f"{name}()" for name in names)
             raise Refused(f"config.{field}: expected {wanted}, since {reason}, got {value[:80]!r}")
-    read_linear(config.get("baselines", ()))
+    regressions = read_linear(config.get("baselines", ()))
+    if not str(config.get("harmonise", "none()")).startswith("none"):
+        _require_voxels(config, with_model=any(regression.run for regression in regressions))
     for field, reason in EXACT.items():
         if config.get(field) and not privacy_of(config).startswith("none"):
             raise Refused(
@@ -70,6 +72,19 @@ def _require_sum(server: Any) -> None:
                 f"config.server.{field}: expected {call} under secure aggregation, since masks"
                 f" cancel in the sum over all sites, got {str(value)[:80]!r}"
             )
+
+
+def _require_voxels(config: Mapping[str, Any], *, with_model: bool) -> None:
+    """Sums of voxels have no masks, and a model of other images has not seen these."""
+    server = config.get("server")
+    rule = server.get("aggregator", "") if isinstance(server, Mapping) else ""
+    reasons = {
+        "under secure aggregation, since sums of voxels have no masks": is_masked(rule),
+        "beside a regression with a model, which was trained on other images": with_model,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise Refused(f"config.harmonise: expected none() {reason}, got voxelwise()")
 
 
 def privacy_of(config: Mapping[str, Any]) -> str:

@@ -52,6 +52,13 @@ In a job with `crossed`, and only where `site.toml` says `crossed = true`, a sit
 the whole model that it trained alone, in the vectors `params` and `model_state` of float32. The
 other sites test it, and answer `tried`, a row with the numbers of `reported`.
 
+In a job with `config.harmonise`, and only where `site.toml` says `harmonise = ["voxelwise"]` in
+`[allow]`, a site answers before the first round `averaged`: the vectors `covariates` (the number of
+training scans, sums of the job's columns, of their squares and products), `total` (the sum of every
+voxel over training scans) and `products` (likewise, times each column around its mean); `squared`:
+the sum of squared residuals of every voxel; and `shifted`, with no number. The server can make the
+mean image of the site's training people from it, and what of it changes with a column.
+
 ## Under secure aggregation
 
 Under secure aggregation (`config.server.aggregator="masked_mean()"`) no `update` is sent. A site

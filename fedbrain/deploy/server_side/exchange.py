@@ -32,6 +32,8 @@ from fedbrain.deploy.protocol.questions import (
     write_training_order,
 )
 from fedbrain.deploy.protocol.register import Registration
+from fedbrain.deploy.protocol.voxels import ANSWERS as VOXELS
+from fedbrain.deploy.protocol.voxels import told_outlines
 from fedbrain.deploy.protocol.wire import Message, Refused, schema
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.large_arrays import IN_MEMORY, Arrays
@@ -133,12 +135,14 @@ def _expected_answers(
         limit = min(side.rules.limit, 8 * numbers_of_masked(terms) + HEADER)
         fields = (kind, round, nonce, terms.config, schema({}), {}, limit, {}, masked)
         return {name: Question(*fields) for name in names}
-    outline = {"update": terms.answer, "lent": model_outline(terms)}.get(kind, {})
-    sizes, experiment = numbers_of(outline), side.agreement.experiment
+    experiment = side.agreement.experiment
+    outlines = {"update": terms.answer, "lent": model_outline(terms), **told_outlines(experiment)}
+    outline = outlines.get(kind, {})
+    sizes = numbers_of(outline)
     limit = min(side.rules.limit, 4 * sum(sizes.values()) + HEADER)
     steps = {"batch_size": experiment.batch_size, "epochs": experiment.epochs}
     fixed = (kind, round, nonce, terms.config, schema(outline))
-    if kind in (*KEPT.values(), *NUMBERS, "lent"):
+    if kind in (*KEPT.values(), *NUMBERS, *VOXELS.values(), "lent"):
         return {name: Question(*fixed, {}, limit, {}, sizes) for name in names}
     scalar, field = COUNTS[kind]
     return {

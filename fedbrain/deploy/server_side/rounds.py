@@ -21,6 +21,7 @@ from fedbrain.deploy.server_side.cohort import make_aggregate, read_answers
 from fedbrain.deploy.server_side.exchange import Answers, Side, collect_answers, require_enough
 from fedbrain.deploy.server_side.large_arrays import arrays_of
 from fedbrain.deploy.server_side.masked_round import sum_of_updates
+from fedbrain.deploy.server_side.voxels import harmonise
 from fedbrain.experiments.round_end import (
     Snapshot,
     ValidationSums,
@@ -179,6 +180,8 @@ def conduct(side: Side, *, folder: Path, stop: Callable[[], bool] = lambda: Fals
     with Rounds(folder, experiment, untrained(side)) as rounds, closing(aggregates):
         write_json(folder / "members.json", sorted(side.sites))
         side.progress.update(round=side.rounds_before + rounds.done)
+        if not rounds.over:
+            harmonise(side, folder)
         if rounds.done:
             introduce(side, rounds.done)
         if not rounds.over:  # sites need the model; what it scores is known already

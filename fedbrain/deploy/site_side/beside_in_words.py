@@ -29,6 +29,12 @@ def beside_in_words(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
     for field, words in FIELDS.items():
         calls = sorted({str(call) for config in configs for call in config[field]})
         lines += [f"  - {words}: {', '.join(calls)}"] if calls else []
+    kept = {str(config["harmonise"]) for config in configs} - {"none()", "none"}
+    if kept:
+        lines += [
+            "  - sums of every voxel over its training scans, alone, times a column, and squared:",
+            f"    its mean image follows from them: {', '.join(sorted(kept))}",
+        ]
     if count := sum("crossed" in job for job in jobs):
         lines += [
             f"  - {count} times the whole model that it trains alone, which the other sites test"

@@ -13,6 +13,7 @@ from fedbrain.deploy.protocol.pairwise import Identity
 from fedbrain.deploy.protocol.register import Registration
 from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.splits import agreements_of
+from fedbrain.deploy.site_side import voxels
 from fedbrain.deploy.site_side.accepted_starts import require_accepted
 from fedbrain.deploy.site_side.agreed import require_agreed
 from fedbrain.deploy.site_side.approval import is_of_approved_study
@@ -27,6 +28,7 @@ from fedbrain.deploy.site_side.policy import Policy
 from fedbrain.deploy.site_side.private_people import open_people, require_demanded
 from fedbrain.deploy.site_side.resources import require_resources
 from fedbrain.deploy.site_side.several_splits import SplitWorkers
+from fedbrain.deploy.site_side.told_people import people_told
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.split_id import SplitId
 
@@ -115,10 +117,13 @@ def _open_splits(
     policy: Policy, wanted: _Wanted, own: OwnScans, workdir: Path, limit: int, ledger: Path
 ) -> list[Worker]:
     """One worker for each split of the job."""
+    kept, count = wanted.agreement.experiment.harmonise, len(wanted.of_splits)
+    shifts = {i: voxels.Shift(folder_of_split(workdir, i, count)) for i in own.splits}
+    splits = {i: voxels.seen(split, kept, shifts[i]) for i, split in own.splits.items()}
     how = {
         "limit": limit,
         "home": workdir,
-        "splits": own.splits,
+        "splits": splits,
         "fewest_tested": policy.minimum_test_subjects,
         "digits": policy.validation_digits,
         "pooled_sums": policy.pooled_sums,
@@ -126,11 +131,14 @@ def _open_splits(
     }
     workers = []
     for agreement in wanted.of_splits:
-        folder = folder_of_split(workdir, agreement.split_id, len(wanted.of_splits))
-        split = own.splits[agreement.split_id]
+        folder = folder_of_split(workdir, agreement.split_id, count)
+        split = splits[agreement.split_id]
         people = open_people(folder, agreement, split, ledger=ledger, demands=policy.demands)
         worker = Worker(policy.name, agreement, split, workdir=folder, people=people, **how)
-        LinearFloors(worker, own.splits, home=workdir, runs=workdir.parent)
+        LinearFloors(worker, splits, home=workdir, runs=workdir.parent)
+        if kept is not None:
+            raw, shift = own.splits[agreement.split_id], shifts[agreement.split_id]
+            voxels.Voxels(worker, raw, kept, shift, people_told(policy, workdir))
         workers.append(worker)
     return workers
 

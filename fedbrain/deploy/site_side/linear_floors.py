@@ -66,7 +66,7 @@ def require_tellable(baselines: list[Regressors], train: Scans, *, fewest: int, 
                 raise Refused(
                     f"config.baselines: expected a column {name!r} at this site, got none"
                 )
-            few = min(_minorities(train.columns[name], train.subjects), default=fewest)
+            few = min(minorities(train.columns[name], train.subjects), default=fewest)
             if few < fewest:
                 raise Refused(
                     f"config.baselines: expected at least {fewest} people, or none, whose {name!r}"
@@ -75,9 +75,13 @@ def require_tellable(baselines: list[Regressors], train: Scans, *, fewest: int, 
                 )
 
 
-def _minorities(values: np.ndarray, subjects: tuple[str, ...]) -> list[int]:
+def minorities(values: np.ndarray, subjects: tuple[str, ...]) -> list[int]:
     """People whose value is unknown, and those whose value is not the most frequent one; without
     zeros.
+
+    Args:
+      values: of every scan.
+      subjects: whose it is.
     """
     of = dict(zip(reversed(subjects), reversed(values.tolist())))
     known = [value for value in of.values() if np.isfinite(value)]

@@ -24,6 +24,8 @@ from fedbrain.data.recipes import RECIPES
 from fedbrain.data.regimes import REGIMES
 from fedbrain.data.targets import NORMS, TARGETS
 from fedbrain.data.views import VIEWS
+from fedbrain.data.voxel_combat import HARMONISES
+from fedbrain.data.voxel_combat import MOST as MOST_KEPT
 from fedbrain.deploy.protocol.first_model import STARTS
 from fedbrain.deploy.protocol.linear import LINEAR, MOST
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
@@ -61,6 +63,12 @@ CALLS: Mapping[str, Calls] = {
             "conform": {**GRID, "mask": one_of("foreground", "nonzero")},
             "registered": {**GRID, "mask": one_of("nonzero")},  # around the middle of the brain
         },
+    ),
+    # sums of voxels leave, the mean image of the site among them: only where it is named
+    "harmonise": calls(
+        HARMONISES,
+        {"none": {}, "voxelwise": {"columns": several(word(), MOST_KEPT, least=0)}},
+        closed=("voxelwise",),
     ),
     "covariates": calls(
         SCALINGS,

@@ -13,10 +13,12 @@ from fedbrain.deploy.protocol.job import Agreement
 from fedbrain.deploy.protocol.linear import read_linear
 from fedbrain.deploy.protocol.splits import split_ids
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side import voxels
 from fedbrain.deploy.site_side.floors import require_every_label, require_floors
 from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.linear_floors import require_tellable
 from fedbrain.deploy.site_side.site_file import Policy
+from fedbrain.deploy.site_side.told_people import people_told
 from fedbrain.experiments.clients import load_clients
 from fedbrain.experiments.small_batches import require_large_batches
 from fedbrain.experiments.split_id import SplitId, split_client
@@ -60,10 +62,13 @@ def read_own_scans(
         require_floors(policy, split, batch_size=experiment.batch_size, epochs=experiment.epochs)
         require_every_label(job["config"]["loss"], split)
         require_tellable(regressions, split.train, fewest=fewest, runs=workdir.parent)
+        before = people_told(policy, workdir)
+        voxels.require_tellable(experiment.harmonise, policy.name, split, before)
     sizes = {policy.name: [len(split.train) for split in splits.values()]}
     require_large_batches(experiment, sizes, shape_of([scans]), model=job["config"]["model"])
     print(report)
     require_same_data(workdir, scans)
+    write_json(workdir / "clients" / policy.name / "data_report.json", report.as_dict())
     write_identity(workdir, {**job["config"], **own}, job["target"], experiment, clients)
     return OwnScans(scans, splits, report.synthetic)
 

@@ -57,6 +57,8 @@ def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
         calls = [bind(text, CALLS[field].table)[1] for text in fields[field]]
         of_field = {call.arguments["column"] for call in calls} - {"target"}
         wanted |= _opened_columns(policy, field, of_field)
+    kept = bind(fields["harmonise"], CALLS["harmonise"].table)[1].arguments.get("columns", ())
+    wanted |= _opened_columns(policy, "harmonise", set(kept) - {"target"})
     closed = [name for name in fields["modalities"] if name not in policy.modalities]
     if closed:
         raise Refused(

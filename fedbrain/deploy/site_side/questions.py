@@ -126,6 +126,9 @@ class Questions:
             raise Refused(f"expected the model of round {round} before the order to train on it")
         if kind == "fit" and str(round) not in self.asked["kinds"].get("sums", {}):
             raise Refused(f"expected the sums of regression {round} to be asked before it came")
+        before = {"spread": "means", "shift": "spread"}.get(kind)
+        if before == "means" and not self.asked["kinds"].get(before):
+            raise Refused("expected sums of voxels to be asked before squares")
         if kind in ("lend", "try") and "0" not in self.asked["kinds"].get("alone", {}):
             raise Refused("expected the order to train alone before models are lent")
         if kind == "report" and models.get(str(round), wanted) != wanted:

@@ -79,14 +79,11 @@ class Worker:
           people: with the site's ledger; None: with one of this run's own.
           pooled_sums: whether sums are told beside a row of test results.
         """
-        self.name = name
-        self.agreement = agreement
+        self.name, self.agreement = name, agreement
         self.experiment = experiment = agreement.experiment
         self.terms = agreement.terms
         self.split = split
-        self.workdir = workdir
-        self.limit = limit
-        self.digits = digits
+        self.workdir, self.limit, self.digits = workdir, limit, digits
         self.model, self.start = workdir / "model.bin", workdir / "start.bin"
         self.train = loop()(
             experiment.algorithm.local, partial(fetch, turns=experiment.inputs.augment.turns)
@@ -106,6 +103,8 @@ class Worker:
             "alone": self._alone,
             "report": self._report,
         }
+        # (kind of a question) -> nothing, or Refused before images can be used
+        self.require_ready: Callable[[str], None] = lambda kind: None
         own = experiment.algorithm.init_client(agreement.fresh)
         self.memory = Memory(workdir, own, keep=experiment.keep)
         self.first: ServerState | None = None  # the model of round 0
@@ -128,6 +127,7 @@ class Worker:
         """
         message = unpack(data, limit=self.limit)
         kind = message.envelope.kind
+        self.require_ready(kind)
         if kind == "model":
             return self._validate(message, data)
         if kind not in self.kinds:
