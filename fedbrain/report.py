@@ -10,7 +10,7 @@ from fedbrain import cli
 
 if __name__ == "__main__":
     WORKDIR = cli.define_path(
-        "workdir", None, "Work directory of the experiment, grid or study.", required=True
+        "workdir", None, "Work directory of the experiment, grid, study or sweep.", required=True
     )
     OUTPUT = cli.define_path("output", None, "File to write; by default WORKDIR/report.html.")
 

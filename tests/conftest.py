@@ -146,6 +146,7 @@ def without_figures() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "draw_figures", lambda *args, **kwargs: None)
+        patch.setattr(module, "write_cohorts", lambda *args, **kwargs: None)
         yield
 
 

@@ -25,7 +25,9 @@ from tests.aggregators.test_aggregators import apply
 from tests.algorithms.test_quadratics import H, K, distance, fedavg_fixed_point, train
 
 ROOT = Path(__file__).parents[1]
-SHARED = {ROOT / "configs" / f"{name}.py" for name in ("__init__", "base", "grid", "study")}
+SHARED = {
+    ROOT / "configs" / f"{name}.py" for name in ("__init__", "base", "grid", "study", "sweep")
+}
 MODULES = [m.name for m in pkgutil.walk_packages(fedbrain.__path__, "fedbrain.")]
 # packages in which every public function has an example
 COMPLETE = ("fedbrain.aggregators", "fedbrain.algorithms", "fedbrain.training")

@@ -24,6 +24,7 @@ from fedbrain.experiments.baselines import BASELINES
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.starting_point import INITIALS
 from fedbrain.experiments.study_choices import read_task
+from fedbrain.experiments.sweep import trials
 from tests.programs import no_flags, run_as_main
 from tools import configuration_page
 
@@ -114,6 +115,9 @@ def require_readable(config: ConfigDict) -> None:
     elif "first" in config:
         read_experiment(config.first)
         read_experiment(config.second)
+    elif "experiment" in config:
+        for one in trials(config, Path("runs")):
+            read_experiment(one.config)
     else:
         read_experiment(config)
 

@@ -12,7 +12,7 @@ from fedbrain.analysis.prediction_cells import (
     prediction_columns,
     target_cell,
 )
-from fedbrain.analysis.predictions import Predictions
+from fedbrain.analysis.predictions import Predictions, concatenate
 from fedbrain.data.tables import read_table, write_table
 
 # regime, model or baseline -> site -> part -> predictions
@@ -75,6 +75,43 @@ def read_tests(workdir: Path) -> dict[str, dict[str, Predictions]]:
             subjects = [f"{site}/{row['subject']}" for row in rows]
             predictions.setdefault(regime, {})[site] = _parse(subjects, rows)
     return predictions
+
+
+def read_repeats(workdir: Path) -> dict[int, dict[str, Predictions]]:
+    """Number of the repeat -> site -> test predictions, of an experiment with one regime.
+
+    Args:
+      workdir: of the experiment.
+    """
+    found: dict[int, dict[str, Predictions]] = {}
+    for path in sorted((workdir / "clients").glob("*/test.tsv")):
+        site, rows = path.parent.name, read_table(path)
+        of_regime = [row for row in rows if row["regime"] == rows[0]["regime"]]
+        for repeat in sorted({int(row["repeat"]) for row in of_regime}):
+            own = [row for row in of_regime if int(row["repeat"]) == repeat]
+            subjects = [f"{site}/{row['subject']}" for row in own]
+            found.setdefault(repeat, {})[site] = _parse(subjects, own)
+    return found
+
+
+def read_validation(workdir: Path) -> dict[int, Predictions]:
+    """Number of the repeat -> predictions for the validation scans of all sites, of an experiment
+    with one regime. They are named by their scans, and have their target in place of a floor.
+
+    Args:
+      workdir: of the experiment.
+    """
+    parts: dict[int, list[Predictions]] = {}
+    for path in sorted((workdir / "clients").glob("*/predictions.tsv")):
+        by_repeat: dict[int, list[dict[str, str]]] = {}
+        for row in read_table(path):
+            if row["part"] == "valid":
+                repeat = int(row["split"].removeprefix("repeat").partition("-")[0])
+                by_repeat.setdefault(repeat, []).append({**row, "floor": row["target"]})
+        for repeat, rows in by_repeat.items():
+            names = [f"{path.parent.name}/{row['scan_id']}" for row in rows]
+            parts.setdefault(repeat, []).append(_parse(names, rows))
+    return {repeat: concatenate(some) for repeat, some in parts.items()}
 
 
 def _parse(subjects: list[str], rows: list[dict[str, str]]) -> Predictions:

@@ -26,6 +26,7 @@ SITE_ARGUMENTS = (
 SITE_FLAGS = {
     "experiment": {"site": "sites"},
     "grid": {"site": "first.sites", "second_site": "second.sites"},
+    "sweep": {"site": "experiment.sites"},
 }
 
 
@@ -39,7 +40,7 @@ INSTEAD = {
 class ConfigFlag(NamedTuple):
     """`--config=NAME_OR_FILE`, which may be given as the first word instead."""
 
-    kind: str  # that the command reads: experiment, grid or study
+    kind: str  # that the command reads: experiment, grid, study or sweep
     holder: flags.FlagHolder
     sites: dict[str, flags.FlagHolder]  # group of sites -> the flag that replaces it
 
@@ -64,7 +65,7 @@ def define_config(kind: str) -> ConfigFlag:
     """The flags `--config`, `--config.FIELD` and those of `SITE_FLAGS`.
 
     Args:
-      kind: of configuration that the command reads: experiment, grid or study.
+      kind: of configuration that the command reads: experiment, grid, study or sweep.
     """
     text = f"Configuration of kind {kind}: a name or a file; --config.FIELD=VALUE changes a field."
     holder = config_flags.DEFINE_config_file("config", None, text, lock_config=True)

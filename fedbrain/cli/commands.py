@@ -35,6 +35,7 @@ COMMANDS = {
         "fedbrain.sample_size", "people that a comparison needs, from the spread in an experiment"
     ),
     "compare": Command("fedbrain.compare", "a study: algorithms, with and without attackers"),
+    "sweep": Command("fedbrain.sweep", "methods on experiments, each tuned and tested once"),
     "ranks": Command("fedbrain.ranks", "average ranks of methods over several studies"),
     "contribute": Command("fedbrain.contribute", "what each client of a study contributes"),
     "saliency": Command("fedbrain.saliency", "maps of where a model looks"),

@@ -83,7 +83,7 @@ def run_config(
 
     Args:
       run: the work, on the configuration and the folder for its results.
-      kind: of configuration, for --help: experiment, grid, study.
+      kind: of configuration, for --help: experiment, grid, study, sweep.
       interrupted: printed after Ctrl-C.
       prepare: settings of the process.
     """

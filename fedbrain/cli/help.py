@@ -15,7 +15,10 @@ from fedbrain.experiments.catalogue import SHIPPED, headline, names
 from fedbrain.experiments.config_file import kind_of, read_file
 from fedbrain.experiments.field_meanings import meanings
 
-BASES = {"experiment": "base", "grid": "grid", "study": "study"}  # kind -> where its fields are
+BASES = {
+    "experiment": "base",
+    **{kind: kind for kind in ("grid", "study", "sweep")},
+}  # kind -> where its fields are
 
 
 def help_text(kind: str | None, path: str) -> str:

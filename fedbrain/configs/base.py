@@ -44,8 +44,10 @@ def get_config() -> Any:
     config.harmonise = "none()"
     # folder of prepared volumes
     config.cache = "~/.cache/fedbrain/volumes"
-    # what a client is: a site, `by_site()`, or one of several simulated hospitals with different
-    # targets, `by_target(clients, overlap)`
+    # what a client is: a site, `by_site()`, or one of several simulated hospitals: with different
+    # targets, `by_target(clients, overlap)` and, sorted, `shards(clients, each)`; with unequal
+    # classes, `dirichlet_labels(clients, alpha)`, or sizes, `dirichlet_sizes(clients, alpha)`; with
+    # other scanners, `by_scanner(clients, strength)`
     config.partition = "by_site()"
     config.splits = ConfigDict(
         {

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 SHIPPED = Path(__file__).parents[1] / "configs"
-BASES = ("__init__", "base", "grid", "study")  # from which others start
+BASES = ("__init__", "base", "grid", "study", "sweep")  # from which others start
 
 
 class UsageError(ValueError):

@@ -8,16 +8,22 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from fedbrain.configs import base, grid, study
+from fedbrain.configs import base, grid, study, sweep
 from fedbrain.experiments.catalogue import SHIPPED, UsageError
 
 # the field that only this kind of configuration has -> (kind, the command that reads it)
 KINDS = {
     "rows": ("grid", "fedbrain grid"),
+    "experiment": ("sweep", "fedbrain sweep"),  # which has methods, too
     "methods": ("study", "fedbrain compare"),
     "regimes": ("experiment", "fedbrain train"),
 }
-STARTS = {"experiment": base, "grid": grid, "study": study}  # every kind has these fields
+STARTS = {
+    "experiment": base,
+    "grid": grid,
+    "study": study,
+    "sweep": sweep,
+}  # every kind has these fields
 # groups whose names are the user's
 OPEN = {"sites", "rows", "methods", "attacks", "choices", "published", "fields"}
 
@@ -133,7 +139,7 @@ def require_kind(config: ConfigDict, kind: str, file: str) -> None:
 
     Args:
       config: from the file.
-      kind: that this command reads: experiment, grid or study.
+      kind: that this command reads: a key of `STARTS`.
       file: path of the configuration, for the sentence.
 
     Raises:

@@ -28,7 +28,7 @@ from fedbrain.experiments.predictions import combine_splits
 from fedbrain.experiments.private import Spent, account
 from fedbrain.experiments.ready import require_ready
 from fedbrain.experiments.repeats import Repeat, Run, run_repeat
-from fedbrain.experiments.run_files import draw_figures, write_predictions
+from fedbrain.experiments.run_files import draw_figures, write_cohorts, write_predictions
 from fedbrain.experiments.site_shares import describe_processes
 from fedbrain.experiments.workdir import claim, write_json
 from fedbrain.experiments.writing import require_writable
@@ -170,7 +170,9 @@ def train_and_report(
     write_predictions(workdir, repeats)
     tests = zip(combined.own, combined.crossed, combined.baselines)
     write_tests(workdir, {r: {**a, **b, **c} for r, (a, b, c) in zip(experiment.repeats, tests)})
-    draw_figures(workdir, repeats, combined.own, unit=experiment.unit, synthetic=synthetic)
+    unit = experiment.unit
+    write_cohorts(workdir, clients, unit=unit, classes=experiment.classes, synthetic=synthetic)
+    draw_figures(workdir, repeats, combined.own, unit=unit, synthetic=synthetic)
     write_json(workdir / "results.json", results)
     return results
 

@@ -4,24 +4,18 @@ Each is an experiment in a folder of its own, WORKDIR/<row>/seed<k>. The same ca
 stopped; several processes, at once, share the work.
 """
 
-import time
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from fedbrain import progress
-from fedbrain.experiments.clients import load_sites
-from fedbrain.experiments.config import read_experiment
+from fedbrain.experiments import jobs
 from fedbrain.experiments.experiment import run as conduct
-from fedbrain.experiments.leases import Busy, is_held
 from fedbrain.experiments.spec import at_least
 from fedbrain.experiments.workdir import claim
 
 FIRST = "first"  # the folder of the experiment that rows start from
-WAIT_S = 5.0  # between two looks at what other processes have finished
 
 
 class Cell(NamedTuple):
@@ -34,9 +28,14 @@ class Cell(NamedTuple):
     needs: Path | None  # work directory of the experiment that it starts from
 
     @property
+    def job(self) -> jobs.Job:
+        """As several processes share it."""
+        return jobs.Job(f"{self.row}, seed {self.seed}", self.config, self.folder, self.needs)
+
+    @property
     def done(self) -> bool:
         """Whether its results are there."""
-        return (self.folder / "results.json").is_file()
+        return self.job.done
 
 
 def cells(config: Any, workdir: Path) -> Iterator[Cell]:
@@ -86,52 +85,12 @@ def _filled(value: Any, first: str) -> Any:
 
 
 def attempt(cell: Cell) -> bool:
-    """Runs an experiment to its end; False when another process is at work on it, or on the one
-    that it starts from.
-
-    What the experiment prints is kept beside its results, in `log.txt`.
+    """`jobs.attempt` of a cell.
 
     Args:
       cell: the experiment.
-
-    Raises:
-      ValueError: naming the row and the seed, when the experiment cannot be run.
     """
-    if is_held(cell.folder) or (
-        cell.needs is not None and not (cell.needs / "results.json").is_file()
-    ):
-        return False
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with (cell.folder / "log.txt").open("a") as log, redirect_stdout(log):
-            conduct(cell.config, cell.folder)
-    except Busy:
-        return False
-    except ValueError as error:
-        raise ValueError(f"{cell.row}, seed {cell.seed}: {error}") from None
-    return True
-
-
-def require_readable(todo: list[Cell]) -> None:
-    """Reads the fields and looks at the sites of all experiments, so that what the last one would
-    be refused for is told before the first one runs.
-
-    Args:
-      todo: the experiments.
-
-    Raises:
-      ValueError: naming the row and the field or every site.
-    """
-    seen: list[Any] = []
-    for cell in [cell for cell in todo if cell.seed == 0]:
-        try:
-            experiment = read_experiment(cell.config)
-            data = (cell.config.sites, cell.config.prepare, cell.config.modalities)
-            if data not in seen:
-                seen.append(data)
-                load_sites(experiment, scratch=Path(experiment.cache, "not-prepared"))
-        except ValueError as error:
-            raise ValueError(f"{cell.row}: {error}") from None
+    return jobs.attempt(cell.job, conduct)
 
 
 def run(config: Any, workdir: Path) -> None:
@@ -148,18 +107,8 @@ def run(config: Any, workdir: Path) -> None:
     todo = list(cells(config, workdir))
     if FIRST in config.rows:
         raise ValueError(f"config.rows: expected names other than {FIRST!r}, got it.")
-    require_readable([cell for cell in todo if not cell.done])
-    with (
-        claim(workdir, {"config": config.to_dict()}, shared=True),
-        progress.Steps(workdir.name, unit="experiment", total=len(todo)) as steps,
-    ):
-        while left := [cell for cell in todo if not cell.done]:
-            for cell in left:
-                name = f"{cell.row}, seed {cell.seed}"
-                steps.now(name)
-                if not cell.done and attempt(cell):
-                    steps.reach(sum(cell.done for cell in todo), f"{name} is finished")
-                    break
-            else:
-                time.sleep(WAIT_S)  # other processes are at work on what is left
+    left = [cell for cell in todo if not cell.done and cell.seed == 0]
+    jobs.require_readable([(cell.row, cell.config) for cell in left])
+    with claim(workdir, {"config": config.to_dict()}, shared=True):
+        jobs.run_all([cell.job for cell in todo], conduct, title=workdir.name)
     print(f"{len(todo)} experiments are finished. Tables: fedbrain tables {workdir}")

@@ -29,6 +29,7 @@ from fedbrain.experiments.report_sections import (
     read_object,
 )
 from fedbrain.experiments.report_study import study_sections
+from fedbrain.experiments.report_sweep import sweep_sections
 from fedbrain.experiments.site_tables import read_told
 from fedbrain.experiments.writing import reason_of
 
@@ -127,7 +128,7 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
     """Writes the page; nothing else changes on the disk.
 
     Args:
-      workdir: of a finished experiment, a grid or a study.
+      workdir: of a finished experiment, a grid, a study or a sweep.
       output: the file; by default `report.html` in the work directory.
 
     Returns:
@@ -143,9 +144,11 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
     identity = read_object(workdir / "config.json")
     config = identity.get("config")
     is_grid = isinstance(config, dict) and "rows" in config
-    is_study = isinstance(config, dict) and "methods" in config
+    is_sweep = isinstance(config, dict) and "experiment" in config
+    is_study = isinstance(config, dict) and "methods" in config and not is_sweep
     try:
         read = grid_sections if is_grid else study_sections if is_study else experiment_sections
+        read = sweep_sections if is_sweep else read
         read = hospital_grid_sections if "targets" in identity else read
         synthetic, sections = read(workdir)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
@@ -153,7 +156,8 @@ def write_report(workdir: Path, output: Path | None = None) -> Path:
             f"{workdir}: expected results as this version writes them, got others ({error!r}). Run"
             " the version that made_by.json names."
         ) from None
-    kind = "Grid" if is_grid else "Study" if is_study else _kind(workdir, identity)
+    study = "Sweep" if is_sweep else "Study" if is_study else _kind(workdir, identity)
+    kind = "Grid" if is_grid else study
     title = f"{'SYNTHETIC: ' if synthetic else ''}{kind} {workdir.absolute().name}"
     page = render_page(title, LABEL if synthetic else "", sections)
     try:

@@ -60,7 +60,8 @@ def experiment_sections(workdir: Path) -> tuple[bool, list[Section]]:
         Section("Warnings", [Items(lines)] if (lines := list(_warnings(workdir, config)))
                 else ["None was found in this folder."]),
         Section("The data of the sites", list(_data(results.get("data") or {}))),
-        Section("What was asked", [*_sites(workdir, results, config), *asked_tables(config)]),
+        Section("Who holds what", [*_sites(workdir, results, config), *_cohorts(workdir)]),
+        Section("What was asked", asked_tables(config)),
         methods_section(results, config),
         made_section({"": made}),
         cite_section(workdir / "results.json", models),
@@ -104,6 +105,17 @@ def _sites(workdir: Path, results: Mapping[str, Any], config: Mapping[str, Any])
             f"{f['trained']:,} of {f['parameters']:,} parameters are trained; a client sends"
             f" {f['sent_bytes']:,} bytes in a round."
         )
+
+
+def _cohorts(workdir: Path) -> Iterator[Block]:
+    """Who holds what: the figure, and the same as a table."""
+    path = workdir / "figures" / "clients.tsv"
+    if not path.is_file():
+        return
+    yield from pictures({"People of every client, by target": path.with_suffix(".png")})
+    rows = read_table(path)
+    cells = [[hide(text) for text in row.values()] for row in rows]
+    yield Table("People of every client, by target", [list(rows[0]), *cells])
 
 
 def _reports(workdir: Path) -> Iterator[dict[str, Any]]:

@@ -19,10 +19,16 @@ from fedbrain.experiments.report_sections import (
 from fedbrain.experiments.workdir import config_of
 
 
-def _fields(config: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
+def fields_in_words(config: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
+    """(field, with dots; its value as text) of nested fields.
+
+    Args:
+      config: fields.
+      prefix: of the names.
+    """
     for name, value in config.items():
         if isinstance(value, Mapping) and value:
-            yield from _fields(value, f"{prefix}{name}.")
+            yield from fields_in_words(value, f"{prefix}{name}.")
         else:
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             yield [f"{prefix}{name}", hide(text) or "none"]
@@ -77,7 +83,7 @@ def study_sections(workdir: Path) -> tuple[bool, list[Section]]:
     if told := results.get("tuning"):
         blocks += _tuning(told, workdir, results["unit"])
     made = read_object(workdir / "made_by.json").get("processes") or []
-    asked = Table("Configuration", [("field", "value"), *_fields(config)], text=True)
+    asked = Table("Configuration", [("field", "value"), *fields_in_words(config)], text=True)
     return results["synthetic"], [
         Section("Comparison", blocks),
         Section("What was asked", [asked]),

@@ -2,12 +2,14 @@
 client, and figures.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fedbrain.analysis import figures
+from fedbrain.analysis import cohorts, figures
 from fedbrain.analysis.predictions import concatenate
 from fedbrain.analysis.results import RegimePredictions
 from fedbrain.analysis.stored_predictions import cells_of, columns_of
+from fedbrain.data.dataset import Scans
 from fedbrain.data.tables import write_table
 from fedbrain.experiments.repeats import Repeat
 from fedbrain.experiments.workdir import MetricsLog
@@ -35,6 +37,30 @@ def write_predictions(workdir: Path, repeats: list[Repeat]) -> None:
                     columns[4:] = columns_of(p.classes)
     for site, lines in rows.items():
         write_table(workdir / "clients" / site / "predictions.tsv", columns, lines)
+
+
+def write_cohorts(
+    workdir: Path,
+    clients: Mapping[str, Scans],
+    *,
+    unit: str,
+    classes: Sequence[str],
+    synthetic: bool,
+) -> None:
+    """Who holds what, as a table of counts and a figure.
+
+    Args:
+      workdir: of the experiment.
+      clients: name -> scans.
+      unit: of the target.
+      classes: names, where the target is a class.
+      synthetic: whether the figure says so.
+    """
+    counted = cohorts.count(clients, classes)
+    header, *rows = cohorts.rows_of(counted)
+    write_table(workdir / "figures" / "clients.tsv", header, rows)
+    path = workdir / "figures" / "clients.png"
+    cohorts.draw(path, counted, unit=unit, synthetic=synthetic)
 
 
 def draw_figures(

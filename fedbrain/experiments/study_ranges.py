@@ -7,7 +7,7 @@ References:
   Bergstra and Bengio (2012), https://jmlr.org/papers/v13/bergstra12a.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fedbrain.experiments.spec import at_least
@@ -59,12 +59,13 @@ def tried(config: Any, method: str, attack: str, settings: Settings, **more: Any
     return Cell(method, attack, changed, settings, **more)
 
 
-def settings_of(config: Any, method: str) -> list[Settings]:
+def settings_of(config: Any, method: str, tunable: Sequence[str] = TUNABLE) -> list[Settings]:
     """The settings tried for a method, in the order of its grid.
 
     Args:
       config: of the study.
       method: its name.
+      tunable: groups of fields that it may be tuned in.
 
     Raises:
       ValueError: naming the field, for values that are no tuple, and for a grid of fewer points
@@ -72,7 +73,7 @@ def settings_of(config: Any, method: str) -> list[Settings]:
     """
     trials = at_least("tune.trials", config.tune.trials, 2)
     points: list[Settings] = []
-    grids = _grids(config.tune.to_dict(), method)
+    grids = _grids(config.tune.to_dict(), method, tunable)
     if not any(grids):
         raise ValueError(f"config.tune.fields: expected fields to tune {method!r} in, got none.")
     for point in _samplers().ParameterGrid(grids):
@@ -104,27 +105,29 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _grids(tune: Mapping[str, Any], method: str) -> list[dict[str, list]]:
+def _grids(tune: Mapping[str, Any], method: str, tunable: Sequence[str]) -> list[dict[str, list]]:
     """The grids of a method: the common values, changed by each of its own dictionaries."""
-    common = dict(_values(tune["fields"], "tune.fields"))
+    common = dict(_values(tune["fields"], "tune.fields", tunable))
     own = tune["methods"].get(method, {})
     alternatives = own if isinstance(own, tuple | list) else (own,)
     where = f"tune.methods[{method!r}]"
-    return [common | dict(_values(one, where)) for one in alternatives]
+    return [common | dict(_values(one, where, tunable)) for one in alternatives]
 
 
-def _values(fields: Any, where: str, prefix: str = "") -> Iterator[tuple[str, list]]:
+def _values(
+    fields: Any, where: str, tunable: Sequence[str], prefix: str = ""
+) -> Iterator[tuple[str, list]]:
     """(field, with dots; its values) of a nested dictionary whose ends are tuples of values."""
     if not isinstance(fields, Mapping):
         raise ValueError(f"config.{where}: expected a dictionary of fields, got {fields!r}.")
     for name, value in fields.items():
         field = f"{prefix}{name}"
-        if field.split(".")[0] not in TUNABLE:
+        if field.split(".")[0] not in tunable:
             raise ValueError(
-                f"config.{where}: expected fields of {', '.join(TUNABLE)}, got {field!r}."
+                f"config.{where}: expected fields of {', '.join(tunable)}, got {field!r}."
             )
         if isinstance(value, Mapping):
-            yield from _values(value, where, f"{field}.")
+            yield from _values(value, where, tunable, f"{field}.")
         elif isinstance(value, tuple | list) and value:
             yield field, list(value)
         else:

@@ -8,7 +8,7 @@ import pytest
 
 from fedbrain.cli import help
 from fedbrain.cli.commands import COMMANDS
-from fedbrain.configs import base, grid, study
+from fedbrain.configs import base, grid, study, sweep
 from fedbrain.experiments.field_meanings import meanings
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def fedbrain(*arguments, cwd=ROOT):
     )
 
 
-@pytest.mark.parametrize("module", [base, grid, study], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [base, grid, study, sweep], ids=lambda module: module.__name__)
 def test_every_field_has_a_meaning(module):
     known = meanings(module.__name__.rpartition(".")[2])
     fields = [name for name, _ in help.leaves(module.get_config(), known)]
