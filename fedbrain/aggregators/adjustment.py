@@ -37,8 +37,8 @@ def generalization_adjustment(clients: int, rounds: int, step: float = 0.2) -> A
     >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0]])
     >>> reports = {"weights": jnp.ones(2), "metrics": {"gap": jnp.array([0.0, 3.0])}}
     >>> rule = generalization_adjustment(clients=2, rounds=10, step=0.5)
-    >>> print(rule.update(x, rule.init(x[0]), **reports)[0].round(2).astype(float))
-    [0.4 0.6]
+    >>> [round(float(a), 2) for a in rule.update(x, rule.init(x[0]), **reports)[0]]
+    [0.4, 0.6]
 
     Args:
       clients: of the federation; the memory has one number for each.

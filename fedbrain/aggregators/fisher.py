@@ -18,7 +18,8 @@ def fisher_mean() -> Aggregator:
 
     Needs clients that upload F_i besides their delta (`algorithm = "report_fisher()"`). In one long
     round it is one-shot fusion. A client with negative information is left out, so that the result
-    lies between those of the others, coordinate by coordinate.
+    lies between those of the others, coordinate by coordinate. One that sends a huge information
+    has its way: the rule survives no wrong client.
 
     >>> x = jnp.array([[1.0, 1.0], [3.0, 3.0]])
     >>> information = jnp.array([[1.0, 3.0], [1.0, 1.0]])

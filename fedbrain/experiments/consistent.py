@@ -40,8 +40,8 @@ def require_consistent(
 
     Mime's momentum is the whole optimiser of its local steps. FedNova's effective number of steps
     is that of SGD with its momentum. q-FedAvg divides an update by the learning rate to estimate a
-    gradient. SCAFFOLD and FedDyn are not in the list: they correct the gradient itself, and where
-    corrected gradients are 0 every optimiser rests.
+    gradient. SCAFFOLD, FedDyn and FedDC are not in the list: they correct the gradient itself, and
+    where corrected gradients are 0 every optimiser rests (`tests/algorithms/test_quadratics.py`).
 
     Args:
       algorithm: the call in `config.algorithm`.

@@ -8,7 +8,8 @@ import pytest
 
 from fedbrain.aggregators import weighted_mean
 from fedbrain.aggregators.statistics import mean_statistics
-from fedbrain.algorithms import VARIANTS, ClientChain, ServerChain, federated
+from fedbrain.algorithms import VARIANTS, ClientChain, ServerChain, Sharing, federated
+from fedbrain.algorithms.sharing import without_head
 from fedbrain.models.losses import l2
 from fedbrain.models.tabular import mlp
 from fedbrain.models.task import make_task
@@ -136,3 +137,34 @@ def test_a_client_reports_how_far_its_labels_are_from_evenly_spread(arguments, s
     counts = np.asarray(shares(BATCH["target"][:3]), float)
     expected = np.linalg.norm(counts / counts.sum() - 1 / len(counts))
     np.testing.assert_allclose(update.metrics["discrepancy"], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_algorithm_keeps_private_leaves_and_frozen_ones(name):
+    """A round with the head private and the first layer frozen: only what lies between is sent."""
+    arguments = {"ditto": (0.1,), "fedrep": (1,), "report_discrepancy": (2,)}.get(name, ())
+    task = make_task(mlp(widths=(5, 4)), l2())
+    variables = task.init(jax.random.key(3), jnp.asarray(BATCH["image"][:1]))
+    sharing = Sharing(without_head(), lambda collection, path: not path.startswith("hidden0"))
+    algorithm = tiny.algorithm(
+        task, optax.sgd(H), variant=VARIANTS[name](*arguments), sharing=sharing
+    )
+    server, own = algorithm.init(variables, jnp.ones(1)), algorithm.init_client(variables)
+    rows = {k: jnp.asarray(v, jnp.float32) for k, v in BATCH.items()}
+    for _ in range(2):  # mime only measures in its first round
+        progress = local_steps.begin(algorithm.local, server, own, jax.random.key(0), rows)
+        step = jax.jit(local_steps.guard(algorithm.local.step))
+        progress = local_steps.stream(step, progress, [rows] * 2)
+        update, own = local_steps.end(algorithm.local, server, own, progress, jnp.asarray(3.0))
+        assert update.delta.shape == (5 * 4 + 4,)
+        together = jax.tree.map(lambda x: jnp.asarray(x)[None], update)
+        server = algorithm.apply(server, algorithm.reduce(server, together))[0]
+    assert np.abs(update.delta).max() > 0
+    used = algorithm.client_variables(server, own)["params"]
+    np.testing.assert_array_equal(
+        used["hidden0"]["kernel"], variables["params"]["hidden0"]["kernel"]
+    )
+    assert not np.array_equal(used["hidden1"]["kernel"], variables["params"]["hidden1"]["kernel"])
+    np.testing.assert_array_equal(
+        server.params["head"]["kernel"], variables["params"]["head"]["kernel"]
+    )

@@ -12,6 +12,9 @@ import pytest
 from fedbrain.aggregators.mean import weighted_mean
 from fedbrain.aggregators.order_statistics import median
 from fedbrain.algorithms.compression import int8_with_feedback
+from fedbrain.algorithms.fedacg import fedacg
+from fedbrain.algorithms.feddc import feddc
+from fedbrain.algorithms.moon import moon
 from fedbrain.algorithms.scaffold import scaffold
 from fedbrain.algorithms.server_optimizers import fedadam
 from fedbrain.algorithms.sharing import Sharing, without_batch_norm
@@ -32,6 +35,9 @@ ALGORITHMS = {
     "FedAvg": {},
     "median, FedAdam": {"aggregator": median(), "server_optimizer": fedadam(0.03)},
     "SCAFFOLD": {"variant": scaffold()},
+    "FedACG": {"variant": fedacg()},
+    "FedDC": {"variant": feddc()},
+    "MOON": {"variant": moon()},
     "FedBN": {"sharing": Sharing(without_batch_norm())},
     "int8 with feedback": {"upload": int8_with_feedback()},
 }

@@ -30,6 +30,8 @@ CHOICES = {
     },
     "cyclic": {"server": {"sampling": "cyclic()"}},
     "FLTrust": {"server": {"aggregator": "fltrust()", "trusted": ("birch",)}},
+    "MOON, FedBN": {"algorithm": "moon()", "server": {"sharing": "without_batch_norm()"}},
+    "FedACG": {"algorithm": "fedacg()"},
     "APFL, FedBN": {"algorithm": "apfl()", "server": {"sharing": "without_batch_norm()"}},
 }
 

@@ -6,7 +6,7 @@ import pytest
 from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Fractions
 from fedbrain.experiments import experiment
-from fedbrain.experiments.advice import split_all, train_sizes
+from fedbrain.experiments.advice import require_feasible, split_all, train_sizes
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.small_batches import (
     require_large_batches,
@@ -66,6 +66,20 @@ def test_the_batch_size_that_is_proposed_is_accepted():
 )
 def test_what_can_be_normalised_is_not_refused(model, scans):
     require_large_batches(read(model), {"amber": [scans]}, SHAPE, model=model)
+
+
+def test_a_body_for_which_the_head_leaves_no_step_is_refused_before_training():
+    """Of 10 people 6 train, in batches of 4 and 3 epochs: 5 steps."""
+    c = config("/nowhere")
+    c.client.epochs = 3
+    splits = split_all(
+        read_experiment(c)._replace(fractions=Fractions(0.2, 0.2)), {"amber": people(10)}
+    )
+    c.algorithm = "fedrep(head_steps=4)"
+    require_feasible(c, read_experiment(c), (), splits, SHAPE)
+    c.algorithm = "fedrep(head_steps=5)"
+    with pytest.raises(ValueError, match=r"config.algorithm: expected fewer head_steps .* 5 in a"):
+        require_feasible(c, read_experiment(c), (), splits, SHAPE)
 
 
 def test_microbatches_count():
