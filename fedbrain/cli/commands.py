@@ -29,7 +29,7 @@ COMMANDS = {
     "train": Command("fedbrain.main", "an experiment: trains, evaluates, prints the table"),
     "predict": Command("fedbrain.predict", "applies trained models to new scans"),
     "grid": Command("fedbrain.grid", "a first experiment, and those that start from it"),
-    "tables": Command("fedbrain.tables", "the tables of a grid, finished or not"),
+    "tables": Command("fedbrain.tables", "the tables of a grid or a sweep, finished or not"),
     "report": Command("fedbrain.report", "one page of HTML about an experiment, a grid or a study"),
     "sample-size": Command(
         "fedbrain.sample_size", "people that a comparison needs, from the spread in an experiment"

@@ -26,7 +26,16 @@ class Job(NamedTuple):
     @property
     def done(self) -> bool:
         """Whether its results are there."""
-        return (self.folder / "results.json").is_file()
+        return is_done(self.folder)
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the results of an experiment are there.
+
+    Args:
+      folder: its work directory.
+    """
+    return (folder / "results.json").is_file()
 
 
 def attempt(job: Job, conduct: Conduct) -> bool:
@@ -42,9 +51,7 @@ def attempt(job: Job, conduct: Conduct) -> bool:
     Raises:
       ValueError: naming the job, when the experiment cannot be run.
     """
-    if is_held(job.folder) or (
-        job.needs is not None and not (job.needs / "results.json").is_file()
-    ):
+    if is_held(job.folder) or (job.needs is not None and not is_done(job.needs)):
         return False
     job.folder.mkdir(parents=True, exist_ok=True)
     try:

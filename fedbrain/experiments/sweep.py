@@ -19,7 +19,7 @@ from fedbrain.experiments.experiment import run as conduct
 from fedbrain.experiments.leases import held
 from fedbrain.experiments.made_by import recorded
 from fedbrain.experiments.study_ranges import is_tuned, nested, settings_of
-from fedbrain.experiments.workdir import claim
+from fedbrain.experiments.workdir import claim, config_of
 
 # who is tested, and on what: no method has its own
 SAME = ("sites", "partition", "splits", "target", "unit", "norms")
@@ -28,20 +28,43 @@ SAME = ("sites", "partition", "splits", "target", "unit", "norms")
 class Trial(NamedTuple):
     """One setting of a method."""
 
-    method: str  # its name
-    settings: Mapping[str, Any]  # tuned fields, with dots -> value; empty where nothing is tuned
-    number: int  # of the setting, from 1
+    tried: sweep_results.Tried  # method, settings and folder
     config: Any  # an `ml_collections.ConfigDict` of an experiment
-    folder: Path  # its work directory
 
     @property
     def job(self) -> jobs.Job:
         """As several processes share it."""
-        return jobs.Job(f"{self.method}, setting {self.number}", self.config, self.folder)
+        folder = self.tried.folder
+        return jobs.Job(f"{self.tried.method}, {folder.name}", self.config, folder)
+
+
+def planned(config: Any, workdir: Path) -> list[sweep_results.Tried]:
+    """Every setting of every method, and its folder, WORKDIR/<method>/setting<k>, run or not.
+
+    Args:
+      config: of the sweep.
+      workdir: of the sweep.
+
+    Raises:
+      ValueError: naming the field, for values that cannot be tried.
+    """
+    folders = {method: workdir / folder_name(method) for method in config.methods}
+    if len(set(folders.values())) < len(folders):
+        raise ValueError(
+            "config.methods: expected names that differ in letters and digits, since their folders"
+            f" do, got {', '.join(map(repr, folders))}."
+        )
+    tunable = [name for name in config.experiment if name not in SAME]
+    tuned = is_tuned(config)
+    return [
+        sweep_results.Tried(method, setting, folder / f"setting{number}")
+        for method, folder in folders.items()
+        for number, setting in enumerate(settings_of(config, method, tunable) if tuned else [{}], 1)
+    ]
 
 
 def trials(config: Any, workdir: Path) -> list[Trial]:
-    """Every setting of every method.
+    """Every setting of every method as an experiment.
 
     Args:
       config: of the sweep.
@@ -51,23 +74,50 @@ def trials(config: Any, workdir: Path) -> list[Trial]:
       ValueError: naming the method and the field, for what an experiment does not have, or what all
         methods must have in common.
     """
-    folders = {method: workdir / folder_name(method) for method in config.methods}
-    if len(set(folders.values())) < len(folders):
-        raise ValueError(
-            "config.methods: expected names that differ in letters and digits, since their folders"
-            f" do, got {', '.join(map(repr, folders))}."
-        )
-    tunable = [name for name in config.experiment if name not in SAME]
-    found = []
-    for method, own in config.methods.to_dict().items():
-        settings = settings_of(config, method, tunable) if is_tuned(config) else [{}]
-        for number, setting in enumerate(settings, 1):
-            overrides = [(f"methods[{method!r}]", own), ("tune", nested(setting))]
-            changed = _changed(config.experiment, overrides)
-            _require_one_regime(method, changed)
-            folder = folders[method] / f"setting{number}"
-            found.append(Trial(method, setting, number, changed, folder))
+    methods, found = config.methods.to_dict(), []
+    for one in planned(config, workdir):
+        overrides = [(f"methods[{one.method!r}]", methods[one.method])]
+        changed = _changed(config.experiment, [*overrides, ("tune", nested(one.settings))])
+        _require_one_regime(one.method, changed)
+        found.append(Trial(one, changed))
     return found
+
+
+def so_far(workdir: Path) -> None:
+    """Prints the table of the methods whose settings are all finished, and which are not.
+
+    Args:
+      workdir: of a sweep, perhaps one that runs.
+
+    Raises:
+      ValueError: when no method is finished.
+    """
+    config: Any = ConfigDict(_with_tuples(config_of(workdir)), allow_dotted_keys=True)
+    tried = planned(config, workdir)
+    left = dict.fromkeys(one.method for one in tried if not jobs.is_done(one.folder))
+    done = [one for one in tried if one.method not in left]
+    if not done:
+        raise ValueError(f"{workdir}: no method is finished. Run fedbrain sweep first.")
+    against = tuple(name for name in config.against if name not in left)
+    print(sweep_results.text_of(sweep_results.results_of(done, against)))
+    if left:
+        print(f"To come: {', '.join(left)}.")
+
+
+def is_sweep(workdir: Path) -> bool:
+    """Whether a folder is that of a sweep.
+
+    Args:
+      workdir: perhaps of something else.
+    """
+    return (workdir / "config.json").is_file() and "experiment" in config_of(workdir)
+
+
+def _with_tuples(value: Any) -> Any:
+    """What JSON has as lists, as tuples."""
+    if isinstance(value, Mapping):
+        return {name: _with_tuples(one) for name, one in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def folder_name(method: str) -> str:
@@ -153,7 +203,7 @@ def run(config: Any, workdir: Path) -> None:
     jobs.require_readable([(one.job.name, one.config) for one in todo if not one.job.done])
     with claim(workdir, {"config": config.to_dict()}, shared=True), recorded(workdir, shared=True):
         jobs.run_all([one.job for one in todo], conduct, title=workdir.name)
-        tried = [sweep_results.Tried(one.method, dict(one.settings), one.folder) for one in todo]
+        tried = [one.tried for one in todo]
         results = sweep_results.results_of(tried, tuple(config.against))
         with held(workdir, wait=True):  # all write the same, one after the other
             sweep_results.write(results, workdir)

@@ -23,7 +23,7 @@ ALL = "validation people"  # what stands for the attack of a study
 
 
 class Tried(NamedTuple):
-    """A finished experiment of a sweep."""
+    """One setting of a method: an experiment of a sweep."""
 
     method: str
     settings: dict[str, Any]  # tuned fields, with dots -> value

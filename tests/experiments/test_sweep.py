@@ -1,6 +1,7 @@
 """A sweep: what is tried, what is chosen without the test, what is told, what is run again."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -115,16 +116,36 @@ def test_what_is_finished_is_not_run_again_and_processes_share(finished, monkeyp
     sweep.run(c, workdir)
     assert (workdir / "comparison.json").read_text() == kept
     first, *_ = sweep.trials(c, tmp_path)
-    with claim(first.folder, {"config": first.config.to_dict()}):
+    with claim(first.job.folder, {"config": first.config.to_dict()}):
         assert not sweep.jobs.attempt(first.job, sweep.conduct)
+
+
+def test_a_sweep_that_is_not_finished_tells_what_is(finished, tmp_path, capsys):
+    _, workdir = finished
+    sweep.so_far(workdir)
+    text = capsys.readouterr().out
+    assert "To come" not in text
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    (copy / "pooled_all/setting2/results.json").unlink()
+    assert sweep.is_sweep(copy)
+    assert not sweep.is_sweep(copy / "FedAvg/setting1")
+    sweep.so_far(copy)
+    part = capsys.readouterr().out
+    assert part.endswith("To come: pooled, all.\n")
+    line = next(line for line in part.splitlines() if line.startswith("FedAvg "))
+    assert line.split() == next(x for x in text.splitlines() if x.startswith("FedAvg ")).split()
+    (copy / "FedAvg/setting1/results.json").unlink()
+    with pytest.raises(ValueError, match="no method is finished. Run fedbrain sweep first"):
+        sweep.so_far(copy)
 
 
 def test_without_tuning_a_method_is_run_once(tmp_path, scans):
     c = tiny(scans, trials=0)
     (one, other) = sweep.trials(c, tmp_path)
-    assert (one.method, one.settings, one.number) == ("FedAvg", {}, 1)
+    assert one.tried == ("FedAvg", {}, tmp_path / "FedAvg/setting1")
     assert other.config.regimes == ("centralised",)
-    assert other.folder == tmp_path / "pooled_all/setting1"
+    assert other.job.folder == tmp_path / "pooled_all/setting1"
 
 
 def test_any_field_of_an_experiment_is_tuned(tmp_path, scans):
@@ -155,7 +176,7 @@ def test_any_field_of_an_experiment_is_tuned(tmp_path, scans):
         ({"against": ("FedSGD",)}, "config.against: expected names of methods, FedAvg, pooled,"),
         ({"experiment": {"splits": {"valid": 0.0}}}, "config.experiment.splits.valid: expected"),
         ({"methods": {"a": {"server": {"aggregator": "fednova()"}}}},
-         r"a, setting 2: config.client.optimizer: expected sgd"),
+         r"a, setting2: config.client.optimizer: expected sgd"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence_before_anything_runs(change, sentence, tmp_path, scans):
@@ -205,7 +226,7 @@ def test_p_is_that_of_a_t_test_of_paired_errors():
 def test_the_shipped_sweep_gives_every_method_as_many_settings_and_each_can_be_read(tmp_path):
     c = ixi_hh_methods.get_config()
     tried = sweep.trials(c, tmp_path)
-    counts = {m: sum(t.method == m for t in tried) for m in c.methods}
+    counts = {m: sum(t.tried.method == m for t in tried) for m in c.methods}
     assert set(counts.values()) == {c.tune.trials}
     assert len(counts) >= 12
     for one in tried:
