@@ -20,8 +20,8 @@ from fedbrain.models.task import make_task
 from fedbrain.training import local_steps
 
 
-def set_up(task: dict):
-    """A lap is `steps` steps."""
+def prepare(task: dict):
+    """(the compiled step, what it changes, a batch)."""
     cli.configure()
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     size, b = task["size"], task["batch"]
@@ -45,6 +45,12 @@ def set_up(task: dict):
     )
     progress = jax.jit(partial(jax.tree.map, jnp.copy))(progress)  # one program for all shapes
     step = jax.jit(local_steps.guard(algorithm.local.step), donate_argnums=0)
+    return step, progress, batch
+
+
+def set_up(task: dict):
+    """A lap is `steps` steps."""
+    step, progress, batch = prepare(task)
 
     def lap() -> None:
         nonlocal progress

@@ -144,11 +144,12 @@ def test_the_study_over_the_network_has_the_tables_of_the_simulated_grid(tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # processes are killed, not closed
-def test_twenty_kills_of_the_study_lose_no_round_and_change_no_bit(tmp_path):
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_twenty_kills_of_the_study_lose_no_round_and_change_no_bit(elsewhere, tmp_path):
     pytest.importorskip("nvflare", reason="needs the extra deploy")
     from tests.faults.study_kills import kill
 
-    done, differences = kill(tmp_path, 20)
+    done, differences = kill(tmp_path, 20, elsewhere=elsewhere)
     assert len(done) == 20
     assert not [hit for hit in done if hit["round_lost"]]
     assert differences == []

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fedbrain.deploy.protocol.job import folder_name
 from fedbrain.deploy.protocol.study import study_hash
 from fedbrain.deploy.site_side.approval import approve
 from fedbrain.experiments import grid
@@ -27,15 +28,16 @@ CONFIG = Path(consortium.ROOT) / "tests/deploy/study_config.py"
 class Study:
     """A consortium whose sites have scores, and the command that runs the grid."""
 
-    def __init__(self, folder: Path, *, seeds: int = 2, rounds: int = 2):
+    def __init__(self, folder: Path, *, seeds: int = 2, rounds: int = 2, elsewhere: bool = False):
         """Makes trees and kits.
 
         Args:
           folder: of everything.
           seeds: of the grid.
           rounds: of every experiment.
+          elsewhere: whether the command has nothing of the server's.
         """
-        self.folder, self.seeds, self.rounds = folder, seeds, rounds
+        self.folder, self.seeds, self.rounds, self.elsewhere = folder, seeds, rounds, elsewhere
         self.workdir, self.trees = folder / "study", folder / "trees"
         how = [f"--out={self.trees}", "--healthy=12", "--ms=24", "--seed=1"]
         program = [sys.executable, "-m", "fedbrain.synthesise", *how]
@@ -52,12 +54,22 @@ class Study:
         line = [sys.executable, "-m", "fedbrain.deploy.hospital_grid", f"--config={CONFIG}"]
         line += [f"--config.seeds={self.seeds}", f"--config.first.rounds={self.rounds}"]
         line += [f"--config.second.rounds={self.rounds}", "--fewest=3", "--deadline_s=600"]
-        line += [f"--kit={self.made.kit('server')}", f"--lead={self.made.kit(consortium.LEAD)}"]
+        line += [] if self.elsewhere else [f"--kit={self.made.kit('server')}"]
+        line += [f"--lead={self.made.kit(consortium.LEAD)}"]
         line += [f"--workdir={self.workdir}", "--target=age", "--rows_target=sdmt"]
         with (self.folder / "log.txt").open("ab") as log:
             how = {"cwd": consortium.ROOT, "env": self.made.environment(), "stdout": log}
             sites = f"--sites={','.join(SITES)}"
             return subprocess.Popen([*line, sites], stderr=subprocess.STDOUT, **how)
+
+    def at_server(self, path: Path) -> Path:
+        """Where the server works on the experiment of a folder."""
+        if not self.elsewhere:
+            return path
+        told = json.loads((path / "job/app/config/config_fed_server.json").read_text())
+        return (
+            self.made.kit("server") / "fedbrain" / folder_name(told["workflows"][0]["args"]["job"])
+        )
 
     def approve(self) -> None:
         """A person at every site approves the study, once for all that follows."""

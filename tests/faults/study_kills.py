@@ -54,10 +54,12 @@ class Kills:
         study = self.study
         study.approve()
         for number, path in enumerate(study.experiments()):
-            wait_for(lambda: status(path).get("round", 0) >= 1, seconds=900)  # noqa: B023
+            wait_for((path / "job/app/config/config_fed_server.json").is_file, seconds=900)
+            there = study.at_server(path)
+            wait_for(lambda: status(there).get("round", 0) >= 1, seconds=900)  # noqa: B023
             while len(self.done) < self.times:
                 hit = next(within)
-                if not self._strike(hit, path):
+                if not self._strike(hit, there):
                     break
             wait_for((path / "results.json").is_file, seconds=900)
             if number + 1 < len(study.experiments()) and len(self.done) < self.times:
@@ -104,7 +106,7 @@ class Kills:
 
     def _record(self, hit: Hit, path: Path, before: int, rounds: list[int], s: float) -> None:
         lost = min(rounds) < before
-        told = {"kind": hit[0], "experiment": str(path.relative_to(self.study.workdir))}
+        told = {"kind": hit[0], "experiment": f"{path.parent.name}/{path.name}"}
         told |= {"round": before, "round_lost": lost, "seconds": round(s, 1)}
         self.done.append(told)
         print(json.dumps(told), flush=True)
@@ -112,10 +114,14 @@ class Kills:
             file.write(json.dumps(told) + "\n")
 
 
-def kill(folder: Path, times: int, *, seeds: int = 1, rounds: int = 10) -> tuple[list[dict], list]:
-    """(what happened, what differs from the simulated grid) of a study that is hit so often."""
+def kill(
+    folder: Path, times: int, *, seeds: int = 1, rounds: int = 10, elsewhere: bool = False
+) -> tuple[list[dict], list]:
+    """(what happened, what differs from the simulated grid) of a study that is hit so often, with
+    its command at the server or elsewhere.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    study = Study(folder, seeds=seeds, rounds=rounds)
+    study = Study(folder, seeds=seeds, rounds=rounds, elsewhere=elsewhere)
     study.made.start()
     kills = Kills(study, times)
     try:
@@ -130,7 +136,7 @@ def main(argv: list[str]) -> None:
     """Runs the kills and says what came of them."""
     del argv
     folder = Path(FOLDER.value).absolute()
-    done, differ = kill(folder, TIMES.value)
+    done, differ = kill(folder, TIMES.value, elsewhere=ELSEWHERE.value)
     lost = sum(hit["round_lost"] for hit in done)
     print(f"{len(done)} kills, {lost} rounds lost; differs from the simulated grid: {differ}")
     if lost or differ:
@@ -140,4 +146,5 @@ def main(argv: list[str]) -> None:
 if __name__ == "__main__":
     FOLDER = flags.DEFINE_string("folder", None, "Work folder.", required=True)
     TIMES = flags.DEFINE_integer("times", 20, "How often, at most.")
+    ELSEWHERE = flags.DEFINE_bool("elsewhere", False, "Whether the command is not at the server.")
     app.run(main)
