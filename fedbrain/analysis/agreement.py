@@ -87,7 +87,8 @@ def agreement_rows(regimes: Mapping[str, Mapping[str, Predictions]]) -> list[lis
     rows: list[list[str]] = [list(HEADER)]
     for regime, sites in regimes.items():
         rows.append([regime] + [""] * (len(HEADER) - 1))
-        for name, p in {**sites, "pooled": concatenate(list(sites.values()))}.items():
+        over_all = {"pooled": concatenate(list(sites.values()))} if len(sites) > 1 else {}
+        for name, p in {**sites, **over_all}.items():
             a = agreement(p)
             pairs = [(a.mean, a.mean_95), (a.lower, a.lower_95), (a.upper, a.upper_95)]
             cells = [text for v, i in pairs for text in (number(v, "+.2f"), span(i, "+.2f"))]

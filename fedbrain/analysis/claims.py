@@ -84,7 +84,7 @@ def sentence(first: str, second: str, d: Paired, unit: str) -> str:
     interval = f"95 % {span(d.interval, '+.2f')}"
     good, bad = d.columns.claims
     side = "below" if d.columns.sign < 0 else "above"
-    value = f"{d.mean:+.2f}{d.columns.unit({'unit': unit})}"
+    value = f"{d.mean:+z.2f}{d.columns.unit({'unit': unit})}"
     numbers = f"{value} ({interval}; {d.better} of {d.seeds} seeds {side} 0)"
     if d.holds:
         claim = good if d.columns.sign * d.mean > 0 else bad

@@ -28,13 +28,17 @@ thead th { border-bottom: 2px solid #767676; vertical-align: bottom; }
 th[scope=row], th[scope=rowgroup], thead th:first-child { text-align: left; padding-left: 0;
   position: sticky; left: 0; background: #fff; }
 th[scope=row] { font-weight: normal; } th[scope=rowgroup] { padding-top: .8rem; }
+th span { display: inline-block; } th[scope=rowgroup] span { position: sticky; left: 0; }
 .text td, .text th { text-align: left; } .text td { overflow-wrap: anywhere; }
 table:not(.text) :is(td, th) { white-space: nowrap; }
 figure { margin: 1.5rem 0; overflow-x: auto; } img { max-width: 100%; height: auto; }
 figcaption { color: #444; font-size: .9rem; position: sticky; left: 0; }
 @media screen and (max-width: 40rem) { body { font-size: 15px; } h2 { margin-top: 2.2rem; }
-  figure img { max-width: none; width: 40rem; } table { font-size: 14px; }
-  .text th[scope=row] { position: static; } }
+  figure img { max-width: 40rem; } table { font-size: 14px; }
+  .text th[scope=row] { position: static; }
+  table:not(.text) thead th:first-child { white-space: normal; max-width: 9rem; }
+  table:not(.text) th[scope=row] span { white-space: normal; width: max-content;
+    max-width: 9rem; } }
 @media print { body { max-width: none; font-size: 10pt; } .wide { overflow: visible; }
   table { font-size: 7.5pt; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; }
   nav { display: none; } a { color: inherit; } }
@@ -76,9 +80,10 @@ class Section(NamedTuple):
 def _table_row(row: Sequence[str], columns: int) -> str:
     name, *cells = [cell.strip() for cell in row]
     if columns > 1 and not any(cells):
-        return f'<tr><th scope="rowgroup" colspan="{columns}">{escape(name)}</th></tr>'
+        heading = f"<span>{escape(name)}</span>"
+        return f'<tr><th scope="rowgroup" colspan="{columns}">{heading}</th></tr>'
     values = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    return f'<tr><th scope="row">{escape(name)}</th>{values}</tr>'
+    return f'<tr><th scope="row"><span>{escape(name)}</span></th>{values}</tr>'
 
 
 def _table(table: Table) -> str:

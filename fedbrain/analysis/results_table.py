@@ -57,6 +57,12 @@ def render_accuracy(name: str, m: Measured, columns: Columns, unit: str) -> str:
     return f"{name}: {columns.sentence(m, unit)}"
 
 
+def _crossed_cell(m: Measured, score: str) -> str:
+    """The score, with its interval where it has one."""
+    told = span(m.get(f"{score}_95") or UNDEFINED)
+    return number(m[score]) + (f" ({told})" if told != "n/a" else "")
+
+
 def crossed_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """A header, then every model on every site's test scans; empty without such models."""
     crossed, columns = results["crossed"], columns_of(results)
@@ -65,7 +71,7 @@ def crossed_rows(results: Mapping[str, Any]) -> list[list[str]]:
     sites = list(next(iter(crossed.values())))
     rows = [[f"{columns.title} of the model", *(f"on {site}" for site in sites)]]
     for model, m in crossed.items():
-        rows.append([f"  {model}", *(number(m[site][columns.score]) for site in sites)])
+        rows.append([f"  {model}", *(_crossed_cell(m[site], columns.score) for site in sites)])
     return rows
 
 
@@ -107,7 +113,7 @@ def comparison_lines(results: Mapping[str, Any]) -> list[str]:
         ends = [number_or_nan(end) for end in c[f"{score}_difference_95"]]
         low, high = sorted(columns.sign * end for end in ends)
         verdict = "better" if low > 0 else "worse" if high < 0 else "no clear difference"
-        value = f"{c[f'{score}_difference']:+.2f}{unit} (95 % {span(ends, '+.2f')})"
+        value = f"{c[f'{score}_difference']:+z.2f}{unit} (95 % {span(ends, '+.2f')})"
         lines.append(f"{title} {name}: {value}: {verdict}")
     for regime, r in results["regimes"].items():
         over = r["over_repeats"]
