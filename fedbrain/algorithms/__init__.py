@@ -2,6 +2,7 @@
 
 from fedbrain.algorithms.client import ClientChain
 from fedbrain.algorithms.fedacg import fedacg
+from fedbrain.algorithms.fedadmm import fedadmm
 from fedbrain.algorithms.feddc import feddc
 from fedbrain.algorithms.feddyn import feddyn
 from fedbrain.algorithms.federated import federated
@@ -39,6 +40,7 @@ VARIANTS = {
     "scaffold": scaffold,
     "feddyn": feddyn,
     "feddc": feddc,
+    "fedadmm": fedadmm,
     "fedacg": fedacg,
     "fedsam": fedsam,
     "moon": moon,

@@ -1,13 +1,13 @@
-"""FedDC: every client keeps its drift apart from its model, and sends both together.
+"""FedDC: every client keeps its drift apart from its model, and the server adds the drifts of all.
 
     local   g <- g_i(y) + alpha (y + h_i - w) + c - c_i
-    client  h_i <- h_i + (y_i - w),    c_i <- mean of the g above,    sends y_i + h_i - w and c_i
-    server  w <- mean_i (y_i + h_i),   c <- sum_i p_i c_i
+    client  h_i <- h_i + (y_i - w),    c_i <- mean of the g above,    sends y_i - w and c_i
+    server  h <- h + s D,    w <- w + D + h,    c <- sum_i p_i c_i,    s = sum_{i present} n_i / n
 
-At rest y_i = w, so that g_i(w) = -alpha h_i, and the h_i of all clients have mean 0: w is the
-optimum of sum_i p_i F_i where everybody comes. Where some are absent the mean is of the drifts of
-those present. For SGD -tau h c_i is the published last update of client i, tau steps of length h;
-as a mean it needs no learning rate.
+h is the mean of the h_i of all clients, absent ones too, made of what the rule returned for D. At
+rest y_i = w, so that g_i(w) = -alpha h_i and h = 0: w is the optimum of sum_i n_i F_i. For SGD
+-tau e c_i is the published last update of client i, tau steps of length e; as a mean it needs no
+learning rate.
 
 References:
   Gao et al. (2022), https://arxiv.org/abs/2203.11751 (from memory)
@@ -17,11 +17,27 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from fedbrain.aggregators.cohort import normalised
-from fedbrain.algorithms.running import Running, nothing_yet, observe, running_mean, weighted_sum
+from fedbrain.algorithms.running import (
+    Running,
+    nothing_yet,
+    observe,
+    running_mean,
+    share_of_all,
+    weighted_sum,
+)
 from fedbrain.algorithms.variant import Finish, Sent, Start, Step, Variant, add_shared, shared_only
 from fedbrain.types import Params, Update
+
+
+class FedDCServer(NamedTuple):
+    """The server's memory."""
+
+    drift: Params  # h
+    gradient: Params  # c
+    examples: Float[Array, ""]  # of all registered clients
 
 
 class FedDCClient(NamedTuple):
@@ -40,30 +56,31 @@ class FedDCContext(NamedTuple):
 
 
 def feddc(alpha: float = 0.1) -> Variant:
-    """Local models are held to the global one minus their drift, and sent with the drift added.
+    """Local models are held to the global one minus their drift, which the server adds again.
 
     Args:
       alpha: strength of the pull > 0; the authors use .005 to .1.
 
     >>> from fedbrain.algorithms.quadratic import local_rounds
     >>> local_rounds(feddc(alpha=0.1))
-    ([5.8, 4.074], [0.0, 0.0])
+    ([2.9, 0.587], [0.0, 0.0])
     """
     if not alpha > 0:
         raise ValueError(f"Expected alpha={alpha} > 0.")
 
-    def server_init(shared: Params, examples: jax.Array) -> Params:
-        del examples  # c is of those present
-        return jax.tree.map(jnp.zeros_like, shared)
+    def server_init(shared: Params, examples: Array) -> FedDCServer:
+        zeros = jax.tree.map(jnp.zeros_like, shared)
+        return FedDCServer(zeros, zeros, examples.sum())
 
     def client_init(variables) -> FedDCClient:
         zeros = jax.tree.map(jnp.zeros_like, variables["params"])
         return FedDCClient(zeros, zeros)
 
     def begin(start: Start) -> FedDCContext:
-        drift, own = (shared_only(x, start.extra) for x in start.control)
-        centre = jax.tree.map(jnp.subtract, shared_only(start.params, start.extra), drift)
-        correction = jax.tree.map(jnp.subtract, start.extra, own)
+        mean = start.extra.gradient
+        drift, own = (shared_only(x, mean) for x in start.control)
+        centre = jax.tree.map(jnp.subtract, shared_only(start.params, mean), drift)
+        correction = jax.tree.map(jnp.subtract, mean, own)
         return FedDCContext(centre, correction, nothing_yet(correction))
 
     def gradient(step: Step):
@@ -81,12 +98,14 @@ def feddc(alpha: float = 0.1) -> Variant:
             add_shared(end.control.drift, end.delta),
             add_shared(jax.tree.map(jnp.zeros_like, end.control.gradient), mean),
         )
-        drift = shared_only(control.drift, end.delta)
-        return Sent(mean, control, delta=jax.tree.map(jnp.add, end.delta, drift))
+        return Sent(mean, control)
 
-    def server(memory: Params, update: Update, direction: Params) -> tuple[Params, Params]:
-        del memory  # c is of the last round
-        return direction, weighted_sum(update.extra, normalised(update.weight))
+    def server(memory: FedDCServer, update: Update, direction: Params):
+        share = share_of_all(update.weight, memory.examples).sum()
+        drift = jax.tree.map(lambda h, d: h - share * d, memory.drift, direction)
+        gradient = weighted_sum(update.extra, normalised(update.weight))
+        after = memory._replace(drift=drift, gradient=gradient)
+        return jax.tree.map(jnp.subtract, direction, drift), after
 
     return Variant(
         server_init=server_init,

@@ -13,6 +13,7 @@ from fedbrain.aggregators.mean import weighted_mean
 from fedbrain.aggregators.order_statistics import median
 from fedbrain.algorithms.compression import int8_with_feedback
 from fedbrain.algorithms.fedacg import fedacg
+from fedbrain.algorithms.fedadmm import fedadmm
 from fedbrain.algorithms.feddc import feddc
 from fedbrain.algorithms.moon import moon
 from fedbrain.algorithms.scaffold import scaffold
@@ -37,6 +38,7 @@ ALGORITHMS = {
     "SCAFFOLD": {"variant": scaffold()},
     "FedACG": {"variant": fedacg()},
     "FedDC": {"variant": feddc()},
+    "FedADMM": {"variant": fedadmm()},
     "MOON": {"variant": moon()},
     "FedBN": {"sharing": Sharing(without_batch_norm())},
     "int8 with feedback": {"upload": int8_with_feedback()},

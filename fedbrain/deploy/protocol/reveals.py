@@ -32,6 +32,7 @@ ALGORITHMS: Mapping[str, Reveals] = {
         "the mean of the gradients that were followed",
         "for small learning rates the gradient of all people",
     ),
+    "fedadmm": Reveals(True, "nothing", _DELTA),
     "fedacg": Reveals(True, "nothing", _DELTA),
     "fedsam": Reveals(True, "nothing", _DELTA),
     "moon": Reveals(True, "nothing", _OWN),
