@@ -8,11 +8,10 @@ Clients step by Adam, but where a formula needs SGD (FedNova, MimeLite).
 Command:
     fedbrain sweep ixi_hh_methods --site hh="arrays('FILE.npz')"
 
-Time: about 20 minutes of one core, by three of its 48 experiments.
+Time: about 25 minutes of one core.
 
-Expect, on 141 adults, with adam(3e-3) alone (95 % over people): FedAvg 12.12 years (11.07-13.14),
-centralised 8.65 (7.68-9.77), local 7.10 (6.28-7.96); the median of all people 14.83, of a
-hospital's own 6.21. The tuned table is not measured yet: docs/results.md.
+Expect, on 141 adults (95 % over people): FedBN 6.67 years (5.94-7.43), centralised 8.07
+(7.16-9.18), FedAvg 11.97 (10.94-13.00); the median of a hospital's own people 6.21, of all 14.83.
 """
 
 from fedbrain.configs import ixi_hh, sweep
