@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from fedbrain.algorithms.variant import GradientAt, Seen, Term
 from fedbrain.training.meshes import spread
-from fedbrain.types import Batch, Key, LossWithFeatures, ModelState, Params, TrainingLoss
+from fedbrain.types import Batch, Key, LossWithFeatures, Metrics, ModelState, Params, TrainingLoss
 
 
 def with_term(
@@ -79,32 +79,35 @@ def gradient_of(
     [-4.0]
     """
 
-    def whole_of(term: Term | None) -> Any:
-        return jax.grad(with_term(loss, with_features, term), has_aux=True)
+    def gradient_at(params: Params, model_state: ModelState, /, term: Term | None = None):
+        whole = jax.grad(with_term(loss, with_features, term), has_aux=True)
+        if parts == 1:
+            return whole(params, model_state, batch, key)
+        return _in_parts(whole, parts, params, model_state, batch, key)
 
-    def at_once(params: Params, model_state: ModelState, /, term: Term | None = None):
-        return whole_of(term)(params, model_state, batch, key)
+    return gradient_at
 
-    def in_parts(params: Params, model_state: ModelState, /, term: Term | None = None):
-        whole = whole_of(term)
 
-        def add(carry: Any, part: tuple[Batch, Key]):
-            total, state, metrics = carry
-            g, (after, m) = whole(params, state, *part)
-            n = m["count"]
-            total = jax.tree.map(lambda a, b: a + n * b, total, g)
-            state = jax.tree.map(
-                lambda new, old: jnp.where(n > 0, new, old), after, state
-            )  # padding teaches nothing
-            return (total, state, jax.tree.map(jnp.add, metrics, m)), None
+def _in_parts(
+    whole: Any, parts: int, params: Params, model_state: ModelState, batch: Batch, key: Key
+) -> tuple[Params, tuple[ModelState, Metrics]]:
+    """What `whole` gives for a batch, from one part of it after the other."""
 
-        split = jax.tree.map(lambda x: jnp.reshape(x, (parts, -1, *x.shape[1:])), dict(batch))
-        split = spread(split, axis=1)  # each part over all devices that share the batch
-        first = (jax.tree.map(lambda x: x[0], split), key)
-        shapes = jax.eval_shape(whole, params, model_state, *first)[1][1]
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-        start = (jax.tree.map(jnp.zeros_like, params), model_state, zeros)
-        (total, state, metrics), _ = jax.lax.scan(add, start, (split, jax.random.split(key, parts)))
-        return jax.tree.map(lambda g: g / jnp.maximum(metrics["count"], 1), total), (state, metrics)
+    def add(carry: Any, part: tuple[Batch, Key]):
+        total, state, metrics = carry
+        g, (after, m) = whole(params, state, *part)
+        n = m["count"]
+        total = jax.tree.map(lambda a, b: a + n * b, total, g)
+        state = jax.tree.map(
+            lambda new, old: jnp.where(n > 0, new, old), after, state
+        )  # padding teaches nothing
+        return (total, state, jax.tree.map(jnp.add, metrics, m)), None
 
-    return at_once if parts == 1 else in_parts
+    split = jax.tree.map(lambda x: jnp.reshape(x, (parts, -1, *x.shape[1:])), dict(batch))
+    split = spread(split, axis=1)  # each part over all devices that share the batch
+    first = (jax.tree.map(lambda x: x[0], split), key)
+    shapes = jax.eval_shape(whole, params, model_state, *first)[1][1]
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    start = (jax.tree.map(jnp.zeros_like, params), model_state, zeros)
+    (total, state, metrics), _ = jax.lax.scan(add, start, (split, jax.random.split(key, parts)))
+    return jax.tree.map(lambda g: g / jnp.maximum(metrics["count"], 1), total), (state, metrics)

@@ -57,19 +57,6 @@ def fedadmm(penalty: float = 0.1) -> Variant:
     if not penalty > 0:
         raise ValueError(f"Expected penalty={penalty} > 0.")
 
-    def server_init(shared: Params, examples: Array) -> FedADMMServer:
-        zeros = jax.tree.map(lambda x: jnp.zeros((), x.dtype), shared)
-        return FedADMMServer(examples.sum(), zeros)
-
-    def client_init(variables) -> FedADMMClient:
-        first = variables["params"]
-        return FedADMMClient(jax.tree.map(jnp.zeros_like, first), first)
-
-    def begin(start: Start) -> FedADMMContext:
-        shared = start.extra.shared
-        price = shared_only(start.control.price, shared)
-        return FedADMMContext(shared_only(start.params, shared), price)
-
     def gradient(step: Step):
         grads, aux = step.gradient_at(step.params, step.model_state)
         here = shared_only(step.params, step.context.anchor)
@@ -85,18 +72,28 @@ def fedadmm(penalty: float = 0.1) -> Variant:
             control=FedADMMClient(price, add_shared(end.control.told, change)), delta=change
         )
 
-    def server(memory: FedADMMServer, update: Update, direction: Params):
-        share = share_of_all(update.weight, memory.examples).sum()
-        return jax.tree.map(lambda d: share.astype(d.dtype) * d, direction), memory
+    return Variant(_server_init, _client_init, _begin, gradient, finish, _server)
 
-    return Variant(
-        server_init=server_init,
-        client_init=client_init,
-        begin=begin,
-        gradient=gradient,
-        finish=finish,
-        server=server,
-    )
+
+def _server_init(shared: Params, examples: Array) -> FedADMMServer:
+    zeros = jax.tree.map(lambda x: jnp.zeros((), x.dtype), shared)
+    return FedADMMServer(examples.sum(), zeros)
+
+
+def _client_init(variables) -> FedADMMClient:
+    first = variables["params"]
+    return FedADMMClient(jax.tree.map(jnp.zeros_like, first), first)
+
+
+def _begin(start: Start) -> FedADMMContext:
+    shared = start.extra.shared
+    price = shared_only(start.control.price, shared)
+    return FedADMMContext(shared_only(start.params, shared), price)
+
+
+def _server(memory: FedADMMServer, update: Update, direction: Params):
+    share = share_of_all(update.weight, memory.examples).sum()
+    return jax.tree.map(lambda d: share.astype(d.dtype) * d, direction), memory
 
 
 def _shared(end: Finish, *trees: Params) -> list[Params]:

@@ -68,21 +68,6 @@ def feddc(alpha: float = 0.1) -> Variant:
     if not alpha > 0:
         raise ValueError(f"Expected alpha={alpha} > 0.")
 
-    def server_init(shared: Params, examples: Array) -> FedDCServer:
-        zeros = jax.tree.map(jnp.zeros_like, shared)
-        return FedDCServer(zeros, zeros, examples.sum())
-
-    def client_init(variables) -> FedDCClient:
-        zeros = jax.tree.map(jnp.zeros_like, variables["params"])
-        return FedDCClient(zeros, zeros)
-
-    def begin(start: Start) -> FedDCContext:
-        mean = start.extra.gradient
-        drift, own = (shared_only(x, mean) for x in start.control)
-        centre = jax.tree.map(jnp.subtract, shared_only(start.params, mean), drift)
-        correction = jax.tree.map(jnp.subtract, mean, own)
-        return FedDCContext(centre, correction, nothing_yet(correction))
-
     def gradient(step: Step):
         grads, aux = step.gradient_at(step.params, step.model_state)
         centre, correction, seen = step.context
@@ -92,26 +77,39 @@ def feddc(alpha: float = 0.1) -> Variant:
         seen = observe(seen, shared_only(followed, centre))
         return followed, aux, step.context._replace(gradients=seen)
 
-    def finish(end: Finish) -> Sent:
-        mean = running_mean(end.context.gradients)
-        control = FedDCClient(
-            add_shared(end.control.drift, end.delta),
-            add_shared(jax.tree.map(jnp.zeros_like, end.control.gradient), mean),
-        )
-        return Sent(mean, control)
+    return Variant(_server_init, _client_init, _begin, gradient, _finish, _server)
 
-    def server(memory: FedDCServer, update: Update, direction: Params):
-        share = share_of_all(update.weight, memory.examples).sum()
-        drift = jax.tree.map(lambda h, d: h - share * d, memory.drift, direction)
-        gradient = weighted_sum(update.extra, normalised(update.weight))
-        after = memory._replace(drift=drift, gradient=gradient)
-        return jax.tree.map(jnp.subtract, direction, drift), after
 
-    return Variant(
-        server_init=server_init,
-        client_init=client_init,
-        begin=begin,
-        gradient=gradient,
-        finish=finish,
-        server=server,
+def _server_init(shared: Params, examples: Array) -> FedDCServer:
+    zeros = jax.tree.map(jnp.zeros_like, shared)
+    return FedDCServer(zeros, zeros, examples.sum())
+
+
+def _client_init(variables) -> FedDCClient:
+    zeros = jax.tree.map(jnp.zeros_like, variables["params"])
+    return FedDCClient(zeros, zeros)
+
+
+def _begin(start: Start) -> FedDCContext:
+    mean = start.extra.gradient
+    drift, own = (shared_only(x, mean) for x in start.control)
+    centre = jax.tree.map(jnp.subtract, shared_only(start.params, mean), drift)
+    correction = jax.tree.map(jnp.subtract, mean, own)
+    return FedDCContext(centre, correction, nothing_yet(correction))
+
+
+def _finish(end: Finish) -> Sent:
+    mean = running_mean(end.context.gradients)
+    control = FedDCClient(
+        add_shared(end.control.drift, end.delta),
+        add_shared(jax.tree.map(jnp.zeros_like, end.control.gradient), mean),
     )
+    return Sent(mean, control)
+
+
+def _server(memory: FedDCServer, update: Update, direction: Params):
+    share = share_of_all(update.weight, memory.examples).sum()
+    drift = jax.tree.map(lambda h, d: h - share * d, memory.drift, direction)
+    gradient = weighted_sum(update.extra, normalised(update.weight))
+    after = memory._replace(drift=drift, gradient=gradient)
+    return jax.tree.map(jnp.subtract, direction, drift), after

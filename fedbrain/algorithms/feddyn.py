@@ -73,11 +73,4 @@ def feddyn(alpha: float = 0.1) -> Variant:
         pull = jax.tree.map(lambda h, d: h + alpha * share * d, memory.pull, direction)
         return jax.tree.map(lambda d, h: d + h / alpha, direction, pull), memory._replace(pull=pull)
 
-    return Variant(
-        server_init=server_init,
-        client_init=client_init,
-        begin=begin,
-        gradient=gradient,
-        finish=finish,
-        server=server,
-    )
+    return Variant(server_init, client_init, begin, gradient, finish, server)

@@ -80,11 +80,4 @@ def scaffold() -> Variant:
         change = weighted_sum(update.extra, share_of_all(update.weight, memory.examples))
         return direction, memory._replace(control=jax.tree.map(jnp.add, memory.control, change))
 
-    return Variant(
-        server_init=server_init,
-        client_init=client_init,
-        begin=begin,
-        gradient=gradient,
-        finish=finish,
-        server=server,
-    )
+    return Variant(server_init, client_init, begin, gradient, finish, server)

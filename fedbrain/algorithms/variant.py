@@ -176,12 +176,12 @@ class Variant(NamedTuple):
 
     server_init: ServerInit = lambda shared, examples: ()
     client_init: ClientInit = lambda variables: ()
-    received: Receive = lambda extra, shared: shared
     begin: Begin = lambda start: ()
     gradient: StepGradient = plain_gradient
     finish: End = lambda finish: Sent()
     server: ServerMove = lambda extra, updates, direction: (direction, extra)
     personal: Personal = lambda control, variables: variables
+    received: Receive = lambda extra, shared: shared
 
 
 def fedavg() -> Variant:
