@@ -31,6 +31,7 @@ if __name__ == "__main__":
             study=None,
             crossed=False,
             start=None,
+            lead_elsewhere=False,
             **LIMITS(),
         )
         print(f"{OUTPUT.value}: a job for {', '.join(SITES.value)}")

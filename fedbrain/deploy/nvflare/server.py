@@ -64,8 +64,10 @@ class Conductor(Controller):
         limit: int = 1 << 30,
         most_scans: int = MOST_SCANS,
         at_start: int = 0,
+        lead_elsewhere: bool = False,
     ):
         super().__init__()
+        self.lead_elsewhere = lead_elsewhere
         self.most_scans, self.at_start = most_scans, at_start
         self.job, self.rules = job, Rules(fewest, medians, limit, deadline_s)
 
@@ -101,7 +103,7 @@ class Conductor(Controller):
                 progress.stopped_by(error)
                 raise
             finally:
-                if not workdir.is_symlink():  # the lead is elsewhere
+                if self.lead_elsewhere:
                     hand_over(workdir, Path(workspace.get_run_dir(own)) / FOLDER)
 
     def _conduct(

@@ -123,6 +123,7 @@ def run_experiment(
             study=fields.get("study"),
             crossed=fields.get("crossed", False),
             start=workdir / "initial" if kit is None and start else None,
+            lead_elsewhere=kit is None,
         )
         if kit is not None:
             link_workdir(kit.absolute() / folder, workdir)

@@ -33,6 +33,7 @@ def write_job(
     study: Mapping[str, Any] | None = None,
     crossed: bool = False,
     start: Path | None = None,
+    lead_elsewhere: bool = False,
 ) -> str:
     """Writes the engine's files.
 
@@ -47,6 +48,7 @@ def write_job(
       at_start: sites with which the run begins without the others; 0: all must be there.
       crossed: whether each site's own model is tested by the others.
       start: folder of the first model, for a server on another machine; None: the server has it.
+      lead_elsewhere: whether results go to a lead on another machine.
       study: `place` and `experiments` of the study whose experiment this is; None: of no study.
 
     Returns:
@@ -71,7 +73,7 @@ def write_job(
     path, version = "fedbrain.deploy.nvflare", {"format_version": 2}
     server = {"id": "conductor", "path": f"{path}.server.Conductor"}
     arguments = {"job": job, "fewest": fewest, "deadline_s": deadline_s}
-    arguments |= {"most_scans": most_scans, "at_start": at_start}
+    arguments |= {"most_scans": most_scans, "at_start": at_start, "lead_elsewhere": lead_elsewhere}
     executor = {
         "tasks": ["join", "message", "told"],
         "executor": {"path": f"{path}.site.Hospital", "args": {"job": job}},
