@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from fedbrain.deploy.server_side.hand_over import FOLDER, take_over
 from fedbrain.deploy.server_side.status import lost_sites, read_status
@@ -14,6 +14,7 @@ from fedbrain.deploy.server_side.supervise import Engine, is_over
 from fedbrain.experiments.workdir import write_json
 
 
+@runtime_checkable
 class Session(Engine, Protocol):
     """An engine session that reaches into a job."""
 
