@@ -82,6 +82,7 @@ def test_buckets_are_no_clients():
 def test_a_memory_for_another_number_is_refused_before_the_work(aggregator):
     config, names = base.get_config(), ["amber", "birch", "cedar", "dune"]
     config.server.aggregator = aggregator
+    config.algorithm = "report_global_loss()"  # what the second one needs
     with pytest.raises(ValueError, match=r"config.server: .*clients=\d, got 4: set it to the"):
         require_defined(config, uniform(2), names)
 

@@ -19,7 +19,7 @@ from fedbrain.deploy.server_side.report import Ended, collect_rows, report
 from fedbrain.deploy.server_side.report_text import render
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
-from fedbrain.deploy.site_side import join as module
+from fedbrain.deploy.site_side import own_scans as module
 from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from fedbrain.deploy.site_side.several_splits import share_programs

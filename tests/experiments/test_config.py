@@ -127,7 +127,7 @@ def test_a_formula_that_holds_for_the_clients_is_accepted(aggregator, optimizer)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_configuration_builds_and_opens_with_its_command(name):
     module = importlib.import_module(f"fedbrain.configs.{name}")
-    assert re.search(rf"    fedbrain (train|grid|compare) {name}\b", module.__doc__ or "")
+    assert re.search(rf"    fedbrain (train|grid|compare|sweep) {name}\b", module.__doc__ or "")
     if "methods" in module.get_config():
         return  # a study: tests/experiments/test_study.py
     config = module.get_config()
