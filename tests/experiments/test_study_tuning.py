@@ -117,7 +117,7 @@ def test_a_tuned_study_from_its_validation_part_to_its_report(tmp_path, capsys):
     assert [row.split("\t")[-1] for row in rows] == ["0", "2"] * 2
     assert (tmp_path / "run/tuning.png").stat().st_size > 1000
     _, sections = study_sections(tmp_path / "run")
-    assert f"client.optimizer={USELESS}" in str(sections[1].blocks)
+    assert f"client.optimizer={USELESS}" in str(sections[0].blocks)
     stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").glob("*/*.json")}
     assert len(stamps) == 6
     (tmp_path / "run/tuning/001.json").unlink()
