@@ -1,9 +1,6 @@
 """The fields of a sweep: methods compared on experiments, each tuned on validation people.
 
 The comment at a field is its meaning: `fedbrain sweep -h` shows it.
-
-Command:
-    fedbrain sweep sweep --site NAME=FOLDER
 """
 
 from typing import Any

@@ -110,10 +110,10 @@ def load(workdir: str | Path) -> Result:
 
 
 def read_comparison(workdir: Path) -> dict[str, Any]:
-    """What a finished study has in `comparison.json`.
+    """What a finished study or sweep has in `comparison.json`.
 
     Args:
-      workdir: of the study.
+      workdir: of the study or the sweep.
 
     Raises:
       ValueError: when there is none.
@@ -121,7 +121,8 @@ def read_comparison(workdir: Path) -> dict[str, Any]:
     path = workdir / "comparison.json"
     if not path.is_file():
         raise ValueError(
-            f"{workdir}: expected a finished study, got no comparison.json there. Run fedbrain"
-            " compare with the same words: it goes on with the cells that are left."
+            f"{workdir}: expected a finished study, or a sweep, got no comparison.json there. Run"
+            " fedbrain compare, or fedbrain sweep, with the same words: it goes on with what is"
+            " left."
         )
-    return not_defined_as_nan(read_stored(path, "the comparison of a study"))
+    return not_defined_as_nan(read_stored(path, "the comparison of a study or a sweep"))

@@ -16,7 +16,7 @@ from fedbrain.experiments.spec import call
 CONFIGS = sorted(
     p.stem
     for p in (Path(__file__).parents[2] / "configs").glob("*.py")
-    if p.stem not in ("__init__", "base", "study", "grid")
+    if p.stem not in ("__init__", "base", "study", "grid", "sweep")
 )
 TABLE = {"krum": lambda num_byzantine=0: ("krum", num_byzantine), "mean": lambda: "mean"}
 

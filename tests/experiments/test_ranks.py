@@ -43,7 +43,7 @@ def test_methods_that_all_studies_have_are_ranked_over_them(tmp_path, capsys):
 def test_no_study_and_another_file_are_refused_in_a_sentence(tmp_path):
     done = study(tmp_path / "digits", "accuracy", {"none": {"a": 9.0, "b": 8.0, "c": 7.0}})
     missing = run_program("fedbrain.ranks", f"{done},{tmp_path}/none", f"--output={tmp_path}/r.png")
-    assert "expected a finished study, got no comparison.json there" in missing.stderr
+    assert "expected a finished study, or a sweep, got no comparison.json there" in missing.stderr
     assert missing.returncode == 1
     alone = run_program("fedbrain.ranks", str(done), f"--output={tmp_path}/r.png")
     assert "3 methods or more in 2 problems or more" in alone.stderr

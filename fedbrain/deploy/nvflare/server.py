@@ -93,11 +93,11 @@ class Conductor(Controller):
         # a study may gain sites for the experiments that are to come
         job = {name: value for name, value in self.job.items() if name != "study"}
         workspace, own = engine.get_workspace(), fl_ctx.get_job_id()
-        forget_orders(workdir)
-        take_start(workdir, Path(workspace.get_app_dir(own)))
         engine.register_app_command(TOPIC, lambda _, orders, context: take_orders(workdir, orders))
         with claim(workdir / "conductor", {"job": job}), Progress(workdir) as progress:
             try:
+                forget_orders(workdir)
+                take_start(workdir, Path(workspace.get_app_dir(own)))
                 self._conduct(abort_signal, fl_ctx, workdir, progress)
             except Exception as error:  # also what nobody expects: the supervisor counts failures
                 progress.stopped_by(error)

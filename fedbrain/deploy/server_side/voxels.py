@@ -4,6 +4,7 @@ import io
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,8 +41,8 @@ def harmonise(side: Side, folder: Path) -> None:
 
 def _once(path: Path, find: Callable[[], Arrays]) -> Arrays:
     if not path.is_file():
-        written = io.BytesIO()
-        np.savez(written, allow_pickle=False, **find())
+        written, found = io.BytesIO(), find()
+        np.savez(written, **dict[str, Any](found))
         write_whole(path, written.getvalue())
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
