@@ -89,6 +89,8 @@ def test_a_processor_with_fewer_instructions_computes_the_same(instructions):
 
 def test_ctrl_c_ends_a_program_between_two_calls():
     code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # none in the background
         "try:\n"
         "    while True:\n"
         "        many(x, kernel)\n"
@@ -98,8 +100,11 @@ def test_ctrl_c_ends_a_program_between_two_calls():
     command = [sys.executable, "-c", BEGIN + code]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=ENVIRONMENT, **pipe) as process:
-        assert process.stdout.readline().startswith("begun")
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        said, error = process.communicate(timeout=120)
+        try:
+            assert process.stdout.readline().startswith("begun")
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            said, error = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert (said, process.returncode) == ("interrupted\n", 0), error
