@@ -6,6 +6,7 @@ from fedbrain.algorithms.fedadmm import fedadmm
 from fedbrain.algorithms.feddc import feddc
 from fedbrain.algorithms.feddyn import feddyn
 from fedbrain.algorithms.federated import federated
+from fedbrain.algorithms.fedlesam import fedlesam
 from fedbrain.algorithms.fedsam import fedsam
 from fedbrain.algorithms.mime import mime, mimelite
 from fedbrain.algorithms.moon import moon
@@ -43,6 +44,7 @@ VARIANTS = {
     "fedadmm": fedadmm,
     "fedacg": fedacg,
     "fedsam": fedsam,
+    "fedlesam": fedlesam,
     "moon": moon,
     "mime": mime,
     "mimelite": mimelite,

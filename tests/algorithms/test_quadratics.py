@@ -184,6 +184,28 @@ def test_fedsam_follows_the_gradient_at_the_worst_point_near_by():
 
 
 @pytest.mark.parametrize("absent", [0, 2])
+def test_fedlesam_climbs_back_along_the_way_of_the_global_model(absent):
+    """From where each client last received it, with everybody or three of five."""
+    rho, rounds, q = 0.3, 5, quadratics()
+    key, w, seen = jax.random.key(0), np.zeros(D), [np.zeros(D)] * N
+    for r in range(rounds):
+        drawn = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, r), 0), N)
+        ends = []
+        for i in drawn[: N - absent].tolist():
+            (a, b), back, y = q[i], seen[i] - w, w.copy()
+            e = rho * back / max(np.linalg.norm(back), 1e-12)
+            for _ in range(K):
+                y = y - H * a @ (y + e - b)
+            ends.append(y)
+            seen[i] = w
+        w = np.mean(ends, 0)
+    variant = VARIANTS["fedlesam"](rho)
+    ours, _ = train(variant=variant, rounds=rounds, absent=absent)
+    np.testing.assert_allclose(ours, w, atol=1e-6)  # lengths are float32
+    assert np.linalg.norm(w - train(rounds=rounds, absent=absent)[0]) > 0.01
+
+
+@pytest.mark.parametrize("absent", [0, 2])
 def test_the_gap_is_that_of_the_global_model_and_the_clients_last_one(absent):
     """Through the rule that reads it, against numpy, with everybody or three of five."""
     rounds, step, q = 6, 0.5, quadratics()

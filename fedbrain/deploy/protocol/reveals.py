@@ -35,6 +35,7 @@ ALGORITHMS: Mapping[str, Reveals] = {
     "fedadmm": Reveals(True, "nothing", _DELTA),
     "fedacg": Reveals(True, "nothing", _DELTA),
     "fedsam": Reveals(True, "nothing", _DELTA),
+    "fedlesam": Reveals(True, "nothing", _DELTA),
     "moon": Reveals(True, "nothing", _OWN),
     "mime": Reveals(
         False, "the gradient at the server's weights", "exact, of all training people together"

@@ -152,6 +152,7 @@ CALLS: Mapping[str, Calls] = {
             "fedadmm": {"penalty": number(1e-4, 100)},
             "fedacg": {"momentum": number(0, 0.999), "penalty": number(0, 10)},
             "fedsam": {"rho": number(1e-6, 10)},
+            "fedlesam": {"rho": number(1e-6, 10)},
             "moon": {"penalty": number(0, 100), "temperature": number(0.01, 100)},
             "mime": {"beta": number(0, 0.999)},
             "mimelite": {"beta": number(0, 0.999)},
