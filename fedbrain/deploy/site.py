@@ -9,7 +9,8 @@ fedbrain site status --kit=KIT
     in a folder on which `predict`, `export` and `report` work. With --joined=FILE, joined.jsonl of
     a run from the centre: whether the record holds what this site signed whenever it joined.
 fedbrain site dry_run --kit=KIT --job=FOLDER --output=FILE
-    Writes the exact bytes that the first round of a job would send, and prints their contents.
+    Writes the exact bytes that a job would send until its first round is over, and prints their
+    contents and what it asks beside its rounds. FILE is the update; sums go to FILE.KIND.
 fedbrain site review --kit=KIT
     Prints in plain words what each job or study that came may ask; with --job=FOLDER, that one.
 fedbrain site approve --kit=KIT --hash=HASH

@@ -10,13 +10,15 @@ from fedbrain.deploy.protocol.job import agree
 from fedbrain.deploy.protocol.questions import write_model
 from fedbrain.deploy.protocol.runnable import require_runnable
 from fedbrain.deploy.protocol.terms import variables_of
-from fedbrain.deploy.protocol.voxels import write_voxels
+from fedbrain.deploy.protocol.voxels import ANSWERS, write_voxels
 from fedbrain.deploy.protocol.wire import Refused, unpack
 from fedbrain.deploy.server_side.deadlines import Pace
 from fedbrain.deploy.server_side.exchange import Rules, Side
 from fedbrain.deploy.server_side.rounds import conduct
 from fedbrain.deploy.server_side.status import Progress
+from fedbrain.deploy.server_side.submit import write_job
 from fedbrain.deploy.site_side.beside_in_words import beside_in_words
+from fedbrain.deploy.site_side.dry_run import dry_run
 from fedbrain.deploy.site_side.join import join
 from fedbrain.deploy.site_side.policy import read_policy
 from fedbrain.deploy.site_side.told_people import ToldPeople
@@ -218,3 +220,30 @@ def test_the_person_who_approves_reads_it(job):
     [first, second] = beside_in_words([job])
     assert "sums of every voxel" in first
     assert "mean image" in second
+
+
+def test_a_dry_run_says_what_would_leave_before_the_first_round(hospitals, tmp_path, job):
+    """The same bytes as in a run, until sums of other sites enter; nothing is told by it."""
+    kit, c = tmp_path / "kit", _config(tmp_path)
+    (kit / "local").mkdir(parents=True)
+    (kit / "fedbrain").mkdir()
+    beside = 'baselines = ["linear"]\ndescribe = ["histogram"]\n'
+    more = OPENED.replace("[columns]", f"{beside}[columns]")
+    text = site_toml("amber", hospitals / "amber", more=more)
+    (kit / "local/site.toml").write_text(text)
+    c.baselines, c.describe = ("linear('sex')",), ("histogram('target', 0, 100, 2)",)
+    write_job(tmp_path / "job", c.to_dict(), "age", list(NAMES), fewest=2, deadline_s=60)
+    said = dry_run(kit, tmp_path / "job", tmp_path / "bytes")
+    assert "  - sums of every voxel over its training scans" in said
+    kinds = [json.loads(line)["kind"] for line in said.splitlines() if line.startswith("{")]
+    assert kinds == [*ANSWERS.values(), "validated", "update", "described", "summed"]
+    written = {kind: (tmp_path / f"bytes.{kind}").read_bytes() for kind in kinds[:3] + kinds[5:]}
+    assert all(f"bytes.{kind}: the {len(data)} bytes" in said for kind, data in written.items())
+    sizes = {n: v.size for n, v in unpack(written["averaged"], limit=LIMIT).vectors.items()}
+    assert sizes == {"covariates": 3, "total": 1200, "products": 1200}
+    assert unpack((tmp_path / "bytes").read_bytes(), limit=LIMIT).envelope.kind == "update"
+    assert list((kit / "fedbrain").iterdir()) == []
+    people = _join(tmp_path / "amber", hospitals / "amber", job).worker.split.train.subjects
+    ToldPeople(kit / "fedbrain/voxel_sums.json", 5).add(people[1:])
+    with pytest.raises(Refused, match="expected the training people of an earlier job"):
+        dry_run(kit, tmp_path / "job", tmp_path / "bytes")

@@ -11,8 +11,10 @@ network engine adds its own fields: the site's name and certificate, job ids, ti
 codes.
 
 A site can check this itself. `fedbrain site dry_run --kit=KIT --job=JOB
---output=FILE` writes the exact bytes that the first round of a job would send.
-`fedbrain/audit.jsonl` in the site's kit has a line for every message that was sent or received.
+--output=FILE` writes the exact bytes that a job would send until its first round is over, and says
+what it asks beside its rounds; sums of voxels (`config.harmonise`) go to `FILE.averaged` and
+`FILE.squared`. `fedbrain/audit.jsonl` in the site's kit has a line for every message that was sent
+or received.
 
 ## When a site joins a run
 
