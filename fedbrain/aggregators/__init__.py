@@ -19,6 +19,7 @@ from fedbrain.aggregators.clipping import (
     clip_by_quantile_norm,
 )
 from fedbrain.aggregators.cohort import chain
+from fedbrain.aggregators.contribution import fedce
 from fedbrain.aggregators.cost_weighted import fedcostwavg, inverse_loss
 from fedbrain.aggregators.discrepancy import feddisco
 from fedbrain.aggregators.fair import agnostic, q_fedavg
@@ -89,6 +90,7 @@ RULES = {
     "generalization_adjustment": Row(
         generalization_adjustment, "clients=9, rounds=10", "Σ aᵢxᵢ, a ← max(0, a + d(1-r/R)/n gap/max|gap|)/Σ", "gap", "0", "A", _FORMULA
     ),
+    "fedce": Row(fedce, "clients=9", "aᵢ ∝ mean(1 - cos(xᵢ, Σⱼ≠ᵢaⱼxⱼ)) mean(Fᵢ(w without i))", "left-out loss", "0", "G + A", _FORMULA),
     "fedmgda_plus": Row(fedmgda_plus, "", "min ||Σλx/||x||||², |λ-p| ≤ ε", "", "0", "G + A", "KKT conditions"),
     "gradient_masked_mean": Row(gradient_masked_mean, "", "x̄ (1 if A ≥ τ else A), A = |Σp sign x|", "", "0", "1 pass", "declearn"),
     "median": Row(median, "", "medᵢ xᵢ", "", _ROBUST, "S", "byzfl, flwr"),

@@ -8,6 +8,7 @@ from fedbrain.algorithms.feddyn import feddyn
 from fedbrain.algorithms.federated import federated
 from fedbrain.algorithms.fedlesam import fedlesam
 from fedbrain.algorithms.fedsam import fedsam
+from fedbrain.algorithms.left_out import report_left_out_loss
 from fedbrain.algorithms.mime import mime, mimelite
 from fedbrain.algorithms.moon import moon
 from fedbrain.algorithms.personal import apfl, ditto, pfedme
@@ -58,6 +59,7 @@ VARIANTS = {
     "report_fisher": report_fisher,
     "report_discrepancy": report_discrepancy,
     "report_gap": report_gap,
+    "report_left_out_loss": report_left_out_loss,
 }
 
 __all__ = ["SHARING", "VARIANTS", "ClientChain", "ServerChain", "Sharing", "Variant", "federated"]

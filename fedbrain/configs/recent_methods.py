@@ -5,7 +5,7 @@ The digits of configs/aggregation_study.py, dealt out by class to fifteen client
 Command:
     fedbrain compare recent_methods
 
-Time: 9 methods of four trials, in each of five seeds; not measured.
+Time: 10 methods of four trials, in each of five seeds; not measured.
 
 Expect: no number; the whole was not run.
 """
@@ -39,6 +39,10 @@ METHODS = {
                 )
             }
         },
+    ),
+    "FedCE": (
+        {"algorithm": "report_left_out_loss()", "server": {"aggregator": "fedce(clients=15)"}},
+        {},
     ),
 }
 

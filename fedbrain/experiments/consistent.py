@@ -21,6 +21,7 @@ REPORTERS = {  # what a rule needs -> the algorithm that reports it
     "Fisher information": "report_fisher",
     "discrepancy": "report_discrepancy",
     "gap": "report_gap",
+    "left-out loss": "report_left_out_loss",
 }
 
 

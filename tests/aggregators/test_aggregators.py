@@ -43,7 +43,8 @@ def metrics(c=C):
     sums = ("loss", "count", "global_loss")
     reports = {name: jnp.asarray(rng.uniform(1, 3, c), jnp.float32) for name in sums}
     steps = jnp.asarray(rng.integers(1, 9, c), jnp.float32)
-    more = {name: jnp.asarray(rng.uniform(0, 1, c), jnp.float32) for name in ("discrepancy", "gap")}
+    others = ("discrepancy", "gap", "left_out_loss")
+    more = {name: jnp.asarray(rng.uniform(0, 1, c), jnp.float32) for name in others}
     return reports | more | {"steps": steps, "trusted": jnp.zeros(c).at[0].set(1.0)}
 
 

@@ -65,6 +65,7 @@ def updates(algorithm):
     told = dict(zip(("loss", "count", "global_loss", "steps"), map(jnp.asarray, reports)))
     told["trusted"] = jnp.zeros(CLIENTS).at[0].set(1.0)
     told |= {"discrepancy": told["loss"] - 1, "gap": told["count"] - 1}
+    told |= {"left_out_loss": told["loss"], "sent_length": told["count"]}
     return Update(
         delta=jnp.asarray(DELTAS),
         model_state={

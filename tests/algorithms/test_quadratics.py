@@ -232,6 +232,35 @@ def test_the_gap_is_that_of_the_global_model_and_the_clients_last_one(absent):
     np.testing.assert_allclose(w, root, atol=1e-5)  # shares are kept in float32
 
 
+@pytest.mark.parametrize("absent", [0, 2])
+def test_the_left_out_loss_is_that_of_the_last_model_without_the_client(absent):
+    """Through FedCE, which reads it, against numpy, with everybody or three of five."""
+    rounds, q = 6, quadratics()
+    rule, variant = RULES["fedce"].make(N), VARIANTS["report_left_out_loss"]()
+    w, _ = train(aggregator=rule, variant=variant, rounds=rounds, absent=absent)
+    key, root, own, last = jax.random.key(0), np.zeros(D), [np.zeros(D)] * N, []
+    shares, seen = np.full(N, 1 / N), [[] for _ in range(N)]
+    for r in range(rounds):
+        drawn = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(key, r), 0), N)
+        here, ends, loss = sorted(drawn[: N - absent].tolist()), {}, {}
+        for i in here:
+            (a, b), c = q[i], shares[i] if i in last else 0.0
+            e = (root - c * own[i]) / (1 - c) - b
+            loss[i] = 0.5 * e @ a @ e
+            ends[i] = b + np.linalg.matrix_power(np.eye(D) - H * a, K) @ (root - b)
+        c = shares[here] / shares[here].sum()
+        for k, i in enumerate(here):
+            x = ends[i] - root
+            d = sum(c[n] * (ends[j] - root) for n, j in enumerate(here) if n != k)
+            seen[i].append((1 - x @ d / np.linalg.norm(x) / np.linalg.norm(d), loss[i]))
+        means = np.array([np.mean(seen[i], 0) for i in here])
+        parts = np.maximum(means / means.sum(0), 1e-3).prod(1)
+        shares[here] = parts / parts.sum()
+        root = sum(shares[i] * ends[i] for i in here)
+        own, last = [ends.get(i, own[i]) for i in range(N)], here
+    np.testing.assert_allclose(w, root, atol=1e-5)  # shares are kept in float32
+
+
 def test_mime_reaches_the_optimum_in_two_trips_a_round():
     assert distance(train(variant=VARIANTS["mime"](beta=0.5), rounds=1200)[0]) < 1e-10
 

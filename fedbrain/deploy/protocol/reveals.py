@@ -67,4 +67,10 @@ ALGORITHMS: Mapping[str, Reveals] = {
         "the mean training loss of the server's weights minus that of the site's own last model",
         "exact, over all training people",
     ),
+    "report_left_out_loss": Reveals(
+        False,
+        "the mean training loss of the server's weights without the site's share, and the length of"
+        " its change",
+        "exact, over all training people",
+    ),
 }

@@ -174,6 +174,7 @@ CALLS: Mapping[str, Calls] = {
                 "width": number(0.1, 1e4),
             },
             "report_gap": {},
+            "report_left_out_loss": {},
         },
         closed=[name for name, row in ALGORITHMS.items() if not row.opened],
     ),
