@@ -57,6 +57,13 @@ def test_the_example_of_a_site_is_a_policy():
     assert policy.targets == {"age": "age"}
 
 
+def test_no_container_of_the_server_holds_the_leads_key():
+    services = pytest.importorskip("yaml").safe_load((HOSPITAL / "compose.yaml").read_text())
+    volumes = {name: service["volumes"] for name, service in services["services"].items()}
+    assert volumes["server"] == ["./kit:/kit"]
+    assert {"site", "server", "lead"} == set(volumes)
+
+
 def test_shell_scripts_parse():
     launch = ROOT / "launch"
     for path in launch.glob("*.sbatch"):

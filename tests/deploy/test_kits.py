@@ -3,6 +3,7 @@ authority.
 """
 
 import json
+import shutil
 
 import pytest
 
@@ -15,6 +16,7 @@ from fedbrain.deploy.nvflare.consortium_file import read_consortium
 from fedbrain.deploy.nvflare.engine_process import command
 from fedbrain.deploy.nvflare.hardening import harden
 from fedbrain.deploy.nvflare.kits import provision
+from fedbrain.deploy.nvflare.session import Lead
 from fedbrain.deploy.nvflare.signed_job import require_signed_by_lead
 from fedbrain.deploy.protocol.wire import Refused, unpack
 from fedbrain.deploy.server_side.submit import write_job
@@ -45,6 +47,13 @@ def kits(tmp_path_factory, hospitals):
         text = text.replace(least, f"{least.split()[0]} = 1")
     (folder / "kits/brussels/local/site.toml").write_text(text)
     return folder / "kits"
+
+
+def test_the_folder_of_a_leads_kit_may_have_any_name(kits, tmp_path):
+    shutil.copytree(kits / "lead@example.org", tmp_path / "lead")
+    assert Lead(tmp_path / "lead").name == "lead@example.org"
+    with pytest.raises(ValueError, match=r"--lead: expected the folder of a lead's kit, with"):
+        Lead(kits / "brussels")
 
 
 def test_everybody_gets_a_kit_and_the_key_of_the_authority_stays(kits):

@@ -6,6 +6,7 @@ to withdraw sites. Every lost connection is a ConnectionError.
 
 import contextlib
 import io
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -32,11 +33,14 @@ class Lead:
     """What `fedbrain.deploy.server_side.supervise` needs of an engine.
 
     Args:
-      kit: of the lead, whose folder has the lead's name.
+      kit: of the lead.
+
+    Raises:
+      ValueError: for a folder that is no kit of a lead.
     """
 
     def __init__(self, kit: Path):
-        self.kit = kit
+        self.kit, self.name = kit, name_of_lead(kit)
         self.session: Session | None = None
 
     def submit(self, job: Path) -> str:
@@ -158,8 +162,9 @@ class Lead:
         try:
             if self.session is None:
                 logging.getLogger().setLevel(logging.ERROR)  # the engine tells of every connection
+                logging.getLogger("nvflare").setLevel(logging.CRITICAL)  # this class says why
                 with contextlib.redirect_stdout(io.StringIO()):
-                    self.session = new_secure_session(self.kit.name, str(self.kit), timeout=UNTIL_S)
+                    self.session = new_secure_session(self.name, str(self.kit), timeout=UNTIL_S)
             return request(self.session)
         except (JobNotFound, NoClientsAvailable) as error:
             raise LookupError(str(error)) from None
@@ -170,4 +175,32 @@ class Lead:
             Exception
         ) as error:  # the engine has a dozen ways to say that the server is not there
             self.close()
-            raise ConnectionError(str(error)) from None
+            raise ConnectionError(_why(error)) from None
+
+
+def name_of_lead(kit: Path) -> str:
+    """The lead's name, as the kit's certificate has it; the folder may have any name.
+
+    Args:
+      kit: of the lead.
+
+    Raises:
+      ValueError: for a folder that is no kit of a lead.
+    """
+    path = kit / "startup/fed_admin.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["admin"]["username"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"--lead: expected the folder of a lead's kit, with {path.relative_to(kit)}, got {kit}."
+        ) from None
+
+
+def _why(error: Exception) -> str:
+    """What an error says, and more where the server answered and took no part."""
+    if "client_registration" not in str(error):
+        return str(error)
+    return (
+        "it answers, and does not register this lead. Take the kit that this consortium's authority"
+        f" made last ({error})"
+    )

@@ -112,9 +112,10 @@ def _require_no_refusal(run: Run, status: Mapping[str, Any], why: str) -> None:
         return
     if status.get("problem") == why and final:
         reasons = "; ".join(f"{site}: {reason}" for site, reason in sorted(final.items()))
+        said = "" if all(reason in why for reason in final.values()) else f"{why} "
         raise ValueError(
-            f"The run ends: {why} Sites would refuse the same job again: {reasons}. Ask them, or"
-            " change the experiment; then give the same command."
+            f"The run ends: {said}Sites would refuse the same job again: {reasons}. Ask them and"
+            " give the same command, or give another experiment another --workdir."
         )
 
 
