@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 
 from fedbrain.aggregators import LINKS, RULES, Row, weighted_mean
-from fedbrain.aggregators.attacks import ATTACKS, LIES
+from fedbrain.aggregators.attacks import EVERY
 from fedbrain.aggregators.statistics import mean_statistics
 from fedbrain.algorithms import VARIANTS, ClientChain, ServerChain, federated
 from fedbrain.algorithms.optimizers import SERVER_OPTIMIZERS, UPLOADS
@@ -167,7 +167,7 @@ def render() -> dict[str, str]:
         "variants": variants(),
         "server": plain(SERVER_OPTIMIZERS),
         "uploads": plain(uploads),
-        "attacks": plain(ATTACKS | LIES),
+        "attacks": plain(EVERY),
     }
 
 

@@ -94,7 +94,8 @@ def get_config() -> Any:
     # `file('MODEL.pt')`
     config.initial = "random()"
     # which layers train; the others are not sent either: `everything()`, `only_head()`,
-    # `after('transition3')`
+    # `after('transition3')`, changes of low rank of all but the head `low_rank(4)` (LoRA),
+    # `low_rank_up(4)`
     config.trainable = "everything()"
     # number of rounds
     config.rounds = 100

@@ -5,9 +5,10 @@ from typing import Any
 
 import optax
 
-from fedbrain.aggregators import AGGREGATORS, BESIDE, KEEPING, chain
-from fedbrain.aggregators.attacks import ATTACKS, LIES
+from fedbrain.aggregators import AGGREGATORS, BESIDE, KEEPING
+from fedbrain.aggregators.attacks import EVERY
 from fedbrain.aggregators.attacks.beside import Lie, lied_to
+from fedbrain.aggregators.attacks.searching import Searching, facing
 from fedbrain.algorithms import SHARING, VARIANTS, ClientChain, ServerChain, Sharing, federated
 from fedbrain.algorithms.leaves import LeafFilter
 from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
@@ -69,7 +70,7 @@ def read_algorithm(
     algorithm = federated(
         chain_of_client,
         ServerChain(
-            aggregator=chain(*links, aggregator),
+            aggregator=facing(links, aggregator),
             optimizer=choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
             statistics=beside.statistics,
             uploads=beside.uploads,
@@ -84,8 +85,8 @@ def read_algorithm(
     return algorithm._replace(local=private_local(chain_of_client, sharing, privacy))
 
 
-def read_links(links: Sequence[str]) -> tuple[list[Lie], list[Aggregator]]:
-    """Attacks on all that arrives, and links of the server's chain.
+def read_links(links: Sequence[str]) -> tuple[list[Lie], list[Aggregator | Searching]]:
+    """Attacks on all that arrives, and links of the server's chain, attacks that search among them.
 
     Args:
       links: the calls in `config.server.links`.
@@ -93,6 +94,6 @@ def read_links(links: Sequence[str]) -> tuple[list[Lie], list[Aggregator]]:
     Raises:
       ValueError: for a call that is neither.
     """
-    made = [choose("server.links", one, KEEPING | ATTACKS | LIES) for one in links]
+    made = [choose("server.links", one, KEEPING | EVERY) for one in links]
     lies = [one for one in made if isinstance(one, Lie)]
     return lies, [one for one in made if not isinstance(one, Lie)]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from fedbrain.algorithms.leaves import LeafFilter
 from fedbrain.algorithms.private import PRIVACY, Mechanism
 from fedbrain.algorithms.schedules import SCHEDULES, Schedule
-from fedbrain.algorithms.trainable import TRAINABLE
+from fedbrain.algorithms.trainable import TRAINABLE, Factors
 from fedbrain.data.augment import AUGMENTS, Change
 from fedbrain.data.bands import BANDS, Bands
 from fedbrain.data.dataset import SiteLoader
@@ -28,6 +28,7 @@ from fedbrain.experiments.private import require_private
 from fedbrain.experiments.spec import at_least, between, choose, factories
 from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.models.losses import LOSSES
+from fedbrain.models.low_rank import LowRank
 from fedbrain.models.task import make_task
 from fedbrain.training.device_volumes import RESIDENCES, Residence
 from fedbrain.training.round import Driver
@@ -90,7 +91,10 @@ def read_task(config: Any, loss: Loss, inputs: Inputs) -> tuple[Task, LeafFilter
     trainable = choose("trainable", config.trainable, TRAINABLE, stages=network.stages)
     if inputs.width:
         network = WithCovariates(network)
-    return make_task(Frozen(network, trainable), loss), trainable
+    frozen: Any = Frozen(network, trainable)
+    if isinstance(trainable, Factors):
+        frozen = LowRank(frozen, trainable.rank)
+    return make_task(frozen, loss), trainable
 
 
 def _names(field: str, names: Iterable[str]) -> tuple[str, ...]:

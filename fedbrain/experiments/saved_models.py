@@ -18,6 +18,7 @@ from fedbrain.experiments.round_end import Snapshot, split_weight
 from fedbrain.experiments.stored_json import damaged, part_of, read_stored
 from fedbrain.experiments.workdir import CONFIGURATION, MetricsLog, config_of, read_config
 from fedbrain.models.files.weights import require_ending, save
+from fedbrain.models.low_rank import merged
 from fedbrain.types import Variables
 
 EXECUTION = ("driver", "residence")  # fields about the machine that trains
@@ -206,7 +207,7 @@ def export_model(
     description = describe_model(
         config_of(workdir), experiment, tuple(data["shape"]), model=model, torch=torch
     )
-    save(variables, output, torch=torch, description=description)
+    save(merged(variables), output, torch=torch, description=description)
     print(
         f"{output}: {model}; predicts {experiment.unit} from volumes of {description['shape']}"
         f" voxels of {description['voxel_size_mm']} mm."

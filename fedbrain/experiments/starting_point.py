@@ -10,6 +10,7 @@ from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.stored_json import read_stored
 from fedbrain.experiments.workdir import write_json
 from fedbrain.models.files.weights import Loaded, fill, flatten, load
+from fedbrain.models.low_rank import merged
 from fedbrain.types import Variables
 
 # (fresh variables, split of the experiment) -> (variables, what was loaded)
@@ -45,7 +46,7 @@ def run(
         [(_, variables)] = load_models(
             Path(workdir).expanduser(), federation=federation, client=client, split=name
         )
-        arrays = {n: np.asarray(a) for n, a in flatten(variables).items()}
+        arrays = {n: np.asarray(a) for n, a in flatten(merged(variables)).items()}
         return fill(fresh, arrays, f"{workdir}/{federation}/{name}", head=head)
 
     return start

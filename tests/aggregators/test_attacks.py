@@ -2,11 +2,14 @@
 
 from statistics import NormalDist
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fedbrain.aggregators.attacks import ATTACKS
+from fedbrain.aggregators import AGGREGATORS, KEEPING
+from fedbrain.aggregators.attacks import ATTACKS, EVERY
+from fedbrain.aggregators.attacks.searching import facing
 from fedbrain.experiments.spec import call
 from tests import tiny  # noqa: F401  (the import hook comes first)
 
@@ -78,6 +81,90 @@ def test_as_far_as_the_honest_are_from_one_another_and_no_farther(name):
         assert low > 0.1
 
 
+def byzfl_search(harm, evaluations):
+    """Line search by exploration, written anew: double while it grows, then steps of .8 about."""
+    best, most, step, left = 0.0, harm(0.0), 1.0, evaluations - 1
+    last = 0.0
+    while left:
+        last, left = best + step, left - 1
+        value = harm(last)
+        if not value > most:
+            step *= 0.8
+            break
+        best, most, step = last, value, 2 * step
+    while left:
+        if last < best:
+            last += step
+        else:
+            x = last - step
+            while x < 0:
+                x = (x + last) / 2
+            last = x
+        value, left = harm(last), left - 1
+        if value > most:
+            best, most = last, value
+        step *= 0.8
+    return best
+
+
+@pytest.mark.parametrize("name", ["optimised_alie", "optimised_ipm"])
+@pytest.mark.parametrize(
+    ("rule", "oracle"),
+    [
+        ("median()", lambda x: np.median(x, 0)),
+        ("trimmed_mean(2)", lambda x: np.sort(x, 0)[2:-2].mean(0)),
+        ("uniform_mean()", lambda x: x.mean(0)),
+    ],
+)
+def test_an_attacker_that_knows_the_rule_searches_its_factor(name, rule, oracle):
+    """200 random cohorts for every rule: two attackers, an absent client with garbage."""
+    worst, factors = 0.0, []
+    with jax.enable_x64(True):
+        both = call(f"{name}(2)", EVERY).against(call(rule, AGGREGATORS))
+        run = jax.jit(lambda x, n: both.update(x, both.init(x[0]), None, weights=n)[0])
+        for seed in range(200):
+            rng = np.random.default_rng(seed)
+            x = rng.standard_t(3, (9, 5)) + 1
+            weights = np.ones(9)
+            weights[rng.integers(0, 7)] = 0
+            dirty = np.where(weights[:, None] > 0, x, np.nan)
+            honest = x[:7][weights[:7] > 0]
+            mean, spread = honest.mean(0), honest.std(0, ddof=1)
+            start, along = (mean, -spread) if name == "optimised_alie" else (0 * mean, -mean)
+
+            def attacked(factor, honest=honest, start=start, along=along):
+                return oracle(np.concatenate([honest, [start + factor * along] * 2]))
+
+            best = byzfl_search(lambda g, mean=mean: np.linalg.norm(attacked(g) - mean), 16)
+            ours = np.asarray(run(jnp.asarray(dirty), jnp.asarray(weights)))
+            worst = max(worst, np.abs(ours - attacked(best)).max() / max(1, abs(best)))
+            factors.append(best)
+    print(f"{name} before {rule}: worst error {worst:.1e}, median factor {np.median(factors):.2f}")
+    assert worst < 1e-9
+    assert np.median(factors) > 0.5
+
+
+def test_a_searching_attack_keeps_the_memory_of_what_stands_behind_it():
+    """Links before it, a rule with a centre behind it: one step of the centre a round, not 16."""
+    attack = call("optimised_ipm(1)", EVERY)
+    links = [call("clip_by_client_norm(5.0)", KEEPING), attack]
+    both = facing(links, call("centred_clipping(radius=1.0)", AGGREGATORS))
+    x = jnp.asarray(X[:4])
+    state, rule = both.init(x[0]), call("centred_clipping(radius=1.0)", AGGREGATORS)
+    one, (_, after) = both.update(x, state, None, weights=jnp.ones(4), metrics={})
+    np.testing.assert_allclose(after[0].centre, one, atol=1e-6)
+    assert np.linalg.norm(one) < 1
+    honest = rule.update(x, rule.init(x[0]), None, weights=jnp.ones(4))[0]
+    mean = x[:3].mean(0)
+    assert np.linalg.norm(one - mean) > np.linalg.norm(honest - mean)
+
+
+def test_a_rule_that_is_not_defined_stays_so_under_a_searching_attack():
+    both = call("optimised_alie(1)", EVERY).against(call("krum(1)", AGGREGATORS))
+    x = jnp.asarray(X[:4])  # krum needs five
+    assert not jnp.isfinite(both.update(x, both.init(x[0]), None, weights=jnp.ones(4))[0]).any()
+
+
 def test_attackers_of_honest_clients_that_agree_agree_too():
     x = np.ones((4, 5), np.float32)
     for name in ("min_max", "min_sum"):
@@ -102,8 +189,14 @@ def test_random_failures_are_drawn_anew_each_round_and_again_the_same():
 
 @pytest.mark.parametrize(
     "spec",
-    ["sign_flip(-1)", "drop_out(1.0)", "a_little_is_enough(3, clients=5)", "gaussian(1, -1.0)"],
+    [
+        "sign_flip(-1)",
+        "drop_out(1.0)",
+        "a_little_is_enough(3, clients=5)",
+        "gaussian(1, -1.0)",
+        "optimised_alie(1, evaluations=1)",
+    ],
 )
 def test_impossible_attacks_are_refused(spec):
     with pytest.raises(ValueError, match="Expected"):
-        call(spec, ATTACKS)
+        call(spec, EVERY)

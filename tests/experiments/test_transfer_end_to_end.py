@@ -9,7 +9,10 @@ import pytest
 
 from fedbrain import main
 from fedbrain.experiments.saved_models import load_models
+from fedbrain.experiments.split_id import SplitId
+from fedbrain.experiments.starting_point import run
 from fedbrain.models.files.weights import flatten
+from fedbrain.models.low_rank import merged
 from tests.experiment_under_test import config
 
 pytestmark = pytest.mark.usefixtures("shared_programs", "no_figures")
@@ -71,6 +74,32 @@ def test_shallow_transfer_starts_from_the_first_experiment_and_moves_the_head_al
         ValueError, match="which has been trained anew since. Choose another --workdir"
     ):
         main.run(c, tmp_path / "run")
+
+
+def test_a_change_of_low_rank_is_all_that_is_sent_and_the_next_start_has_the_changed_network(
+    first, tmp_path
+):
+    workdir, cache = first
+    c = _second(cache)
+    c.initial = f"run({str(workdir)!r}, head=False)"
+    c.trainable = "low_rank(1)"
+    main.run(c, tmp_path / "run")
+    [(_, trained)] = load_models(tmp_path / "run", split="repeat0-split0")
+    before, after = _variables(workdir), flatten(trained)
+    told = json.loads((tmp_path / "run/initial/repeat0-split0.json").read_text())
+    assert told["fresh"] == sorted(set(after) - set(before))
+    kept = [name for name in before if not name.startswith("params/head")]
+    for name in kept:
+        np.testing.assert_array_equal(before[name], after[name])
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    numbers = sum(after[name].size for name in after if name not in kept)
+    assert results["footprint"]["trained"] == numbers < sum(x.size for x in before.values()) / 2
+    start = run(str(tmp_path / "run"), split="repeat0-split0")
+    [(_, plain)] = load_models(workdir, split="repeat0-split0")
+    network, _ = start(plain, SplitId(0, 0))
+    for name, array in flatten(network).items():
+        np.testing.assert_array_equal(array, flatten(merged(trained))[name])
+    assert not np.array_equal(network["params"]["conv1"]["kernel"], before["params/conv1/kernel"])
 
 
 def test_two_modalities_one_of_which_a_hospital_lacks_and_a_covariate(first, tmp_path):

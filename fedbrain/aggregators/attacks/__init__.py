@@ -11,6 +11,7 @@ from fedbrain.aggregators.attacks.omniscient import (
     inner_product_manipulation,
     mimic,
 )
+from fedbrain.aggregators.attacks.searching import optimised_alie, optimised_ipm
 from fedbrain.aggregators.attacks.stealthy import min_max, min_sum
 
 ATTACKS = {
@@ -27,3 +28,6 @@ ATTACKS = {
 }
 
 LIES = {"lie_beside": lie_beside}  # no links: they act on all that arrives
+# no links either: they have to know what stands behind them
+SEARCHES = {"optimised_alie": optimised_alie, "optimised_ipm": optimised_ipm}
+EVERY = {**ATTACKS, **LIES, **SEARCHES}

@@ -8,7 +8,7 @@ training. A learning rate near 0, or a bin that holds one person, would be a que
 from collections.abc import Mapping
 
 from fedbrain.aggregators import AGGREGATORS, BESIDE, KEEPING
-from fedbrain.aggregators.attacks import ATTACKS, LIES
+from fedbrain.aggregators.attacks import EVERY
 from fedbrain.algorithms import SHARING, VARIANTS
 from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
 from fedbrain.algorithms.private import PRIVACY
@@ -139,7 +139,11 @@ CALLS: Mapping[str, Calls] = {
     ),
     "trainable": calls(
         TRAINABLE,
-        {"everything": {}, "only_head": {}, "after": {"stage": word()}},
+        {
+            **without_arguments(("everything", "only_head")),
+            "after": {"stage": word()},
+            **{key: {"rank": whole(1, 1024)} for key in ("low_rank", "low_rank_up")},
+        },
         program={"stages": ()},
     ),
     "algorithm": calls(
@@ -225,7 +229,7 @@ CALLS: Mapping[str, Calls] = {
         {**factories(BESIDE), "local": lambda: None, "with_rule": lambda: None},
         without_arguments((*BESIDE, "local", "with_rule")),
     ),
-    "server.links": at_server({**KEEPING, **ATTACKS, **LIES}, closed=ATTACKS | LIES),
+    "server.links": at_server({**KEEPING, **EVERY}, closed=EVERY),
     "server.sampling": calls(
         SAMPLINGS, {"everyone": {}, "cyclic": {}, "uniform": {"count": whole(1, 10_000)}}
     ),

@@ -17,6 +17,7 @@ from fedbrain.models.files.torch_names import (
     to_torch,
     torch_name,
 )
+from fedbrain.models.low_rank import FACTORS
 from fedbrain.types import Variables
 
 HEADS = ("head/", "head_covariates/")  # may be missing in a file: a new task has a new last layer
@@ -31,6 +32,7 @@ class Loaded(NamedTuple):
     renamed: dict[str, str]  # our name -> its name in the file
     missing: list[str]  # our names that start at zero: the prediction is the loss's centre
     left_over: list[str]  # names in the file that nothing needs
+    fresh: tuple[str, ...] = ()  # our names of factors of low rank, which start anew
 
     def __str__(self) -> str:
         text = (
@@ -44,7 +46,8 @@ class Loaded(NamedTuple):
             if names:
                 examples = ", ".join(names[:2]) + (", ..." if len(names) > 2 else "")
                 text += f"; {len(names)} {state} ({examples})"
-        return text + "."
+        factors = f"; {len(self.fresh)} factors of low rank start anew" if self.fresh else ""
+        return f"{text}{factors}."
 
 
 def flatten(variables: Variables) -> dict[str, np.ndarray]:
@@ -127,9 +130,12 @@ def fill(
     initial = flatten(variables)
     short = {without_wrappers(name): name for name in arrays}
     torch, names = _find(initial, list(short), path, without_wrappers(part))
-    filled = {}
-    missing = []
+    filled, missing, fresh = {}, [], []
     for ours, name in names.items():
+        if name not in short and ours.endswith(FACTORS):
+            filled[ours] = initial[ours]
+            fresh.append(ours)
+            continue
         is_head = _without_collection(ours).startswith(HEADS)
         if is_head and (not head or name not in short):
             filled[ours] = np.zeros_like(initial[ours])
@@ -143,11 +149,11 @@ def fill(
         value = arrays[short[name]]
         value = from_torch(ours, value) if torch else value
         filled[ours] = _checked(value, name, ours, initial[ours], path)
-    loaded = [name for name in initial if name not in missing]
+    loaded = [name for name in initial if name not in missing and name not in fresh]
     renamed = {ours: names[ours] for ours in loaded if names[ours] != ours}
     left_over = sorted(set(short) - {names[ours] for ours in loaded})
     tree = jax.tree.unflatten(jax.tree.structure(dict(variables)), list(filled.values()))
-    return tree, Loaded(path, loaded, renamed, missing, left_over)
+    return tree, Loaded(path, loaded, renamed, missing, left_over, tuple(fresh))
 
 
 def load(
