@@ -124,8 +124,9 @@ def _corrected(correct: Callable[..., Numbers], line: Line, test: Predictions) -
     total = np.sqrt(np.asarray(errors) ** 2 + of_line)
     degrees = min(len(set(test.subjects)), line.people - 1) - 1
     results: dict[str, Any] = {}
-    for name, value, error in zip(Summary._fields, values, total):
-        results[f"corrected_{name}"] = value
+    for name, value, error, of in zip(Summary._fields, values, total, of_line):
+        # a line that may be flat is not inverted
+        results[f"corrected_{name}"] = value if math.isfinite(of) else math.nan
         results[f"corrected_{name}_95"] = list(two_sided(value, float(error), degrees))
     return results
 
@@ -139,7 +140,8 @@ def age_gap(test: Predictions, valid: Mapping[str, float]) -> dict[str, Any]:
 
     Returns:
       Means, SD and MAE in target units; slopes are changes of the gap per unit of the target; `_95`
-      their intervals. Corrected numbers are NaN where fewer than FEWEST_TO_FIT people were fitted.
+      their intervals. Corrected numbers are NaN where fewer than FEWEST_TO_FIT people were fitted,
+      and those of Cole where the line, or the line less its error, is too flat.
     """
     line = fit(valid)
     gap = np.asarray(test.prediction - test.target, np.float64)

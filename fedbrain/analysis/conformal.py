@@ -24,7 +24,7 @@ from fedbrain.analysis.age_gap import FEWEST_TO_FIT, fit
 from fedbrain.analysis.metrics import regression_sums
 
 SHARE = 0.95  # of new people whose intervals hold the truth
-FLATTEST = 0.05  # slope: a flatter line cannot be inverted, as in `age_gap.cole`
+FLATTEST = 0.05  # slope, less its error: a flatter line is not inverted, as in `age_gap`
 
 
 class Margins(NamedTuple):
@@ -65,7 +65,7 @@ def margins(target: Float[np.ndarray, " n"], prediction: Float[np.ndarray, " n"]
     target, prediction = (np.asarray(x, np.float64) for x in (target, prediction))
     raw = half_width(prediction - target)
     line = fit(regression_sums(target, prediction))
-    if len(target) < FEWEST_TO_FIT or not abs(line.slope) > FLATTEST:
+    if len(target) < FEWEST_TO_FIT or not abs(line.slope) - line.slope_se > FLATTEST:
         return Margins(len(target), raw, math.nan, math.nan, math.nan)
     without = _lines_without_each(target, prediction)
     errors = (prediction - without[1]) / without[0] - target

@@ -21,7 +21,8 @@ nav ul { columns: 16rem; padding-left: 1.2rem; } nav li { padding: .15rem 0; }
 .wide { overflow-x: auto; margin: 1.5rem 0; }
 table { border-collapse: collapse; min-width: min(100%, 26rem);
   font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: bold; padding: .3rem 0; max-width: 50rem; }
+caption { text-align: left; font-weight: bold; padding: .3rem 0; position: sticky; left: 0;
+  max-width: min(50rem, 100vw - 2.5rem); }
 th, td { padding: .25rem .5rem; border-bottom: 1px solid #bbb; text-align: right;
   vertical-align: top; }
 thead th { border-bottom: 2px solid #767676; vertical-align: bottom; }
@@ -37,8 +38,8 @@ figcaption { color: #444; font-size: .9rem; position: sticky; left: 0; }
   figure img { max-width: 40rem; } table { font-size: 14px; }
   .text th[scope=row] { position: static; }
   table:not(.text) thead th:first-child { white-space: normal; max-width: 9rem; }
-  table:not(.text) th[scope=row] span { white-space: normal; width: max-content;
-    max-width: 9rem; } }
+  table:not(.text) th span { white-space: normal; width: max-content; max-width: 9rem; }
+  table:not(.text) th[scope=rowgroup] span { max-width: calc(100vw - 4rem); } }
 @media print { body { max-width: none; font-size: 10pt; } .wide { overflow: visible; }
   table { font-size: 7.5pt; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; }
   nav { display: none; } a { color: inherit; } }

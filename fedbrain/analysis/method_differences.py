@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from fedbrain.analysis.cells import align, p_value
+from fedbrain.analysis.cells import align, number, p_value
 from fedbrain.analysis.intervals import FEWEST_SEEDS, Interval, over_seeds, span
 
 # (method, attack) -> (scores, test examples [seeds, clients] both, skipped rounds [seeds])
@@ -122,7 +122,7 @@ def rows_of(found: Sequence[Difference]) -> list[list[str]]:
         [
             one.attack,
             f"{one.method} - {one.reference}",
-            f"{one.mean:+.2f}",
+            number(one.mean, "+.2f"),
             span(one.interval, "+.2f"),
             p_value(one.p),
             p_value(one.holm),
@@ -159,7 +159,8 @@ def by_client(found: Sequence[Difference]) -> list[str]:
     lines = []
     for one in found:
         parts = [
-            f"{n} {mean:+.2f} ({span(ends, '+.2f')})" for n, (mean, ends) in one.clients.items()
+            f"{n} {number(mean, '+.2f')} ({span(ends, '+.2f')})"
+            for n, (mean, ends) in one.clients.items()
         ]
         if parts:
             lines.append(f"{one.attack}: {one.method} - {one.reference}: {', '.join(parts)}")

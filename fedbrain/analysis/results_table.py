@@ -36,7 +36,9 @@ def gap_rows(regimes: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-NOT_CORRECTED = f"n/a: not corrected with fewer than {FEWEST_TO_FIT} validation people"
+NOT_CORRECTED = (
+    f"n/a: not corrected with fewer than {FEWEST_TO_FIT} validation people, or by too flat a line"
+)
 
 
 def _gaps(regimes: Mapping[str, Any]) -> list[str]:

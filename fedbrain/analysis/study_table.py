@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from fedbrain.analysis.cells import number
 from fedbrain.analysis.figures import save, titled
 from fedbrain.analysis.intervals import over_seeds, span
 from fedbrain.analysis.method_differences import Cells
@@ -116,10 +117,9 @@ def rows_of(lines: list[Line], unit: str) -> list[list[str]]:
     tuned = any(x.settings for x in lines)
     rows[0] += ["settings chosen, seeds x fields"] if tuned else []
     for x in lines:
-        spread = f"{x.low:.2f} to {x.high:.2f}"
-        row = [x.attack, x.method, f"{x.mean:.2f}", span(x.interval), spread]
-        row += [f"{x.rank:.1f}", f"{x.worst:.2f}"]
-        row += [f"{v:.2f}" for v in x.clients.values()] if with_clients else []
+        row = [x.attack, x.method, number(x.mean), span(x.interval), span((x.low, x.high))]
+        row += [number(x.rank, ".1f"), number(x.worst)]
+        row += [number(v) for v in x.clients.values()] if with_clients else []
         row += [x.settings] if tuned else []
         rows.append(row)
     return rows
@@ -171,6 +171,7 @@ def draw(path: Path, lines: list[Line], *, unit: str, synthetic: bool) -> None:
         places = range(len(shown))
         axis.errorbar([x.mean for x in shown], places, xerr=spread, fmt="o", capsize=3)
         axis.set_yticks(places, [x.method for x in shown])
+        axis.set_ylim(-0.6, len(shown) - 0.4)
         axis.set_title(attack)
         axis.set_xlabel(score_label(unit))
     figure.suptitle(titled("mean and range over seeds", synthetic))

@@ -151,7 +151,7 @@ def rows_of(lines: Sequence[Line], label: str) -> list[list[str]]:
                 str(line.n),
                 number(line.score),
                 span(line.interval),
-                f"{line.low:.2f} to {line.high:.2f}",
+                span((line.low, line.high)),
                 *(number(line.sites[site]) for site in sites),
                 number(line.floor),
                 *([line.settings] if tuned else []),
@@ -168,7 +168,7 @@ def difference_rows(found: Sequence[Difference]) -> list[list[str]]:
     """
     rows = [["method - reference", "difference", "95 %", "p", "p by Holm"]]
     for one in found:
-        name, mean = f"{one.method} - {one.reference}", f"{one.mean:+.2f}"
+        name, mean = f"{one.method} - {one.reference}", number(one.mean, "+.2f")
         p = p_value(one.p), p_value(one.holm)
         rows.append([name, mean, span(one.interval, "+.2f"), *p])
     return rows
@@ -231,5 +231,6 @@ def draw(path: Path, lines: Sequence[Line], *, label: str, synthetic: bool) -> N
     axis.plot(floors, places, "x", color=colour(1), label="floor")
     axis.set_yticks(places, [line.method for line in shown])
     axis.set(xlabel=label, title=titled("score and 95 % over people", synthetic))
-    axis.legend(fontsize="small")
+    axis.set_ylim(-0.6, len(shown) - 0.4)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     save(figure, path)

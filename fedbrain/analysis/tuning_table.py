@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
+from fedbrain.analysis.cells import number
 from fedbrain.analysis.figures import colour, save, titled
 from fedbrain.analysis.intervals import over_seeds
 from fedbrain.analysis.study_table import score_label
@@ -77,7 +78,7 @@ def rows_of(every: Sequence[Tuned], floors: np.ndarray, unit: str) -> list[list[
 
 
 def _mean_and_interval(scores: np.ndarray) -> list[str]:
-    return [f"{x:.2f}" for x in (scores.mean(), *over_seeds(scores))]
+    return [number(float(x)) for x in (scores.mean(), *over_seeds(scores))]
 
 
 def profile(tuned: Tuned, field: str, better: int) -> tuple[list[str], list[float]]:

@@ -63,8 +63,8 @@ def get_config() -> Any:
             "repeats": 1,
             # inner splits of each repeat, with other validation subjects; predictions are averaged
             "inner": 1,
-            # column by which splits are stratified; empty: the target; `sex,age`: by age
-            # within each sex
+            # column by which splits are stratified; empty: the target; `sex,target`: by the
+            # target within each sex, unknown ones apart
             "stratify": "",
         }
     )

@@ -5,6 +5,7 @@ machine, and a subject never changes sides because another one was added to anot
 """
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -97,10 +98,12 @@ def split_scans(
       repeat: chooses the test subjects; consecutive repeats rotate through a cross-validation.
       inner: chooses the validation subjects among the others. Test subjects do not depend on it.
       stratify: a column to stratify by, the target when empty. Two targets of the same people then
-        give the same split. `sex,age`: by age within each sex; `target` is the target.
+        give the same split. `sex,target`: by the target within each sex, people of unknown sex
+        being a class of their own.
 
     Raises:
-      ValueError: for shares that leave nobody to train on, or a site too small for three parts.
+      ValueError: for shares that leave nobody to train on, a site too small for three parts, or
+        a column that is not there or, where it is the last one, not known of everybody.
     """
     if not (fractions.valid >= 0 and fractions.test >= 0 and fractions.valid + fractions.test < 1):
         raise ValueError(f"Expected valid + test < 1, each >= 0, got {fractions}.")
@@ -136,15 +139,24 @@ def columns_of(stratify: str) -> list[str]:
 
 def _people(scans: Scans, stratify: str) -> dict[str, float]:
     """Subject -> what subjects are ordered by, in order of ids: the mean of the values of one
-    column over the subject's scans, or the place in the order of several columns.
+    column over the subject's scans that have one, or the place in the order of several columns.
 
-    In that order classes follow each other, and every second one is turned round, so that also a
-    block across the border of two classes holds people of about the same age.
+    In that order classes follow each other, that of people without a value last, and every second
+    one is turned round, so that also a block across the border of two classes holds people of about
+    the same age.
     """
     *classes, last = columns_of(stratify) or [""]
     values = _means(scans, last)
+    unknown = sum(not np.isfinite(value) for value in values.values())
+    if unknown:
+        raise ValueError(
+            f"config.splits.stratify: expected a value of {last or 'target'!r} for everybody, got"
+            f" none for {unknown} of {len(values)} people. Leave them out, or stratify by other"
+            " columns, this one not as the last."
+        )
     for column in reversed(classes):
-        of_class = _means(scans, column)
+        known = _means(scans, column)
+        of_class = {s: v if np.isfinite(v) else np.inf for s, v in known.items()}
         order: list[str] = []
         for k, value in enumerate(sorted(set(of_class.values()))):
             members = [subject for subject in values if of_class[subject] == value]
@@ -157,15 +169,19 @@ def _means(scans: Scans, column: str) -> dict[str, float]:
     """Subject -> mean of a column, or of the target, over the subject's scans, in order of ids."""
     is_target = not column or (column == "target" and column not in scans.columns)
     values = scans.target if is_target else scans.columns.get(column)
-    if values is None or not np.isfinite(values).all():
+    if values is None:
+        have = ", ".join(sorted({"target", *scans.columns}))
         raise ValueError(
-            f"config.splits.stratify: expected a column {column!r} with a value for every scan,"
-            " got n/a."
+            f"config.splits.stratify: expected a column {column!r} of this site, got none; there"
+            f" are: {have} (target: the label itself). Name others at the site:"
+            f" columns={{{column!r}: 'COLUMN'}}."
         )
     values_of: dict[str, list[float]] = {}
     for subject, value in zip(scans.subjects, values):
-        values_of.setdefault(subject, []).append(float(value))
-    return {subject: float(np.mean(values_of[subject])) for subject in sorted(values_of)}
+        values_of.setdefault(subject, [])
+        if np.isfinite(value):
+            values_of[subject].append(float(value))
+    return {s: float(np.mean(v)) if v else math.nan for s, v in sorted(values_of.items())}
 
 
 def _picked(people: Mapping[str, float], fraction: float, *, seed: str, turn: int) -> set[str]:

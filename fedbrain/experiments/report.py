@@ -1,13 +1,15 @@
 """Writes the report of a work directory: one page of HTML."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedbrain.analysis.cells import number
 from fedbrain.analysis.claims import ALL
 from fedbrain.analysis.columns import columns_of
 from fedbrain.analysis.grid_table import crossed_rows, measure, site_rows
 from fedbrain.analysis.html_page import Block, Items, Section, Table, render_page
+from fedbrain.analysis.intervals import span
 from fedbrain.analysis.results_table import accuracy_rows
 from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.catalogue import UsageError
@@ -21,6 +23,7 @@ from fedbrain.experiments.grid_tables import (
 )
 from fedbrain.experiments.public_text import hide
 from fedbrain.experiments.report_experiment import experiment_sections, figures_of
+from fedbrain.experiments.report_headings import of_seeds
 from fedbrain.experiments.report_sections import (
     LABEL,
     asked_tables,
@@ -30,7 +33,7 @@ from fedbrain.experiments.report_sections import (
 )
 from fedbrain.experiments.report_study import study_sections
 from fedbrain.experiments.report_sweep import sweep_sections
-from fedbrain.experiments.site_tables import read_told
+from fedbrain.experiments.site_tables import ALIKE, Told, read_told
 from fedbrain.experiments.writing import reason_of
 
 
@@ -103,9 +106,9 @@ def hospital_grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
       workdir: of a grid with a finished experiment.
     """
     config, told = read_grid(workdir), read_told(workdir)
-    sections = []
+    sections = [Section("In short", list(_means(told)))]
     for experiment in told:
-        table = Table("Accuracy", accuracy_rows(experiment.rows, experiment.columns))
+        table = Table("Accuracy", of_seeds(accuracy_rows(experiment.rows, experiment.columns)))
         blocks: list[Block] = [f"Test sets, {experiment.legend}", table]
         sections.append(Section(f"Experiment {experiment.name}", blocks))
     made = {
@@ -115,6 +118,18 @@ def hospital_grid_sections(workdir: Path) -> tuple[bool, list[Section]]:
     }
     synthetic = any(t.synthetic for t in told)
     return synthetic, [*sections, *_asked(config), made_section(made), cite_section(None, {})]
+
+
+def _means(told: Sequence[Told]) -> Iterator[Block]:
+    """The mean over sites of every experiment, regime and seed."""
+    yield from (f"Test sets, {legend}" for legend in dict.fromkeys(one.legend for one in told))
+    for one in told:
+        score, rows = one.columns.score, [["", one.columns.title, "95 %", "floor"]]
+        for name, m in one.rows.items():
+            if name.endswith(f", {ALIKE}"):
+                told_of = number(m[score]), span(m[f"{score}_95"]), number(m[f"floor_{score}"])
+                rows.append([name.removesuffix(f", {ALIKE}"), *told_of])
+        yield Table(f"{one.name}: mean over sites, each counting alike", rows)
 
 
 def _kind(workdir: Path, identity: Mapping[str, Any]) -> str:

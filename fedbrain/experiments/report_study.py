@@ -10,6 +10,7 @@ from fedbrain.analysis import method_differences, study_table, tuning_table
 from fedbrain.analysis.html_page import Block, Items, Section, Table
 from fedbrain.experiments.finished import read_comparison
 from fedbrain.experiments.public_text import hide
+from fedbrain.experiments.report_headings import attack_in_words, under_headings
 from fedbrain.experiments.report_sections import (
     cite_section,
     made_section,
@@ -39,7 +40,10 @@ def _differences(told: list[Any]) -> list[Block]:
     if isinstance(told[0], str):
         return [Items(told)]
     found = [method_differences.from_numbers(one) for one in told]
-    blocks: list[Block] = [Table("Methods minus references", method_differences.rows_of(found))]
+    rows = under_headings(
+        method_differences.rows_of(found), attack_in_words([one.attack for one in found])
+    )
+    blocks: list[Block] = [Table("Methods minus references", rows)]
     blocks.append(method_differences.note(found))
     lines = method_differences.by_client(found)
     return [*blocks, Items(lines)] if lines else blocks
@@ -49,6 +53,7 @@ def _tuning(told: Mapping[str, Any], workdir: Path, unit: str) -> list[Block]:
     """What was tried of every method, and what each seed chose."""
     methods = [tuning_table.from_numbers(one) for one in told["methods"]]
     rows = tuning_table.rows_of(methods, np.asarray(told["floor"], np.float64), unit)
+    rows = under_headings(rows, attack_in_words([one.attack for one in methods]), columns=2)
     caption = (
         "Settings tried, on validation examples, which are some of the training examples; each seed"
         " chose by its own"
@@ -72,9 +77,11 @@ def study_sections(workdir: Path) -> tuple[bool, list[Section]]:
         study_table.Line(**{**line, "interval": tuple(line["interval"])})
         for line in results["lines"]
     ]
-    header, *rows = study_table.rows_of(lines, results["unit"])
-    caption = f"Methods, best first under each attack; {config['seeds']} seeds"
-    blocks: list[Block] = [Table(caption, [header, *rows])]
+    rows = study_table.rows_of(lines, results["unit"])
+    rows = under_headings(rows, attack_in_words([line.attack for line in lines]))
+    attacked = " under each attack" if len({line.attack for line in lines}) > 1 else ""
+    caption = f"Methods, best first{attacked}; {config['seeds']} seeds"
+    blocks: list[Block] = [Table(caption, rows)]
     if notes := study_table.skipped_rounds(lines):
         blocks.append(Items(notes))
     if told := results.get("differences"):

@@ -8,6 +8,7 @@ from fedbrain.analysis import sweep_table, tuning_table
 from fedbrain.analysis.html_page import Block, Section, Table
 from fedbrain.experiments.finished import read_comparison
 from fedbrain.experiments.public_text import hide
+from fedbrain.experiments.report_headings import under_headings
 from fedbrain.experiments.report_sections import (
     asked_tables,
     cite_section,
@@ -67,7 +68,8 @@ def sweep_sections(workdir: Path) -> tuple[bool, list[Section]]:
     blocks += pictures({f"{label} of every method, with 95 %": workdir / "comparison.png"})
     if results.tuning:
         caption = "Settings tried, on validation people; mean and range over splits"
-        blocks.append(Table(caption, tuning_rows(results.tuning, label)))
+        rows = under_headings(tuning_rows(results.tuning, label), str)
+        blocks.append(Table(caption, rows))
     methods = [("method, field", "value")]
     for name, own in config["methods"].items():
         rows_of_method = list(fields_in_words(own, f"{name}: ")) or [[name, "as all"]]

@@ -1,5 +1,6 @@
 """How many people a study needs, from the spread in a finished experiment."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def run(workdir: Path, first: str, second: str, differences: Sequence[float], po
     """
     if not LEVEL < power < 1:
         raise ValueError(f"--power: expected a number above {LEVEL:g} and below 1, got {power:g}.")
-    if not differences or not min(differences) > 0:
+    if not differences or not all(0 < difference < math.inf for difference in differences):
         raise ValueError(f"--difference: expected numbers above 0, got {list(differences)}.")
     unit = read_identity(workdir)[0].unit
     pilot = pilot_of(differences_of(read_methods(workdir), first, second))

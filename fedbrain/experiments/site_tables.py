@@ -22,6 +22,7 @@ from fedbrain.experiments.workdir import read_config
 
 OF_HOSPITALS = {"federated": "clients", "local": "alone"}  # regime -> its rows in `results.json`
 TITLES = {"federated": "Together", "local": "Each site alone"}  # of tables; others have their name
+ALIKE = "mean, sites alike"  # name of a row
 Rows = Mapping[str, Mapping[str, Any]]  # site -> accuracy on its test scans
 
 
@@ -165,7 +166,7 @@ def _read(folder: Path, seeds: int) -> Told | None:
         told = told or Told(folder.name, legend, columns, results["synthetic"], {}, {})
         for regime, rows in rows_of_sites(results).items():
             over_all = {"all test scans": p} if (p := pooled_of(results, regime)) else {}
-            means = {**rows, **over_all, "mean, sites alike": macro(rows)}
+            means = {**rows, **over_all, ALIKE: macro(rows)}
             told.rows.update({f"{regime}, seed {seed}, {site}": m for site, m in means.items()})
             gaps = gaps_of({**rows, **over_all})
             told.gaps.update({f"{regime}, seed {seed}, {site}": g for site, g in gaps.items()})

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fedbrain.analysis import sweep_table, tuning_table
+from fedbrain.analysis.cells import number
 from fedbrain.analysis.columns import columns_of
 from fedbrain.analysis.measures import measures_of
 from fedbrain.analysis.predictions import Predictions, concatenate
@@ -132,7 +133,7 @@ def tuning_rows(tuning: Sequence[Tuned], label: str) -> list[list[str]]:
     rows = [["method", "setting", f"{label}, validation people", "from", "to", "chosen by"]]
     for one in tuning:
         for k, (settings, scores) in enumerate(zip(one.settings, one.validation)):
-            numbers = [f"{x:.2f}" for x in (scores.mean(), scores.min(), scores.max())]
+            numbers = [number(float(x)) for x in (scores.mean(), scores.min(), scores.max())]
             count = str(int((one.chosen == k).sum()))
             rows.append([one.method, tuning_table.in_words(settings), *numbers, count])
     return rows

@@ -152,6 +152,11 @@ def test_a_line_of_fewer_than_20_people_is_not_used():
 def test_a_flat_fit_is_not_inverted():
     flat = _predictions(30, slope=0.0, noise=0.0)
     assert np.isnan(age_gap(flat, _sums(flat))["corrected_mae"])
+    unsure = _predictions(30, slope=0.07, noise=5.0)  # flatter, perhaps, than what is inverted
+    line, gap = fit(_sums(unsure)), age_gap(unsure, _sums(unsure))
+    assert line.slope > 0.05 > line.slope - line.slope_se
+    assert np.isnan([gap["corrected_mae"], gap["corrected_slope"], gap["corrected_mean"]]).all()
+    assert np.isfinite(gap["de_lange_corrected_mae"])
 
 
 def test_paired_differences():

@@ -181,3 +181,23 @@ def test_views_and_shapes():
         shape_of([_scans(2), _scans(2, shape=(3, 3, 3))])
     with pytest.raises(ValueError, match="at least one usable scan"):
         shape_of([_scans(0)])
+
+
+def test_people_of_unknown_sex_are_a_class_and_an_unknown_age_is_refused():
+    scans = _men_and_women(0)
+    sex, age = scans.columns["sex"].copy(), scans.target.copy()
+    sex[:10], age[-4:] = np.nan, np.nan
+    sex[10] = np.nan  # of one of this person's two scans
+    some = replace(scans, columns={"sex": sex, "age": age})
+    tested = [
+        split_scans(some, Fractions(0.2, 0.2), seed=3, repeat=k, stratify="sex,target").test
+        for k in range(5)
+    ]
+    unknown = [int(np.isnan(test.columns["sex"][::2]).sum()) for test in tested]
+    assert sum(unknown) == 6  # five people, and one scan of another
+    assert max(unknown) < 3
+    sentence = "expected a value of 'age' for everybody, got none for 2 of 90 people. Leave them"
+    with pytest.raises(ValueError, match=sentence):
+        split_scans(some, Fractions(), seed=0, stratify="sex,age")
+    with pytest.raises(ValueError, match=r"there are: age, sex, target \(target: the label itself"):
+        split_scans(some, Fractions(), seed=0, stratify="sex,centre")

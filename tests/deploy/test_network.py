@@ -118,6 +118,27 @@ def test_the_model_over_the_network_is_the_simulated_one(consortium, trees, rule
         assert "1 ends of the record, signed at joining, are in it." in said.stdout
 
 
+def test_images_harmonised_over_the_network_are_those_of_the_simulation(
+    consortium, trees, tmp_path
+):
+    """Voxel-wise ComBat of synthetic scans: the model, and the errors of every site."""
+    how = {
+        "harmonise": "voxelwise('target')",
+        "prepare": "registered(voxel_size_mm=9.0, shape=(20, 24, 20))",
+    }
+    found = _finish(consortium, tmp_path / "run", rounds=2, **how)
+    expected = simulate(trees, tmp_path / "simulated", rounds=2, **how)
+    assert found["variables_sha256"] == expected["variables_sha256"]["federated/repeat0-split0"]
+    plain = simulate(trees, tmp_path / "plain", rounds=2, prepare=how["prepare"])
+    assert plain["variables_sha256"] != expected["variables_sha256"]
+    for name in SITES:
+        theirs = expected["regimes"]["federated"]["clients"][name]
+        assert found["clients"][name]["mae"] == pytest.approx(theirs["mae"], abs=1e-12)
+        lines = (consortium.kit(name) / "fedbrain/audit.jsonl").read_text().splitlines()
+        kinds = [json.loads(line)["kind"] for line in lines]
+        assert {"averaged", "squared", "shifted"} <= set(kinds)
+
+
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_run_from_a_model_of_the_network_is_the_simulated_one(
     consortium, trees, elsewhere, tmp_path

@@ -1,7 +1,7 @@
 """Pages in a browser: `pytest -m slow tests/experiments/test_report_browser.py`.
 
-Of a simulation, a grid, a run between hospitals and one of its sites, at 1280 and 390 pixels. It
-needs Chromium (Debian: apt-get install chromium).
+Of a simulation, a grid, a run between hospitals and one of its sites, a grid between hospitals, a
+study and a sweep, at 1280 and 390 pixels. It needs Chromium (Debian: apt-get install chromium).
 """
 
 import html
@@ -14,12 +14,17 @@ from pathlib import Path
 import pytest
 
 from fedbrain.analysis.html_page import PNG
+from fedbrain.deploy.server_side.cells import Targets, run_cells
 from fedbrain.deploy.site_side.audit import Audit
-from fedbrain.experiments import grid
+from fedbrain.experiments import compare, grid, sweep
 from fedbrain.experiments.report import write_report
+from tests.deploy.study_config import SITES, get_config
+from tests.deploy.test_hospital_grid import Engine
 from tests.deploy.test_splits import run_of_splits as run_of_splits  # a fixture
 from tests.experiments.test_grid import tiny
 from tests.experiments.test_report import workdir as workdir  # a fixture
+from tests.experiments.test_study import small
+from tests.experiments.test_sweep import tiny as tiny_sweep
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
@@ -66,6 +71,10 @@ frame.onload = () => {
     if (e.scrollWidth > e.clientWidth + 1 && style.display !== "inline" && !scrolls(e))
       wrong.push(`overflows ${name}`);
   }
+  for (const e of page.querySelectorAll("caption"))
+    if (e.getBoundingClientRect().right > WIDTH) wrong.push(`cut caption ${e.textContent}`);
+  for (const e of page.querySelectorAll("td"))
+    if (/\\b(nan|NaN|None)\\b/.test(e.textContent)) wrong.push(`cell ${e.textContent}`);
   for (const wide of page.querySelectorAll(".wide")) {
     wide.scrollLeft = 1e6;
     const names = [...wide.querySelectorAll("tbody th[scope=row], tbody th span")];
@@ -140,6 +149,30 @@ def test_a_run_between_hospitals_and_a_site(run_of_splits, place, tmp_path):
     require_readable(page, tmp_path)
 
 
+def test_a_grid_between_hospitals(tmp_path):
+    how = {"targets": Targets("age", "sdmt"), "sites": list(SITES)}
+    run_cells(Engine(), get_config(), tmp_path / "grid", **how)
+    require_readable(write_report(tmp_path / "grid"), tmp_path)
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_a_study(tuned, tmp_path):
+    config = small()
+    config.methods.update({"a method whose name is long": {"server": {"aggregator": "median()"}}})
+    config.attacks = {"none": {}, "sign flip": {"attack": ("sign_flip(num_byzantine=1)",)}}
+    if tuned:
+        rates = {"client": {"optimizer": ("sgd(0.1)", "sgd(0.01)")}}
+        config.tune.update({"trials": 2, "fields": rates})
+    compare.run(config, tmp_path / "study")
+    require_readable(write_report(tmp_path / "study"), tmp_path)
+
+
+@pytest.mark.usefixtures("shared_programs", "no_figures")
+def test_a_sweep(tmp_path, scans):
+    sweep.run(tiny_sweep(scans), tmp_path / "sweep")
+    require_readable(write_report(tmp_path / "sweep"), tmp_path)
+
+
 def test_the_console_would_tell(tmp_path):
     page = tmp_path / "wrong.html"
     page.write_text("<script>console.error('wrong')</script>")
@@ -151,10 +184,11 @@ def test_the_probe_would_tell(tmp_path):
     page.write_text(
         '<a href="#no">to nowhere</a><p style="color: #999">pale</p>'
         '<p style="font-size: 9px">small</p><p style="width: 900px">wide</p>'
-        '<div class="wide" style="width: 90px; overflow: auto"><table><tbody><tr>'
-        '<th scope=row style="min-width: 300px">name</th><td>1</td></tr></tbody></table></div>'
+        '<div class="wide" style="width: 90px; overflow: auto"><table>'
+        '<caption style="min-width: 999px">a caption</caption><tbody><tr>'
+        '<th scope=row style="min-width: 300px">name</th><td>nan</td></tr></tbody></table></div>'
     )
     told = " ".join(probe(page, 390))
     for words in ("page scrolls", "link ", "contrast of P pale", "9px of P small", "cut P wide",
-                  "names scroll away"):  # fmt: skip
+                  "names scroll away", "cut caption a caption", "cell nan"):  # fmt: skip
         assert words in told

@@ -52,6 +52,10 @@ REFUSED = {
     "another method": (("--second=centralised",), r"--second: expected one of \[.*'federated'"),
     "the same": (("--second=federated",), "--second: expected another method"),
     "no number": (("--second=local", "--difference=x"), "--difference: expected numbers"),
+    "no end": (
+        ("--second=local", "--difference=inf"),
+        "--difference: expected numbers above 0",
+    ),
     "no difference": (
         ("--second=local", "--difference=0"),
         "--difference: expected numbers above 0",

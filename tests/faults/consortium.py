@@ -21,6 +21,7 @@ LEAD = "lead@example.org"
 ALLOW = """[allow]
 loss = ["l1"]
 algorithm = ["fedavg", "scaffold"]
+harmonise = ["voxelwise"]
 [start]
 runs = true
 """
