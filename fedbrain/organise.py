@@ -13,7 +13,9 @@ if __name__ == "__main__":
     SOURCES = cli.define_paths(
         "sources", "Archives of images, or folders of them, with commas between.", required=True
     )
-    TABLE = cli.define_path("table", None, "The spreadsheet IXI.xls.", required=True)
+    TABLE = cli.define_path(
+        "table", None, "The spreadsheet IXI.xls, or .xlsx, .csv.", required=True
+    )
     OUTPUT = cli.define_path("output", None, "Folder for the trees.", required=True)
 
     def _organise() -> None:

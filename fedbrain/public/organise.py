@@ -1,9 +1,11 @@
 """Writes the images and the table of IXI as a BIDS tree for each of its three hospitals."""
 
+import gzip
 import json
 import os
 import shutil
 import tarfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -49,12 +51,15 @@ def opened(source: Path) -> Iterator[tuple[list[str], Put]]:
         yield sorted(files), lambda name, to: to.symlink_to(files[name].resolve())
         return
     damaged = f"{source}: expected a folder or an archive of IXI, got neither, or one that is cut"
+    if not source.is_file():
+        raise ValueError(f"{source}: expected a folder or an archive of IXI, got nothing there.")
     try:
         with tarfile.open(source) as archive:
             names = [member.name for member in archive if member.isfile()]
             yield names, lambda name, to: _unpack(archive, name, to)
-    except (tarfile.TarError, EOFError, FileNotFoundError) as error:
-        raise ValueError(f"{damaged}: {error}.") from None
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        told = str(error).partition("\n")[0].rstrip(":")
+        raise ValueError(f"{damaged}: {told}.") from None
 
 
 def _unpack(archive: tarfile.TarFile, name: str, to: Path) -> None:
@@ -87,9 +92,10 @@ def run(sources: list[Path], table: Path, output: Path) -> None:
     for hospital in HOSPITALS:
         require_ours(output / hospital)
     unused: dict[str, str] = {}
+    taken: dict[tuple[str, str, str], str] = {}
     for source in sources:
         with opened(source) as (names, put):
-            files = list(first_of_each(names))
+            files = list(first_of_each(names, taken))
             for hospital in {image.hospital for _, image in files if isinstance(image, Image)}:
                 _begin(output / hospital)
             for name, image in progress.each(files, source.name, unit="file"):
@@ -156,7 +162,7 @@ def _told(
     """What a person should know before the trees are used, a line each."""
     present = {path.name for tree in trees for path in tree.glob("sub-*")}
     for note in notes:
-        if note.partition(":")[0] in present:
+        if note.partition(":")[0] in present or note.startswith("row "):
             yield f"  {note}"
     for subject in sorted(present - people.keys()):
         yield f"  {subject}: in no row of the table: no age, no sex."

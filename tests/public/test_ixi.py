@@ -1,5 +1,6 @@
 """IXI as it is downloaded: archives of images, and a table with doubled and contradicting rows."""
 
+import csv
 import os
 import shutil
 import tarfile
@@ -64,6 +65,7 @@ def row(number, sex=1.0, height=170.0, weight=70.0, age=40.0):
         ([row(12.0), row(12.0, 2.0)], Person("40.00", "n/a", "170", "70"), ["sexes contradict"]),
         ([row(12.0, height=1850.0)], Person("40.00", "M", "n/a", "70"), ["1850 is not likely"]),
         ([row(12.0, 0.0, 0.0, 0.0)], Person("40.00", "n/a", "n/a", "n/a"), []),
+        ([row(12.0, age=300.0)], Person("n/a", "M", "170", "70"), ["age 300 is not likely"]),
         ([row(12.0), row(12.0, height=180.0)], Person("40.00", "M", "n/a", "70"), ["170 and 180"]),
     ],
 )
@@ -75,9 +77,38 @@ def test_rows_of_one_person(rows, person, notes):
         assert text in told[0]
 
 
-def test_another_table_is_refused():
-    with pytest.raises(ValueError, match=r"^other\.xls: expected the table of IXI"):
+def test_another_table_is_refused_with_what_is_missing_and_what_is_there():
+    with pytest.raises(ValueError, match=r"^other\.xls: expected the table of IXI .* got: 'id'"):
         read_people([{"id": 1.0}], "other.xls")
+    renamed = {**row(12.0), "SEX": 1.0}
+    del renamed["SEX_ID (1=m, 2=f)"]
+    with pytest.raises(ValueError, match=r"the columns 'SEX_ID \(1=m, 2=f\)', got: 'IXI_ID'"):
+        read_people([renamed], "other.xls")
+    with pytest.raises(ValueError, match="no row below its header"):
+        read_people([], "other.xls")
+
+
+def test_numbers_may_be_texts_and_what_is_no_number_of_a_person_is_told():
+    texts = {name: str(value) for name, value in row(12.0).items()} | {"AGE": "38,78"}
+    people, notes = read_people([texts, row(12.5), row("x"), row("")], "IXI.csv")
+    assert people == {"sub-IXI012": Person("38.78", "M", "170", "70")}
+    assert notes[:2] == [
+        "row 3: IXI_ID 12.5 is no number of a person.",
+        "row 4: IXI_ID 'x' is no number of a person.",
+    ]
+
+
+@pytest.mark.parametrize(("separator", "comma"), [(",", "."), (";", ","), ("\t", ".")])
+def test_the_table_may_be_text(tmp_path, separator, comma):
+    rows = [NEEDED, *(one.values() for one in (row(12.0, age=38.78), row(219.0)))]
+    with (tmp_path / "IXI.CSV").open("w", encoding="utf-8-sig", newline="") as file:
+        for cells in rows:
+            texts = [str(cell).replace(".", comma) for cell in cells]
+            csv.writer(file, delimiter=separator).writerow(texts)
+    people, notes = read_people(read_rows(tmp_path / "IXI.CSV"), "IXI.CSV")
+    assert people["sub-IXI012"] == Person("38.78", "M", "170", "70")
+    assert len(people) == 2
+    assert notes == []
 
 
 @pytest.mark.parametrize("name", ["IXI012-HH-1211-DTI-00.nii.gz", "IXI12.nii", "readme.txt"])
@@ -154,10 +185,26 @@ def test_an_archive_that_is_cut_is_named(archive, ixi, tmp_path, kept):
     assert not list(tmp_path.rglob("out/*/*/*/.*"))
 
 
-@pytest.mark.parametrize("content", [b"", b"no spreadsheet"])
+def test_a_second_image_in_another_archive_is_told(archive, ixi, tmp_path, capsys):
+    save_volume(tmp_path / "more/IXI012-HH-9999-T1.nii.gz", np.zeros((4, 4, 4), np.int16))
+    run([archive, tmp_path / "more"], ixi, tmp_path / "out")
+    assert capsys.readouterr().out.count("IXI012-HH-9999-T1.nii.gz: left out: sub-IXI012 has") == 2
+    with pytest.raises(ValueError, match=r"none\.tar: expected .*, got nothing there\.$"):
+        run([tmp_path / "none.tar"], ixi, tmp_path / "out")
+    (tmp_path / "other.tar").write_text("no archive")
+    with pytest.raises(ValueError, match=r"other\.tar: [^\n]*$"):
+        run([tmp_path / "other.tar"], ixi, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", [b"", b"no spreadsheet", b"<!DOCTYPE html><html>"])
 def test_what_is_no_spreadsheet_is_named(tmp_path, content):
     (tmp_path / "a.xls").write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.xls: expected a spreadsheet"):
         read_rows(tmp_path / "a.xls")
     with pytest.raises(ValueError, match=r"none\.xls: .*nothing there"):
         read_rows(tmp_path / "none.xls")
+    with pytest.raises(ValueError, match=r"expected a spreadsheet, got a folder"):
+        read_rows(tmp_path)
+    (tmp_path / "b.csv").write_bytes("IXI_ID,Größe".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"b\.csv: expected UTF-8 text"):
+        read_rows(tmp_path / "b.csv")
