@@ -13,6 +13,7 @@ from fedbrain.deploy.site_side.floors import (
     local_round,
     require_every_label,
     require_floors,
+    require_shared_steps,
     rounded,
 )
 from fedbrain.deploy.site_side.site_file import Policy
@@ -63,6 +64,35 @@ def test_a_site_with_enough_people_takes_part_and_repeated_scans_are_one_person(
     require_floors(_policy(), Split(_scans(20), _scans(10), _scans(1)), **how)
     with pytest.raises(Refused, match="at least 20 training subjects"):
         require_floors(_policy(), Split(_scans(10, 2), _scans(10), _scans(1)), **how)
+
+
+@pytest.mark.parametrize(
+    ("head_steps", "sharing", "sentence"),
+    [
+        (4, "everything()", "of the body at amber, which is sent, got 1"),
+        (4, "without_head()", "of the body at amber, which is sent, got 1"),
+        (1, "everything()", "of the head at amber, which is sent, got 1"),
+        (9, "without_head()", "of the body at amber, which is sent, got -4"),
+        (2, "only_head()", "of the head at amber, which is sent, got 2"),
+        (4, "only_head()", ""),
+        (2, "without_head()", ""),
+        (0, "everything()", ""),
+    ],
+)
+def test_a_part_that_trains_in_fewer_steps_than_a_round_has_is_refused(
+    head_steps, sharing, sentence
+):
+    """FedRep's body after one step is the exact gradient of a batch, whatever the head did."""
+    config = {
+        "algorithm": f"fedrep(head_steps={head_steps})",
+        "client": {"batch_size": 4, "epochs": 1},
+        "server": {"sharing": sharing},
+    }
+    split = Split(_scans(20), _scans(10), _scans(1))  # five steps
+    if not sentence:
+        return require_shared_steps(_policy(), config, split)
+    with pytest.raises(Refused, match=f"local_steps: expected at least 3 {sentence}"):
+        require_shared_steps(_policy(), config, split)
 
 
 @pytest.mark.parametrize("loss", ["soft_bins(low=0.0, high=49.0)", "cross_entropy(classes=40)"])

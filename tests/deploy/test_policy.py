@@ -301,6 +301,14 @@ def test_sums_beside_the_rounds_are_of_columns_that_a_site_opens(tmp_path, field
         ("[at_most]\nround = 3", "\\[at_most\\] round: expected one of"),
         ("[at_most]\nrounds = true", "\\[at_most\\] rounds: expected a number, got bool"),
         ("[at_least]\n'batch_size' = 3", "\\[at_least\\] batch_size: expected one of"),
+        (
+            "[at_least]\nlocal_steps = nan",
+            "local_steps: expected a finite number from 1 on, got nan",
+        ),
+        ("[at_least]\n'client.batch_size' = -4", "batch_size: expected a finite number from 1 on"),
+        ("[at_least]\npeople_in_a_step = 0", "people_in_a_step: expected a finite number from 1"),
+        ("[at_most]\nmemory_gib = nan", "memory_gib: expected a finite number from 0 on, got nan"),
+        ("[at_most]\nrounds = inf", "rounds: expected a finite number from 0 on, got inf"),
         ("[columns]\nsex = 3", "\\[columns\\] sex: expected str, got int"),
         ("[targets.sdmt]\ncolumn = 'sdmt'\nunit = 'x'", "\\[targets.sdmt\\] unit: expected one of"),
         ("[privacy]\nepsilon = 3", r"\[privacy\] epsilon: expected one of epsilon_at_most, delta"),
@@ -311,6 +319,18 @@ def test_a_key_that_nothing_reads_is_an_error_in_every_table(tmp_path, more, sen
     path.write_text(PLAIN + more + "\n")
     with pytest.raises(ValueError, match=sentence):
         read_policy(path)
+
+
+@pytest.mark.parametrize("text", [PLAIN.replace("/data/brussels", "").encode(), b"\xff"])
+def test_a_file_without_a_folder_or_of_no_letters_is_one_sentence(tmp_path, text):
+    (tmp_path / "site.toml").write_bytes(text)
+    with pytest.raises(ValueError, match=r"site.toml: (\[data\] root: )?expected"):
+        read_policy(tmp_path / "site.toml")
+
+
+def test_a_site_that_opens_sums_of_voxels_still_takes_jobs_without(tmp_path):
+    (tmp_path / "site.toml").write_text(f"{PLAIN}[allow]\nharmonise = ['voxelwise']\n")
+    assert "bids(" in consent(read_policy(tmp_path / "site.toml"), _job(), "age")
 
 
 def test_a_floor_of_nobody_is_an_error(tmp_path):

@@ -147,6 +147,10 @@ def _changed(field, value):
         (_changed("round", True), "fields of a message"),
         (_changed("surprise", 1), "fields of a message"),
         (_changed("scalars", {"weight": "many"}), "fields of a message"),
+        (_changed("scalars", {"weight": 10**400}), "fields of a message"),
+        (_changed("scalars", [1]), "fields of a message"),
+        (_changed("round", 10**30), "fields of a message"),
+        (_changed("round", -(2**31)), "fields of a message"),
         (
             _changed("vectors", [["delta", "zip", 1000, 4000], ["model_state", "int8", 10, 14]]),
             "coding among",

@@ -3,6 +3,7 @@ what it declared.
 """
 
 import json
+import math
 import os
 import uuid
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fedbrain.deploy.protocol.record_head import require_head
 from fedbrain.deploy.protocol.register import (
     MOST_SCANS,
     Joins,
@@ -79,6 +81,10 @@ DECLARED = Registration(10, 2, 3, True)
         ({"synthetic": 1}, "another type"),
         ({"round": "x"}, "another type"),
         ({"record": 3}, "another type"),
+        ({"rounds": []}, "another type"),
+        ({"splits": []}, "another type"),
+        ({"round": 10**30}, "another type"),
+        ({"versions": {"jax": ["0.10"]}}, "another type"),
         ({"more": 1}, "unexpected keyword argument 'more'"),
         ({"versions": {"x": "y" * 9000}}, "bytes of 8192 at most"),
     ],
@@ -91,6 +97,21 @@ def test_a_wrong_answer_to_joining_leaves_its_site_out_and_no_other(change, sent
     assert joins.seen == {"birch": 4}
     assert sentence in joins.wrong["amber"]
     assert "cedar" in joins.wrong
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xff", b'"round"', b'["round"]', b"null", b"3", b"[" * 8000, b'{"train": 1e400}'],
+)
+def test_what_is_no_answer_to_joining_is_an_error_of_its_site_alone(data):
+    joins = read_joins([("amber", data), ("birch", write_join(DECLARED, Note()))], MOST_SCANS)
+    assert (set(joins.wrong), set(joins.joined)) == ({"amber"}, {"birch"})
+
+
+def test_an_end_of_a_record_that_no_number_holds_is_an_error_of_its_site_alone():
+    head = {"lines": math.inf, "sha256": "", "signature": "00", "certificate": "x"}
+    with pytest.raises(Refused, match="record: expected the signed end"):
+        require_head(lambda *signed: None, "amber", head)
 
 
 def test_a_site_that_declares_something_else_is_asked_nothing_and_named():

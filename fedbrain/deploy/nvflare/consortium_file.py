@@ -9,11 +9,12 @@ sites: {amber: Hospital A, birch: Hospital B}
 # The engine is an extra: `pip install -e '.[deploy]'`; it brings `yaml`.
 # pyright: reportMissingModuleSource=false
 
-import re
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from fedbrain.deploy.protocol.job_fields import SITE
 
 KEYS = {"name": str, "server": dict, "lead": str, "sites": dict}
 
@@ -45,7 +46,7 @@ def read_consortium(path: Path) -> dict[str, Any]:
             f" {sorted(consortium['server'])}."
         )
     for name in [consortium["name"], *consortium["sites"]]:
-        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", str(name)):
+        if not SITE.fullmatch(str(name)):
             raise ValueError(
                 f"{path}: expected names of small letters, digits, - and _, got {name!r}."
             )

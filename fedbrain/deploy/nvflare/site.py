@@ -25,6 +25,7 @@ from fedbrain.deploy.protocol.job import folder_of
 from fedbrain.deploy.protocol.outlook import Outlook
 from fedbrain.deploy.protocol.record_head import sign_head
 from fedbrain.deploy.protocol.register import LARGEST, Note, write_join
+from fedbrain.deploy.protocol.sentences import one_line
 from fedbrain.deploy.protocol.versions import require_engine, versions
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.agreed import require_agreed
@@ -55,10 +56,9 @@ class Hospital(Executor):
         kit = Path(engine.get_workspace().get_root_dir())
         audit = Audit(kit / "fedbrain/audit.jsonl")
         if task_name == NOTICE:
-            self.log_warning(
-                fl_ctx, f"fedbrain: the server refused this site's answer: {shareable[REFUSED]}"
-            )
-            audit.record("in", str(shareable[REFUSED]).encode())
+            told = one_line(shareable.get(REFUSED, ""))
+            self.log_warning(fl_ctx, f"fedbrain: the server refused this site's answer: {told}")
+            audit.record("in", told.encode())
             return Shareable()
         outlook = Outlook.UNKNOWN
         try:
@@ -77,7 +77,7 @@ class Hospital(Executor):
         except Refused as error:
             reason = str(error)
             outlook = self._outlook(error)
-        except (ValueError, OSError) as error:
+        except Exception as error:  # also of a job that the program did not expect
             self.log_exception(fl_ctx, f"fedbrain: {error}")
             reason = PRIVATE_REASON
             outlook = self._outlook(error)

@@ -21,6 +21,7 @@ from fedbrain.deploy.nvflare.parcels import pieces, whole
 from fedbrain.deploy.nvflare.withdrawn_sites import withdrawn_sites
 from fedbrain.deploy.protocol.codec import Data
 from fedbrain.deploy.protocol.outlook import Outlook, read_outlook
+from fedbrain.deploy.protocol.sentences import one_line
 from fedbrain.deploy.server_side.status import Progress, lost_sites
 
 # names of tasks; the last one tells a site why its answer was refused
@@ -90,7 +91,7 @@ class Transport:
                 arrived.put((name, result.pop(MESSAGE)))  # the engine keeps the rest
                 self.progress.answered(name)
             else:
-                why = str(result.get(REFUSED, result.get_return_code()))
+                why = one_line(result.get(REFUSED, result.get_return_code()))
                 self.progress.refused(name, why, read_outlook(result.get(OUTLOOK)))
 
         engine: Any = self.context.get_engine()

@@ -59,7 +59,7 @@ def read_start(config: Mapping[str, Any]) -> Start | None:
       Refused: for a start that a job cannot name, such as a folder of the server.
     """
     try:
-        return choose("initial", config.get("initial", "random()"), STARTS)
+        return choose("initial", str(config.get("initial", "random()")), STARTS)
     except ValueError as error:
         raise Refused(
             f"{error} A job names its first model by a hash; `fedbrain server run` takes"

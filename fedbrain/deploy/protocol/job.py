@@ -10,7 +10,6 @@ job of a study, "study": {"place": "deep/seed0", "experiments": {see `study`}}.
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from fedbrain.data.pipeline import example_batch
 from fedbrain.deploy.protocol.config_hash import config_hash
 from fedbrain.deploy.protocol.crossed import require_crossed
 from fedbrain.deploy.protocol.first_model import Start, read_start
+from fedbrain.deploy.protocol.job_fields import KEYS, require_fields
 from fedbrain.deploy.protocol.runnable import count_splits, require_runnable
 from fedbrain.deploy.protocol.study import require_of_study
 from fedbrain.deploy.protocol.terms import Terms, make_terms
@@ -32,9 +32,7 @@ from fedbrain.experiments.split_id import SplitId
 from fedbrain.experiments.workdir import clean
 from fedbrain.types import Variables
 
-KEYS = {"config", "target", "sites"}
 VERSION = 2  # of jobs and messages; a job without one has this one
-TARGET = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it is part of the name of a folder
 
 
 class Agreement(NamedTuple):
@@ -63,14 +61,7 @@ def require_job(job: Mapping[str, Any]) -> None:
         )
     if job.get("version", VERSION) != VERSION or isinstance(job.get("version"), bool):
         raise Refused(f"job: expected version {VERSION}, got {job['version']!r}"[:200])
-    sites = job["sites"]
-    names = isinstance(sites, list | tuple) and all(isinstance(name, str) for name in sites)
-    if not names or not sites or len(set(sites)) != len(sites):
-        raise Refused("sites: expected the names of sites, each once, got something else")
-    if not isinstance(job["config"], Mapping) or not isinstance(job["target"], str):
-        raise Refused("job: expected fields of an experiment and the name of a target, got others")
-    if not TARGET.fullmatch(job["target"]):
-        raise Refused(f"target: expected letters, digits, - and _, got {job['target'][:80]!r}")
+    require_fields(job)
     require_of_study(job)
     require_crossed(job, splits=count_splits(job["config"]) if "crossed" in job else 1)
 

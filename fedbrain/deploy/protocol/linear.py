@@ -7,7 +7,7 @@ on all of them comes back to be tested.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +65,7 @@ def linear(*columns: str, run: str = "") -> Regressors:
 LINEAR = {"linear": linear}
 
 
-def read_linear(calls: Sequence[str]) -> list[Regressors]:
+def read_linear(calls: Any) -> list[Regressors]:
     """The regressions of a job.
 
     Args:
@@ -74,6 +74,8 @@ def read_linear(calls: Sequence[str]) -> list[Regressors]:
     Raises:
       Refused: for one that a job cannot name, such as a folder of the server; for one twice.
     """
+    if not isinstance(calls, list | tuple):
+        raise Refused(f"config.baselines: expected a sequence of calls, got {str(calls)[:80]!r}")
     try:
         made = [choose("baselines", str(call), LINEAR) for call in calls]
     except ValueError as error:

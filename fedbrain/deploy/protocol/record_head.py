@@ -43,7 +43,7 @@ def require_head(verify: Verify, name: str, head: Mapping[str, Any]) -> None:
         signature = bytes.fromhex(head["signature"])
         certificate = head["certificate"].encode()
         signed = _signed(name, {"lines": int(head["lines"]), "sha256": str(head["sha256"])})
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise Refused("record: expected the signed end of a site's record, got another") from None
     verify(name, certificate, signature, signed)
 

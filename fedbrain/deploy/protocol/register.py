@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fedbrain.deploy.protocol.outlook import Awaited
-from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.protocol.wire import HIGHEST_ROUND
 from fedbrain.experiments.workdir import write_json
 
 LARGEST = 8192  # bytes of an answer, with a certificate
@@ -96,7 +96,7 @@ def read_joins(
         try:
             declared, note = _read_join(bytes(data), most, set(splits))
             require_head(name, note.record)
-        except (Refused, ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError, OverflowError) as error:
             joins.wrong[name] = f"expected what a site declares when it joins, got: {error}"[:300]
             continue
         joins.joined[name] = declared
@@ -110,8 +110,13 @@ def _read_join(data: bytes, most: int, splits: set[str]) -> tuple[Registration, 
     if len(data) > LARGEST:
         raise ValueError(f"{len(data)} bytes of {LARGEST} at most")
     fields = json.loads(data)
+    if not isinstance(fields, dict):
+        raise ValueError(f"{type(fields).__name__}, no table of fields")
     note = Note(**{k: fields.pop(k) for k in Note._fields if k in fields})
     declared = Registration(**fields)
+    tables = (declared.splits, note.versions, note.record, note.rounds)
+    if not all(isinstance(table, Mapping) for table in tables):
+        raise ValueError("another type of a field")
     if set(declared.splits) != splits or not set(note.rounds) <= splits:
         raise ValueError(f"the splits {sorted(declared.splits)}, of {sorted(splits)}")
     for counts in [declared, *map(declared.of, splits)]:
@@ -119,12 +124,13 @@ def _read_join(data: bytes, most: int, splits: set[str]) -> tuple[Registration, 
             count = getattr(counts, part)
             if type(count) is not int or not least <= count <= most:
                 raise ValueError(f"{part}: {count!r} scans, of {least} to {most}")
-    if type(declared.synthetic) is not bool or type(note.round) is not int or note.round < -1:
+    if type(declared.synthetic) is not bool:
         raise ValueError("another type of a field")
-    if not all(type(r) is int and r >= -1 for r in note.rounds.values()):
+    rounds = (note.round, *note.rounds.values())
+    if not all(type(r) is int and -1 <= r < HIGHEST_ROUND for r in rounds):
         raise ValueError("another type of a round")
-    if not all(isinstance(x, Mapping) for x in (note.versions, note.record)):
-        raise ValueError("another type of a field")
+    if not all(type(version) is str for version in note.versions.values()):
+        raise ValueError("another type of a version")
     return declared, note
 
 

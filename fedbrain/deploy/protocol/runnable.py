@@ -63,7 +63,7 @@ def require_runnable(config: Mapping[str, Any]) -> None:
 
 def _require_sum(server: Any) -> None:
     """Under masks the server sees the sum over all sites, and nothing that it could leave out."""
-    if not isinstance(server, Mapping) or not is_masked(server.get("aggregator", "")):
+    if not isinstance(server, Mapping) or not is_masked(str(server.get("aggregator", ""))):
         return
     for field, call in (("sampling", "everyone()"), ("links", ())):
         value = server.get(field, call)
@@ -79,7 +79,7 @@ def _require_voxels(config: Mapping[str, Any], *, with_model: bool) -> None:
     server = config.get("server")
     rule = server.get("aggregator", "") if isinstance(server, Mapping) else ""
     reasons = {
-        "under secure aggregation, since sums of voxels have no masks": is_masked(rule),
+        "under secure aggregation, since sums of voxels have no masks": is_masked(str(rule)),
         "beside a regression with a model, which was trained on other images": with_model,
     }
     for reason, holds in reasons.items():

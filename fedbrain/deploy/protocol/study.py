@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 from fedbrain.deploy.protocol.config_hash import config_hash
 from fedbrain.deploy.protocol.first_model import STARTS, Start, read_start
+from fedbrain.deploy.protocol.job_fields import KEYS, require_fields
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.experiments.spec import choose
 from fedbrain.experiments.workdir import clean, differences
 
-EXPERIMENT = {"config", "target", "sites"}
 UNKNOWN = "0" * 64  # stands for the hash of a model that is not trained yet
 MOST = 1000  # experiments of a study; arbitrary
 PLACE = re.compile(r"\w[\w.-]{0,63}(/\w[\w.-]{0,63})?", re.ASCII)
@@ -104,7 +104,7 @@ def require_of_study(job: Mapping[str, Any]) -> None:
     start = read_start(job["config"])
     sha256 = start.sha256 if isinstance(start, Start) else ""
     expected = {**experiments[place], "config": config_at(experiments, place, sha256)}
-    own = {name: job[name] for name in (*EXPERIMENT, "crossed") if name in job}
+    own = {name: job[name] for name in (*KEYS, "crossed") if name in job}
     changed = differences(clean(expected), clean(own))
     if changed:
         raise Refused(
@@ -124,9 +124,13 @@ def require_experiments(experiments: Any) -> None:
     for place, fields in experiments.items():
         if not isinstance(place, str) or not PLACE.fullmatch(place):
             raise Refused(f"study: expected places like 'deep/seed0', got {place!r}"[:200])
-        whole = isinstance(fields, Mapping) and set(fields) - {"crossed"} == EXPERIMENT
-        if not whole or not isinstance(fields["config"], Mapping):
+        whole = isinstance(fields, Mapping) and set(fields) - {"crossed"} == KEYS
+        if not whole or fields.get("crossed", True) is not True:
             raise Refused(f"study: {place}: expected a config, a target and sites, got others")
+        try:
+            require_fields(fields)
+        except Refused as error:
+            raise Refused(f"study: {place}: {error}") from None
     for place, fields in experiments.items():
         origin = origin_of(fields["config"])
         if origin is None:

@@ -19,11 +19,13 @@ import jax
 import numpy as np
 
 from fedbrain.deploy.protocol.codec import Data, decode, encode
+from fedbrain.deploy.protocol.sentences import one_line
 from fedbrain.types import PyTree
 
 MAGIC = b"FBW1"
 START = 8 + 32  # bytes before the header
 HEADER_LIMIT = 1 << 20  # bytes
+HIGHEST_ROUND = 1 << 31  # of any message; arrays hold it as int32
 # bytes: the header ends in as many spaces as it takes, so that vectors can be read where they lie
 ALIGNED = 16
 # float32; of secure aggregation whole numbers
@@ -31,7 +33,10 @@ Vectors = Mapping[str, np.ndarray]
 
 
 class Refused(ValueError):
-    """A message that is not what it should be; one sentence says why."""
+    """A message that is not what it should be; one sentence, one line, says why."""
+
+    def __init__(self, sentence: str):
+        super().__init__(one_line(sentence))
 
 
 class Envelope(NamedTuple):
@@ -212,8 +217,10 @@ def _header(text: bytes) -> tuple[Envelope, list[tuple[str, str, int, int]]]:
             for a, b, n, s in sizes
         )
         whole &= len({name for name, *_ in sizes}) == len(sizes)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        whole &= abs(envelope.round) < HIGHEST_ROUND
+        envelope = envelope._replace(scalars={k: float(v) for k, v in scalars.items()})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         whole = False
     if not whole:
         raise Refused("expected a header with the fields of a message, got something else")
-    return envelope._replace(scalars={k: float(v) for k, v in scalars.items()}), sizes
+    return envelope, sizes

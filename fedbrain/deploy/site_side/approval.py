@@ -35,7 +35,7 @@ def read_approved(path: Path) -> frozenset[str]:
     if not path.is_file():
         return frozenset()
     try:
-        return frozenset(json.loads(path.read_text(encoding="utf-8")))
+        return frozenset(dict(json.loads(path.read_text(encoding="utf-8"))))
     except (ValueError, TypeError):
         raise ValueError(f"{path}: expected hashes of jobs, got a damaged file.") from None
 

@@ -17,11 +17,14 @@ def number(low: float | int, high: float | int) -> Bound:
 
     >>> number(0, 1).accepts(0.5), number(0, 1).accepts(float("nan")), number(0, 1).accepts(True)
     (True, False, False)
+    >>> number(0, 1).accepts(10**400)
+    False
     """
+    assert -math.inf < low <= high < math.inf
 
     def accepts(value: Any) -> bool:
         plain = isinstance(value, int | float) and not isinstance(value, bool)
-        return plain and math.isfinite(value) and low <= value <= high
+        return plain and low <= value <= high  # not NaN; a whole number of any size
 
     return Bound(f"a number from {low:g} to {high:g}", accepts)
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.bounds import Bound, either, flag, number, word
 
 PLAIN: Bound = either(number(-1e6, 1e6), flag(), word(32))
+LONGEST = 1000  # characters of a call; arbitrary
 Arguments = Mapping[str, Bound] | None  # None: all of them, each PLAIN
 
 
@@ -58,3 +60,24 @@ def without_arguments(names: Iterable[str]) -> dict[str, Arguments]:
       names: of a table.
     """
     return {name: {} for name in names}
+
+
+def require_written(field: str, value: Any, *, many: bool) -> None:
+    """Raises Refused when a field holds no calls, or one that does not say in one line all that it
+    says to the person who reads it.
+
+    Args:
+      field: of a configuration, for the sentence.
+      value: what it holds.
+      many: whether it holds a sequence of calls.
+    """
+    if isinstance(value, list | tuple) != many:
+        kind = "a sequence of calls" if many else "a call"
+        raise Refused(f"config.{field}: expected {kind}, got {repr(value)[:80]}")
+    for text in value if many else [value]:
+        plain = isinstance(text, str) and len(text) <= LONGEST and text.isascii()
+        if not plain or not text.isprintable() or "#" in text:
+            raise Refused(
+                f"config.{field}: expected a call of at most {LONGEST} plain letters in one line,"
+                f" without a comment, got {repr(text)[:80]}"
+            )

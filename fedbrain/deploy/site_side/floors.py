@@ -4,10 +4,12 @@ round steps, how many different people a step has. Below them a number that is s
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fedbrain.algorithms import SHARING, VARIANTS
 from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.wire import Refused
@@ -63,6 +65,33 @@ def require_floors(policy: Policy, split: Split, *, batch_size: int, epochs: int
             raise Refused(
                 f"{words}: expected at least {least:g} at {policy.name}, got {value}: take other"
                 " client.epochs or another client.batch_size"
+            )
+
+
+def require_shared_steps(policy: Policy, config: Mapping[str, Any], split: Split) -> None:
+    """Raises Refused for an algorithm that trains a part of the network that is sent in fewer steps
+    than a round has at least: after one of them, what is sent is an exact gradient of few people.
+
+    Args:
+      policy: of this site.
+      config: of the job.
+      split: of the site's scans.
+    """
+    name, bound = bind(config["algorithm"], VARIANTS)
+    if name != "fedrep":
+        return
+    client, sharing = config["client"], bind(config["server"]["sharing"], SHARING)[0]
+    how = {"batch_size": client["batch_size"], "epochs": client["epochs"]}
+    head = bound.arguments["head_steps"]
+    steps = {"head": head, "body": local_round(split.train, **how).steps - head}
+    kept = {"without_head": "head", "only_head": "body"}.get(sharing)
+    least = policy.at_least.get("local_steps", 0)
+    for part in steps.keys() - {kept}:
+        if 0 != steps[part] < least:
+            raise Refused(
+                f"local_steps: expected at least {least:g} of the {part} at {policy.name}, which"
+                f" is sent, got {steps[part]}: take another head_steps of fedrep, or other"
+                " client.epochs"
             )
 
 

@@ -2,6 +2,7 @@
 `site.toml` sets no other.
 """
 
+import math
 from collections.abc import Mapping
 
 from fedbrain.deploy.site_side.bounds import Bound, number, several, whole, word, words
@@ -39,3 +40,18 @@ AT_MOST: Mapping[str, float] = {
     "splits.repeats": 10,  # every split asks as much as an experiment without
     "splits.inner": 10,
 }
+
+
+def require_limits(table: str, limits: Mapping[str, float | int]) -> None:
+    """Raises ValueError for a limit that protects nothing: that nothing exceeds, or of nobody.
+
+    Args:
+      table: of `site.toml`, for the sentence.
+      limits: its keys and numbers.
+    """
+    for key, value in limits.items():
+        least = 1 if key in AT_LEAST else 0
+        if not least <= value < math.inf:  # not NaN
+            raise ValueError(
+                f"[{table}] {key}: expected a finite number from {least} on, got {value:g}."
+            )

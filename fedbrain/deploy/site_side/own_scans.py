@@ -14,7 +14,11 @@ from fedbrain.deploy.protocol.linear import read_linear
 from fedbrain.deploy.protocol.splits import split_ids
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side import voxels
-from fedbrain.deploy.site_side.floors import require_every_label, require_floors
+from fedbrain.deploy.site_side.floors import (
+    require_every_label,
+    require_floors,
+    require_shared_steps,
+)
 from fedbrain.deploy.site_side.going_home import write_identity
 from fedbrain.deploy.site_side.linear_floors import require_tellable
 from fedbrain.deploy.site_side.site_file import Policy
@@ -60,6 +64,7 @@ def read_own_scans(
     fewest, regressions = policy.minimum_class_subjects, read_linear(experiment.baselines)
     for split in splits.values():
         require_floors(policy, split, batch_size=experiment.batch_size, epochs=experiment.epochs)
+        require_shared_steps(policy, job["config"], split)
         require_every_label(job["config"]["loss"], split)
         require_tellable(regressions, split.train, fewest=fewest, runs=workdir.parent)
         before = people_told(policy, workdir)

@@ -10,12 +10,14 @@ from fedbrain.data.splits import columns_of
 from fedbrain.deploy.protocol.config_hash import OWN
 from fedbrain.deploy.protocol.linear import read_linear
 from fedbrain.deploy.protocol.wire import Refused
-from fedbrain.deploy.site_side.calls import Calls
+from fedbrain.deploy.site_side.calls import Calls, require_written
 from fedbrain.deploy.site_side.limits import VALUES
 from fedbrain.deploy.site_side.opened import CALLS, MANY
 from fedbrain.deploy.site_side.site_file import Policy, read_policy
 from fedbrain.experiments.spec import bind
 
+# names that ask for nothing, also where `[allow]` opens another: `harmonise = ["voxelwise"]`
+NOTHING = {"harmonise": ("none",)}
 __all__ = ["Policy", "consent", "name_of", "read_policy", "require_subjects"]
 
 
@@ -48,6 +50,8 @@ def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
     for field, value in fields.items():
         if field in VALUES:
             _require_value(policy, field, value)
+        else:
+            require_written(field, value, many=field in MANY)
     wanted = _columns(policy, fields["covariates"], fields["splits.stratify"])
     for field in CALLS:
         _require_calls(policy, field, fields[field])
@@ -55,8 +59,13 @@ def consent(policy: Policy, config: Mapping[str, Any], target: str) -> str:
     wanted |= _opened_columns(policy, "baselines", of_regressions)
     for field in ("describe", "report_by"):
         calls = [bind(text, CALLS[field].table)[1] for text in fields[field]]
-        of_field = {call.arguments["column"] for call in calls} - {"target"}
-        wanted |= _opened_columns(policy, field, of_field)
+        columns = [call.arguments["column"] for call in calls]
+        if len(set(columns)) < len(columns):
+            raise Refused(
+                f"config.{field}: expected each column once, since classes with other edges would"
+                " tell of the people between them, got one twice"
+            )
+        wanted |= _opened_columns(policy, field, set(columns) - {"target"})
     kept = bind(fields["harmonise"], CALLS["harmonise"].table)[1].arguments.get("columns", ())
     wanted |= _opened_columns(policy, "harmonise", set(kept) - {"target"})
     closed = [name for name in fields["modalities"] if name not in policy.modalities]
@@ -100,20 +109,22 @@ def _require_value(policy: Policy, field: str, value: Any) -> None:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     most, least = policy.at_most.get(field), policy.at_least.get(field)
     if most is not None and not (plain and value <= most):
-        raise Refused(f"config.{field}: expected at most {most:g} at this site, got {value!r}")
+        raise Refused(
+            f"config.{field}: expected at most {most:g} at this site, got {_short(value)}"
+        )
     if least is not None and not (plain and value >= least):
-        raise Refused(f"config.{field}: expected at least {least:g} at this site, got {value!r}")
+        raise Refused(
+            f"config.{field}: expected at least {least:g} at this site, got {_short(value)}"
+        )
     if not VALUES[field].accepts(value):
         raise Refused(f"config.{field}: expected {VALUES[field].words}, got {_short(value)}")
 
 
 def _require_calls(policy: Policy, field: str, value: Any) -> None:
     """Every call of a field is opened, by `[allow]` or else by the package."""
-    if isinstance(value, list | tuple) != (field in MANY):
-        kind = "a sequence of calls" if field in MANY else "a call"
-        raise Refused(f"config.{field}: expected {kind}, got {_short(value)}")
     calls = CALLS[field]
-    allowed = policy.allow.get(field, sorted(calls.opened))
+    allowed = [*policy.allow.get(field, sorted(calls.opened))]
+    allowed += [name for name in NOTHING.get(field, ()) if name not in allowed]
     for text in value if field in MANY else [value]:
         name = name_of(text)
         exact = [call for call in allowed if "(" in call and _same(call, text, calls)]

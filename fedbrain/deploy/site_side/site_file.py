@@ -52,7 +52,13 @@ from fedbrain.deploy.site_side.accepted_starts import Starts, read_starts
 from fedbrain.deploy.site_side.approval import read_approved
 from fedbrain.deploy.site_side.demands import KEYS as PRIVACY_KEYS
 from fedbrain.deploy.site_side.demands import Demands, read_demands
-from fedbrain.deploy.site_side.limits import AT_LEAST, AT_MOST, ESTIMATES, VALUES
+from fedbrain.deploy.site_side.limits import (
+    AT_LEAST,
+    AT_MOST,
+    ESTIMATES,
+    VALUES,
+    require_limits,
+)
 from fedbrain.deploy.site_side.opened import CALLS
 from fedbrain.deploy.site_side.withdrawal import read_withdrawn
 from fedbrain.experiments.spec import bind
@@ -134,7 +140,7 @@ def read_policy(path: Path) -> Policy:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: expected a TOML file, got: {error}.") from None
     try:
         return _policy(content)._replace(
@@ -162,9 +168,13 @@ def _policy(content: Mapping[str, Any]) -> Policy:
     ]
     if missing:
         raise ValueError(f"expected {missing[0]}, got none.")
+    if not content["data"]["root"]:
+        raise ValueError("[data] root: expected the folder of a BIDS tree, got none.")
     for field, calls in content.get("allow", {}).items():
         for call in calls:
             require_call(field, call)
+    for table in ("at_least", "at_most"):
+        require_limits(table, content.get(table, {}))
     data = {"pattern": "T1w", "pipeline": "", **content["data"]}
     modalities = data.get("modalities", [data["pattern"].rsplit("_", 1)[-1]])
     for name in modalities:
