@@ -10,7 +10,6 @@ from itertools import product
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Inexact
 
 from fedbrain.models.layers import Volume
@@ -34,9 +33,7 @@ def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Pool
         return _cube_max(x, size)
     if pad:
         x = jnp.pad(x, ((0, 0), *((pad, pad),) * 3, (0, 0)), constant_values=-jnp.inf)
-    for axis in (1, 2, 3):
-        x = _line_max(x, axis, size, stride)
-    return x
+    return _window_max(x, size, stride)
 
 
 def avg_pool(x: Volume, size: int = 2) -> Pooled:
@@ -44,53 +41,67 @@ def avg_pool(x: Volume, size: int = 2) -> Pooled:
     return reduce(jnp.add, _corners(x, size)) / size**3
 
 
-# Overlapping windows, one axis after the other.
+# Overlapping windows. Along an axis, voxel stride * i + r is tap r of window i, tap r + stride of
+# window i - 1, and so on.
 
 
-def _windows(x: Array, axis: int, size: int, stride: int) -> Sequence[Array]:
-    """Tap t of every window along an axis, for t = 0 .. size - 1."""
-    n = (x.shape[axis] - size) // stride + 1
-    return [lax.slice_in_dim(x, t, t + stride * (n - 1) + 1, stride, axis) for t in range(size)]
+def _taps(x: Volume, size: int, stride: int) -> list[Pooled]:
+    """The first voxel of every window, the second one, ..."""
+    spans = [(n - size) // stride * stride + 1 for n in x.shape[1:4]]
+    return [
+        x[:, a : a + i : stride, b : b + j : stride, c : c + k : stride]
+        for a, b, c in product(range(size), repeat=3)
+        for i, j, k in [spans]
+    ]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _line_max(x: Array, axis: int, size: int, stride: int) -> Array:
-    return reduce(jnp.maximum, _windows(x, axis, size, stride))
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _window_max(x: Volume, size: int, stride: int) -> Pooled:
+    return reduce(jnp.maximum, _taps(x, size, stride))
 
 
-def _line_max_forward(x: Array, axis: int, size: int, stride: int):
-    y = _line_max(x, axis, size, stride)
+def _window_max_forward(x: Volume, size: int, stride: int):
+    y = _window_max(x, size, stride)
     return y, (x, y)
 
 
-def _line_max_backward(
-    axis: int, size: int, stride: int, x_and_y: tuple[Array, Array], gradient: Array
-) -> tuple[Array]:
-    """Voxel stride i + r is tap r of window i, tap r + stride of window i - 1, and so on."""
+def _window_max_backward(
+    size: int, stride: int, x_and_y: tuple[Volume, Pooled], gradient: Pooled
+) -> tuple[Volume]:
+    """Voxels with the same r in every axis are in equally many windows: one sum for each r."""
     x, y = x_and_y
-    is_largest = [window == y for window in _windows(x, axis, size, stride)]
-    share = gradient / sum(mask.astype(x.dtype) for mask in is_largest)
-    earlier = (size - 1) // stride  # windows that begin before a voxel's own
+    share = gradient / sum((tap == y).astype(x.dtype) for tap in _taps(x, size, stride))
+    before = (size - 1) // stride  # windows that begin before a voxel's own
+    pads = ((0, 0), *((before, before),) * 3, (0, 0))
+    maxima, shares = jnp.pad(y, pads, constant_values=jnp.inf), jnp.pad(share, pads)
+    counts = [n + before for n in y.shape[1:4]]
+    cells = _resized(x, [n * stride for n in counts])
 
-    def shifted(tap: Array, i: int) -> Array:
-        pads = [(0, 0)] * x.ndim
-        pads[axis] = (i, earlier - i)
-        return jnp.pad(tap, pads)
+    def of_voxels(r: tuple[int, ...]) -> Array:
+        i, j, k = r
+        voxels = cells[:, i::stride, j::stride, k::stride]
+        total = jnp.zeros_like(voxels)
+        for back in product(*(range((size - 1 - n) // stride + 1) for n in r)):
+            spans = (slice(before - e, before - e + n) for e, n in zip(back, counts))
+            window = (slice(None), *spans)
+            total = total + jnp.where(voxels == maxima[window], shares[window], 0)
+        return total
 
-    lines = []
-    for r in range(stride):
-        taps = [jnp.where(mask, share, 0) for mask in is_largest[r::stride]]
-        parts = [shifted(tap, i) for i, tap in enumerate(taps)]
-        lines.append(sum(parts) if parts else jnp.zeros_like(gradient))
-    shape = list(x.shape)
-    shape[axis] = -1
-    whole = jnp.stack(lines, axis + 1).reshape(shape)
-    width = min(whole.shape[axis], x.shape[axis])
-    whole = lax.slice_in_dim(whole, 0, width, axis=axis)
-    return (jnp.pad(whole, [(0, n - m) for n, m in zip(x.shape, whole.shape)]),)
+    dx = jnp.stack([of_voxels(r) for r in product(range(stride), repeat=3)])
+    dx = dx.reshape(stride, stride, stride, x.shape[0], *counts, x.shape[4])
+    dx = dx.transpose(3, 4, 0, 5, 1, 6, 2, 7).reshape(cells.shape)
+    return (_resized(dx, x.shape[1:4]),)
 
 
-_line_max.defvjp(_line_max_forward, _line_max_backward)
+def _resized(x: Array, shape: Sequence[int]) -> Array:
+    """Cut, or filled up with zeros, at the far edges."""
+    i, j, k = shape
+    x = x[:, :i, :j, :k]
+    spare = [(0, n - m) for n, m in zip(shape, x.shape[1:4])]
+    return jnp.pad(x, ((0, 0), *spare, (0, 0)))
+
+
+_window_max.defvjp(_window_max_forward, _window_max_backward)
 
 
 # Disjoint cubes.
@@ -125,8 +136,7 @@ def _fill(y: Pooled, size: int, shape: tuple[int, ...]) -> Volume:
     b, i, j, k, c = y.shape
     cubes = jnp.broadcast_to(y[:, :, None, :, None, :, None], (b, i, size, j, size, k, size, c))
     volume = cubes.reshape(b, i * size, j * size, k * size, c)
-    spare = [(0, max(n - m, 0)) for n, m in zip(shape, volume.shape)]
-    return jnp.pad(volume, spare)
+    return _resized(volume, shape[1:4])
 
 
 _cube_max.defvjp(_cube_max_forward, _cube_max_backward)
