@@ -1,6 +1,7 @@
 """A person at the site approves a job by its hash; until then it only waits."""
 
 import json
+import re
 
 import pytest
 
@@ -97,6 +98,24 @@ def test_review_says_what_the_site_refuses_and_only_a_known_hash_is_approved(kit
     assert "This site refuses it: config.algorithm: expected one that this site" in review(kit)
     with pytest.raises(ValueError, match="--hash: expected the hash of a job that waits"):
         approve(kit, "0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("toml", "change", "sentence"),
+    [
+        (
+            "",
+            {"initial": f"sent('{'a' * 64}')"},
+            f"first model that this site accepts .*{'a' * 64}",
+        ),
+        ("[privacy]\nepsilon_at_most = 3.0\n", {}, "config.client.privacy: expected dp_fedsgd"),
+    ],
+)
+def test_review_says_what_joining_would_refuse(kit, toml, change, sentence):
+    """Who approves a job in vain learns of it from the centre, when the run has ended."""
+    (kit / "local/site.toml").write_text(TOML + toml)
+    keep_waiting(kit, _job(**change))
+    assert re.search(f"This site refuses it: .*{sentence}", review(kit))
 
 
 def test_jobs_that_wait_do_not_fill_the_disk(kit):

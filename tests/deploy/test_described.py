@@ -23,7 +23,7 @@ def test_numbers_come_back(people):
     told = _told(people)
     numbers = described_numbers(EDGES, told)
     assert list(numbers) == described_names(EDGES)
-    assert read_described(EDGES, numbers) == told
+    assert read_described(EDGES, numbers, people) == told
 
 
 def test_a_site_that_asks_for_more_people_in_a_class_merges_more():
@@ -41,12 +41,15 @@ def test_a_site_that_asks_for_more_people_in_a_class_merges_more():
         ({"sex: count 0": -1.0}, "sex: expected counts"),
         ({"sex: edge 1": 3.0}, "sex: expected counts, got other numbers"),
         ({"target: scans": 1.0}, "target: expected counts of classes that add up"),
+        ({"target: scans": 41.0}, "target: expected values of the 40 scans declared, .* got 41"),
+        ({"sex: missing": 9.0}, "sex: expected values of the 40 scans declared"),
+        ({"target: xxx": -1e200}, "target: expected sums up to 1e\\+18, got larger ones"),
     ],
 )
 def test_counts_that_cannot_be_are_refused(change, sentence):
     numbers = described_numbers(EDGES, _told(40)) | change
     with pytest.raises(Refused, match=sentence):
-        read_described(EDGES, numbers)
+        read_described(EDGES, numbers, 40)
 
 
 def test_tables_without_noise_are_refused_under_differential_privacy():

@@ -20,11 +20,14 @@ from fedbrain.deploy.protocol.linear import (
     read_products,
 )
 from fedbrain.deploy.protocol.runnable import require_runnable
-from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.protocol.wire import Envelope, Message, Refused
+from fedbrain.deploy.server_side.exchange import Answers
+from fedbrain.deploy.server_side.linear_floors import leave_out
 from fedbrain.deploy.server_side.named_runs import name_runs
 from fedbrain.deploy.site_side.linear_floors import LinearFloors, require_tellable
 from tests.faults.in_memory import Consortium
 
+SITES = ("amber", "birch", "cedar")
 FEW = "of 'sex' is unknown|whose 'sex' is unknown or is not the most frequent value"
 
 
@@ -106,6 +109,31 @@ def test_a_run_is_named_by_its_hash(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": {}, "data": {}}))
     with pytest.raises(ValueError, match="expected"):
         name_runs([f"linear(model={str(tmp_path)!r})"])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"1*1": 10**6}, "1*1: expected the"),
+        ({"sex*target": 1e200}, "sex*target: expected a sum up to 1e+18, got 1e+200"),
+    ],
+)
+def test_sums_that_no_site_of_these_people_has_are_left_out(scans, tmp_path, change, sentence):
+    """One site would end the run, or decide the regression of all."""
+    some = Consortium(scans, tmp_path, rounds=1, baselines=("linear('sex')",))
+    side, names = some.side(), product_names(linear("sex"))
+    told = {name: {**dict.fromkeys(names, 1.0), "1*1": side.sites[name].train} for name in SITES}
+    told["amber"] |= change
+
+    def message(name):
+        scalars = {key: float(value) for key, value in told[name].items()}
+        return Message(Envelope("summed", name, 0, "n", "c", "s", scalars), {})
+
+    answers = Answers({name: message(name) for name in SITES}, {}, [])
+    leave_out(side, answers)
+    assert list(answers.admitted) == ["birch", "cedar"]
+    assert answers.left_out["amber"].startswith(sentence)
+    assert some.told[0].startswith(f"amber: {sentence}")
 
 
 def test_a_regression_is_asked_for_once_and_tested_once(scans, tmp_path):

@@ -68,6 +68,29 @@ def test_a_record_whose_last_lines_were_cut_is_seen(tmp_path):
         check(audit.path)
 
 
+@pytest.mark.parametrize("kept", [1, 40])
+def test_a_line_that_a_loss_of_power_cut_is_told_of_and_spoils_no_record(tmp_path, kept):
+    audit = Audit(tmp_path / "audit.jsonl")
+    audit.record("in", b"first")
+    whole = audit.path.read_bytes()
+    audit.path.write_bytes(whole + whole[:kept])
+    assert check(audit.path) == 1
+    audit.record("out", b"second")
+    assert check(audit.path) == end_of(audit.path)["lines"] == 3
+    told = [json.loads(line) for line in audit.path.read_bytes().splitlines()]
+    assert [line["kind"] for line in told] == ["text", "a line that was cut", "text"]
+    assert told[1]["bytes"] == kept
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", '{"lines": "x", "sha256": ""}', "{"])
+def test_a_damaged_end_of_a_record_is_an_error_in_a_sentence(tmp_path, damaged):
+    audit = Audit(tmp_path / "audit.jsonl")
+    audit.record("in", b"first")
+    head_file(audit.path).write_text(damaged)
+    with pytest.raises(ValueError, match=r"audit.head: expected where the record ends, got a dam"):
+        check(audit.path)
+
+
 DECLARED = Registration(10, 2, 3, True)
 
 

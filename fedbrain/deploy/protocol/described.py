@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fedbrain.data.describe import Sums
+from fedbrain.deploy.protocol.plausible import HIGHEST_SUM
 from fedbrain.deploy.protocol.wire import Refused
 
 COUNTS = ("scans", "people", "missing", "withheld")
@@ -49,17 +50,28 @@ def described_numbers(describe: Edges, told: Mapping[str, Sums]) -> dict[str, fl
     return numbers
 
 
-def read_described(describe: Edges, numbers: Mapping[str, float]) -> dict[str, Sums]:
+def read_described(describe: Edges, numbers: Mapping[str, float], scans: int) -> dict[str, Sums]:
     """The inverse of `described_numbers`.
 
     Args:
       describe: of the job.
       numbers: of a site.
+      scans: that the site declared.
 
     Raises:
-      Refused: for counts that are none, or do not add up.
+      Refused: for counts that are none, do not add up, or are not of the scans declared; for sums
+        larger than any.
     """
-    return {column: _read(column, edges, numbers) for column, edges in describe.items()}
+    read = {column: _read(column, edges, numbers) for column, edges in describe.items()}
+    for column, sums in read.items():
+        if not sums.withheld and sums.scans + sums.missing != scans:
+            raise Refused(
+                f"{column}: expected values of the {scans} scans declared, known or missing, got"
+                f" {sums.scans} and {sums.missing}"
+            )
+        if max(map(abs, sums.powers)) > HIGHEST_SUM:
+            raise Refused(f"{column}: expected sums up to {HIGHEST_SUM:g}, got larger ones")
+    return read
 
 
 def _read(column: str, edges: Sequence[float], numbers: Mapping[str, float]) -> Sums:

@@ -29,7 +29,9 @@ def collect_described(side: Side) -> tuple[dict[str, Any], dict[str, str]]:
     told, untold = {}, dict(answers.left_out)
     for name in sorted(answers.admitted):
         try:
-            told[name] = read_described(columns, answers.admitted[name].envelope.scalars)
+            declared = side.sites[name]
+            scans = declared.train + declared.valid + declared.test
+            told[name] = read_described(columns, answers.admitted[name].envelope.scalars, scans)
         except Refused as error:
             side.notify(name, str(error))
             untold[name] = str(error)

@@ -18,7 +18,7 @@ from fedbrain.deploy.protocol.linear import (
     read_linear,
     read_products,
 )
-from fedbrain.deploy.protocol.plausible import KEPT
+from fedbrain.deploy.protocol.plausible import HIGHEST_SUM, KEPT
 from fedbrain.deploy.server_side.exchange import Answers, Asked, Side, ask, require_enough
 from fedbrain.deploy.server_side.splits_ended import Ended, with_tests_of_all
 from fedbrain.experiments.workdir import write_json
@@ -65,6 +65,7 @@ def _fit(
         names = product_names(regressors)
         asked = Asked("summed", number, nonce, question, names)
         answers = ask(side, side.sites, asked)
+        leave_out(side, answers)
         occasion = f"config.baselines, {regressors.title}"
         require_enough(answers.admitted, answers.left_out, side.rules.fewest, occasion)
         told = [answers.admitted[name].envelope.scalars for name in sorted(answers.admitted)]
@@ -74,6 +75,28 @@ def _fit(
     known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     without |= known["without"]
     return known["fit"]
+
+
+def leave_out(side: Side, answers: Answers) -> None:
+    """Leaves out sums of other people than their site declared, or larger than any: the regression
+    would be that site's alone, or none.
+
+    Args:
+      side: the server's.
+      answers: of sites, which this changes.
+    """
+    for name, message in list(answers.admitted.items()):
+        told, declared = message.envelope.scalars, side.sites[name].train
+        why = ""
+        if told["1*1"] != declared:
+            why = f"1*1: expected the {declared} training scans declared, got {told['1*1']:g}"
+        largest = max(told, key=lambda key: abs(told[key]))
+        if abs(told[largest]) > HIGHEST_SUM:
+            why = f"{largest}: expected a sum up to {HIGHEST_SUM:g}, got {told[largest]:g}"
+        if why:
+            side.notify(name, why)
+            del answers.admitted[name]
+            answers.left_out[name] = why
 
 
 def _test(side: Side, number: int, fit: Mapping[str, float], kind: str) -> Answers:

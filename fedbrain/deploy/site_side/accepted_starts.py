@@ -62,7 +62,7 @@ def require_accepted(starts: Starts, start: Start | None, fresh: Variables, runs
     unseen = ", which is not the best model of a run that it saw to its end" if starts.runs else ""
     raise Refused(
         "config.initial: expected a first model that this site accepts ([start] of its site.toml:"
-        f" sha256, runs or approved), got {start.sha256[:16]}...{unseen}"
+        f" sha256, runs or approved), got {start.sha256}{unseen}"
     )
 
 

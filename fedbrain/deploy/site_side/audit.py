@@ -32,23 +32,41 @@ class Audit:
           data: the bytes of the message.
           spent: the privacy that all answers so far come to.
         """
-        last = (
-            self.path.read_bytes().splitlines()[-1]
-            if self.path.is_file() and self.path.stat().st_size
-            else b""
-        )
+        self._mend()
+        self._append({"direction": direction, **describe(data)}, data, spent)
+        write_json(head_file(self.path), end_of(self.path))
+
+    def _append(self, what: Mapping[str, Any], data: Data, spent: Mapping[str, float]) -> None:
+        lines = whole_lines(self.path)
         line = {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-            "direction": direction,
-            **describe(data),
+            **what,
             "bytes": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
             **spent,
-            "before": hashlib.sha256(last).hexdigest(),
+            "before": hashlib.sha256(lines[-1] if lines else b"").hexdigest(),
         }
         with self.path.open("ab") as file:
             file.write(json.dumps(line).encode() + b"\n")
-        write_json(head_file(self.path), end_of(self.path))
+
+    def _mend(self) -> None:
+        """A line that a loss of power cut has no end: another one says so in its place."""
+        written = self.path.read_bytes() if self.path.is_file() else b""
+        torn = written.rpartition(b"\n")[2]
+        if torn:
+            with self.path.open("r+b") as file:
+                file.truncate(len(written) - len(torn))
+            self._append({"direction": "none", "kind": "a line that was cut"}, torn, {})
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a record; the last one may be cut by a loss of power, and is none then.
+
+    Args:
+      path: of the record.
+    """
+    written = path.read_bytes() if path.is_file() else b""
+    return written[: written.rfind(b"\n") + 1].splitlines()
 
 
 def head_file(path: Path) -> Path:
@@ -66,7 +84,7 @@ def end_of(path: Path) -> dict[str, Any]:
     Args:
       path: of the record.
     """
-    lines = path.read_bytes().splitlines() if path.is_file() else []
+    lines = whole_lines(path)
     return {"lines": len(lines), "sha256": hashlib.sha256(lines[-1] if lines else b"").hexdigest()}
 
 
@@ -103,12 +121,9 @@ def check(path: Path) -> int:
       ValueError: naming the first line that does not follow from the one before it.
     """
     before = b""
-    lines = path.read_bytes().splitlines()
+    lines = whole_lines(path)
     for number, line in enumerate(lines, 1):
-        try:
-            hash_before = json.loads(line)["before"]
-        except (json.JSONDecodeError, KeyError, TypeError):
-            hash_before = None
+        hash_before = _hash_before(line)
         if hash_before != hashlib.sha256(before).hexdigest():
             raise ValueError(
                 f"{path}: line {number}: expected one that follows line {number - 1}, got one"
@@ -117,7 +132,7 @@ def check(path: Path) -> int:
         before = line
     head = head_file(path)
     if head.is_file():
-        end = json.loads(head.read_text(encoding="utf-8"))
+        end = _read_head(head)
         last = lines[end["lines"] - 1] if 0 < end["lines"] <= len(lines) else b""
         if end["lines"] and hashlib.sha256(last).hexdigest() != end["sha256"]:
             raise ValueError(
@@ -125,3 +140,21 @@ def check(path: Path) -> int:
                 f" {len(lines)}: the last ones were cut."
             )
     return len(lines)
+
+
+def _hash_before(line: bytes) -> str | None:
+    try:
+        return json.loads(line)["before"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _read_head(path: Path) -> dict[str, Any]:
+    try:
+        head = json.loads(path.read_text(encoding="utf-8"))
+        return {"lines": int(head["lines"]), "sha256": str(head["sha256"])}
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"{path}: expected where the record ends, got a damaged file. Compare the record with"
+            " joined.jsonl from the centre (--joined), then remove this file."
+        ) from None

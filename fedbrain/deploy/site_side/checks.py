@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fedbrain.deploy.site_side.audit import check as check_audit
+from fedbrain.deploy.site_side.audit import whole_lines
 from fedbrain.deploy.site_side.people_check import people
 from fedbrain.deploy.site_side.policy import read_policy
 from fedbrain.deploy.site_side.privacy_ledger import Ledger
@@ -166,7 +167,7 @@ def account(kit: Path) -> str:
     if not path.is_file():
         return "No message yet."
     count = check_audit(path)
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in whole_lines(path)]
     totals = {
         direction: sum(line["bytes"] for line in lines if line["direction"] == direction)
         for direction in ("in", "out")

@@ -11,17 +11,18 @@ from fedbrain.deploy.protocol.job import agree, job_hash
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.protocol.runnable import ALONE, count_splits
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.agreed import require_agreed
 from fedbrain.deploy.site_side.approval import APPROVED, read_approved, waiting
 from fedbrain.deploy.site_side.beside_in_words import beside_in_words
-from fedbrain.deploy.site_side.policy import Policy, consent, name_of, read_policy
+from fedbrain.deploy.site_side.policy import Policy, name_of, read_policy
 from fedbrain.deploy.site_side.review_study import (
     describe_study,
     lines_of,
     privacy_in_words,
     questions_of,
+    require_acceptable,
     sums_in_words,
 )
-from fedbrain.deploy.site_side.withdrawal import require_not_withdrawn
 
 PAGE = """Job {hash}
 {state}
@@ -62,25 +63,30 @@ def review(kit: Path, folder: Path | None = None) -> str:
     pages = []
     for hash, job in jobs.items():
         if "study" in job:
-            pages.append(describe_study(policy, job, approved=hash in approved))
+            runs = kit / "fedbrain"
+            pages.append(describe_study(policy, job, approved=hash in approved, runs=runs))
         if "study" not in job or folder is not None:
-            pages.append(describe_job(policy, job, approved=job_hash(job) in approved))
+            runs = kit / "fedbrain"
+            pages.append(describe_job(policy, job, approved=job_hash(job) in approved, runs=runs))
     return "\n".join(pages) or "No job waits."
 
 
-def describe_job(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> str:
+def describe_job(
+    policy: Policy, job: Mapping[str, Any], *, approved: bool, runs: Path | None = None
+) -> str:
     """One job in plain words, with what `site.toml` says of it.
 
     Args:
       policy: of the site.
       job: as it came.
       approved: whether a person has approved it.
+      runs: folder of the site's runs; None: it has none.
     """
     config = job["config"]
     try:
-        require_not_withdrawn(policy.withdrawn, job)
-        consent(policy, config, job["target"])
+        require_agreed(policy._replace(approval=False), job)
         agreement = agree(job)
+        require_acceptable(policy, agreement, runs, of_study="study" in job)
     except (Refused, ValueError) as error:
         return f"Job {job_hash(job)}\nThis site refuses it: {error}\n"
     name = name_of(config["algorithm"])

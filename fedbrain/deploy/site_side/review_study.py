@@ -2,18 +2,22 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
 
 from fedbrain.analysis.gaussian_privacy import epsilon_of
-from fedbrain.deploy.protocol.job import agree
+from fedbrain.deploy.protocol.job import Agreement, agree
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.protocol.runnable import ALONE, count_splits
 from fedbrain.deploy.protocol.study import UNKNOWN, config_at, origin_of, study_hash
 from fedbrain.deploy.protocol.wire import Refused
+from fedbrain.deploy.site_side.accepted_starts import require_accepted
+from fedbrain.deploy.site_side.agreed import require_agreed
 from fedbrain.deploy.site_side.beside_in_words import beside_in_words
-from fedbrain.deploy.site_side.policy import Policy, consent, name_of
+from fedbrain.deploy.site_side.policy import Policy, name_of
+from fedbrain.deploy.site_side.private_people import require_demanded
 from fedbrain.experiments.config import Experiment
 
 PAGE = """Study {hash}
@@ -91,13 +95,34 @@ def questions_of(config: Mapping[str, Any]) -> tuple[int, int]:
     return splits * (rounds + 1), splits * rounds
 
 
-def describe_study(policy: Policy, job: Mapping[str, Any], *, approved: bool) -> str:
+def require_acceptable(
+    policy: Policy, agreement: Agreement, runs: Path | None, *, of_study: bool
+) -> None:
+    """Raises Refused for what the site would refuse when the job comes: a first model, or a job
+    without the privacy that it demands.
+
+    Args:
+      policy: of the site.
+      agreement: of the job.
+      runs: folder of the site's runs; None: it has none.
+      of_study: whether runs of the same study are accepted.
+    """
+    require_demanded(policy.demands, agreement.experiment.privacy)
+    starts = policy.starts._replace(runs=policy.starts.runs or of_study)
+    if runs is not None:
+        require_accepted(starts, agreement.start, agreement.fresh, runs)
+
+
+def describe_study(
+    policy: Policy, job: Mapping[str, Any], *, approved: bool, runs: Path | None = None
+) -> str:
     """A study in plain words, with what `site.toml` says of it.
 
     Args:
       policy: of the site.
       job: of the study.
       approved: whether a person has approved the study.
+      runs: folder of the site's runs; None: it has none.
     """
     experiments, told = job["study"]["experiments"], []
     own = {place: e for place, e in experiments.items() if policy.name in e["sites"]}
@@ -105,7 +130,7 @@ def describe_study(policy: Policy, job: Mapping[str, Any], *, approved: bool) ->
     shared = set.intersection(*(set(lines_of(e["config"])) for e in own.values())) if own else set()
     for place, fields in own.items():
         try:
-            told.append(_describe(policy, place, fields, experiments, shared))
+            told.append(_describe(policy, place, fields, experiments, shared, runs))
         except (Refused, ValueError) as error:
             return f"Study {hash}\nThis site refuses its experiment {place}: {error}\n"
     if not own:
@@ -136,11 +161,14 @@ def _describe(
     fields: Mapping[str, Any],
     experiments: Mapping[str, Any],
     shared: set[str],
+    runs: Path | None,
 ) -> str:
     """One experiment, in two lines and the fields of its own."""
     config = config_at(experiments, place, UNKNOWN)
-    consent(policy, config, fields["target"])
+    require_agreed(policy._replace(approval=False), {**fields, "config": config})
     agreed = agree({**fields, "config": config})
+    of_own = origin_of(fields["config"]) is not None  # known when that experiment is over
+    require_acceptable(policy, agreed, None if of_own else runs, of_study=True)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(agreed.terms.answer))
     columns = ", ".join(config["covariates"]) or "none"
     alone = ALONE in config["regimes"]
