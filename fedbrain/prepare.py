@@ -36,6 +36,7 @@ if __name__ == "__main__":
     )
 
     def _prepare() -> None:
+        from fedbrain.experiments.writing import require_writable, writing
         from fedbrain.preprocessing.command import run
         from fedbrain.preprocessing.recipe import make_recipe
 
@@ -43,14 +44,10 @@ if __name__ == "__main__":
             BRAIN.value, VOXEL.value, shape=SHAPE.value, modalities=MODALITIES.value
         )
         output = OUTPUT.value or Path(BIDS.value, "derivatives", "fedbrain")
-        run(
-            BIDS.value,
-            output,
-            recipe,
-            pattern=PATTERN.value,
-            include=INCLUDE.value,
-            jobs=JOBS.value,
-        )
+        require_writable(output, flag="output")
+        pattern, include = PATTERN.value, INCLUDE.value
+        with writing(output, flag="output"):
+            run(BIDS.value, output, recipe, pattern=pattern, include=include, jobs=JOBS.value)
 
     cli.run_flags(
         _prepare, interrupted="What was written is kept: the same command goes on.", word="bids"

@@ -7,7 +7,9 @@ References:
 
 import importlib.metadata
 import json
+import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,20 @@ LIMIT_S = 1800  # of one step on one scan; arbitrary: a hundred times what steps
 PLAIN = ("-p", "1", "-gz", "0")  # one core; files that are not packed
 STEPS = ("-n4", "-allineate")  # named when they fail
 INSTALL = "Install the extra, in a clone of fedbrain: pip install -e '.[prepare]'."
+
+
+class ScratchError(ValueError):
+    """Files on the way to a prepared scan that cannot be written: no scan's fault.
+
+    Args:
+      reason: what the system says.
+    """
+
+    def __init__(self, reason: str):
+        super().__init__(
+            f"{tempfile.gettempdir()}: files on the way to a prepared scan cannot be written there"
+            f" ({reason}). Free space, or choose another folder: TMPDIR=FOLDER fedbrain prepare ..."
+        )
 
 
 def version() -> str:
@@ -41,7 +57,8 @@ def run(program: str, *arguments: str | Path) -> None:
       arguments: files and options.
 
     Raises:
-      ImageError: with the last line that the program printed.
+      ImageError: with the last line that says something.
+      ScratchError: when the program cannot write.
     """
     step = next((str(a) for a in arguments if str(a) in STEPS), "")
     try:
@@ -51,8 +68,11 @@ def run(program: str, *arguments: str | Path) -> None:
     except subprocess.TimeoutExpired:
         raise ImageError(f"{Path(program).name} {step} did not end in {LIMIT_S} s") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        detail = said[-1].strip() if said else f"exit code {done.returncode}"
+        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        said = [line for line in said if not re.match(r"Using \d+ threads", line)]
+        detail = said[-1] if said else f"exit code {done.returncode}, without a word"
+        if "failed to write" in detail:
+            raise ScratchError(f"{Path(program).name} failed to write")
         raise ImageError(f"{Path(program).name} {step} failed: {detail}")
 
 

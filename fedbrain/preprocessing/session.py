@@ -1,7 +1,8 @@
 """One session: the T1w in MNI space without skull, and other modalities that follow it."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from jaxtyping import Bool, Float
 
 from fedbrain.data.masks import read_mask
 from fedbrain.data.nifti import Volume, read_volume
+from fedbrain.data.nifti_file import ImageError
+from fedbrain.data.peculiar import FEWEST_SLICES
 from fedbrain.preprocessing import brain, niimath
 from fedbrain.preprocessing.quality import BOUNDS, measure, similarity
 from fedbrain.preprocessing.recipe import Recipe
@@ -41,10 +44,11 @@ def prepare_session(
 
     Raises:
       ImageError: for an image that cannot be read, or a step that fails.
+      ScratchError: when files on the way cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="fedbrain-") as name:
-        folder = Path(name)
+    with _scratch() as folder:
         volume = read_volume(image)
+        require_slices(image, volume)
         own_mask = None if mask is None else read_mask(mask, volume)
         flat, flat_path = _without_bias_field(volume, folder / "T1w.nii")
         moved = register(flat, flat_path, folder)
@@ -63,6 +67,34 @@ def prepare_session(
             head=sample(flat.data, registered.to_mni, recipe.grid),
             to_mni=moved,
             quality=measure(flat, found, registered.to_mni),
+        )
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for files on the way; images are read by functions that raise ImageError."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="fedbrain-") as name:
+            yield Path(name)
+    except OSError as error:
+        raise niimath.ScratchError(error.strerror or str(error)) from None
+
+
+def require_slices(path: Path, volume: Volume) -> None:
+    """Refuses an image that is no whole head.
+
+    Args:
+      path: of the image.
+      volume: as it was read.
+
+    Raises:
+      ImageError: for one of fewer slices along an axis than any scan of a head has.
+    """
+    slices = volume.data.shape
+    if min(slices) < FEWEST_SLICES:
+        raise ImageError(
+            f"{path}: expected a head of at least {FEWEST_SLICES} slices along every axis, got"
+            f" {' x '.join(map(str, slices))} voxels (a localizer?). Exclude the scan."
         )
 
 

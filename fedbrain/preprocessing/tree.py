@@ -16,6 +16,7 @@ from fedbrain.data.nifti_file import ImageError, require_file, sentence
 from fedbrain.data.prepare import content_sample
 from fedbrain.data.recipes import Recipe as MaskRecipe
 from fedbrain.preprocessing import derivative, picture
+from fedbrain.preprocessing.niimath import ScratchError
 from fedbrain.preprocessing.recipe import Recipe, record
 from fedbrain.preprocessing.session import prepare_session
 
@@ -74,6 +75,7 @@ def prepare_tree(
 
     Raises:
       OSError: when the output cannot be written.
+      ScratchError: when files on the way cannot be written.
     """
     masks = Masks(root, MaskRecipe(mask=recipe.brain if "/" in recipe.brain else "nonzero"))
     followers = {name: _by_session(root, name) for name in recipe.modalities}
@@ -123,6 +125,8 @@ def _attempt(
             return Outcome(scan, "kept", there, "")
         with memory.hold(scan.path, COPIES * needed_bytes(sources)):
             prepared = prepare_session(scan.path, recipe, mask=mask, others=others)
+    except ScratchError:
+        raise
     except ImageError as error:
         said = str(error)
         named = said if str(scan.path.parent) in said else f"{scan.path}: {said}."
@@ -140,9 +144,13 @@ def _attempt(
 
 def _fields(recipe: Recipe, sources: list[Path]) -> dict[str, Any]:
     """Everything that the images of a session depend on."""
+    digests = {}
     for path in sources:
         require_file(path)
-    digests = {path.name: content_sample(path) for path in sources}
+        try:
+            digests[path.name] = content_sample(path)
+        except OSError as error:
+            raise ImageError(sentence(path, error)) from None
     return {"Sources": digests, "Preparation": record(recipe)}
 
 
