@@ -1,11 +1,13 @@
 """A site tells tables of its cohort, once, where its `site.toml` opens them."""
 
+from collections.abc import Mapping
+
 from fedbrain.data.dataset import Scans
-from fedbrain.data.describe import describe
 from fedbrain.deploy.protocol.beside import write_numbers
 from fedbrain.deploy.protocol.described import described_numbers
 from fedbrain.deploy.protocol.questions import require_no_vectors, require_terms
 from fedbrain.deploy.protocol.wire import Message
+from fedbrain.deploy.site_side.told_classes import ToldClasses
 from fedbrain.deploy.site_side.worker import Worker
 
 
@@ -15,11 +17,16 @@ class Described:
     Args:
       worker: of the first split; its questions are counted there.
       scans: all of the site's.
-      fewest: people in a class of whom anything is told.
+      told: tables of all jobs of the site.
+      run: name of the run's folder.
+      of: column, or "target" -> what the site's own files call it.
     """
 
-    def __init__(self, worker: Worker, scans: Scans, *, fewest: int):
-        self.worker, self.scans, self.fewest = worker, scans, fewest
+    def __init__(
+        self, worker: Worker, scans: Scans, *, told: ToldClasses, run: str, of: Mapping[str, str]
+    ):
+        self.worker, self.scans = worker, scans
+        self.told, self.run, self.of = told, run, of
         if worker.experiment.describe:
             worker.kinds |= {"describe": self._tell}
 
@@ -28,5 +35,5 @@ class Described:
         asked = require_no_vectors(message)
         require_terms(worker.terms, asked, "describe")
         worker.questions.admit(message)
-        numbers = described_numbers(columns, describe(self.scans, columns, fewest=self.fewest))
+        numbers = described_numbers(columns, self.told.tell(self.run, self.scans, columns, self.of))
         return write_numbers(worker.terms, asked, worker.name, "described", numbers)

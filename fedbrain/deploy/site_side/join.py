@@ -28,6 +28,7 @@ from fedbrain.deploy.site_side.policy import Policy
 from fedbrain.deploy.site_side.private_people import open_people, require_demanded
 from fedbrain.deploy.site_side.resources import require_resources
 from fedbrain.deploy.site_side.several_splits import SplitWorkers
+from fedbrain.deploy.site_side.told_classes import ToldClasses
 from fedbrain.deploy.site_side.told_people import people_told
 from fedbrain.deploy.site_side.worker import Worker
 from fedbrain.experiments.split_id import SplitId
@@ -83,7 +84,9 @@ def join(
     for worker in workers:
         worker.tester.groups = groups
     Crossed(workers[0], job["sites"])
-    Described(workers[0], own.scans, fewest=fewest)
+    tables = ToldClasses(workdir.parent / "tables_told.json", fewest)
+    of = {**policy.columns, "target": policy.targets[job["target"]]}
+    Described(workers[0], own.scans, told=tables, run=workdir.name, of=of)
     worker = workers[0] if len(workers) == 1 else SplitWorkers(workers, limit=limit)
     hidden = MaskedWorker(worker, wanted.maskers, limit=limit) if wanted.maskers else worker
     return Joined(hidden, declare(own.splits, synthetic=own.synthetic))
