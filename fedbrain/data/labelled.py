@@ -183,6 +183,13 @@ def read_column(
         values.append(math.nan if value is None else value)
         if problem:
             report.note(*problem)
+    if kind in SEX_COLUMNS and (codes := {v for v in values if math.isfinite(v)} - {0.0, 1.0}):
+        told = ", ".join(f"{code:g}" for code in sorted(codes))
+        report.note(
+            "numbers in a column of sexes",
+            f"{tables.root}: {column.name} has {told}, which stays so, while M and F are read as 1"
+            " and 0: write M and F, or sites mean different things by one number.",
+        )
     return np.asarray(values, np.float32)
 
 

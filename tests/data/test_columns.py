@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fedbrain.data.bids import find_scans
 from fedbrain.data.columns import read_tables, resolve
 from fedbrain.data.labelled import labelled_scans, read_column
 from fedbrain.data.labels import similar_id
@@ -211,3 +212,15 @@ def test_one_broken_table_of_a_subject_costs_one_scan(root):
     values, report = _labels(root, "iq")
     assert values == [100, 102, 103]
     assert "sub-02_scans.tsv: expected UTF-8" in report.left_out["unreadable label"][0]
+
+
+@pytest.mark.parametrize(("codes", "told"), [("1212", "2"), ("MFMF", ""), ("0101", "")])
+def test_numbers_in_a_column_of_sexes_are_told(root, codes, told):
+    """Cam-CAN writes 1 and 2: its women would be further from 0 than other sites' men."""
+    rows = zip(IDS, (20, 30, 40, 50), codes)
+    write_table(root / "participants.tsv", ["participant_id", "age", "gender_code"], rows)
+    report = Report("lyon")
+    read_column(read_tables(root), find_scans(root), "sex", "gender_code", report)
+    notes = report.notes.get("numbers in a column of sexes", [])
+    assert len(notes) == bool(told)
+    assert all(f"gender_code has {told}, which stays so" in note for note in notes)
