@@ -62,6 +62,10 @@ def test_a_record_whose_last_lines_were_cut_is_seen(tmp_path):
         audit.path.write_bytes(b"".join(lines[:kept]))
         with pytest.raises(ValueError, match="expected at least the 4 lines"):
             check(audit.path)
+    audit.path.write_bytes(b"".join(lines[:3]))
+    head_file(audit.path).unlink()
+    with pytest.raises(ValueError, match="where the record of 3 lines ends, got no file"):
+        check(audit.path)
     audit.path.write_bytes(b"".join(lines))
     head_file(audit.path).write_text(json.dumps({**end_of(audit.path), "lines": 9}))
     with pytest.raises(ValueError, match="the last ones were cut"):

@@ -131,6 +131,11 @@ def check(path: Path) -> int:
             )
         before = line
     head = head_file(path)
+    if len(lines) > 1 and not head.is_file():  # the first line may have been the last thing written
+        raise ValueError(
+            f"{head}: expected where the record of {len(lines)} lines ends, got no file: the last"
+            " ones may have been cut. Compare it with joined.jsonl from the centre (--joined)."
+        )
     if head.is_file():
         end = _read_head(head)
         last = lines[end["lines"] - 1] if 0 < end["lines"] <= len(lines) else b""
