@@ -96,7 +96,8 @@ def read_repeats(workdir: Path) -> dict[int, dict[str, Predictions]]:
 
 def read_validation(workdir: Path) -> dict[int, Predictions]:
     """Number of the repeat -> predictions for the validation scans of all sites, of an experiment
-    with one regime. They are named by their scans, and have their target in place of a floor.
+    with one regime. They are named by their scans; their floor is that of the site's test scans of
+    the same repeat.
 
     Args:
       workdir: of the experiment.
@@ -104,14 +105,22 @@ def read_validation(workdir: Path) -> dict[int, Predictions]:
     parts: dict[int, list[Predictions]] = {}
     for path in sorted((workdir / "clients").glob("*/predictions.tsv")):
         by_repeat: dict[int, list[dict[str, str]]] = {}
+        floors = _floors(path.parent / "test.tsv")
         for row in read_table(path):
             if row["part"] == "valid":
                 repeat = int(row["split"].removeprefix("repeat").partition("-")[0])
-                by_repeat.setdefault(repeat, []).append({**row, "floor": row["target"]})
+                by_repeat.setdefault(repeat, []).append({**row, "floor": floors[repeat]})
         for repeat, rows in by_repeat.items():
             names = [f"{path.parent.name}/{row['scan_id']}" for row in rows]
             parts.setdefault(repeat, []).append(_parse(names, rows))
     return {repeat: concatenate(some) for repeat, some in parts.items()}
+
+
+def _floors(path: Path) -> dict[int, str]:
+    """Number of the repeat -> floor of a site: one for all its scans."""
+    rows = read_table(path)
+    own = [row for row in rows if row["regime"] == rows[0]["regime"]]
+    return {int(row["repeat"]): row["floor"] for row in own}
 
 
 def _parse(subjects: list[str], rows: list[dict[str, str]]) -> Predictions:

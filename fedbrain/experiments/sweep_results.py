@@ -21,6 +21,9 @@ from fedbrain.experiments.finished import load
 from fedbrain.experiments.workdir import write_json
 
 ALL = "validation people"  # what stands for the attack of a study
+OWN = "a client's own"
+# regime -> whose people a floor is of, where they are not a client's own
+WHOSE = {"centralised": "all clients'", "leave_one_site_out": "the other clients'"}
 
 
 class Tried(NamedTuple):
@@ -41,6 +44,9 @@ class Results(NamedTuple):
     lines: list[sweep_table.Line]
     differences: list[sweep_table.Difference]
     tuning: list[Tuned]  # empty: nothing was tuned
+    floors: list[sweep_table.Line] = []  # noqa: RUF012  (never written to): of no image at all
+    # method -> score of its floor on the validation people of every repeat, where it was tuned
+    valid_floors: Mapping[str, list[float]] = {}
 
 
 def scores_on_validation(folders: Sequence[Path]) -> Float[np.ndarray, "trials repeats"]:
@@ -54,6 +60,44 @@ def scores_on_validation(folders: Sequence[Path]) -> Float[np.ndarray, "trials r
         parts = read_validation(folder)
         rows.append([measures_of(p).score(p) for _, p in sorted(parts.items())])
     return np.asarray(rows, np.float64)
+
+
+def floors_on_validation(folder: Path) -> list[float]:
+    """The score of the floor on the validation people of every repeat.
+
+    Args:
+      folder: work directory of a setting.
+    """
+    parts = sorted(read_validation(folder).items())
+    return [measures_of(p).score(p._replace(prediction=p.floor)) for _, p in parts]
+
+
+def floors_of(
+    tests: Mapping[str, list[Mapping[str, Predictions]]], regimes: Mapping[str, str]
+) -> list[sweep_table.Line]:
+    """What no image at all would score: a line for each kind of floor, with its interval.
+
+    Args:
+      tests: method -> test predictions of every repeat, site by site.
+      regimes: method -> its regime.
+    """
+    found: dict[str, sweep_table.Line] = {}
+    for method, repeats in tests.items():
+        constant = "largest class" if next(iter(repeats[0].values())).classes else "median"
+        name = f"floor: the {constant} of {WHOSE.get(regimes[method], OWN)} people"
+        if name not in found:
+            told = [{k: p._replace(prediction=p.floor) for k, p in r.items()} for r in repeats]
+            found[name] = sweep_table.line_of(name, joined(told), told, "")
+    return list(found.values())
+
+
+def joined(repeats: Sequence[Mapping[str, Predictions]]) -> dict[str, Predictions]:
+    """Predictions of all repeats, site by site.
+
+    Args:
+      repeats: of each, site by site.
+    """
+    return {site: concatenate([r[site] for r in repeats]) for site in repeats[0]}
 
 
 def chosen_of(scores: Float[np.ndarray, "trials repeats"], sign: int) -> np.ndarray:
@@ -92,6 +136,8 @@ def results_of(tried: Sequence[Tried], against: Sequence[str]) -> Results:
     sign = columns_of(stored[0]).sign
     tests: dict[str, list[Mapping[str, Predictions]]] = {}
     tuning: list[Tuned] = []
+    valid_floors: dict[str, list[float]] = {}
+    regimes = {one.method: next(iter(told["regimes"])) for one, told in zip(tried, stored)}
     for method in dict.fromkeys(one.method for one in tried):
         own = [one for one in tried if one.method == method]
         folders = [one.folder for one in own]
@@ -99,14 +145,12 @@ def results_of(tried: Sequence[Tried], against: Sequence[str]) -> Results:
             scores = scores_on_validation(folders)
             settings = [one.settings for one in own]
             tuning.append(Tuned(method, ALL, settings, scores, chosen_of(scores, sign)))
+            valid_floors[method] = floors_on_validation(folders[0])
             tests[method] = tested(folders, tuning[-1].chosen.tolist())
         else:
             tests[method] = tested(folders, [0] * len(read_repeats(folders[0])))
     words = {one.method: tuning_table.chosen_in_words(one) for one in tuning}
-    together = {
-        method: {site: concatenate([r[site] for r in repeats]) for site in repeats[0]}
-        for method, repeats in tests.items()
-    }
+    together = {method: joined(repeats) for method, repeats in tests.items()}
     lines = [
         sweep_table.line_of(method, together[method], tests[method], words.get(method, ""))
         for method in tests
@@ -119,19 +163,27 @@ def results_of(tried: Sequence[Tried], against: Sequence[str]) -> Results:
         sorted(lines, key=lambda line: -sign * line.score),
         sweep_table.differences(together, against),
         tuning,
+        floors_of(tests, regimes),
+        valid_floors,
     )
 
 
-def tuning_rows(tuning: Sequence[Tuned], label: str) -> list[list[str]]:
-    """Every setting tried: a header, then method, setting, mean and range over repeats, and by how
-    many it was chosen.
+def tuning_rows(
+    tuning: Sequence[Tuned], label: str, floors: Mapping[str, Sequence[float]]
+) -> list[list[str]]:
+    """Every setting tried, below its floor: a header, then method, setting, mean and range over
+    repeats, and by how many it was chosen.
 
     Args:
       tuning: of every method.
       label: of the score.
+      floors: method -> score of its floor, of every repeat.
     """
     rows = [["method", "setting", f"{label}, validation people", "from", "to", "chosen by"]]
     for one in tuning:
+        if floor := floors.get(one.method):
+            numbers = [f"{x:.2f}" for x in (np.mean(floor), min(floor), max(floor))]
+            rows.append([one.method, "floor: no image", *numbers, ""])
         for k, (settings, scores) in enumerate(zip(one.settings, one.validation)):
             numbers = [number(float(x)) for x in (scores.mean(), scores.min(), scores.max())]
             count = str(int((one.chosen == k).sum()))
@@ -161,14 +213,17 @@ def write(results: Results, workdir: Path) -> None:
         "lines": [line._asdict() for line in results.lines],
         "differences": [one._asdict() for one in results.differences],
         "tuning": [tuning_table.numbers(one) for one in results.tuning],
+        "floors": [line._asdict() for line in results.floors],
+        "valid_floors": dict(results.valid_floors),
     }
     if results.tuning:
-        rows = tuning_rows(results.tuning, label_of(results))
+        rows = tuning_rows(results.tuning, label_of(results), results.valid_floors)
         text = "".join("\t".join(row) + "\n" for row in rows)
         write_whole(workdir / "tuning.tsv", text.encode())
     label = label_of(results)
     path = workdir / "comparison.png"
-    sweep_table.draw(path, results.lines, label=label, synthetic=results.synthetic)
+    lines = [*results.lines, *results.floors]
+    sweep_table.draw(path, lines, label=label, synthetic=results.synthetic)
     write_json(workdir / "comparison.json", numbers)
 
 
@@ -184,7 +239,7 @@ def text_of(results: Results) -> str:
     return "\n".join(
         [
             head + tried,
-            sweep_table.render(results.lines, label_of(results)),
+            sweep_table.render([*results.lines, *results.floors], label_of(results)),
             *([sweep_table.render_differences(results.differences)] if results.differences else []),
         ]
     )

@@ -11,6 +11,7 @@ from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.floors import (
     local_round,
+    require_body,
     require_every_label,
     require_floors,
     require_shared_steps,
@@ -93,6 +94,15 @@ def test_a_part_that_trains_in_fewer_steps_than_a_round_has_is_refused(
         return require_shared_steps(_policy(), config, split)
     with pytest.raises(Refused, match=f"local_steps: expected at least 3 {sentence}"):
         require_shared_steps(_policy(), config, split)
+
+
+def test_fedrep_whose_body_would_never_train_at_this_site_is_refused():
+    how = {"batch_size": 4, "epochs": 1}
+    for algorithm in ("fedrep(head_steps=4)", "fedavg()", "fedrep(0)"):
+        require_body(algorithm, _scans(20), **how)
+    for algorithm, people in (("fedrep(head_steps=5)", 20), ("fedrep(4)", 16)):
+        with pytest.raises(Refused, match="expected fewer head_steps than the local steps"):
+            require_body(algorithm, _scans(people), **how)
 
 
 @pytest.mark.parametrize("loss", ["soft_bins(low=0.0, high=49.0)", "cross_entropy(classes=40)"])

@@ -51,13 +51,16 @@ def _mae(rows, **fields):
     return float(np.mean(errors))
 
 
+def _rows(path):
+    """The rows of a table, read without the program."""
+    header, *lines = path.read_text().splitlines()
+    return [dict(zip(header.split("\t"), line.split("\t"))) for line in lines]
+
+
 def _table(folder, name):
-    """All rows of all clients, read without the program."""
-    rows = []
-    for path in sorted(folder.glob(f"clients/*/{name}.tsv")):
-        header, *lines = path.read_text().splitlines()
-        rows += [dict(zip(header.split("\t"), line.split("\t"))) for line in lines]
-    return rows
+    """All rows of all clients."""
+    paths = sorted(folder.glob(f"clients/*/{name}.tsv"))
+    return [row for path in paths for row in _rows(path)]
 
 
 def test_every_split_takes_the_best_setting_on_validation_people(finished):
@@ -102,11 +105,46 @@ def test_the_tables_that_are_printed_and_the_report(finished, tmp_path, capsys):
     assert (workdir / "comparison.png").stat().st_size > 1000
     header, *rows = (workdir / "tuning.tsv").read_text().splitlines()
     assert header.split("\t")[2] == "MAE, years, validation people"
-    assert [row.split("\t")[1] for row in rows] == [f"client.optimizer={r}" for r in RATES] * 2
+    tried = ["floor: no image", *(f"client.optimizer={r}" for r in RATES)]
+    assert [row.split("\t")[1] for row in rows] == tried * 2
     page = write_report(workdir, tmp_path / "sweep.html").read_text()
     Checked(page)
-    for words in ("SYNTHETIC: Sweep", "pooled, all", "p by Holm", "client.optimizer=adam(1e-2)"):
+    for words in ("SYNTHETIC: Sweep", "pooled, all", "p by Holm", "client.optimizer=adam(1e-2)",
+                  "In short", "Best of 2: ", "Floor: the median of a client&#x27;s own people: MAE",
+                  "floor: no image"):  # fmt: skip
         assert words in page, words
+
+
+def test_floors_are_told_like_methods_and_on_validation_people_too(finished):
+    """Medians of the people who train, from the files of every experiment."""
+    _, workdir = finished
+    told = json.loads((workdir / "comparison.json").read_text())
+    names = [line["method"] for line in told["floors"]]
+    assert names == [
+        f"floor: the median of {who} people" for who in ("a client's own", "all clients'")
+    ]
+    for line, method in zip(told["floors"], ("FedAvg", "pooled_all")):
+        rows = _table(workdir / method / "setting1", "test")
+        errors = [abs(float(row["floor"]) - float(row["target"])) for row in rows]
+        assert line["score"] == pytest.approx(np.mean(errors), rel=1e-5)
+        assert line["score"] == pytest.approx(line["floor"], rel=1e-6)
+        low, high = line["interval"]
+        assert low < line["score"] < high
+    for method, folder in (("FedAvg", "FedAvg"), ("pooled, all", "pooled_all")):
+        for repeat in (0, 1):
+            errors = []
+            for path in sorted((workdir / folder / "setting1").glob("clients/*")):
+                floors = {
+                    row["floor"] for row in _rows(path / "test.tsv") if row["repeat"] == str(repeat)
+                }
+                (floor,) = floors
+                errors += [
+                    abs(float(floor) - float(row["target"]))
+                    for row in _rows(path / "predictions.tsv")
+                    if row["part"] == "valid" and row["split"] == f"repeat{repeat}-split0"
+                ]
+            found = told["valid_floors"][method][repeat]
+            assert found == pytest.approx(np.mean(errors), rel=1e-5)
 
 
 def test_what_is_finished_is_not_run_again_and_processes_share(finished, monkeypatch, tmp_path):

@@ -14,6 +14,7 @@ from fedbrain.data.dataset import Scans
 from fedbrain.data.splits import Split
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.policy import Policy, require_subjects
+from fedbrain.experiments.consistent import require_trained_body
 from fedbrain.experiments.spec import bind
 from fedbrain.models.losses import LOSSES, class_names
 
@@ -93,6 +94,23 @@ def require_shared_steps(policy: Policy, config: Mapping[str, Any], split: Split
                 f" is sent, got {steps[part]}: take another head_steps of fedrep, or other"
                 " client.epochs"
             )
+
+
+def require_body(algorithm: str, train: Scans, *, batch_size: int, epochs: int) -> None:
+    """Raises Refused for an algorithm whose head would take all local steps of this site, which
+    would send a change of 0 round after round.
+
+    Args:
+      algorithm: the call in `config.algorithm`.
+      train: training scans of this site.
+      batch_size: of the job.
+      epochs: of the job.
+    """
+    steps = local_round(train, batch_size=batch_size, epochs=epochs).steps
+    try:
+        require_trained_body(algorithm, steps)
+    except ValueError as error:
+        raise Refused(str(error)) from None
 
 
 def rounded(value: float, digits: int) -> float:

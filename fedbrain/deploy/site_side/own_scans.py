@@ -15,6 +15,7 @@ from fedbrain.deploy.protocol.splits import split_ids
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side import voxels
 from fedbrain.deploy.site_side.floors import (
+    require_body,
     require_every_label,
     require_floors,
     require_shared_steps,
@@ -54,7 +55,8 @@ def read_own_scans(
       own: fields of the site's own in the configuration.
 
     Raises:
-      Refused: for too few people in a part, a class or a sum; for other scans than at first.
+      Refused: for too few people in a part, a class or a sum; for other scans than at first; for
+        FedRep whose body would not train.
       ValueError: when they cannot be read, or a batch of them is too small for the network.
     """
     experiment = agreement.experiment
@@ -62,9 +64,11 @@ def read_own_scans(
     scans = clients[policy.name]
     splits = {i: split_client(experiment, scans, i) for i in split_ids(experiment)}
     fewest, regressions = policy.minimum_class_subjects, read_linear(experiment.baselines)
+    how = {"batch_size": experiment.batch_size, "epochs": experiment.epochs}
     for split in splits.values():
-        require_floors(policy, split, batch_size=experiment.batch_size, epochs=experiment.epochs)
+        require_floors(policy, split, **how)
         require_shared_steps(policy, job["config"], split)
+        require_body(job["config"]["algorithm"], split.train, **how)
         require_every_label(job["config"]["loss"], split)
         require_tellable(regressions, split.train, fewest=fewest, runs=workdir.parent)
         before = people_told(policy, workdir)
