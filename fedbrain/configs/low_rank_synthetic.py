@@ -1,37 +1,41 @@
 r"""What a client sends against the error of what it trains: transfer from brain age to SDMT by all
 layers, by changes of low rank, and by the last layer.
 
-Three synthetic hospitals: 340 healthy people, then 301 patients of the sizes of the authors' first
-study.
+Three synthetic hospitals: 340 healthy people, then 600 patients.
 
 Commands:
     fedbrain grid low_rank_synthetic
     fedbrain tables runs/low_rank_synthetic
 
-Time: 18 experiments of seconds to a minute; not measured alone.
+Time: 15 experiments; not measured alone.
 
-Expect, SYNTHETIC: no number; the whole was not run.
+Expect, SYNTHETIC (SDMT, test MAE in points, 120 people, 95 % over them; one seed of three was run
+to its end): all layers 6.55 (5.77-7.54), changes of rank four 7.52 (6.46-8.69) or, with one factor
+frozen, 7.58 (6.51-8.76), the head alone 7.67 (6.60-8.86), median predictor 8.51.
 """
 
-from fedbrain.configs import grid, preprint_synthetic, quickstart
+from fedbrain.configs import grid, paper_synthetic, quickstart
 
 ROWS = {
     "deep": "everything()",
-    "low_rank_1": "low_rank(1)",
     "low_rank_4": "low_rank(4)",
     "low_rank_up_4": "low_rank_up(4)",
     "shallow": "only_head()",
 }
+PATIENTS = {"amber": 60, "birch": 180, "cedar": 360}
 
 
 def get_config():
-    """The small network of the quickstart, federated, three seeds."""
+    """The small network of the quickstart at 8 mm, federated, three seeds."""
     config = grid.get_config()
     config.first = quickstart.get_config()
     config.first.rounds = 20
-    config.second = preprint_synthetic.get_config().second
-    config.second.rounds = 15
+    config.second = paper_synthetic.get_config().second
+    config.second.rounds = 20
+    patients = "synthetic({!r}, subjects={}, ms=True, label='sdmt')"
+    config.second.sites = {name: patients.format(name, n) for name, n in PATIENTS.items()}
     for experiment in (config.first, config.second):
+        experiment.prepare = "conform(voxel_size_mm=8.0, shape=(20, 24, 20), mask='nonzero')"
         experiment.regimes = ("federated",)
     config.rows = {name: {"trainable": trainable} for name, trainable in ROWS.items()}
     return config

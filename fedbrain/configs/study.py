@@ -70,6 +70,10 @@ def get_config() -> Any:
             "statistics": "with_rule()",
             # clients that are the server's own, for `fltrust()`: in every round, by `c000`, ...
             "trusted": (),
+            # what the server does after its step with the examples of these clients: `none()`,
+            # `feddf(steps=20, learning_rate=0.1)` (distils the local models, on images alone),
+            # `fedlaw(steps=20, learning_rate=0.01)` (learns the weights of the local models)
+            "refine": "none()",
         }
     )
 

@@ -94,7 +94,7 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
     """
     numbers = range(len(problems)) if cell.seeds is None else cell.seeds
     problems = [problems[k] for k in numbers]
-    task, algorithm, plan, clock, evaluated_models, federations, members = read_cell(
+    task, algorithm, plan, clock, evaluated_models, federations, members, refine = read_cell(
         cell, problems[0]
     )
     train = stack_examples(problems, "train", cell.config.label_flip)
@@ -116,7 +116,8 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
             return score(repeated, tests)
 
         plan_key = jax.random.fold_in(key, 1)
-        out = simulate(algorithm, variables, data, plan, plan_key, evaluate=evaluate, clock=clock)
+        how = {"evaluate": evaluate, "clock": clock, "refine": refine}
+        out = simulate(algorithm, variables, data, plan, plan_key, **how)
         return out.history, out.metrics["skipped"].sum()
 
     over_federations = jax.vmap(train_federation, (0, 0, None))

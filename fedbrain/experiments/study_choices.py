@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fedbrain.algorithms.server_data import REFINES, refining
 from fedbrain.analysis.study_table import FLOOR, SCORES
 from fedbrain.analysis.tuning_table import in_words
 from fedbrain.data.problem import Problem
@@ -21,6 +22,7 @@ from fedbrain.models.tabular import TABULAR
 from fedbrain.models.task import make_task
 from fedbrain.training.clocks import CLOCKS, Clock
 from fedbrain.training.in_memory import Plan, models
+from fedbrain.training.simulate import Refine
 from fedbrain.types import Algorithm, Task
 
 
@@ -34,6 +36,7 @@ class Chosen(NamedTuple):
     evaluated: Callable  # (algorithm, server, own, members) -> variables [members, ...]
     federations: int
     members: int  # clients of each
+    refine: Refine | None  # after the server's step
 
 
 def read_cell(cell: Cell, problem: Problem) -> Chosen:
@@ -56,6 +59,12 @@ def read_cell(cell: Cell, problem: Problem) -> Chosen:
     trusted = config.server.trusted if config.regime == "federated" else None
     algorithm = read_algorithm(config, task, trusted=trusted)
     require_trained_body(config.algorithm, int(min(plan.steps)))
+    change = choose("server.refine", config.server.refine, REFINES, task=task)
+    if change and not plan.trusted:
+        raise ValueError(
+            "config.server.trusted: expected a client that is the server's own, on whose examples"
+            f" config.server.refine={config.server.refine!r} works, got none."
+        )
     return Chosen(
         task,
         algorithm,
@@ -64,6 +73,7 @@ def read_cell(cell: Cell, problem: Problem) -> Chosen:
         choose("evaluated", config.evaluated, factories(EVALUATED)),
         federations,
         members,
+        refining(change, algorithm),
     )
 
 

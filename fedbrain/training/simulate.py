@@ -13,7 +13,17 @@ from jaxtyping import Array, Int
 from fedbrain.training.clocks import Clock, Work, rounds
 from fedbrain.training.in_memory import Clients, Plan, make_client, make_loss
 from fedbrain.training.round import server_step
-from fedbrain.types import Algorithm, ClientState, Key, Metrics, PyTree, ServerState, Variables
+from fedbrain.types import (
+    Algorithm,
+    Batch,
+    ClientState,
+    Key,
+    Metrics,
+    PyTree,
+    ServerState,
+    Update,
+    Variables,
+)  # fmt: skip
 
 Carry = tuple[ServerState, ClientState, PyTree]  # server, clients [clients, ...], memory of a clock
 
@@ -38,6 +48,19 @@ class Evaluate(Protocol):
         ...
 
 
+@runtime_checkable
+class Refine(Protocol):
+    """What a server with examples of its own does after its step."""
+
+    def __call__(
+        self, before: ServerState, after: ServerState, updates: Update, batch: Batch, /
+    ) -> ServerState:
+        """Takes its states before and after the step, the cohort's updates, in which its own
+        clients are absent, and their examples.
+        """
+        ...
+
+
 def simulate(
     algorithm: Algorithm,
     variables: Variables,
@@ -47,6 +70,7 @@ def simulate(
     *,
     evaluate: Evaluate,
     clock: Clock = rounds(),  # noqa: B008  (pure functions)
+    refine: Refine | None = None,
 ) -> Outcome:
     """Runs all rounds: the server's steps.
 
@@ -58,6 +82,7 @@ def simulate(
       key: of cohorts, drop-outs and batches.
       evaluate: what is recorded.
       clock: who trains when, and when the server takes its step.
+      refine: what the server does after it; the updates of `plan.trusted` are then left out.
 
     >>> import numpy as np
     >>> from fedbrain.algorithms.quadratic import quadratic_algorithm
@@ -66,18 +91,21 @@ def simulate(
     >>> initial = {"params": {"w": jnp.zeros(1)}}
     >>> record = lambda server, own: server.params["w"][0]
     >>> algorithm, key = quadratic_algorithm(), jax.random.key(0)
-    >>> outcome = simulate(algorithm, initial, data, plan, key, evaluate=record)
-    >>> outcome.history.tolist()
+    >>> simulate(algorithm, initial, data, plan, key, evaluate=record).history.tolist()
     [1.5, 1.875]
     """
-    steps = jnp.asarray(plan.steps)
-    work = Work(make_client(algorithm, plan), data, steps, plan, key, make_loss(algorithm))
-    stretch = partial(_stretch, partial(_step, algorithm, clock, work), evaluate)
+    work = _work(algorithm, data, plan, key)
+    stretch = partial(_stretch, partial(_step, algorithm, clock, work, refine), evaluate)
     start = _start(algorithm, clock, variables, data)
     steps = jnp.arange(plan.rounds).reshape(-1, plan.every)
     (server, own, _), (history, info) = jax.lax.scan(stretch, start, steps)
     info = jax.tree.map(lambda x: x.reshape(plan.rounds, *x.shape[2:]), info)
     return Outcome(server, own, history, info)
+
+
+def _work(algorithm: Algorithm, data: Clients, plan: Plan, key: Key) -> Work:
+    client, loss = make_client(algorithm, plan), make_loss(algorithm)
+    return Work(client, data, jnp.asarray(plan.steps), plan, key, loss)
 
 
 def _start(algorithm: Algorithm, clock: Clock, variables: Variables, data: Clients) -> Carry:
@@ -90,12 +118,25 @@ def _start(algorithm: Algorithm, clock: Clock, variables: Variables, data: Clien
 
 
 def _step(
-    algorithm: Algorithm, clock: Clock, work: Work, carry: Carry, number: Int[Array, ""]
+    algorithm: Algorithm,
+    clock: Clock,
+    work: Work,
+    refine: Refine | None,
+    carry: Carry,
+    number: Int[Array, ""],
 ) -> tuple[Carry, Metrics]:
     server, own, memory = carry
     updates, own, memory = clock.collect(work, server, own, memory, number)
-    server, info = server_step(algorithm, server, updates)
-    return (server, own, memory), info
+    if refine is None:
+        server, info = server_step(algorithm, server, updates)
+        return (server, own, memory), info
+    others = jnp.where(updates.metrics["trusted"] > 0, 0, updates.weight)
+    updates = updates._replace(weight=others)
+    after, info = server_step(algorithm, server, updates)
+    trusted = jnp.asarray(work.plan.trusted)
+    joined = (x[trusted].reshape(-1, *x.shape[2:]) for x in work.data)
+    refined = refine(server, after, updates, Clients(*joined)._asdict())
+    return (refined, own, memory), info
 
 
 def _stretch(

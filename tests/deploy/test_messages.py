@@ -9,12 +9,15 @@ import numpy as np
 import optax
 import pytest
 
+from fedbrain.aggregators.contribution import fedce
 from fedbrain.aggregators.mean import weighted_mean
 from fedbrain.aggregators.order_statistics import median
 from fedbrain.algorithms.compression import int8_with_feedback
 from fedbrain.algorithms.fedacg import fedacg
 from fedbrain.algorithms.fedadmm import fedadmm
 from fedbrain.algorithms.feddc import feddc
+from fedbrain.algorithms.fedlesam import fedlesam
+from fedbrain.algorithms.left_out import report_left_out_loss
 from fedbrain.algorithms.moon import moon
 from fedbrain.algorithms.scaffold import scaffold
 from fedbrain.algorithms.server_optimizers import fedadam
@@ -40,6 +43,8 @@ ALGORITHMS = {
     "FedDC": {"variant": feddc()},
     "FedADMM": {"variant": fedadmm()},
     "MOON": {"variant": moon()},
+    "FedLESAM": {"variant": fedlesam(rho=1.0)},
+    "FedCE": {"variant": report_left_out_loss(), "aggregator": fedce(clients=3)},
     "FedBN": {"sharing": Sharing(without_batch_norm())},
     "int8 with feedback": {"upload": int8_with_feedback()},
 }

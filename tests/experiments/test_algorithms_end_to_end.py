@@ -32,6 +32,15 @@ CHOICES = {
     "FLTrust": {"server": {"aggregator": "fltrust()", "trusted": ("birch",)}},
     "MOON, FedBN": {"algorithm": "moon()", "server": {"sharing": "without_batch_norm()"}},
     "FedACG": {"algorithm": "fedacg()"},
+    "FedLESAM, FedBN": {
+        "algorithm": "fedlesam(1.0)",
+        "server": {"sharing": "without_batch_norm()"},
+    },
+    "FedCE": {
+        "algorithm": "report_left_out_loss()",
+        "server": {"aggregator": "fedce(clients=3)"},
+    },
+    "SCAFFOLD of low rank": {"algorithm": "scaffold()", "trainable": "low_rank(1)"},
     "APFL, FedBN": {"algorithm": "apfl()", "server": {"sharing": "without_batch_norm()"}},
 }
 
