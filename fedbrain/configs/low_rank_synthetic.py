@@ -9,9 +9,9 @@ Commands:
 
 Time: 15 experiments; not measured alone.
 
-Expect, SYNTHETIC (SDMT, test MAE in points, 120 people, 95 % over them; one seed of three was run
-to its end): all layers 6.55 (5.77-7.54), changes of rank four 7.52 (6.46-8.69) or, with one factor
-frozen, 7.58 (6.51-8.76), the head alone 7.67 (6.60-8.86), median predictor 8.51.
+Expect, SYNTHETIC (SDMT, test MAE in points; range over three seeds): all layers 6.35 (6.22-6.55),
+changes of rank four 7.15 (6.92-7.52) or, with one factor frozen, 7.18 (6.91-7.58),
+the head alone 7.25 (6.91-7.67), median predictor 8.48.
 """
 
 from fedbrain.configs import grid, paper_synthetic, quickstart
