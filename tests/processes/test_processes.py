@@ -69,15 +69,21 @@ def wait(started, folder, event=lambda: False):
     return [process.poll() for process in started]
 
 
-def test_algorithms_of_two_processes_have_the_bits_of_one(tmp_path):
-    """FedAvg, SCAFFOLD, the median with FedAdam, FedBN; in the second round one has no client."""
+@pytest.fixture(scope="module")
+def digests_of_one():
+    return rounds_under_test.digests()
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_algorithms_of_several_processes_have_the_bits_of_one(number, digests_of_one, tmp_path):
+    """FedAvg, SCAFFOLD, the median with FedAdam, FedBN; in the second round one has a client."""
     module = "tests.processes.rounds_under_test"
     command = lambda *place: ["-m", module, *map(str, place)]  # noqa: E731
-    started = together(command, 2, tmp_path)
-    alone = rounds_under_test.digests()
-    assert wait(started, tmp_path) == [0, 0], (tmp_path / "err0.txt").read_text()[-2000:]
-    for k in range(2):
-        assert json.loads((tmp_path / f"out{k}.txt").read_text().splitlines()[-1]) == alone
+    started = together(command, number, tmp_path)
+    assert wait(started, tmp_path) == [0] * number, (tmp_path / "err0.txt").read_text()[-2000:]
+    for k in range(number):
+        told = (tmp_path / f"out{k}.txt").read_text().splitlines()[-1]
+        assert json.loads(told) == digests_of_one
 
 
 class Experiment:
