@@ -127,7 +127,9 @@ def test_the_problem_of_a_job_that_failed_is_told_whatever_the_servers_clock_say
 ):
     ends = [_tells(round=0, problem="no column age.", final={"amber": "no column age"})]
     engine = Far(tmp_path / "server", [[*ends, "FINISHED:EXECUTION_EXCEPTION"]])
-    with pytest.raises(ValueError, match=r"The run ends: no column age\..*amber: no column age"):
+    with pytest.raises(
+        ValueError, match=r"The run ends: Sites would refuse.*amber: no column age\. Ask"
+    ):
         _see(engine, workdir)
     assert engine.submitted == 1
 
