@@ -67,8 +67,8 @@ def read_own_scans(
     how = {"batch_size": experiment.batch_size, "epochs": experiment.epochs}
     for split in splits.values():
         require_floors(policy, split, **how)
-        require_shared_steps(policy, job["config"], split)
         require_body(job["config"]["algorithm"], split.train, **how)
+        require_shared_steps(policy, job["config"], split)
         require_every_label(job["config"]["loss"], split)
         require_tellable(regressions, split.train, fewest=fewest, runs=workdir.parent)
         before = people_told(policy, workdir)
