@@ -3,6 +3,7 @@ their column.
 """
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def _lines_of_text(path: Path) -> list[list[str]]:
         text = path.read_text(encoding="utf-8-sig")
         first = text.partition("\n")[0]
         separator = next((mark for mark in SEPARATORS if mark in first), ",")
-        return [line for line in csv.reader(text.splitlines(), delimiter=separator) if any(line)]
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        return [line for line in lines if any(line)]
     except UnicodeDecodeError:
         raise ValueError(
             f"{path}: expected UTF-8 text, got another coding. Save it as UTF-8, or as .xlsx."

@@ -111,6 +111,11 @@ def test_the_table_may_be_text(tmp_path, separator, comma):
     assert notes == []
 
 
+def test_a_cell_of_text_may_have_two_lines(tmp_path):
+    (tmp_path / "a.csv").write_text('IXI_ID,note\n12,"two\nlines"\n13,one\n')
+    assert [one["note"] for one in read_rows(tmp_path / "a.csv")] == ["two\nlines", "one"]
+
+
 @pytest.mark.parametrize("name", ["IXI012-HH-1211-DTI-00.nii.gz", "IXI12.nii", "readme.txt"])
 def test_what_is_no_image(name):
     assert parse_image(name) is None
