@@ -118,12 +118,17 @@ def test_review_says_what_joining_would_refuse(kit, toml, change, sentence):
     assert re.search(f"This site refuses it: .*{sentence}", review(kit))
 
 
-def test_jobs_that_wait_do_not_fill_the_disk(kit):
-    keep_waiting(kit, _job(unit="x" * LARGEST))
+def test_jobs_that_wait_do_not_fill_the_disk_and_the_newest_is_among_them(kit):
+    with pytest.raises(NotApproved, match="expected at most 1,048,576 bytes"):
+        keep_waiting(kit, _job(unit="x" * LARGEST))
     assert waiting(kit) == {}
     for k in range(MOST + 3):
         keep_waiting(kit, _job(seed=k))
+        assert job_hash(_job(seed=k)) in waiting(kit)
     assert len(waiting(kit)) == MOST
+    keep_waiting(kit, _job(seed=3))  # the oldest that is left came again
+    keep_waiting(kit, _job(seed=MOST + 3))
+    assert job_hash(_job(seed=3)) in waiting(kit)
 
 
 def test_a_damaged_list_of_approvals_is_an_error(kit):

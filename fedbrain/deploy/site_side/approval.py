@@ -75,16 +75,27 @@ def require_approval(approved: frozenset[str], job: Mapping[str, Any]) -> None:
 
 
 def keep_waiting(kit: Path, job: Mapping[str, Any]) -> None:
-    """Keeps a job for `review`; not one that is too large, nor more than a few, and one of a study.
+    """Keeps a job for `review`: the newest few, and one of a study.
+
+    The oldest makes room for a new one; a job that is still wanted comes again.
 
     Args:
       kit: of the site.
       job: as it came.
+
+    Raises:
+      NotApproved: when it is larger than any job that a person could read.
     """
+    if (size := len(json.dumps(job))) > LARGEST:
+        raise NotApproved(
+            f"job {hash_of(job)}: expected at most {LARGEST:,} bytes to be kept for `fedbrain site"
+            f" review`, got {size:,}: it cannot be approved here"
+        )
     path = kit / WAITING / f"{hash_of(job)}.json"
-    others = list(path.parent.glob("*.json"))
-    if not path.is_file() and len(json.dumps(job)) <= LARGEST and len(others) < MOST:
-        write_json(path, job)
+    write_json(path, job)
+    by_age = sorted(path.parent.glob("*.json"), key=lambda p: p.stat().st_mtime_ns)
+    for oldest in [p for p in by_age if p != path][: max(0, len(by_age) - MOST)]:
+        oldest.unlink(missing_ok=True)
 
 
 def read_job(folder: Path) -> dict[str, Any]:
