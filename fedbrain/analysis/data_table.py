@@ -13,10 +13,13 @@ from fedbrain.analysis.site_differences import (
     distances,
     moments,
 )
-from fedbrain.data.describe import Sums
+from fedbrain.data.describe import Sums, classes
 from fedbrain.data.small_counts import FEWEST
+from fedbrain.data.tables import SEX_COLUMNS
+from fedbrain.data.words import SEXES
 
 Described = Mapping[str, Mapping[str, Sums]]  # site -> column -> sums
+SEX_EDGES = classes("sex", 0, 1)[1]
 
 
 def compare_sites(described: Described) -> dict[str, Any]:
@@ -42,16 +45,26 @@ def compare_sites(described: Described) -> dict[str, Any]:
 MOMENTS = ("", "scans", "people", "missing", "mean", "SD", "skew", "bins")
 
 
-def moments_cells(name: str, m: Mapping[str, Any]) -> list[str]:
+def _bins(column: str, m: Mapping[str, Any]) -> str:
+    if _is_sex(column) and (m["low"], m["high"]) == (SEX_EDGES[0], SEX_EDGES[-1]):
+        return ", ".join(SEXES)
+    return f"{number(m['low'], 'g')} to {number(m['high'], 'g')}"
+
+
+def _is_sex(column: str) -> bool:
+    return column.lower() in SEX_COLUMNS
+
+
+def moments_cells(name: str, column: str, m: Mapping[str, Any]) -> list[str]:
     """A row below MOMENTS."""
-    bins = f"{number(m['low'], 'g')} to {number(m['high'], 'g')}"
+    bins = _bins(column, m)
     counts = [str(m[k]) for k in ("scans", "people", "missing")]
     return [name, *counts, *(number(m[k]) for k in ("mean", "sd", "skewness")), bins]
 
 
-def _moments_row(name: str, m: Mapping[str, Any]) -> str:
+def _moments_row(name: str, column: str, m: Mapping[str, Any]) -> str:
     numbers = f"{m['mean']:8.2f} {m['sd']:7.2f} {m['skewness']:6.2f}"
-    bins = f"{m['low']:g} to {m['high']:g}"
+    bins = _bins(column, m)
     row = f"  {name:14s} {m['scans']:6d} {m['people']:7d} {m['missing']:8d} {numbers} {bins:>12s}"
     return row.replace("nan", "n/a")
 
@@ -63,9 +76,19 @@ def _test_row(question: str, name: str, degrees: str, test: Mapping[str, Any]) -
     return [f"  {question} {name}({degrees}) = {test['statistic']:.2f}, p = {test['p']:.2g}"]
 
 
-def difference_lines(of_column: Mapping[str, Any]) -> list[str]:
-    """Whether sites differ in a column: tests and distances, a line each."""
-    lines = []
+def _sex_lines(of_column: Mapping[str, Any]) -> list[str]:
+    """People of each sex, where a site tells them apart."""
+    lines = [
+        f"  {site}: " + ", ".join(f"{n} {sex}" for n, sex in zip(told["counts"], SEXES))
+        for site, told in of_column["histograms"].items()
+        if tuple(told["edges"]) == SEX_EDGES
+    ]
+    return [*lines, f"  mean: the share of {SEXES[1]}"] if lines else []
+
+
+def difference_lines(column: str, of_column: Mapping[str, Any]) -> list[str]:
+    """Whether sites differ in a column: tests and distances, a line each; sexes in words."""
+    lines = _sex_lines(of_column) if _is_sex(column) else []
     f_test, chi = of_column["anova"], of_column["chi_squared"]
     degrees = "{}, {}".format(*f_test["degrees"])
     lines += _test_row("do means differ?", "F", degrees, f_test)
@@ -91,7 +114,7 @@ def render_data(columns: Mapping[str, Any]) -> str:
     lines = []
     for column, of_column in columns.items():
         lines.append(f"{column:16s} {head} {'bins':>12s}")
-        lines += [_moments_row(site, m) for site, m in of_column["sites"].items()]
-        lines.append(_moments_row("all", of_column["all"]))
-        lines += difference_lines(of_column)
+        lines += [_moments_row(site, column, m) for site, m in of_column["sites"].items()]
+        lines.append(_moments_row("all", column, of_column["all"]))
+        lines += difference_lines(column, of_column)
     return "\n".join(lines)

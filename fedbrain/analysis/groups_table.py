@@ -9,11 +9,11 @@ from fedbrain.analysis.intervals import span
 from fedbrain.analysis.privacy_table import privacy_lines
 from fedbrain.analysis.results_table import render_table
 from fedbrain.data.small_counts import FEWEST
+from fedbrain.data.words import class_words
 
 
-def _row(site: str, m: Mapping[str, Any], columns: Columns) -> list[str]:
-    one = m["low"] == m["high"]
-    group = f"{m['low']:g}" if one else f"{m['low']:g} to {m['high']:g}"
+def _row(site: str, column: str, m: Mapping[str, Any], columns: Columns) -> list[str]:
+    group = class_words(column, m["low"], m["high"])
     return [f"  {site}, {group}", *columns.group_cells(m)]
 
 
@@ -31,7 +31,9 @@ def group_rows(
     rows = [[f"{columns.title} by {column}", *header]]
     for regime, sites in regimes.items():
         rows.append([regime] + [""] * len(header))
-        rows += [_row(site, m, columns) for site, measured in sites.items() for m in measured]
+        rows += [
+            _row(site, column, m, columns) for site, measured in sites.items() for m in measured
+        ]
     return rows
 
 

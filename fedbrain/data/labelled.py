@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from fedbrain.data.labels import (
 )
 from fedbrain.data.scan_report import Report
 from fedbrain.data.tables import SEX_COLUMNS
+from fedbrain.data.words import in_words, levels_of, numbers_of_sexes
 
 Labels = dict[Scan, float | None]
 # Numbers that tables hold in the place of a missing value; noted, since a score may be one of them.
@@ -69,7 +71,7 @@ def labelled_scans(
     labels: Labels = {}
     try:
         column = resolve(tables, label)
-        lookup = make_lookup(tables, column)
+        lookup, levels = make_lookup(tables, column), levels_of(root, column)
     except ValueError as error:
         if not keep_unlabelled:
             raise
@@ -80,7 +82,7 @@ def labelled_scans(
     listed = listed_subjects(root)
     for scan in chosen:
         kind = _kind(column.name, label, sexes)
-        value, problem = _cell(scan, lookup, label, kind, "label", classes)
+        value, problem = _cell(scan, lookup, label, kind, "label", levels, classes)
         if value is not None or keep_unlabelled:
             labels[scan] = value
         if value in CODES and not classes:
@@ -176,21 +178,24 @@ def read_column(
     column = resolve(tables, spec)
     for sentence in column.notes:
         report.note(f"about the column {meaning}", sentence)
-    lookup, values = make_lookup(tables, column), []
+    lookup, levels, values = make_lookup(tables, column), levels_of(tables.root, column), []
     kind = _kind(column.name, spec, (spec,) if meaning.lower() in SEX_COLUMNS else ())
     for scan in scans:
-        value, problem = _cell(scan, lookup, spec, kind, column.name)
+        value, problem = _cell(scan, lookup, spec, kind, column.name, levels)
         values.append(math.nan if value is None else value)
         if problem:
             report.note(*problem)
-    if kind in SEX_COLUMNS and (codes := {v for v in values if math.isfinite(v)} - {0.0, 1.0}):
-        told = ", ".join(f"{code:g}" for code in sorted(codes))
-        report.note(
-            "numbers in a column of sexes",
-            f"{tables.root}: {column.name} has {told}, which stays so, while M and F are read as 1"
-            " and 0: write M and F, or sites mean different things by one number.",
-        )
+    if kind in SEX_COLUMNS:
+        texts = (text for text in _texts(scans, lookup) if text.strip() not in levels)
+        for reason, sentence in numbers_of_sexes(texts, values):
+            report.note(reason, f"{tables.root}: {column.name} {sentence}")
     return np.asarray(values, np.float32)
+
+
+def _texts(scans: list[Scan], lookup: Lookup) -> Iterator[str]:
+    for scan in scans:
+        with suppress(ValueError, OSError):  # told by _cell
+            yield lookup(scan) or ""
 
 
 def sexes_of(columns: Mapping[str, str]) -> set[str]:
@@ -204,12 +209,19 @@ def _kind(name: str, spec: str, sexes: Collection[str]) -> str:
 
 
 def _cell(
-    scan: Scan, lookup: Lookup, column: str, kind: str, what: str, classes: Sequence[str] = ()
+    scan: Scan,
+    lookup: Lookup,
+    column: str,
+    kind: str,
+    what: str,
+    levels: Mapping[str, str],
+    classes: Sequence[str] = (),
 ) -> tuple[float | None, tuple[str, str] | None]:
     """(value, (reason, sentence) when there is none)."""
     try:
         text = lookup(scan)
-        value = None if text is None else parse_label(text, kind, classes)
+        told = None if text is None else in_words(text, kind, classes, levels)
+        value = None if told is None else parse_label(told, kind, classes)
     except Contradiction as error:
         return None, (f"contradictory {what}s", f"{scan.path}: {error}.")
     except ValueError as error:

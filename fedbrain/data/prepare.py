@@ -30,6 +30,7 @@ from fedbrain.data.prepared_file import (
 )
 from fedbrain.data.recipes import Recipe
 from fedbrain.data.scan_report import Report
+from fedbrain.data.scratch import remove_unfinished
 
 SAMPLES, SAMPLE_BYTES = 64, 1024  # of a file, for its fingerprint
 
@@ -142,6 +143,7 @@ def prepare(
     Returns:
       Scan -> prepared file. Images that cannot be used are left out and reported.
     """
+    remove_unfinished(cache)
     prepared = {}
     for scan, outcome in _on_all_cores(scans, {}, root, recipe, cache, f"{report.site}: prepare"):
         if isinstance(outcome, ImageError):

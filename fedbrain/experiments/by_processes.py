@@ -8,13 +8,13 @@ import atexit
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fedbrain.data.scratch import scratch
 from fedbrain.experiments import interrupt
 from fedbrain.experiments.writing import require_writable, writing
 from fedbrain.processes import peers, running
@@ -95,8 +95,8 @@ def _run_together(config: Any, workdir: Path, conduct: Callable[[Any, Path], Non
     with writing(workdir):
         log.parent.mkdir(parents=True, exist_ok=True)
         write_into(log)
-    with tempfile.TemporaryDirectory(prefix="fedbrain-") as folder:
-        conduct(config, Path(folder) / workdir.name)
+    with scratch() as folder:
+        conduct(config, folder / workdir.name)
         peers.exchange("done")
 
 

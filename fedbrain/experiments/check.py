@@ -4,7 +4,6 @@ Nothing is trained. Headers of all images are read, and the voxels of a few. Not
 the folder that is asked for; the cache stays as it is.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from fedbrain.analysis.scan_montage import scan_montage
 from fedbrain.data.dataset import Scans
 from fedbrain.data.overlap import require_scans
 from fedbrain.data.scan_report import Report
+from fedbrain.data.scratch import scratch
 from fedbrain.data.whole_file import write_whole
 from fedbrain.experiments.advice import (
     Splits,
@@ -235,8 +235,8 @@ def run(config: Any, workdir: Path, *, output: Path | None) -> None:
     require_same_config(config, workdir)
     if output is not None:
         require_writable(output, flag="output")
-    with tempfile.TemporaryDirectory(prefix="fedbrain-check-") as folder:
-        lines, problems, seen, reports = look(config, experiment, Path(folder))
+    with scratch() as folder:
+        lines, problems, seen, reports = look(config, experiment, folder)
         print("\n".join(lines))
         if output is not None:
             lines += [f"Refused: {problem}" for problem in problems]

@@ -183,10 +183,11 @@ def _mask(config: Mapping[str, Any]) -> str:
 
 def _data(columns: Mapping[str, Any]) -> Iterator[Block]:
     for column, of_column in columns.items():
-        rows = [data_table.moments_cells(site, m) for site, m in of_column["sites"].items()]
-        rows.append(data_table.moments_cells("all", of_column["all"]))
+        sites = of_column["sites"].items()
+        rows = [data_table.moments_cells(site, column, m) for site, m in sites]
+        rows.append(data_table.moments_cells("all", column, of_column["all"]))
         yield Table(column, [data_table.MOMENTS, *rows])
-        if lines := data_table.difference_lines(of_column):
+        if lines := data_table.difference_lines(column, of_column):
             yield Items([line.strip() for line in lines])
 
 

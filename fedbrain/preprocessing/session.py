@@ -1,6 +1,5 @@
 """One session: the T1w in MNI space without skull, and other modalities that follow it."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from fedbrain.data.masks import read_mask
 from fedbrain.data.nifti import Volume, read_volume
 from fedbrain.data.nifti_file import ImageError
 from fedbrain.data.peculiar import FEWEST_SLICES
+from fedbrain.data.scratch import scratch
 from fedbrain.preprocessing import brain, niimath
 from fedbrain.preprocessing.quality import BOUNDS, measure, similarity
 from fedbrain.preprocessing.recipe import Recipe
@@ -74,8 +74,8 @@ def prepare_session(
 def _scratch() -> Iterator[Path]:
     """A folder for files on the way; images are read by functions that raise ImageError."""
     try:
-        with tempfile.TemporaryDirectory(prefix="fedbrain-") as name:
-            yield Path(name)
+        with scratch() as folder:
+            yield folder
     except OSError as error:
         raise niimath.ScratchError(error.strerror or str(error)) from None
 

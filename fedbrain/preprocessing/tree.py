@@ -1,6 +1,7 @@
 """All scans of a BIDS tree, on all cores. A run that was interrupted goes on where it was."""
 
 import os
+import tempfile
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +16,7 @@ from fedbrain.data.memory import SHARE, Memory, free_bytes, needed_bytes
 from fedbrain.data.nifti_file import ImageError, require_file, sentence
 from fedbrain.data.prepare import content_sample
 from fedbrain.data.recipes import Recipe as MaskRecipe
+from fedbrain.data.scratch import remove_left_behind, remove_unfinished
 from fedbrain.preprocessing import derivative, picture
 from fedbrain.preprocessing.niimath import ScratchError
 from fedbrain.preprocessing.recipe import Recipe, record
@@ -79,6 +81,8 @@ def prepare_tree(
     """
     masks = Masks(root, MaskRecipe(mask=recipe.brain if "/" in recipe.brain else "nonzero"))
     followers = {name: _by_session(root, name) for name in recipe.modalities}
+    remove_left_behind(Path(tempfile.gettempdir()))
+    remove_unfinished(output)
     derivative.write_description(output)
     one = partial(_attempt, output, recipe, masks, followers, Memory(int(SHARE * free_bytes())))
     with ThreadPoolExecutor(jobs) as pool:

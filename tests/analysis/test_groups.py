@@ -94,6 +94,10 @@ def test_no_class_or_difference_of_sites_has_one_to_four_people():
 def test_the_table_names_groups_and_sites_that_are_not_told_of():
     groups = {"sex": {"federated": _grouped(SEX, a=[9, 6], b=[3, 1])}}
     text = "\n".join(render_groups(groups, NUMBERS))
-    for words in ("MAE by sex", "a, 0", "a, 1", "pooled, 1", "not told of b", "by chance"):
+    told = ("a, female", "a, male", "pooled, male", "not told of b", "by chance")
+    for words in ("MAE by sex", *told):
         assert words in text
+    text = "\n".join(render_groups({"scanner": groups["sex"]}, NUMBERS))
+    assert "a, scanner 0" in text
+    assert "pooled, scanner 1" in text
     assert render_groups({}, NUMBERS) == []

@@ -14,7 +14,7 @@ from fedbrain.analysis.site_differences import (
     distances,
     moments,
 )
-from fedbrain.data.describe import sums
+from fedbrain.data.describe import classes, sums
 
 EDGES = tuple(float(e) for e in range(10, 101, 10))
 
@@ -110,3 +110,16 @@ def test_the_table_says_what_is_withheld_and_merged():
     assert "classes of fewer than 5 are merged" in text
     assert "nan" not in text
     assert "chi-squared" not in text
+
+
+def test_sexes_are_told_in_words():
+    edges = classes("sex", 0, 1)[1]
+    a, b = (sums(np.asarray([0.0] * women + [1.0] * 7, np.float32), edges) for women in (9, 2))
+    text = render_data(compare_sites({"a": {"sex": a}, "b": {"sex": b}}))
+    assert "a: 9 female, 7 male" in text
+    assert "mean: the share of male" in text
+    assert "female, male" in text.splitlines()[1]
+    assert "b: 2" not in text  # merged: fewer than 5
+    assert "-0.5" not in text
+    text = render_data(compare_sites({"a": {"scanner": a}}))
+    assert "male" not in text

@@ -1,5 +1,7 @@
 """Which column a configuration means, and labels as hospitals write them."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -224,3 +226,38 @@ def test_numbers_in_a_column_of_sexes_are_told(root, codes, told):
     notes = report.notes.get("numbers in a column of sexes", [])
     assert len(notes) == bool(told)
     assert all(f"gender_code has {told}, which stays so" in note for note in notes)
+
+
+def test_descriptions_tell_what_numbers_of_sexes_mean(root):
+    rows = list(zip(IDS, (20, 30, 40, 50), "1212"))
+    write_table(root / "participants.tsv", ["participant_id", "age", "sex"], rows)
+    told = {"sex": {"Levels": {"1": "Male", "2": {"Description": "female"}}}}
+    (root / "participants.json").write_text(json.dumps(told), encoding="utf-8-sig")
+    report = Report("lyon")
+    values = read_column(read_tables(root), find_scans(root), "sex", "sex", report)
+    assert values.tolist() == [1, 0, 1, 0]
+    assert not report.notes
+    assert _labels(root, "sex", classes=("F", "M"))[0] == [1, 0, 1, 0]
+    assert _labels(root, "sex")[0] == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"sex": {"Levels": "M"}}', '{"sex": {"Levels": {"1": 3}}}']
+)
+def test_a_description_that_tells_nothing_changes_nothing(root, text):
+    rows = list(zip(IDS, (20, 30, 40, 50), "0101"))
+    write_table(root / "participants.tsv", ["participant_id", "age", "sex"], rows)
+    (root / "participants.json").write_text(text)
+    report = Report("lyon")
+    values = read_column(read_tables(root), find_scans(root), "sex", "sex", report)
+    assert values.tolist() == [0, 1, 0, 1]
+    assert "read as female and male" in report.notes["0 and 1 in a column of sexes"][0]
+
+
+def test_descriptions_tell_what_numbers_of_classes_mean(root):
+    """Without them 1 would be the second class."""
+    rows = list(zip(IDS, (20, 30, 40, 50), "1212"))
+    write_table(root / "participants.tsv", ["participant_id", "age", "group"], rows)
+    told = {"group": {"Levels": {"1": "control", "2": "patient"}}}
+    (root / "participants.json").write_text(json.dumps(told))
+    assert _labels(root, "group", classes=("control", "patient"))[0] == [0, 1, 0, 1]

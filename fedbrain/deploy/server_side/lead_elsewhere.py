@@ -2,12 +2,12 @@
 comes over the engine while a job runs, and the results when it is over.
 """
 
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from fedbrain.data.scratch import scratch
 from fedbrain.deploy.server_side.hand_over import FOLDER, take_over
 from fedbrain.deploy.server_side.status import lost_sites, read_status
 from fedbrain.deploy.server_side.supervise import Engine, is_over
@@ -61,9 +61,9 @@ class LeadElsewhere:
         return state
 
     def _fetch(self, job: str) -> None:
-        with tempfile.TemporaryDirectory(dir=self.workdir, prefix=".arriving-") as folder:
-            self.session.fetch(job, Path(folder))
-            for path in Path(folder).glob(f"**/{FOLDER}/status.json"):
+        with scratch(self.workdir, prefix=".arriving-") as folder:
+            self.session.fetch(job, folder)
+            for path in folder.glob(f"**/{FOLDER}/status.json"):
                 take_over(path.parent, self.workdir)
                 self._record(read_status(self.workdir))
 

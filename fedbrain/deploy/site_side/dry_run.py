@@ -9,13 +9,13 @@ here that of this site alone stands for it, so that its shift is 0.
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 
+from fedbrain.data.scratch import scratch
 from fedbrain.data.voxel_combat import Told, combine, spread
 from fedbrain.deploy.protocol.beside import write_beside
 from fedbrain.deploy.protocol.first_model import read_start
@@ -57,8 +57,7 @@ def dry_run(kit: Path, job: Path, output: Path) -> str:
     fields, lines = _without_server(asked)
     if beside := beside_in_words([asked]):
         lines += ["Beside its rounds the job asks of this site:", *beside]
-    with tempfile.TemporaryDirectory(dir=kit) as folder:
-        runs = Path(folder)
+    with scratch(kit, prefix=".dry-") as runs:
         _show_earlier_runs(kit / "fedbrain", runs)
         (runs / "dry").mkdir()
         joined = join(policy, fields, workdir=runs / "dry", limit=LIMIT)
