@@ -16,13 +16,15 @@ import numpy as np
 import pytest
 
 import fedbrain
-from fedbrain.aggregators import RULES, Row
+from fedbrain.aggregators import AGGREGATORS, RULES, Row
 from fedbrain.algorithms import VARIANTS
+from fedbrain.deploy.protocol.reveals import Reveals
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.spec import call
 from tests.aggregators import test_aggregators as contract
 from tests.aggregators.test_aggregators import apply
 from tests.algorithms.test_quadratics import H, K, distance, fedavg_fixed_point, train
+from tests.programs import run_program
 
 ROOT = Path(__file__).parents[1]
 SHARED = {
@@ -98,12 +100,14 @@ LARGEST = (  # the third of three clients has the most examples, the first one i
 
 def test_the_rule_of_contributing_keeps_the_contract(monkeypatch):
     """Module and row as printed, in the table of rules."""
-    module, row = recipe("Adding an aggregation rule")
+    module, row, oracle = recipe("Adding an aggregation rule")
     assert lines_of_code(module) <= 20
     rows = eval("{" + row + "}", {"Row": Row} | run(module))
     monkeypatch.setitem(RULES, "largest_client", rows["largest_client"])
     x, weights = LARGEST
     np.testing.assert_array_equal(apply("largest_client()", x, weights), x[2])
+    formula = eval("{" + oracle + "}")["largest_client()"]
+    np.testing.assert_array_equal(formula(np.asarray(x[1:]), np.array(weights[1:])), x[2])
     deltas = jax.random.normal(jax.random.key(1), (contract.C, contract.P))
     tests = [name for name in vars(contract.TestRules) if name.startswith("test_")]
     assert len(tests) == 6
@@ -115,13 +119,35 @@ def test_the_rule_of_contributing_keeps_the_contract(monkeypatch):
 
 def test_the_algorithm_of_contributing_reaches_its_fixed_point(monkeypatch):
     """Module and row as printed, in the table of algorithms, on quadratic clients."""
-    module, row = recipe("Adding an algorithm")
+    module, row, sent = recipe("Adding an algorithm")
     assert lines_of_code(module) <= 20
+    assert eval("{" + sent + "}", {"Reveals": Reveals})["fedcm"].opened
     monkeypatch.setitem(VARIANTS, "fedcm", eval("{" + row + "}", run(module))["fedcm"])
     variant = call(f"fedcm(length={K * H}, alpha=0.5)", VARIANTS)
     w, _ = train(variant=variant, rounds=300)
     np.testing.assert_allclose(w, fedavg_fixed_point(0.5 * H), atol=1e-10)
     assert distance(w) < distance(fedavg_fixed_point())
+
+
+def test_the_columns_of_contributing_are_those_of_a_row():
+    section = (ROOT / "CONTRIBUTING.md").read_text().split("The columns of a row")[1]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(Row._fields)
+
+
+def test_the_study_of_contributing_has_a_line_for_the_rule_and_the_algorithm(monkeypatch, tmp_path):
+    """As printed, with the rule and the algorithm as printed; two rounds of one seed."""
+    rule = run(recipe("Adding an aggregation rule")[0])["largest_client"]
+    monkeypatch.setitem(AGGREGATORS, "largest_client", rule)
+    monkeypatch.setitem(RULES, "largest_client", Row(rule, "", "", "", "0", "", ""))
+    algorithm = run(recipe("Adding an algorithm")[0])["fedcm"]
+    monkeypatch.setitem(VARIANTS, "fedcm", algorithm)
+    path = tmp_path / "my_study.py"
+    path.write_text(recipe("Adding a study")[0])
+    short = ("--config.rounds=2", "--config.every=2", "--config.seeds=1", "--quiet")
+    done = run_program("fedbrain.compare", f"--config={path}", f"--workdir={tmp_path}/run", *short)
+    assert done.returncode == 0, done.stderr
+    for method in ("the largest", "FedCM", "median", "FedAvg", "floor: a constant"):
+        assert done.stdout.count(f"  {method}  ") == 2, done.stdout
 
 
 def test_the_rule_of_the_page_is_the_rule_of_contributing():

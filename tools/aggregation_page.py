@@ -1,8 +1,8 @@
 """The tables of docs/aggregation.md, made from the tables in code.
 
-    python -m tools.aggregation_page
+    python -m tools.aggregation_page [--check]
 
-A test fails when page and code differ.
+With --check nothing is written, and a page that the code no longer says is exit code 1.
 """
 
 import inspect
@@ -18,18 +18,14 @@ import optax
 from fedbrain.aggregators import LINKS, RULES, Row, weighted_mean
 from fedbrain.aggregators.attacks import EVERY
 from fedbrain.aggregators.statistics import mean_statistics
-from fedbrain.algorithms import VARIANTS, ClientChain, ServerChain, federated
+from fedbrain.algorithms import EXAMPLES, VARIANTS, ClientChain, ServerChain, federated
 from fedbrain.algorithms.optimizers import SERVER_OPTIMIZERS, UPLOADS
 from fedbrain.experiments.spec import call
 from fedbrain.types import Task
+from tools.pages import Page, settle
 
 PAGE = Path(__file__).parents[1] / "docs" / "aggregation.md"
 P = 1000
-EXAMPLES = {
-    "ditto": (0.1,),
-    "fedrep": (1,),
-    "report_discrepancy": (2,),
-}  # arguments that a variant must have
 
 
 def summary(make: Callable) -> str:
@@ -124,7 +120,7 @@ def variants() -> str:
     task = Task(lambda key, image: initial, loss, lambda *a: (a[0], a[0]), with_features)
     rows = []
     for name, make in VARIANTS.items():
-        variant = make(*EXAMPLES.get(name, ()))
+        variant = call(f"{name}({EXAMPLES.get(name, '')})", VARIANTS)
         algorithm = federated(
             ClientChain(task, optax.sgd(0.1)),
             ServerChain(weighted_mean(), optax.sgd(1.0), mean_statistics),
@@ -183,5 +179,7 @@ def fill(page: str) -> str:
     return page
 
 
+MADE = Page(PAGE, "python -m tools.aggregation_page", fill)
+
 if __name__ == "__main__":
-    PAGE.write_text(fill(PAGE.read_text()))
+    settle([MADE])

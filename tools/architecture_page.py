@@ -1,7 +1,9 @@
-"""Writes docs/architecture.md from the imports: python -m tools.architecture_page.
+"""Writes docs/architecture.md from the imports.
 
-The drawing and the table follow the imports; the places are those of `architecture_walks`. A test
-fails when the page and the code differ. A new file in a package changes nothing here.
+    python -m tools.architecture_page [--check]
+
+The drawing and the table follow the imports; the places are those of `architecture_walks`. A new
+file in a package changes nothing here.
 """
 
 import ast
@@ -12,6 +14,7 @@ from pathlib import Path
 import grimp
 
 from tools.architecture_walks import SCAN, UPDATE, WHERE, Hop
+from tools.pages import Page, settle
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
@@ -58,8 +61,8 @@ def layers() -> list[list[str]]:
 
 TEXT = """# Architecture
 
-Made from the imports by `python -m tools.architecture_page`; a test compares this page with the
-code.
+Made from the imports by `python -m tools.architecture_page`, and compared with them by
+`python -m tools.pages --check`.
 
 ## Where do I look?
 
@@ -205,5 +208,7 @@ def render() -> str:
     )
 
 
+MADE = Page(PAGE, "python -m tools.architecture_page", lambda old: render())
+
 if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")
+    settle([MADE])

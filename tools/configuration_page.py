@@ -1,4 +1,6 @@
-"""Writes the table of fields of docs/configuration.md: python -m tools.configuration_page.
+"""Writes the table of fields of docs/configuration.md.
+
+    python -m tools.configuration_page [--check]
 
 Field, default and meaning are those of the file that defines them, `fedbrain/configs/base.py`.
 """
@@ -11,6 +13,7 @@ from ml_collections import ConfigDict
 from fedbrain.cli.help import leaves
 from fedbrain.configs import base
 from fedbrain.experiments.field_meanings import meanings
+from tools.pages import Page, settle
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 TABLE = re.compile(r"(?<=## Fields of an experiment\n\n).*?(?=\n\n## )", re.DOTALL)
@@ -41,5 +44,7 @@ def render(text: str) -> str:
     return TABLE.sub(lambda match: table(), text, count=1)
 
 
+MADE = Page(PAGE, "python -m tools.configuration_page", render)
+
 if __name__ == "__main__":
-    PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    settle([MADE])

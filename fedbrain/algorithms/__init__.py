@@ -62,4 +62,16 @@ VARIANTS = {
     "report_left_out_loss": report_left_out_loss,
 }
 
-__all__ = ["SHARING", "VARIANTS", "ClientChain", "ServerChain", "Sharing", "Variant", "federated"]
+# Arguments that an algorithm must have, in the tests of all algorithms and on their page.
+EXAMPLES = {"ditto": "penalty=0.1", "fedrep": "head_steps=1", "report_discrepancy": "bins=2"}
+
+__all__ = [
+    "EXAMPLES",
+    "SHARING",
+    "VARIANTS",
+    "ClientChain",
+    "ServerChain",
+    "Sharing",
+    "Variant",
+    "federated",
+]

@@ -14,12 +14,13 @@ from ml_collections import ConfigDict
 
 from fedbrain.aggregators import RULES
 from fedbrain.aggregators.attacks.beside import CHANNELS, lie_beside
-from fedbrain.algorithms import VARIANTS, ClientChain, ServerChain, Sharing, federated
+from fedbrain.algorithms import EXAMPLES, VARIANTS, ClientChain, ServerChain, Sharing, federated
 from fedbrain.algorithms.quadratic import quadratic_task
 from fedbrain.algorithms.sharing import everything
 from fedbrain.configs import study
 from fedbrain.experiments.chosen_algorithm import read_algorithm
 from fedbrain.experiments.consistent import REPORTERS, beside_of
+from fedbrain.experiments.spec import call
 from fedbrain.experiments.study import cells, draw_problems
 from fedbrain.experiments.study_cell import run_cell
 from fedbrain.types import PLACE, Update
@@ -28,7 +29,6 @@ from tests.experiments.test_study import small
 CLIENTS, P = 9, 3
 LIES = (1e30, -1e30, math.nan, math.inf, -1.0)
 ROBUST = [name for name, row in RULES.items() if row.breakdown != "0"]
-ARGUMENTS = {"ditto": (0.1,), "fedrep": (1,), "report_discrepancy": (2,)}
 SENDERS = ("scaffold()", "mime()", "mimelite()", "feddc()")
 INITIAL = {
     "params": {"w": jnp.zeros(P)},
@@ -38,7 +38,7 @@ RNG = np.random.default_rng(0)
 DELTAS = RNG.normal(1, 0.2, (CLIENTS, P)).astype(np.float32)
 MEANS = RNG.normal(0, 1, (CLIENTS, 2)).astype(np.float32)
 SENT = RNG.normal(2, 0.5, (CLIENTS, P)).astype(np.float32)
-EXAMPLES = np.arange(10.0, 10 + CLIENTS, dtype=np.float32)
+SIZES = np.arange(10.0, 10 + CLIENTS, dtype=np.float32)
 
 
 @cache
@@ -71,7 +71,7 @@ def updates(algorithm):
         model_state={
             "batch_stats": {"norm": {"mean": jnp.asarray(MEANS), "var": jnp.asarray(1 + MEANS**2)}}
         },
-        weight=jnp.asarray(EXAMPLES),
+        weight=jnp.asarray(SIZES),
         metrics=told | {PLACE: jnp.arange(CLIENTS)},
         extra={"w": jnp.asarray(SENT)} if algorithm in SENDERS else (),
     )
@@ -79,7 +79,7 @@ def updates(algorithm):
 
 def after(algorithm, rule, tamper, rounds=1):
     chosen, step = server_of(rule, algorithm)
-    state, sent = chosen.init(INITIAL, jnp.asarray(EXAMPLES)), updates(algorithm)
+    state, sent = chosen.init(INITIAL, jnp.asarray(SIZES)), updates(algorithm)
     for _ in range(rounds):
         state, info = step(state, tamper(sent))
     return state, info
@@ -158,8 +158,8 @@ def test_feddyns_memory_is_the_published_one_under_the_mean():
         return sent._replace(weight=sent.weight.at[2].set(0).at[5].set(0))
 
     state, _ = after("feddyn()", "weighted_mean", tamper)
-    here = np.where(np.isin(np.arange(CLIENTS), (2, 5)), 0, EXAMPLES)
-    expected = -0.1 * (here[:, None] / EXAMPLES.sum() * DELTAS).sum(0)
+    here = np.where(np.isin(np.arange(CLIENTS), (2, 5)), 0, SIZES)
+    expected = -0.1 * (here[:, None] / SIZES.sum() * DELTAS).sum(0)
     np.testing.assert_allclose(state.extra.pull["w"], expected, rtol=1e-5)
 
 
@@ -171,7 +171,7 @@ def test_fisher_weights_can_shift_the_mean_but_not_leave_the_clients(value):
     chosen = read_algorithm(config, quadratic_task())
     sent = updates("fedavg()")._replace(extra={"w": jnp.asarray(SENT**2)})
     lied = lie_beside(1, value, "uploads").tamper(sent)
-    state = chosen.init(INITIAL, jnp.asarray(EXAMPLES))
+    state = chosen.init(INITIAL, jnp.asarray(SIZES))
     moved = chosen.apply(state, chosen.reduce(state, lied))[0].params["w"]
     expected = (SENT**2 * DELTAS)[:-1].sum(0) / (SENT**2)[:-1].sum(0)
     if value == 1e30:
@@ -185,7 +185,7 @@ def test_one_client_that_reports_nan_does_not_stop_the_training(rule):
     if rule == "fisher_mean":
         pytest.skip("asks for uploads: see above")
     chosen = configured(rule)
-    state = chosen.init(INITIAL, jnp.asarray(EXAMPLES))
+    state = chosen.init(INITIAL, jnp.asarray(SIZES))
     lied = lie_beside(1, math.nan, "reports").tamper(updates("fedavg()"))
     state, info = chosen.apply(state, chosen.reduce(state, lied))
     assert not float(info["skipped"])
@@ -200,7 +200,7 @@ def test_the_memory_of_a_client_that_does_not_come_or_cannot_be_used_stays(name)
     algorithm = federated(
         ClientChain(quadratic_task(), optax.sgd(0.1)),
         ServerChain(RULES["weighted_mean"].make(), optax.sgd(1.0), lambda state, weights: state),
-        variant=VARIANTS[name](*ARGUMENTS.get(name, ())),
+        variant=call(f"{name}({EXAMPLES.get(name, '')})", VARIANTS),
         sharing=Sharing(everything()),
     )
     variables = {"params": {"w": jnp.ones(1)}}

@@ -8,8 +8,16 @@ import pytest
 
 from fedbrain.aggregators import weighted_mean
 from fedbrain.aggregators.statistics import mean_statistics
-from fedbrain.algorithms import VARIANTS, ClientChain, ServerChain, Sharing, federated
+from fedbrain.algorithms import (
+    EXAMPLES,
+    VARIANTS,
+    ClientChain,
+    ServerChain,
+    Sharing,
+    federated,
+)
 from fedbrain.algorithms.sharing import without_head
+from fedbrain.experiments.spec import call
 from fedbrain.models.losses import l2
 from fedbrain.models.tabular import mlp
 from fedbrain.models.task import make_task
@@ -142,13 +150,11 @@ def test_a_client_reports_how_far_its_labels_are_from_evenly_spread(arguments, s
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_algorithm_keeps_private_leaves_and_frozen_ones(name):
     """A round with the head private and the first layer frozen: only what lies between is sent."""
-    arguments = {"ditto": (0.1,), "fedrep": (1,), "report_discrepancy": (2,)}.get(name, ())
     task = make_task(mlp(widths=(5, 4)), l2())
     variables = task.init(jax.random.key(3), jnp.asarray(BATCH["image"][:1]))
     sharing = Sharing(without_head(), lambda collection, path: not path.startswith("hidden0"))
-    algorithm = tiny.algorithm(
-        task, optax.sgd(H), variant=VARIANTS[name](*arguments), sharing=sharing
-    )
+    variant = call(f"{name}({EXAMPLES.get(name, '')})", VARIANTS)
+    algorithm = tiny.algorithm(task, optax.sgd(H), variant=variant, sharing=sharing)
     server, own = algorithm.init(variables, jnp.ones(1)), algorithm.init_client(variables)
     rows = {k: jnp.asarray(v, jnp.float32) for k, v in BATCH.items()}
     for _ in range(2):  # mime only measures in its first round

@@ -1,4 +1,4 @@
-"""Studies: a small grid from the command line, resumed; problems; the page and the code agree."""
+"""Studies: a small grid from the command line, resumed; problems."""
 
 import json
 import shutil
@@ -32,7 +32,6 @@ from fedbrain.experiments.study_cell import Scores, run_cell
 from fedbrain.experiments.study_references import choose_per_client, floor, inner_problems
 from tests.analysis.test_html_page import Checked
 from tests.programs import run_program
-from tools.aggregation_page import PAGE, fill
 
 
 def small(**more):
@@ -286,10 +285,6 @@ def test_processes_share_the_cells(tmp_path, monkeypatch):
         measured = study_measure.measure(todo[:2], config, problems, tmp_path)
     assert [one.scores[0, 0, 0] for one in measured] == [1, 1]
     assert ran == [todo[1].method]
-
-
-def test_the_page_is_the_code():
-    assert fill(PAGE.read_text()) == PAGE.read_text(), "run python -m tools.aggregation_page"
 
 
 def test_other_data_are_told_apart():
