@@ -1,7 +1,7 @@
 """Forward, backward and Adam of one training step, beside PyTorch and MONAI in both memory layouts.
 
     python -m benchmarks.step --peer=PYTHON [--rows=densenet121@64x2,...] [--rounds=15]
-    [--json=FILE]
+    [--dtype=bfloat16] [--json=FILE]
 
 PYTHON is the interpreter of an environment with torch and monai (benchmarks/README.md). A ratio is
 our time over theirs,
@@ -22,6 +22,8 @@ ROWS = "densenet121@64x2,densenet121@96x1,sfcn@64x4,adapted_sfcn@64x4,adapted_sf
 PEER = flags.DEFINE_string("peer", "", "Python of an environment with torch and monai.")
 ONLY = flags.DEFINE_list("rows", ROWS.split(","), "model@sizexbatch")
 ROUNDS = flags.DEFINE_integer("rounds", 15, "Interleaved laps of each.")
+DTYPES = ("float32", "bfloat16")  # of the computation; parameters are float32
+DTYPE = flags.DEFINE_enum("dtype", "float32", DTYPES, "Of the computation; theirs by autocast.")
 JSON = flags.DEFINE_string("json", "", "Where the numbers go.")
 
 
@@ -30,6 +32,7 @@ def measure(row: str) -> dict:
     model, numbers = row.split("@")
     size, batch = (int(n) for n in numbers.split("x"))
     task = {"model": model, "size": size, "batch": batch, "steps": 1 if size > 32 else 10}
+    task["dtype"] = DTYPE.value
     contestants = {"fedbrain": partial(Worker, "benchmarks.peers.fedbrain_step", task)}
     for layout in ("contiguous", "channels_last") if PEER.value else ():
         contestants[layout] = partial(

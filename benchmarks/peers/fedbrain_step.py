@@ -26,6 +26,7 @@ def prepare(task: dict):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     size, b = task["size"], task["batch"]
     arguments = {} if task["model"] == "densenet121" else {"dropout": 0.2}
+    arguments["dtype"] = task.get("dtype", "float32")
     work = make_task(MODELS[task["model"]](**arguments), LOSSES["l1"]())
     algorithm = federated(
         ClientChain(work, optax.adam(1e-3)),

@@ -1,6 +1,6 @@
 """One training step of PyTorch on a CPU: forward, backward, Adam.
 
-Task: {"model", "size", "batch", "layout"}.
+Task: {"model", "size", "batch", "layout", "steps"}, and "dtype" for autocast.
 """
 
 import torch
@@ -26,12 +26,14 @@ def set_up(task: dict):
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     x = torch.randn(task["batch"], 1, *(task["size"],) * 3).to(memory_format=memory)
     target = torch.randn(task["batch"])
+    lower = task.get("dtype") == "bfloat16"
 
     def lap() -> None:
         for _ in range(task["steps"]):
             optimizer.zero_grad()
-            loss = (model(x)[:, 0] - target).abs().mean()
-            loss.backward()
+            with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+                y = model(x)[:, 0].float()
+            (y - target).abs().mean().backward()
             optimizer.step()
 
     return lap
