@@ -33,6 +33,8 @@ from fedbrain.aggregators.mean import sqrt_mean, uniform_mean, weighted_mean
 from fedbrain.aggregators.mixing import bucketing, nearest_neighbour_mixing
 from fedbrain.aggregators.multi_gradient import fedmgda_plus
 from fedbrain.aggregators.order_statistics import mean_around_median, median, trimmed_mean
+from fedbrain.aggregators.private_mean import dp_fedavg, dp_fedavg_adaptive
+from fedbrain.aggregators.private_tree import dp_ftrl
 from fedbrain.aggregators.signs import gradient_masked_mean
 from fedbrain.aggregators.spectral import divide_and_conquer, spectral_filter
 from fedbrain.aggregators.statistics import BESIDE
@@ -68,6 +70,7 @@ class Row(NamedTuple):
 
 
 _ROBUST, _LIBRARY, _FORMULA = "n > 2f", "byzfl", "written out in numpy"
+_STUDY = "a study"
 
 RULES = {
     "weighted_mean": Row(weighted_mean, "", "Σ pᵢxᵢ", "", "0", "A", "numpy, flwr"),
@@ -114,6 +117,16 @@ RULES = {
         smallest_eigenvalue, "num_byzantine=1", "SMEA: n-f clients of smallest λmax", "n > 2f", _ROBUST, "G + A", "numpy SVD"
     ),
     "fltrust": Row(fltrust, "", "Σ relu(cos) ||x₀||/||xᵢ|| xᵢ / Σ relu(cos)", "trusted", "n > f", "G + A", _FORMULA),
+    "dp_fedavg": Row(
+        dp_fedavg, "expected=9, clip_norm=100.0, noise_multiplier=0.0", "(Σ min(1, C/||xᵢ||) xᵢ + sC N(0, I))/m", _STUDY, "0", "2 passes", _FORMULA
+    ),
+    "dp_fedavg_adaptive": Row(
+        dp_fedavg_adaptive, "expected=9, noise_multiplier=0.0, count_noise=0.0, initial=100.0",
+        "the same, C ← C exp(-η(b - γ)), b a share with noise", _STUDY, "0", "2 passes", _FORMULA,
+    ),
+    "dp_ftrl": Row(
+        dp_ftrl, "expected=9, clip_norm=100.0, noise_multiplier=0.0", "(Σ min(1, C/||xᵢ||) xᵢ + Zₜ - Zₜ₋₁)/m, Z of a tree", _STUDY, "0", "2 passes", _FORMULA
+    ),
     "flame": Row(flame, "noise=0.0", "majority cluster of cosines, clip to median norm", "", _ROBUST, "G + A", "scikit-learn HDBSCAN"),
 }  # fmt: skip
 
@@ -133,7 +146,9 @@ LINKS = {
     "bucketing": Row(bucketing, "size=2", "means of random buckets", "", "", "1 pass", "sums are kept, alike clients stay alike"),
 }  # fmt: skip
 
+# rules that claim differential privacy of clients: what else a study may choose is checked
+PRIVATE = frozenset({"dp_fedavg", "dp_fedavg_adaptive", "dp_ftrl"})
 AGGREGATORS = {name: row.make for name, row in RULES.items()}
 KEEPING = {name: row.make for name, row in LINKS.items()}
 
-__all__ = ["AGGREGATORS", "BESIDE", "KEEPING", "LINKS", "RULES", "Row", "chain"]
+__all__ = ["AGGREGATORS", "BESIDE", "KEEPING", "LINKS", "PRIVATE", "RULES", "Row", "chain"]

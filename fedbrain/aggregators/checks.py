@@ -34,3 +34,29 @@ def expect_byzantine(num_byzantine: int) -> None:
     """
     if num_byzantine < 0:
         raise ValueError(f"Expected num_byzantine={num_byzantine} >= 0.")
+
+
+def expect_private(
+    expected: int, noise_multiplier: float, delta_dp: float, **positive: float
+) -> None:
+    """Raises a ValueError for numbers with which a private rule is not one.
+
+    Args:
+      expected: clients of a round.
+      noise_multiplier: standard deviation of the noise in bounds of one client; 0: none.
+      delta_dp: for which epsilon is told.
+      positive: others that must be above 0.
+
+    >>> expect_private(0, 1.0, 1e-5)
+    Traceback (most recent call last):
+    ValueError: Expected expected=0 >= 1.
+    """
+    if expected < 1:
+        raise ValueError(f"Expected expected={expected} >= 1.")
+    if not 0 <= noise_multiplier < 1e9:
+        raise ValueError(f"Expected 0 <= noise_multiplier={noise_multiplier} < 1e9.")
+    if not 0 < delta_dp < 1:
+        raise ValueError(f"Expected 0 < delta_dp={delta_dp} < 1.")
+    for name, value in positive.items():
+        if not 0 < value < 1e9:
+            raise ValueError(f"Expected 0 < {name}={value} < 1e9.")

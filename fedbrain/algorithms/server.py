@@ -41,6 +41,7 @@ class ServerChain(NamedTuple):
     optimizer: optax.GradientTransformation  # from the direction [p] to a step [p]
     statistics: StatisticsRule
     uploads: UploadsRule = as_sent  # what the variant sees of `Update.extra`
+    steps_alone: bool = False  # also when nobody is there: a private rule may not tell of that
 
 
 def init_server(
@@ -114,7 +115,7 @@ def reduce(
         links=links,
         extra=extra,
         model_state=server.statistics(updates.model_state, weights),
-        some_present=weights.sum() > 0,
+        some_present=(weights.sum() > 0) | server.steps_alone,
         info={**diagnose(pseudo_gradients, weights, direction), "rejected": rejected},
     )
 
@@ -124,7 +125,8 @@ def apply(
 ) -> tuple[ServerState, Metrics]:
     """The server's step along the direction.
 
-    The round is skipped when nobody is there, or when the rule is not defined for those who are.
+    The round is skipped when nobody is there, unless the server steps alone, or when the rule is
+    not defined for those who are.
 
     >>> from fedbrain.algorithms.quadratic import quadratic_algorithm
     >>> algorithm = quadratic_algorithm()

@@ -1,5 +1,6 @@
 """Tables and figures of a study: mean, range and interval over seeds, and rank of each method."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,9 @@ class Line(NamedTuple):
     worst: float  # of the worst client, mean over seeds
     skipped: float  # rounds, mean over seeds
     settings: str = ""  # chosen on validation examples, with the number of seeds
+    # of differential privacy of clients, for `delta_dp`; None: no number bounds what is told
+    epsilon: float | None = None
+    delta_dp: float | None = None
 
 
 SCORES = ("last", "last_five", "best")
@@ -65,6 +69,7 @@ def summarise(
     better: int,
     *,
     settings: Mapping[tuple[str, str], str] = {},
+    privacy: Mapping[tuple[str, str], tuple[float, float, float]] = {},
 ) -> list[Line]:
     """The lines of the table, best first under each attack.
 
@@ -75,6 +80,7 @@ def summarise(
       names: of the clients.
       better: 1 when large scores are good, else -1.
       settings: (method, attack) -> what was chosen, where a study is tuned.
+      privacy: (method, attack) -> epsilon, delta and mu, of methods that claim privacy.
     """
     # [seeds] of every cell; a run that diverged ranks last
     overall = {key: (s * n).sum(1) / n.sum(1) for key, (s, n, _) in cells.items()}
@@ -97,10 +103,36 @@ def summarise(
             worst=float(worst.mean()),
             skipped=float(skipped.mean()),
             settings=settings.get((method, attack), ""),
+            **bounded(*privacy.get((method, attack), ())),
         )
         lines.append(line)
     attacks = list(dict.fromkeys(attack for _, attack in cells))
     return sorted(lines, key=lambda line: (attacks.index(line.attack), line.rank))
+
+
+def bounded(
+    epsilon: float = math.inf, delta_dp: float = 0.0, mu: float = math.inf
+) -> dict[str, float | None]:
+    """The fields of a line that tell its privacy.
+
+    >>> bounded(3.0, 1e-5, 0.719)["epsilon"], bounded()["epsilon"]
+    (3.0, None)
+    """
+    del mu  # it says the same as the other two
+    known = math.isfinite(epsilon)
+    return {"epsilon": epsilon if known else None, "delta_dp": delta_dp if known else None}
+
+
+def privacy_cell(line: Line) -> str:
+    """Epsilon and delta, or that there is no bound.
+
+    >>> one = Line("FedAvg", "none", 1.0, (1.0, 1.0), 1.0, 1.0, 1.0, {}, 1.0, 0.0)
+    >>> privacy_cell(one), privacy_cell(one._replace(epsilon=2.999999, delta_dp=1e-5))
+    ('no bound', '3.00 at 1e-05')
+    """
+    if line.epsilon is None:
+        return "no bound"
+    return f"{line.epsilon:.2f} at {line.delta_dp:g}"
 
 
 def rows_of(lines: list[Line], unit: str) -> list[list[str]]:
@@ -114,12 +146,15 @@ def rows_of(lines: list[Line], unit: str) -> list[list[str]]:
     with_clients = differ and len(lines[0].clients) <= MOST_CLIENTS
     rows = [[*HEADER[:2], score_label(unit), *HEADER[2:]]]
     rows[0] += list(lines[0].clients) if with_clients else []
+    private = any(x.epsilon is not None for x in lines)
+    rows[0] += ["epsilon at delta"] if private else []
     tuned = any(x.settings for x in lines)
     rows[0] += ["settings chosen, seeds x fields"] if tuned else []
     for x in lines:
         row = [x.attack, x.method, number(x.mean), span(x.interval), span((x.low, x.high))]
         row += [number(x.rank, ".1f"), number(x.worst)]
         row += [number(v) for v in x.clients.values()] if with_clients else []
+        row += [privacy_cell(x)] if private else []
         row += [x.settings] if tuned else []
         rows.append(row)
     return rows

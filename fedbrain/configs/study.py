@@ -28,8 +28,9 @@ def get_config() -> Any:
     config.rounds = 100
     # rounds between evaluations, a divisor of rounds
     config.every = 10
-    # when the server waits for whom: `rounds()`, `buffered(size=3, slowest=4.0)` (FedBuff), or
-    # `power_of_choice(candidates=10)`, in which those with the largest losses train
+    # when the server waits for whom: `rounds()`, `in_turn()`, in which clients take turns,
+    # `buffered(size=3, slowest=4.0)` (FedBuff), or `power_of_choice(candidates=10)`, in which those
+    # with the largest losses train
     config.clock = "rounds()"
     # clients drawn for a round; 0: all
     config.cohort = 0

@@ -132,8 +132,30 @@ def digits(
       test: share of all examples.
     """
 
+    return _dealt(clients, attackers, similarity, test, 1.0, standardise)
+
+
+def digits_in_range(clients: int = 25, similarity: float = 0.0, test: float = 0.2) -> Draw:
+    """`digits` with pixels from 0 to 1: they are divided by 16, the most that one can be.
+
+    Nothing of a client is in the features of another, as private rules need it.
+
+    Args:
+      clients: number of clients.
+      similarity: see `digits`.
+      test: likewise.
+    """
+    return _dealt(clients, 0, similarity, test, 16.0, unchanged)
+
+
+def _dealt(
+    clients: int, attackers: int, similarity: float, test: float, unit: float, finish: Finish
+) -> Draw:
+    """Digits in units of so many grey values; `finish` makes them comparable."""
+
     def draw(seed: int) -> Problem:
         x, y = _sklearn("digits")
+        x = x / np.float32(unit)
         rng = np.random.default_rng([seed, 0xD1])
         (x, y), test_set = split(x, y, test, rng)
         mixed = round(similarity * len(y))
@@ -144,8 +166,7 @@ def digits(
         parts = [np.concatenate(pair) for pair in zip(mixed_parts, class_parts)]
         parts += [rng.choice(len(y), len(y) // honest, replace=False) for _ in range(attackers)]
         data = {f"c{i:03d}": ClientData((x[k], y[k]), test_set) for i, k in enumerate(parts)}
-        finished = standardise(data)
-        return Problem(finished, "accuracy", False, data, standardise, attackers, one_test=True)
+        return Problem(finish(data), "accuracy", False, data, finish, attackers, one_test=True)
 
     return draw
 
@@ -214,6 +235,7 @@ PROBLEMS = {
     "region_volumes": region_volumes,
     "harmonised_volumes": harmonised_volumes,
     "digits": digits,
+    "digits_in_range": digits_in_range,
     "breast_cancer": breast_cancer,
     "synthetic": synthetic,
 }

@@ -5,7 +5,7 @@ from typing import Any
 
 import optax
 
-from fedbrain.aggregators import AGGREGATORS, BESIDE, KEEPING
+from fedbrain.aggregators import AGGREGATORS, BESIDE, KEEPING, PRIVATE
 from fedbrain.aggregators.attacks import EVERY
 from fedbrain.aggregators.attacks.beside import Lie, lied_to
 from fedbrain.aggregators.attacks.searching import Searching, facing
@@ -15,7 +15,7 @@ from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSF
 from fedbrain.algorithms.private import Mechanism, private_local
 from fedbrain.algorithms.sharing import everything, without_statistics
 from fedbrain.experiments.consistent import beside_of, require_consistent
-from fedbrain.experiments.spec import choose, factories
+from fedbrain.experiments.spec import bind, choose, factories
 from fedbrain.types import Aggregator, Algorithm, Task
 
 
@@ -74,6 +74,7 @@ def read_algorithm(
             optimizer=choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
             statistics=beside.statistics,
             uploads=beside.uploads,
+            steps_alone=bind(chosen["aggregator"], AGGREGATORS)[0] in PRIVATE,
         ),
         variant=choose("algorithm", chosen["algorithm"], VARIANTS),
         sharing=sharing,

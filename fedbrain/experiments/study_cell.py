@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from fedbrain.aggregators.noise import with_seed
 from fedbrain.data.problem import Problem
 from fedbrain.experiments.study import Cell
 from fedbrain.experiments.study_choices import read_cell
@@ -116,8 +117,10 @@ def run_cell(cell: Cell, problems: list[Problem], first_seed: int) -> Scores:
             return score(repeated, tests)
 
         plan_key = jax.random.fold_in(key, 1)
+        # a run has a noise of its own, as it has a split and initial weights
+        own_noise = algorithm._replace(init=lambda *of: with_seed(algorithm.init(*of), seed))
         how = {"evaluate": evaluate, "clock": clock, "refine": refine}
-        out = simulate(algorithm, variables, data, plan, plan_key, **how)
+        out = simulate(own_noise, variables, data, plan, plan_key, **how)
         return out.history, out.metrics["skipped"].sum()
 
     over_federations = jax.vmap(train_federation, (0, 0, None))

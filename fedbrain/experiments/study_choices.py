@@ -15,6 +15,7 @@ from fedbrain.experiments.consistent import require_trained_body
 from fedbrain.experiments.spec import choose, factories
 from fedbrain.experiments.study import Cell, cells
 from fedbrain.experiments.study_plan import read_plan, require_fitting_clock
+from fedbrain.experiments.study_privacy import is_private, require_private_study
 from fedbrain.experiments.study_ranges import is_tuned, trial_cells
 from fedbrain.models import MODELS
 from fedbrain.models.losses import LOSSES
@@ -22,8 +23,9 @@ from fedbrain.models.tabular import TABULAR
 from fedbrain.models.task import make_task
 from fedbrain.training.clocks import CLOCKS, Clock
 from fedbrain.training.in_memory import Plan, models
+from fedbrain.training.outline import outline
 from fedbrain.training.simulate import Refine
-from fedbrain.types import Algorithm, Task
+from fedbrain.types import Algorithm, Task, Update
 
 
 class Chosen(NamedTuple):
@@ -65,6 +67,8 @@ def read_cell(cell: Cell, problem: Problem) -> Chosen:
             "config.server.trusted: expected a client that is the server's own, on whose examples"
             f" config.server.refine={config.server.refine!r} works, got none."
         )
+    if is_private(config):
+        require_private_study(config, problem, plan, sent_by(algorithm, task, problem))
     return Chosen(
         task,
         algorithm,
@@ -75,6 +79,20 @@ def read_cell(cell: Cell, problem: Problem) -> Chosen:
         members,
         refining(change, algorithm),
     )
+
+
+def sent_by(algorithm: Algorithm, task: Task, problem: Problem) -> Update:
+    """The shapes of what a client sends.
+
+    Args:
+      algorithm: of the cell.
+      task: network and loss.
+      problem: the data of one seed.
+    """
+    x, y = next(iter(problem.clients.values())).train
+    batch = {"image": x[:1], "target": y[:1], "mask": y[:1] * 0 + 1}
+    variables = jax.eval_shape(task.init, jax.random.key(0), batch["image"])
+    return outline(algorithm, variables, batch).update
 
 
 EVALUATED = {

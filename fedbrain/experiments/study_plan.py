@@ -27,6 +27,12 @@ def require_fitting_clock(spec: str, clock: Clock, plan: Plan, members: int) -> 
             f"config.cohort: expected at most the candidates of config.clock={spec!r}, got"
             f" {plan.cohort} of {members} clients."
         )
+    in_turn = spec.partition("(")[0].strip() == "in_turn"
+    if in_turn and (members % plan.cohort or plan.trusted):
+        raise ValueError(
+            f"config.cohort: expected a divisor of the {members} clients and no"
+            f" config.server.trusted, since they take turns, got {plan.cohort}."
+        )
     if plan.trusted and spec.partition("(")[0].strip() == "buffered":
         raise ValueError(
             "config.clock: expected one with rounds, in all of which the clients of"

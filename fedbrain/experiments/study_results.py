@@ -9,7 +9,9 @@ import numpy as np
 from fedbrain.analysis import method_differences, study_table, tuning_table
 from fedbrain.data.problem import Problem
 from fedbrain.data.whole_file import write_whole
+from fedbrain.experiments.study import cells
 from fedbrain.experiments.study_cell import Scores
+from fedbrain.experiments.study_privacy import spent_by_all
 from fedbrain.experiments.study_references import floor
 from fedbrain.experiments.workdir import write_json
 
@@ -69,9 +71,10 @@ def results_of(
         final = study_table.reduce_history(scores, config.score, better)
         reduced[key] = (final, examples, skipped)
     methods = tuning.methods if tuning else []
+    told = spent_by_all(list(cells(config)), len(names))
     settings = {(t.method, t.attack): tuning_table.chosen_in_words(t) for t in methods}
     return Results(
-        study_table.summarise(reduced, names, better, settings=settings),
+        study_table.summarise(reduced, names, better, settings=settings, privacy=told),
         method_differences.differences(
             reduced, names, tuple(config.against), floor=study_table.FLOOR
         ),

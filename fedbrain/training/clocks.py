@@ -5,6 +5,7 @@
 received, at its own speed, and starts again as soon as it has sent. The server steps whenever
 `size` updates have arrived; one that is s versions old is divided by sqrt(1 + s), and its weight
 stays n_i: a stale update moves the model less, also where it comes alone.
+`in_turn`: `rounds`, in which clients take turns, in an order that is drawn once.
 `power_of_choice`: `rounds`, whose cohort are those of some candidates on whom the model is worst.
 
 References:
@@ -21,6 +22,8 @@ from jaxtyping import Array, Float, Int
 
 from fedbrain.training.in_memory import ClientLoss, ClientRound, Clients, Plan
 from fedbrain.types import PLACE, ClientState, Key, PyTree, ServerState, Update
+
+TURNS = 0x5475726E  # folded into a key for the order of `in_turn`; no round has this number
 
 
 class Work(NamedTuple):
@@ -91,6 +94,28 @@ def _evenly(work: Work, server: ServerState, own: ClientState, key: Key) -> Int[
     if work.plan.trusted:
         drawn = drawn[jnp.argsort(~jnp.isin(drawn, jnp.asarray(work.plan.trusted)))]
     return jnp.sort(drawn[: work.plan.cohort])
+
+
+def in_turn() -> Clock:
+    """Round after round, with the next clients in an order that is drawn before the first one.
+
+    Who takes part when depends on nothing that happens, so that a private rule may count on it. The
+    cohort divides the number of clients: everybody comes once in clients / cohort rounds.
+
+    >>> in_turn().start(None, 3)
+    ()
+    """
+    return Clock(start=lambda server, clients: (), collect=partial(_collect_round, _next_in_turn))
+
+
+def _next_in_turn(
+    work: Work, server: ServerState, own: ClientState, key: Key
+) -> Int[Array, " cohort"]:
+    del own, key  # one order for all rounds
+    clients, cohort = work.data.mask.shape[0], work.plan.cohort
+    order = jax.random.permutation(jax.random.fold_in(work.key, TURNS), clients)
+    start = server.round * cohort % clients
+    return jnp.sort(jax.lax.dynamic_slice_in_dim(order, start, cohort))
 
 
 def power_of_choice(candidates: int) -> Clock:
@@ -214,4 +239,9 @@ def _next_arrival(
     return (own, waiting), update._replace(delta=update.delta / staleness, metrics=told)
 
 
-CLOCKS = {"rounds": rounds, "buffered": buffered, "power_of_choice": power_of_choice}
+CLOCKS = {
+    "rounds": rounds,
+    "in_turn": in_turn,
+    "buffered": buffered,
+    "power_of_choice": power_of_choice,
+}

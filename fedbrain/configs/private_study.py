@@ -1,0 +1,80 @@
+"""Utility against epsilon where whole clients are hidden: DP-FedAvg, with fixed and adaptive
+clipping, and DP-FTRL.
+
+The digits, dealt out at random; pixels are divided by their range. Either every client is in each
+of 31 rounds, or each takes one turn. delta is 1 / (10 clients). For other numbers of clients, 3,
+10 or 100: `fedbrain compare private_study:100`.
+
+Command:
+    fedbrain compare private_study
+
+Time: 19 cells; not measured.
+
+Expect: no number; the whole was not run.
+"""
+
+import math
+from typing import Any
+
+from fedbrain.configs import study
+
+# clients -> epsilon -> mu that is as private at delta = 1 / (10 clients), rounded down
+MU = {
+    3: {1: 0.6782, 3: 1.4253, 8: 2.7349},
+    10: {1: 0.5325, 3: 1.2106, 8: 2.4488},
+    100: {1: 0.3884, 3: 0.964, 8: 2.0832},
+    1000: {1: 0.3139, 3: 0.8175, 8: 1.8413},
+}
+ROUNDS = 31  # in which everyone is; a tree moves least, for its length, at 2^k - 1 rounds
+# how far one client moves a tree, in clipping norms: in all rounds sqrt(31 * 32 / 2), in one of
+# them by one of each height
+TREE = math.sqrt(ROUNDS * (ROUNDS + 1) / 2)
+
+
+def _fixed(rule: str, expected: int, noise: float, delta: float) -> dict[str, Any]:
+    call = f"{rule}({expected}, clip_norm=2.0, noise_multiplier={noise:.9g}, delta_dp={delta:g})"
+    return {"server": {"aggregator": call}}
+
+
+def _adaptive(expected: int, noise: float, delta: float) -> dict[str, Any]:
+    call = (
+        f"dp_fedavg_adaptive({expected}, noise_multiplier={noise:.9g}, count_noise={noise:.9g},"
+        f" initial=1.0, delta_dp={delta:g})"
+    )
+    return {"server": {"aggregator": call}}
+
+
+def get_config(clients: str = "1000"):
+    """A linear model, five local steps, five seeds.
+
+    Args:
+      clients: 3, 10, 100 or 1000.
+    """
+    n = int(clients)
+    config = study.get_config()
+    config.problem = f"digits_in_range(clients={n}, similarity=1.0)"
+    config.rounds = config.every = ROUNDS
+    config.client.optimizer = "sgd(0.5)"
+    config.client.steps = 5
+    config.evaluated = "shared"
+    cohort, delta = max(1, n // 50), 0.1 / n
+    rounds = n // cohort
+    turn = {"clock": "in_turn()", "cohort": cohort, "rounds": rounds, "every": rounds}
+    config.methods.update(
+        {
+            "DP-FedAvg, no noise": _fixed("dp_fedavg", n, 0.0, delta),
+            "adaptive, no noise": _adaptive(n, 0.0, delta),
+            "in turn: DP-FedAvg, no noise": turn | _fixed("dp_fedavg", cohort, 0.0, delta),
+        }
+    )
+    heights = math.sqrt(rounds.bit_length())  # one turn: a node of every height
+    for epsilon, mu in MU[n].items():
+        named = {
+            "DP-FedAvg": _fixed("dp_fedavg", n, math.sqrt(ROUNDS) / mu, delta),
+            "adaptive": _adaptive(n, math.sqrt(ROUNDS) / mu, delta),
+            "DP-FTRL": _fixed("dp_ftrl", n, TREE / mu, delta),
+            "in turn: DP-FedAvg": turn | _fixed("dp_fedavg", cohort, 1 / mu, delta),
+            "in turn: DP-FTRL": turn | _fixed("dp_ftrl", cohort, heights / mu, delta),
+        }
+        config.methods.update({f"{name}, epsilon {epsilon}": own for name, own in named.items()})
+    return config
