@@ -32,13 +32,13 @@ TREE = math.sqrt(ROUNDS * (ROUNDS + 1) / 2)
 
 
 def _fixed(rule: str, expected: int, noise: float, delta: float) -> dict[str, Any]:
-    call = f"{rule}({expected}, clip_norm=2.0, noise_multiplier={noise:.9g}, delta_dp={delta:g})"
+    call = f"{rule}({expected}, clip_norm=2.0, noise_multiplier={noise:.6f}, delta_dp={delta:g})"
     return {"server": {"aggregator": call}}
 
 
 def _adaptive(expected: int, noise: float, delta: float) -> dict[str, Any]:
     call = (
-        f"dp_fedavg_adaptive({expected}, noise_multiplier={noise:.9g}, count_noise={noise:.9g},"
+        f"dp_fedavg_adaptive({expected}, noise_multiplier={noise:.6f}, count_noise={noise:.6f},"
         f" initial=1.0, delta_dp={delta:g})"
     )
     return {"server": {"aggregator": call}}
