@@ -68,7 +68,8 @@ def list_images(
     """
     folder = root / "derivatives" / pipeline if pipeline else root
     if not os.path.isdir(folder):
-        raise ValueError(f"{folder}: expected a BIDS folder, got nothing there.")
+        got = "a file" if os.path.isfile(folder) else "nothing there"
+        raise ValueError(f"{folder}: expected a BIDS folder, got {got}.")
     wanted, suffix, _ = parse_name(pattern)
     listing = Listing([], [], {})
     subjects = list(_folders(folder, "sub-", listing.closed))
@@ -143,7 +144,7 @@ def is_synthetic(root: Path) -> bool:
     """Whether `dataset_description.json` says that `fedbrain.synthesise` made the images."""
     path = root / "dataset_description.json"
     try:
-        return b"fedbrain.synthesise" in path.read_bytes()
+        return path.is_file() and b"fedbrain.synthesise" in path.read_bytes()
     except OSError:
         return False
 

@@ -143,8 +143,14 @@ def make_lookup(tables: Tables | Path, column: Column | str) -> Lookup:
 
 
 def rows_without_scan(root: Path, scans: list[Scan]) -> list[str]:
-    """Participants that participants.tsv lists and no image shows."""
-    return sorted(set(listed_subjects(root)) - {scan.subject for scan in scans})
+    """Participants that participants.tsv lists and no image shows, as images would name them; one
+    that begins with `SUB-` or the like as it is written.
+    """
+    listed, shown = listed_subjects(root), {scan.subject for scan in scans}
+    written = {
+        name: raw if raw.lower().startswith("sub-") else name for name, raw in listed.items()
+    }
+    return sorted(written[name] for name in set(listed) - shown)
 
 
 def listed_subjects(root: Path) -> dict[str, str]:

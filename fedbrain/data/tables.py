@@ -70,6 +70,8 @@ def read_header(path: Path, lines: list[list[str]] | None = None) -> list[str]:
 
 def _lines(path: Path) -> list[list[str]]:
     """The cells of all lines that are not blank."""
+    if path.is_fifo() and not path.is_relative_to("/dev"):  # where a shell has pipes of its own
+        raise ValueError(f"{path}: expected a table, got a pipe, which would be waited for.")
     try:
         content = path.read_bytes()
         if meaning := other_file(content[:540]):
@@ -85,7 +87,9 @@ def _lines(path: Path) -> list[list[str]]:
             raise ValueError(link_to_nothing(path)) from None
         raise ValueError(f"{path}: the table cannot be read: {error.strerror}.") from None
     if "\0" in text:
-        raise ValueError(f"{path}: expected UTF-8 text, got zero bytes (UTF-16?).")
+        raise ValueError(
+            f"{path}: expected UTF-8 text, got zero bytes (UTF-16?). Save the table as UTF-8."
+        )
     lines: list[list[str]] = [[]]
     for quoted, plain, end in _CELL.findall(text):
         lines[-1].append(_unquote((quoted or plain).strip()))

@@ -51,6 +51,8 @@ def levels_of(root: Path, column: Column) -> dict[str, str]:
 
 
 def _levels(path: Path, column: str) -> dict[str, str]:
+    if not path.is_file():
+        return {}
     try:
         described: Any = json.loads(path.read_text(encoding="utf-8-sig"))
         levels = described[column]["Levels"].items()

@@ -1,6 +1,7 @@
 """Which column a configuration means, and labels as hospitals write them."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -261,3 +262,19 @@ def test_descriptions_tell_what_numbers_of_classes_mean(root):
     told = {"group": {"Levels": {"1": "control", "2": "patient"}}}
     (root / "participants.json").write_text(json.dumps(told))
     assert _labels(root, "group", classes=("control", "patient"))[0] == [0, 1, 0, 1]
+
+
+def test_a_pipe_in_the_place_of_a_table_is_not_waited_for(root):
+    (root / "participants.tsv").unlink(missing_ok=True)
+    for name in ("participants.tsv", "participants.json"):
+        os.mkfifo(root / name)
+    with pytest.raises(ValueError, match="participants.tsv: expected a table, got a pipe"):
+        _labels(root, "age")
+
+
+def test_an_id_without_an_image_is_shown_as_it_is_written(root):
+    rows = [(subject, 20) for subject in (*IDS, "SUB-01", "77")]
+    write_table(root / "participants.tsv", ["participant_id", "age"], rows)
+    _, report = _labels(root, "age")
+    told = [note.split()[0] for note in report.notes["row without an image"]]
+    assert told == ["SUB-01", "sub-77"]
