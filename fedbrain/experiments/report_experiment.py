@@ -15,8 +15,10 @@ from fedbrain.experiments.advice import FEWEST_PEOPLE
 from fedbrain.experiments.finished import load
 from fedbrain.experiments.public_text import hide, public_site
 from fedbrain.experiments.report_agreement import agreement_section
+from fedbrain.experiments.report_data import data_report_blocks, read_reports
 from fedbrain.experiments.report_methods import methods_section
 from fedbrain.experiments.report_record import record_section
+from fedbrain.experiments.report_runs import runs_blocks
 from fedbrain.experiments.report_sections import (
     asked_tables,
     cite_section,
@@ -52,6 +54,7 @@ def experiment_sections(workdir: Path) -> tuple[bool, list[Section]]:
         summary_section(results),
         Section("Results", list(tables(results))),
         Section("Figures", figures_of(workdir, results, config)),
+        Section("Training", list(runs_blocks(workdir, config.get("rounds")))),
         agreement_section(workdir, results),
         training_section(workdir, results),
         record_section(workdir) if "regimes" in results else Section("", []),
@@ -59,7 +62,8 @@ def experiment_sections(workdir: Path) -> tuple[bool, list[Section]]:
                 else ["No client and no scan, as far as the files in this folder say."]),
         Section("Warnings", [Items(lines)] if (lines := list(_warnings(workdir, config)))
                 else ["None was found in this folder."]),
-        Section("The data of the sites", list(_data(results.get("data") or {}))),
+        Section("The data of the sites",
+                [*data_report_blocks(workdir), *_data(results.get("data") or {})]),
         Section("Who holds what", [*_sites(workdir, results, config), *_cohorts(workdir)]),
         Section("What was asked", asked_tables(config)),
         methods_section(results, config),
@@ -118,11 +122,6 @@ def _cohorts(workdir: Path) -> Iterator[Block]:
     yield Table("People of every client, by target", [list(rows[0]), *cells])
 
 
-def _reports(workdir: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted(workdir.glob("clients/*/data_report.json")):
-        yield read_object(path)
-
-
 def _missing(workdir: Path, results: Mapping[str, Any]) -> Iterator[str]:
     yield from exclusions.sentences(results.get("excluded") or {})
     for site, lost in (results.get("absent") or {}).items():
@@ -131,7 +130,7 @@ def _missing(workdir: Path, results: Mapping[str, Any]) -> Iterator[str]:
     for site, why in (results.get("untold") or {}).items():
         yield f"{site}: no test results: {hide(str(why))}"
     yield from (hide(line) for line in missing_of(results) if "regimes" not in results)
-    for report in _reports(workdir):
+    for report in read_reports(workdir):
         for reason, sentences in (report.get("left_out") or {}).items():
             count = f"{len(sentences)} scan{'s' * (len(sentences) != 1)}"
             yield f"{report.get('site')}: {count} left out: {hide(reason)}"
@@ -139,7 +138,7 @@ def _missing(workdir: Path, results: Mapping[str, Any]) -> Iterator[str]:
 
 def _warnings(workdir: Path, config: Mapping[str, Any]) -> Iterator[str]:
     """What the counts in the folder say; sentences that name people are not among them."""
-    yield from differences([_without_names(r) for r in _reports(workdir)], _mask(config))
+    yield from differences([_without_names(r) for r in read_reports(workdir)], _mask(config))
     for path in sorted(workdir.glob("clients/*/scans.tsv")):
         people = _people(workdir, path.parent.name)
         few = [

@@ -16,6 +16,8 @@ from fedbrain.deploy.site_side.audit import Audit
 from fedbrain.experiments.catalogue import UsageError
 from fedbrain.experiments.public_text import hide, public_command, public_site
 from fedbrain.experiments.report import write_report
+from fedbrain.experiments.report_data import data_report_blocks
+from fedbrain.experiments.report_runs import runs_blocks
 from fedbrain.experiments.workdir import MetricsLog
 from tests.analysis.test_html_page import Checked
 from tests.programs import run_program
@@ -230,3 +232,44 @@ def test_the_command(workdir, tmp_path):
     assert (done.returncode, done.stdout) == (0, f"Report: {tmp_path / 'a.html'}\n")
     assert run_program("fedbrain.report", tmp_path / "no").returncode == 1
     assert run_program("fedbrain.report", workdir, "--output=a.txt").returncode == 2
+
+
+def test_the_page_tells_chosen_rounds_and_events(workdir):
+    history = MetricsLog.read(workdir / RUN / "metrics.jsonl")
+    lines = [
+        {**history[0], "round": k, "skipped": float(k == 2), "best_round": min(k, 3)}
+        | {"learning_rate_scale": 1.0 if k < 4 else 0.5, "valid_loss": 7.0 + abs(k - 3)}
+        for k in range(1, 6)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (workdir / RUN / "metrics.jsonl").write_text(text)
+    (block,) = runs_blocks(workdir, 9)
+    (row,) = [row for row in block.rows if row[0] == "federated, repeat0-split0"]
+    assert row[1:4] == ["5 of 9", "3", "7.00"]
+    assert row[4] == (
+        "the server took no step in round 2; the learning rate fell after round 4, to 0.5 of the"
+        " first; stopped early after round 5"
+    )
+    page = write_report(workdir).read_text()
+    Checked(page)
+    assert "Chosen rounds, by validation loss, and events" in page
+    assert list(runs_blocks(workdir / "nowhere", None)) == []
+
+
+def test_the_page_tells_what_was_noted_of_scans_and_of_nobody_by_name(workdir):
+    path = workdir / "clients/amber/data_report.json"
+    report = {
+        "site": "amber", "found": 9, "kept": 7, "left_out": {"no label": [CANARY, CANARY]},
+        "notes": {"sform and qform disagree": [f"{CANARY}: the sform was used."] * 3},
+        "voxel_sizes_mm": {f"1 x 1 x {k}": k for k in range(1, 6)}, "looked_at": 7,
+        "without_skull": 6,
+    }  # fmt: skip
+    path.write_text(json.dumps(report))
+    counts, notes = data_report_blocks(workdir)
+    (row,) = [row for row in counts.rows if row[0] == "amber"]
+    sizes = "1 x 1 x 5: 5; 1 x 1 x 4: 4; 1 x 1 x 3: 3; 2 other sizes"
+    assert row[1:] == ["9", "7", "2", sizes, "6 of 7"]
+    assert ["amber", "sform and qform disagree", "3"] in notes.rows
+    page = write_report(workdir).read_text()
+    assert "What was noted of the data" in page
+    assert CANARY not in page
