@@ -8,9 +8,12 @@ of 31 rounds, or each takes one turn. delta is 1 / (10 clients). For other numbe
 Command:
     fedbrain compare private_study
 
-Time: 19 cells; not measured.
+Time: 9 min on 2 cores with other work on them; 3 min 29 s of CPU.
 
-Expect: no number; the whole was not run.
+Expect (accuracy in %, mean over five seeds, at epsilon 8, 3 and 1): everyone each round: DP-FedAvg
+90.1, 89.7, 88.0 (90.3 without noise), adaptive 89.0, 88.2, 86.1, DP-FTRL 89.6, 87.6, 74.6; turns of
+20: DP-FedAvg 84.8, 65.6, 29.3, DP-FTRL 84.2, 64.7, 32.0; the commonest class 7.8. With three
+clients DP-FedAvg has 23.4, 13.5 and 10.3.
 """
 
 import math
@@ -25,6 +28,8 @@ MU = {
     100: {1: 0.3884, 3: 0.964, 8: 2.0832},
     1000: {1: 0.3139, 3: 0.8175, 8: 1.8413},
 }
+# clients -> (how many come at a time where each has one turn, the server's rate there)
+TURNS = {3: ((1, 1.0),), 10: ((1, 1.0),), 100: ((2, 1.0),), 1000: ((20, 1.0), (5, 0.1))}
 ROUNDS = 31  # in which everyone is; a tree moves least, for its length, at 2^k - 1 rounds
 # how far one client moves a tree, in clipping norms: in all rounds sqrt(31 * 32 / 2), in one of
 # them by one of each height
@@ -44,6 +49,20 @@ def _adaptive(expected: int, noise: float, delta: float) -> dict[str, Any]:
     return {"server": {"aggregator": call}}
 
 
+def _in_turn(n: int, cohort: int, rate: float, delta: float) -> dict[str, Any]:
+    """Methods in which each client takes one turn: it is in one node of every height at most."""
+    rounds = n // cohort
+    turn = {"clock": "in_turn()", "cohort": cohort, "rounds": rounds, "every": rounds}
+    named = {"DP-FedAvg, no noise": _fixed("dp_fedavg", cohort, 0.0, delta)}
+    for epsilon, mu in MU[n].items():
+        alone, tree = 1 / mu, math.sqrt(rounds.bit_length()) / mu
+        named[f"DP-FedAvg, epsilon {epsilon}"] = _fixed("dp_fedavg", cohort, alone, delta)
+        named[f"DP-FTRL, epsilon {epsilon}"] = _fixed("dp_ftrl", cohort, tree, delta)
+    for own in named.values():
+        own["server"]["optimizer"] = f"sgd({rate})"
+    return {f"turns of {cohort}: {name}": turn | own for name, own in named.items()}
+
+
 def get_config(clients: str = "1000"):
     """A linear model, five local steps, five seeds.
 
@@ -57,24 +76,20 @@ def get_config(clients: str = "1000"):
     config.client.optimizer = "sgd(0.5)"
     config.client.steps = 5
     config.evaluated = "shared"
-    cohort, delta = max(1, n // 50), 0.1 / n
-    rounds = n // cohort
-    turn = {"clock": "in_turn()", "cohort": cohort, "rounds": rounds, "every": rounds}
+    delta = 0.1 / n
     config.methods.update(
         {
             "DP-FedAvg, no noise": _fixed("dp_fedavg", n, 0.0, delta),
             "adaptive, no noise": _adaptive(n, 0.0, delta),
-            "in turn: DP-FedAvg, no noise": turn | _fixed("dp_fedavg", cohort, 0.0, delta),
         }
     )
-    heights = math.sqrt(rounds.bit_length())  # one turn: a node of every height
     for epsilon, mu in MU[n].items():
         named = {
             "DP-FedAvg": _fixed("dp_fedavg", n, math.sqrt(ROUNDS) / mu, delta),
             "adaptive": _adaptive(n, math.sqrt(ROUNDS) / mu, delta),
             "DP-FTRL": _fixed("dp_ftrl", n, TREE / mu, delta),
-            "in turn: DP-FedAvg": turn | _fixed("dp_fedavg", cohort, 1 / mu, delta),
-            "in turn: DP-FTRL": turn | _fixed("dp_ftrl", cohort, heights / mu, delta),
         }
         config.methods.update({f"{name}, epsilon {epsilon}": own for name, own in named.items()})
+    for cohort, rate in TURNS[n]:
+        config.methods.update(_in_turn(n, cohort, rate, delta))
     return config
