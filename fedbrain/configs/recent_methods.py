@@ -5,9 +5,11 @@ The digits of configs/aggregation_study.py, dealt out by class to fifteen client
 Command:
     fedbrain compare recent_methods
 
-Time: 10 methods of four trials, in each of five seeds; not measured.
+Time: 13 min of CPU; 10 methods of four trials, in each of five seeds.
 
-Expect: no number; the whole was not run.
+Expect (accuracy in %, 95 % interval of the mean over five seeds): FedAvg 96.5 (96.0 to 97.0),
+FedSAM 96.9 (95.8 to 98.0), FedADMM 96.9 (95.9 to 97.8), FedDC 96.1 (94.2 to 98.0), no method apart
+from FedAvg; the commonest class 7.8 (6.7 to 8.9). docs/results.md has all of them.
 """
 
 from fedbrain.configs import study
