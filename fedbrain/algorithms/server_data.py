@@ -24,6 +24,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from fedbrain.aggregators.cohort import normalised
+from fedbrain.algorithms.arriving import Arrive
 from fedbrain.algorithms.leaves import combine
 from fedbrain.training.simulate import Refine
 from fedbrain.types import Algorithm, Batch, Params, PyTree, ServerState, Task, Update
@@ -151,22 +152,24 @@ def _descend(loss: Callable[[Any], Array], start: Any, steps: int, learning_rate
     return x
 
 
-def refining(change: Change | None, algorithm: Algorithm) -> Refine | None:
+def refining(change: Change | None, algorithm: Algorithm, arrive: Arrive) -> Refine | None:
     """What a simulation does after every step of the server.
 
     Args:
       change: a row of `REFINES`, called.
       algorithm: of the simulation.
+      arrive: what the server receives of what clients sent.
 
     >>> from fedbrain.algorithms.quadratic import quadratic_algorithm
-    >>> refining(None, quadratic_algorithm())
+    >>> refining(None, quadratic_algorithm(), lambda before, updates: updates)
     """
-    return None if change is None else partial(_refine, change, algorithm)
+    return None if change is None else partial(_refine, change, algorithm, arrive)
 
 
 def _refine(
     change: Change,
     algorithm: Algorithm,
+    arrive: Arrive,
     before: ServerState,
     after: ServerState,
     updates: Update,
@@ -176,6 +179,7 @@ def _refine(
         return ravel_pytree(algorithm.shared({"params": state.params})["params"])
 
     start, unravel = vector(before)
+    updates = arrive(before, updates)
     here = (updates.weight > 0) & jnp.isfinite(updates.delta).all(axis=1)
     local = jnp.where(here[:, None], start[None] + updates.delta, 0)
     weights = jnp.where(here, updates.weight, 0)

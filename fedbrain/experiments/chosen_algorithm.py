@@ -79,7 +79,7 @@ def read_algorithm(
         variant=choose("algorithm", chosen["algorithm"], VARIANTS),
         sharing=sharing,
     )
-    require_consistent(**chosen, trusted=trusted)
+    require_consistent(**chosen, trusted=trusted, server_optimizer=server.optimizer)
     algorithm = algorithm._replace(reduce=lied_to(algorithm.reduce, lies))
     if privacy is None:
         return algorithm

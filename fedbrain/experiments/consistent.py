@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from fedbrain.aggregators import AGGREGATORS, RULES
 from fedbrain.algorithms import VARIANTS
-from fedbrain.algorithms.optimizers import OPTIMIZERS, TRANSFORMS, UPLOADS
+from fedbrain.algorithms.optimizers import OPTIMIZERS, SERVER_OPTIMIZERS, TRANSFORMS, UPLOADS
 from fedbrain.experiments.spec import bind, call
 from fedbrain.types import Update
 
@@ -34,6 +34,7 @@ def require_consistent(
     upload: str = "identity()",
     links: Sequence[str] = (),
     trusted: Sequence[str] | None = None,
+    server_optimizer: str = "sgd(1.0)",
 ) -> None:
     """Refuses a client optimiser for which the formula of the algorithm or the rule does not hold,
     updates lost on their way from clients that remember them, and a rule without the reports that
@@ -52,6 +53,7 @@ def require_consistent(
       upload: the call in `config.client.upload`.
       links: the calls in `config.server.links`.
       trusted: `config.server.trusted`; None: it is not known.
+      server_optimizer: the call in `config.server.optimizer`.
 
     Raises:
       ValueError: naming the field, and the choice that needs another value there.
@@ -59,6 +61,7 @@ def require_consistent(
     >>> require_consistent(algorithm="mime()", aggregator="median()", optimizer="sgd(0.1)")
     """
     _require_kept_memory(algorithm, upload, links)
+    _require_plain_mean(algorithm, server_optimizer)
     if bind(algorithm, VARIANTS)[0] in ("mime", "mimelite"):
         _require_sgd(optimizer, f"config.algorithm={algorithm!r}", momentum=0.0)
         _require_plain(transforms, f"config.algorithm={algorithm!r}")
@@ -77,6 +80,19 @@ def require_consistent(
                 "config.server.aggregator: expected the learning_rate of"
                 f" config.client.optimizer={optimizer!r}, got {aggregator!r}."
             )
+
+
+def _require_plain_mean(algorithm: str, server_optimizer: str) -> None:
+    """A model without one client follows from the last one where that is a mean of local models."""
+    name, bound = bind(server_optimizer, OPTIMIZERS | SERVER_OPTIMIZERS)
+    bound.apply_defaults()
+    used = bound.arguments
+    plain = name == "sgd" and used["learning_rate"] == 1.0 and not used["momentum"]
+    if bind(algorithm, VARIANTS)[0] == "report_left_out_loss" and not plain:
+        raise ValueError(
+            "config.server.optimizer: expected sgd(1.0), for which the formula of"
+            f" config.algorithm={algorithm!r} holds, got {server_optimizer!r}."
+        )
 
 
 def _require_reports(

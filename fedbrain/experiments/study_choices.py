@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from fedbrain.aggregators.attacks.searching import Searching
+from fedbrain.algorithms.arriving import arriving
 from fedbrain.algorithms.server_data import REFINES, refining
 from fedbrain.analysis.study_table import FLOOR, SCORES
 from fedbrain.analysis.tuning_table import in_words
 from fedbrain.data.problem import Problem
-from fedbrain.experiments.chosen_algorithm import read_algorithm
+from fedbrain.experiments.chosen_algorithm import read_algorithm, read_links
 from fedbrain.experiments.consistent import require_trained_body
 from fedbrain.experiments.spec import choose, factories
 from fedbrain.experiments.study import Cell, cells
@@ -67,6 +69,13 @@ def read_cell(cell: Cell, problem: Problem) -> Chosen:
             "config.server.trusted: expected a client that is the server's own, on whose examples"
             f" config.server.refine={config.server.refine!r} works, got none."
         )
+    lies, links = read_links(tuple(config.server.links))
+    if change and any(isinstance(link, Searching) for link in links):
+        raise ValueError(
+            "config.server.links: expected no attack that searches beside config.server.refine="
+            f"{config.server.refine!r}, since it searches against the rule alone."
+        )
+    kept = [link for link in links if not isinstance(link, Searching)]
     if is_private(config):
         require_private_study(config, problem, plan, sent_by(algorithm, task, problem))
     return Chosen(
@@ -77,7 +86,7 @@ def read_cell(cell: Cell, problem: Problem) -> Chosen:
         choose("evaluated", config.evaluated, factories(EVALUATED)),
         federations,
         members,
-        refining(change, algorithm),
+        refining(change, algorithm, arriving(algorithm, lies, kept)),
     )
 
 

@@ -6,6 +6,13 @@ import numpy as np
 import optax
 import pytest
 
+from fedbrain.aggregators.attacks import EVERY
+from fedbrain.aggregators.attacks.beside import lied_to
+from fedbrain.aggregators.cohort import chain
+from fedbrain.aggregators.mean import uniform_mean
+from fedbrain.aggregators.statistics import mean_statistics
+from fedbrain.algorithms import ClientChain, ServerChain, federated
+from fedbrain.algorithms.arriving import arriving
 from fedbrain.algorithms.server_data import REFINES, refining
 from fedbrain.experiments.spec import call
 from fedbrain.experiments.study import cells, draw_problems
@@ -82,6 +89,11 @@ def oracle(name, w, n, here, local, x, target, mask):
     return model(descend(gradient, np.append(np.log(n[here]), 0.0)))
 
 
+def as_sent(before, updates):
+    del before
+    return updates
+
+
 @pytest.mark.parametrize("outputs", [1, K])
 @pytest.mark.parametrize("name", ["feddf", "fedlaw"])
 def test_what_the_server_learns_from_its_own_examples(name, outputs):
@@ -91,7 +103,7 @@ def test_what_the_server_learns_from_its_own_examples(name, outputs):
         task = make_task(linear(outputs), cross_entropy(K) if outputs > 1 else l2())
         algorithm = tiny.algorithm(task, optax.sgd(0.1))
         change = call(f"{name}({STEPS}, {RATE})", REFINES, task=task)
-        refine = refining(change, algorithm)
+        refine = refining(change, algorithm, as_sent)
         assert refine is not None
         initial = {"params": jax.tree.map(jnp.zeros_like, params_of(np.zeros((F + 1, outputs))))}
 
@@ -121,14 +133,16 @@ def test_nobody_present_leaves_the_model_as_it_is():
     updates = Update(jnp.full((2, F + 1), jnp.nan), {}, jnp.zeros(2), {}, ())
     batch = {"image": jnp.ones((3, F)), "target": jnp.zeros(3), "mask": jnp.ones(3)}
     for name in ("feddf()", "fedlaw()"):
-        refine = refining(call(name, REFINES, task=task), algorithm)
+        refine = refining(call(name, REFINES, task=task), algorithm, as_sent)
         assert refine is not None
         after = refine(state, state, updates, batch)
         np.testing.assert_array_equal(after.params["head"]["kernel"], 1)
 
 
-def test_a_server_with_examples_does_without_a_liar_in_a_study():
-    """One of three sends minus five times its update; the server's own is not part of the mean."""
+def test_a_liar_is_among_the_local_models_that_the_server_learns_from():
+    """One of three sends minus five times its update. FedLAW learns to leave it out; FedDF's mean
+    of what the local models say has no defence; the server's own is not part of FedAvg's mean.
+    """
     own = {"trusted": ("c0",)}
     methods = {
         "FedAvg": {"server": own},
@@ -139,7 +153,35 @@ def test_a_server_with_examples_does_without_a_liar_in_a_study():
     config.attack = ("scale(1, factor=-5.0)",)
     problems = draw_problems(config)
     scores = {cell.method: run_cell(cell, problems, 0).scores.mean() for cell in cells(config)}
-    assert min(scores["FedLAW"], scores["FedDF"]) > 85 > scores["FedAvg"]
+    assert scores["FedLAW"] > 85 > max(scores["FedAvg"], scores["FedDF"])
+
+
+@pytest.mark.parametrize(
+    ("lies", "links"),
+    [([], ["drop_out(0.5)"]), (["lie_beside(1, channel='weight', value=0.0)"], []), ([], [])],
+)
+def test_what_arrives_has_the_weights_that_the_rule_sees(lies, links):
+    task = make_task(linear(1), l2())
+    made = [[call(one, EVERY) for one in some] for some in (lies, links)]
+    rule = chain(*made[1], uniform_mean())
+    server = ServerChain(rule, optax.sgd(1.0), mean_statistics)
+    algorithm = federated(ClientChain(task, optax.sgd(0.1)), server)
+    state = algorithm.init({"params": params_of(np.zeros((F + 1, 1), np.float32))}, jnp.ones(8))
+    updates = Update(jnp.arange(8.0)[:, None] * jnp.ones(F + 1), {}, jnp.ones(8), {}, ())
+    arrived = arriving(algorithm, *made)(state, updates)
+    seen = arrived.weight > 0
+    assert 0 < seen.sum() <= 8 - len(lies)
+    direction = lied_to(algorithm.reduce, made[0])(state, updates).direction
+    mean = (arrived.delta * seen[:, None]).sum(0) / seen.sum()
+    np.testing.assert_allclose(-direction, mean, rtol=1e-5)
+
+
+def test_an_attack_that_searches_is_refused_beside_a_server_with_examples():
+    config = small()
+    config.server.update({"trusted": ("c0",), "refine": "feddf()"})
+    config.attack = ("optimised_ipm(1)",)
+    with pytest.raises(ValueError, match="config.server.links: expected no attack that searches"):
+        run_cell(next(cells(config)), draw_problems(config), 0)
 
 
 def test_a_server_without_examples_is_refused():

@@ -113,6 +113,16 @@ def test_a_formula_that_does_not_hold_for_the_clients_is_refused(
         read_experiment(c)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd(0.5)", "sgd(1.0, momentum=0.9)", "adam(0.1)"])
+def test_a_server_that_does_not_take_the_mean_is_refused_for_the_left_out_loss(optimizer):
+    c = base.get_config()
+    c.algorithm, c.server.aggregator = "report_left_out_loss()", "fedce(clients=3)"
+    assert read_experiment(c)
+    c.server.optimizer = optimizer
+    with pytest.raises(ValueError, match=r"^config.server.optimizer: expected sgd\(1.0\)"):
+        read_experiment(c)
+
+
 @pytest.mark.parametrize(
     ("aggregator", "optimizer"),
     [("fednova(momentum=0.9)", "sgd(0.1, momentum=0.9)"), ("q_fedavg(1.0, 0.1)", "sgd(0.1)")],
