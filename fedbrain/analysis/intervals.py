@@ -42,6 +42,15 @@ def span(interval: Sequence[float | None], form: str = ".2f") -> str:
     return f"{low:{form}} to {high:{form}}" if math.isfinite(low + high) else "n/a"
 
 
+def of_errors(interval: Interval) -> list[float]:
+    """The part of an interval where a mean of absolute errors can be, which loses no coverage.
+
+    >>> of_errors((-3.0, 9.0)), of_errors((1.0, 2.0))
+    ([0.0, 9.0], [1.0, 2.0])
+    """
+    return [0.0 if end < 0 else end for end in interval]
+
+
 class Group(NamedTuple):
     """One number a scan, summed over each person of a site."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fedbrain.analysis.age_gap import age_gap
-from fedbrain.analysis.intervals import over_people, over_sites
+from fedbrain.analysis.intervals import of_errors, over_people, over_sites
 from fedbrain.analysis.metrics import add, regression_sums
 from fedbrain.analysis.predictions import Predictions, concatenate
 from fedbrain.analysis.statistics import accuracy, errors, person_means, pooled_accuracy
@@ -29,7 +29,7 @@ def weighted_accuracy(sites: Sequence[Predictions], weights: Sequence[float]) ->
     w = np.asarray(weights, np.float64)
     return {
         "mae": float(w @ [mean_error(p) for p in sites]),
-        "mae_95": list(over_people([errors(p) for p in sites], list(weights))),
+        "mae_95": of_errors(over_people([errors(p) for p in sites], list(weights))),
         "floor_mae": float(w @ [np.abs(p.floor - p.target).mean() for p in sites]),
     }
 
@@ -45,7 +45,7 @@ def macro(per_site: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     defined = {k: [s[k] for s in per_site.values() if np.isfinite(s[k])] for k in names}
     means = {k: float(np.mean(v)) if v else float("nan") for k, v in defined.items()}
     columns = zip(*((s["mae"], s["mae_se"], s["subjects"]) for s in per_site.values()))
-    return means | {"mae_95": list(over_sites(*map(list, columns)))}
+    return means | {"mae_95": of_errors(over_sites(*map(list, columns)))}
 
 
 def regime_results(sites: Mapping[str, Mapping[str, Predictions]]) -> dict[str, Any]:

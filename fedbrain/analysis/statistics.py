@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from fedbrain.analysis.intervals import Group, by_person, over_people, standard_error
+from fedbrain.analysis.intervals import Group, by_person, of_errors, over_people, standard_error
 from fedbrain.analysis.metrics import regression_metrics, regression_sums
 from fedbrain.analysis.predictions import Predictions, concatenate, require_same_scans
 
@@ -59,7 +59,7 @@ def pooled_accuracy(sites: Sequence[Predictions]) -> dict[str, Any]:
         "subjects": len(set(p.subjects)),
         "mae": metrics["mae"],
         "mae_se": standard_error(errors(p)),
-        "mae_95": list(over_people(groups)),
+        "mae_95": of_errors(over_people(groups)),
         "rmse": metrics["rmse"],
         "r2": metrics["r2"],
         **correlation(p),

@@ -6,6 +6,7 @@ from scipy import stats
 
 from fedbrain.analysis.age_gap import age_gap, fit
 from fedbrain.analysis.metrics import add, regression_metrics, regression_sums
+from fedbrain.analysis.regression import regime_results
 from fedbrain.analysis.results import summarise
 from fedbrain.analysis.results_table import render_table
 from fedbrain.analysis.statistics import (
@@ -23,6 +24,16 @@ def _predictions(n=200, seed=0, slope=1.0, noise=5.0, prefix="s") -> Predictions
     age = rng.uniform(20, 80, n).astype(np.float32)
     y = (50 + slope * (age - 50) + rng.normal(0, noise, n)).astype(np.float32)
     return Predictions([f"{prefix}{i}" for i in range(n)], age, y, np.full(n, 50, np.float32))
+
+
+def test_no_interval_of_an_error_goes_below_0():
+    """Eight people, one of whom is far off: the bootstrap-t and the t interval would."""
+    p = _predictions(8)
+    far = p._replace(prediction=p.target + np.asarray([0.01] * 7 + [900.0], np.float32))
+    low, high = accuracy(far)["mae_95"]
+    assert 0 <= low < accuracy(far)["mae"] < high
+    results = regime_results({"a": {"valid": p, "test": far}, "b": {"valid": p, "test": p}})
+    assert results["macro"]["mae_95"][0] == 0
 
 
 def test_sums_of_two_clients_are_the_metrics_of_both():
