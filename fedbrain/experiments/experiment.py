@@ -29,6 +29,7 @@ from fedbrain.experiments.private import Spent, account
 from fedbrain.experiments.ready import require_ready
 from fedbrain.experiments.repeats import Repeat, Run, run_repeat
 from fedbrain.experiments.run_files import draw_figures, write_cohorts, write_predictions
+from fedbrain.experiments.site_intensities import write_intensities
 from fedbrain.experiments.site_shares import describe_processes
 from fedbrain.experiments.workdir import claim, write_json
 from fedbrain.experiments.writing import require_writable
@@ -173,6 +174,7 @@ def train_and_report(
     unit = experiment.unit
     write_cohorts(workdir, clients, unit=unit, classes=experiment.classes, synthetic=synthetic)
     draw_figures(workdir, repeats, combined.own, unit=unit, synthetic=synthetic)
+    write_intensities(workdir, experiment, clients)
     write_json(workdir / "results.json", results)
     return results
 

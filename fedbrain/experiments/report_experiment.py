@@ -29,6 +29,7 @@ from fedbrain.experiments.report_sections import (
 from fedbrain.experiments.report_summary import summary_section
 from fedbrain.experiments.report_tables import tables
 from fedbrain.experiments.report_training import training_section
+from fedbrain.experiments.site_intensities import intensities_section
 from fedbrain.experiments.site_tables import missing_of
 from fedbrain.experiments.workdir import MetricsLog
 
@@ -64,6 +65,7 @@ def experiment_sections(workdir: Path) -> tuple[bool, list[Section]]:
                 else ["None was found in this folder."]),
         Section("The data of the sites",
                 [*data_report_blocks(workdir), *_data(results.get("data") or {})]),
+        intensities_section(workdir, synthetic=results["synthetic"]),
         Section("Who holds what", [*_sites(workdir, results, config), *_cohorts(workdir)]),
         Section("What was asked", asked_tables(config)),
         methods_section(results, config),

@@ -62,9 +62,12 @@ def test_the_page_has_the_printed_numbers_and_changes_nothing_else(workdir):
     lines = [line for line in cells if ":" not in line]
     assert [cell for cell in lines if f">{escape(cell.strip())}<" not in text] == []
     images = [attributes["src"].split(";")[0] for tag, attributes in page.tags if tag == "img"]
-    drawn = len(result.metrics["regimes"]) + 1
+    modalities = json.loads((workdir / "intensities.json").read_text())
+    drawn = len(result.metrics["regimes"]) + 1 + len(modalities)
     assert images == ["data:image/png", *["data:image/svg+xml"] * drawn]
     assert "Limits of agreement" in text
+    assert "Intensities of the sites" in text
+    assert "Distances of intensities" in text
     assert "effective rank" in text
     assert "TRIPOD+AI" in text
     assert "fewer than 5 people in a part" in text
@@ -200,6 +203,14 @@ def test_what_is_most_important_comes_first(workdir):
     assert re.search(
         r"federated, \d+ test scans: MAE \d+\.\d+ years \(95 % .*median predictor", first
     )
+
+
+def test_a_folder_without_intensities_has_no_section_of_them(workdir):
+    """As a run between hospitals has none, and as older folders have none."""
+    (workdir / "intensities.json").unlink()
+    text = fedbrain.load(workdir).report().read_text()
+    assert "Intensities of the sites" not in text
+    assert "Who holds what" in text
 
 
 def test_damaged_files_beside_the_results_are_said(workdir):
