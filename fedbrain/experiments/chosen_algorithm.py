@@ -16,6 +16,7 @@ from fedbrain.algorithms.private import Mechanism, private_local
 from fedbrain.algorithms.sharing import everything, without_statistics
 from fedbrain.experiments.consistent import beside_of, require_consistent
 from fedbrain.experiments.spec import bind, choose, factories
+from fedbrain.experiments.study_privacy import require_no_private_rule
 from fedbrain.types import Aggregator, Algorithm, Task
 
 
@@ -27,6 +28,7 @@ def read_algorithm(
     trainable: LeafFilter = everything(),  # noqa: B008
     privacy: Mechanism | None = None,
     trusted: Sequence[str] | None = None,
+    of_experiment: bool = False,
 ) -> Algorithm:
     """The fields `algorithm`, `client` and `server` of a configuration, as an algorithm.
 
@@ -37,6 +39,7 @@ def read_algorithm(
       trainable: which leaves train.
       privacy: clipping and noise of a client's steps; None: neither.
       trusted: clients that are the server's own; None: it is not known.
+      of_experiment: whether losses are told without noise, which voids a rule's claim of privacy.
 
     Raises:
       ValueError: naming the field, for a choice that cannot be made.
@@ -44,12 +47,14 @@ def read_algorithm(
     client, server = config.client, config.server
     chosen = {
         "algorithm": config.algorithm,
-        "aggregator": server.aggregator,
+        "aggregator": str(server.aggregator),
         "optimizer": client.optimizer,
         "transforms": tuple(client.transforms),
         "upload": client.upload,
         "links": tuple(server.links),
     }
+    if of_experiment:
+        require_no_private_rule(chosen["aggregator"])
     shared = choose("server.sharing", server.sharing, SHARING)
     statistics = beside_of(server.statistics, chosen["aggregator"])
     if statistics == "local()":
@@ -64,6 +69,7 @@ def read_algorithm(
         microbatches=microbatches,
     )
     lies, links = read_links(chosen["links"])
+    server_optimizer = server.optimizer
     aggregator = choose("server.aggregator", chosen["aggregator"], AGGREGATORS)
     beside = choose("server.statistics", statistics, factories(BESIDE))
     sharing = Sharing(shared, trainable)
@@ -71,7 +77,7 @@ def read_algorithm(
         chain_of_client,
         ServerChain(
             aggregator=facing(links, aggregator),
-            optimizer=choose("server.optimizer", server.optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
+            optimizer=choose("server.optimizer", server_optimizer, OPTIMIZERS | SERVER_OPTIMIZERS),
             statistics=beside.statistics,
             uploads=beside.uploads,
             steps_alone=bind(chosen["aggregator"], AGGREGATORS)[0] in PRIVATE,
@@ -79,7 +85,7 @@ def read_algorithm(
         variant=choose("algorithm", chosen["algorithm"], VARIANTS),
         sharing=sharing,
     )
-    require_consistent(**chosen, trusted=trusted, server_optimizer=server.optimizer)
+    require_consistent(**chosen, trusted=trusted, server_optimizer=server_optimizer)
     algorithm = algorithm._replace(reduce=lied_to(algorithm.reduce, lies))
     if privacy is None:
         return algorithm

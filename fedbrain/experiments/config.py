@@ -26,7 +26,6 @@ from fedbrain.experiments.chosen_algorithm import read_algorithm
 from fedbrain.experiments.chosen_driver import AUTO, read_batches, read_driver
 from fedbrain.experiments.private import require_private
 from fedbrain.experiments.spec import at_least, between, choose, factories
-from fedbrain.experiments.study_privacy import require_no_private_rule
 from fedbrain.models import MODELS, Frozen, WithCovariates
 from fedbrain.models.losses import LOSSES
 from fedbrain.models.low_rank import LowRank
@@ -163,7 +162,6 @@ def read_experiment(config: Any) -> Experiment:
     batch_size, microbatches = read_batches(client)
     privacy = choose("client.privacy", client.privacy, PRIVACY)
     require_private(privacy, config)
-    require_no_private_rule(config)
     trusted = tuple(server.trusted)
     algorithm = read_algorithm(
         config,
@@ -172,6 +170,7 @@ def read_experiment(config: Any) -> Experiment:
         trainable=trainable,
         privacy=privacy,
         trusted=trusted,
+        of_experiment=True,
     )
     return Experiment(
         seed=at_least("seed", config.seed, 0),

@@ -42,25 +42,25 @@ def is_private(config: Any) -> bool:
     """Whether the rule of a configuration claims privacy.
 
     Args:
-      config: of a cell, or of an experiment.
+      config: of a cell.
     """
     return _name(str(config.server.aggregator)) in PRIVATE
 
 
-def require_no_private_rule(config: Any) -> None:
+def require_no_private_rule(aggregator: str) -> None:
     """Refuses a private rule in an experiment, which tells losses of every client without noise.
 
     Args:
-      config: of an experiment.
+      aggregator: the call in `config.server.aggregator`.
 
     Raises:
       ValueError: naming the field.
     """
-    if is_private(config):
+    if _name(aggregator) in PRIVATE:
         raise ValueError(
             "config.server.aggregator: expected a rule that claims no privacy in an experiment,"
             " whose losses of training and validation are told without noise, got"
-            f" {config.server.aggregator!r}. Take it in a study, or config.client.privacy here."
+            f" {aggregator!r}. Take it in a study, or config.client.privacy here."
         )
 
 

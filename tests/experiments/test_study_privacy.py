@@ -13,11 +13,11 @@ from fedbrain.analysis.study_table import rows_of
 from fedbrain.configs import base, private_study
 from fedbrain.data.problems import PROBLEMS
 from fedbrain.experiments.compare import scores_of
+from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.spec import call
 from fedbrain.experiments.study import cells, draw_problems
 from fedbrain.experiments.study_choices import require_readable
 from fedbrain.experiments.study_privacy import (
-    require_no_private_rule,
     require_private_study,
     spent,
     spent_by_all,
@@ -169,7 +169,7 @@ def test_an_experiment_with_a_private_rule_is_refused():
     config = base.get_config()
     config.server.aggregator = "dp_ftrl(3, 1.0, 1.0)"
     with pytest.raises(ValueError, match=r"^config.server.aggregator: .* in an experiment"):
-        require_no_private_rule(config)
+        read_experiment(config)
 
 
 def test_the_table_tells_epsilon_beside_the_score(tmp_path):
