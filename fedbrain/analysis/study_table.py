@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,6 +35,21 @@ class Line(NamedTuple):
     # of differential privacy of clients, for `delta_dp`; None: no number bounds what is told
     epsilon: float | None = None
     delta_dp: float | None = None
+
+
+def from_numbers(told: Mapping[str, Any]) -> Line:
+    """A line of `comparison.json`, whose null is read as NaN.
+
+    Args:
+      told: its fields.
+
+    >>> one = Line("FedAvg", "none", 1.0, (0.0, 2.0), 0.0, 2.0, 1.0, {}, 1.0, 0.0)
+    >>> from_numbers({**one._asdict(), "epsilon": math.nan, "delta_dp": math.nan}) == one
+    True
+    """
+    line = Line(**{**told, "interval": tuple(told["interval"])})
+    bounded = line.epsilon is not None and math.isfinite(line.epsilon)
+    return line if bounded else line._replace(epsilon=None, delta_dp=None)
 
 
 SCORES = ("last", "last_five", "best")

@@ -73,10 +73,7 @@ def study_sections(workdir: Path) -> tuple[bool, list[Section]]:
     """
     results = read_comparison(workdir)
     config = config_of(workdir)
-    lines = [
-        study_table.Line(**{**line, "interval": tuple(line["interval"])})
-        for line in results["lines"]
-    ]
+    lines = [study_table.from_numbers(line) for line in results["lines"]]
     rows = study_table.rows_of(lines, results["unit"])
     rows = under_headings(rows, attack_in_words([line.attack for line in lines]))
     attacked = " under each attack" if len({line.attack for line in lines}) > 1 else ""

@@ -248,6 +248,7 @@ def test_compare_from_the_command_line_resumes(tmp_path):
     report = run_program("fedbrain.report", f"{tmp_path}/run")
     assert report.stdout == f"Report: {tmp_path}/run/report.html\n", report.stderr
     page = (tmp_path / "run/report.html").read_text()
+    assert ">nan" not in page
     Checked(page)
     for words in (
         ">floor: a constant<",
