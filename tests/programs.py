@@ -1,13 +1,14 @@
 """Commands in this process: no other one starts, and what is compiled stays so."""
 
 import contextlib
+import importlib
 import io
 import logging
 import runpy
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +48,20 @@ def no_flags() -> Iterator[None]:
             known.register_flag_by_module(owners[name], flag)
         known.unparse_flags()
         known.mark_as_parsed()
+
+
+@contextmanager
+def function_of(program: str, name: str) -> Iterator[Callable]:
+    """A function of a program that has flags, which are gone afterwards.
+
+    Args:
+      program: the module, as `python -m` takes it.
+      name: of the function.
+    """
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    with no_flags():
+        yield getattr(importlib.import_module(program), name)
 
 
 @contextmanager

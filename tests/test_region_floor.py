@@ -2,20 +2,15 @@
 
 import numpy as np
 import pytest
-from absl import flags
 
 from fedbrain.data.tables import write_table
-from tests.programs import no_flags
+from tests.programs import function_of
 
 
 @pytest.fixture
 def beside():
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-    with no_flags():
-        from benchmarks.region_floor import beside
-
-        yield beside
+    with function_of("benchmarks.region_floor", "beside") as function:
+        yield function
 
 
 def _write(workdir, names, age, error):

@@ -2,21 +2,16 @@
 
 import numpy as np
 import pytest
-from absl import flags
 
 from fedbrain.analysis.predictions import Predictions
 from fedbrain.analysis.stored_predictions import write_tests
-from tests.programs import no_flags
+from tests.programs import function_of
 
 
 @pytest.fixture
 def beside():
-    if not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()
-    with no_flags():
-        from benchmarks.two_runs import beside
-
-        yield beside
+    with function_of("benchmarks.two_runs", "beside") as function:
+        yield function
 
 
 def _write(workdir, people_of, error):
