@@ -20,7 +20,7 @@ from fedbrain.aggregators.clipping import (
 )
 from fedbrain.aggregators.cohort import chain
 from fedbrain.aggregators.contribution import fedce
-from fedbrain.aggregators.cost_weighted import fedcostwavg, inverse_loss
+from fedbrain.aggregators.cost_weighted import fedcostwavg, fedpidavg, inverse_loss
 from fedbrain.aggregators.discrepancy import feddisco
 from fedbrain.aggregators.fair import agnostic, q_fedavg
 from fedbrain.aggregators.fisher import fisher_mean
@@ -36,6 +36,7 @@ from fedbrain.aggregators.order_statistics import mean_around_median, median, tr
 from fedbrain.aggregators.private_mean import dp_fedavg, dp_fedavg_adaptive
 from fedbrain.aggregators.private_tree import dp_ftrl
 from fedbrain.aggregators.signs import gradient_masked_mean
+from fedbrain.aggregators.similarity import regsimagg
 from fedbrain.aggregators.spectral import divide_and_conquer, spectral_filter
 from fedbrain.aggregators.statistics import BESIDE
 from fedbrain.aggregators.step_size import fedexp, fednova
@@ -83,6 +84,10 @@ RULES = {
     "fedcostwavg": Row(
         fedcostwavg, "clients=9", "aᵢ = αpᵢ + (1-α)kᵢ/Σk, k = c(t-1)/c(t)", "loss", "0", "A", _COHORTS + "1e-6"
     ),
+    "fedpidavg": Row(
+        fedpidavg, "clients=9", "aᵢ = αpᵢ + βkᵢ/Σk + γmᵢ/Σm, k = c(t-1)-c(t), m = Σc", "loss", "0", "A", _COHORTS + "1e-6"
+    ),
+    "regsimagg": Row(regsimagg, "", "layer by layer aᵢ = (uᵢ + pᵢ)/2, uᵢ ∝ 1/(||xᵢ-x̄||₁+ε)", "", "0", "2 passes", _COHORTS + "1e-14"),
     "inverse_variance": Row(inverse_variance, "variance=1.0", "aᵢ ∝ 1/(σ²/nᵢ + T²)", "", "0", "G + A", "meta-analysis"),
     "fisher_mean": Row(fisher_mean, "", "Σ Fᵢxᵢ / Σ Fᵢ, Fᵢ Fisher information", "Fisher information", "0", "2 passes", _FORMULA),
     "fedexp": Row(fedexp, "", "max(1, Σp||x||²/2(||x̄||²+ε)) x̄", "", "0", "G + A", _FORMULA),

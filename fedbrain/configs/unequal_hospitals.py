@@ -10,9 +10,9 @@ Command:
 Time: 1 min of CPU.
 
 Expect (test MAE in years over 40 splits, of all hospitals and of the smallest one): weights by
-examples 5.03 and 7.51, FedCostWAvg 4.99 and 6.69, meta-analysis 4.99 and 6.58, q-FedAvg 5.01 and
-6.17, inverse loss 5.69 and 5.60; in one round averaged 5.08 and 7.12, merged by Fisher information
-5.66 and 7.23.
+examples 5.03 and 7.51, FedCostWAvg 4.99 and 6.69, FedPIDAvg 5.05 and 7.42, RegSimAgg 5.00 and
+6.94, meta-analysis 4.99 and 6.58, q-FedAvg 5.01 and 6.17, inverse loss 5.69 and 5.60; in one round
+averaged 5.08 and 7.12, merged by Fisher information 5.66 and 7.23.
 """
 
 from fedbrain.configs import hospitals
@@ -22,6 +22,8 @@ RULES = {
     "by square roots": "sqrt_mean()",
     "inverse loss": "inverse_loss()",  # FLightcase's
     "FedCostWAvg": "fedcostwavg(clients=3)",
+    "FedPIDAvg": "fedpidavg(clients=3)",
+    "RegSimAgg": "regsimagg()",
     # the variance of a first step: (learning rate 0.015 * error of 12 years)^2
     "meta-analysis": "inverse_variance(variance=0.03)",
     "q-FedAvg": "q_fedavg(q=1.0, learning_rate=0.015)",

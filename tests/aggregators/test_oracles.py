@@ -107,6 +107,15 @@ def feddisco(x, n, told, f):
     return sum(a * update for a, update in zip(shares, x)) / sum(shares)
 
 
+def regsimagg(x, n, told, f):
+    """w_c = (u_c + v_c) / sum, with u_c = s_c / sum s, s_c = sum_j d_j / (d_c + 1e-5)."""
+    del told, f
+    d = [np.abs(update - x.mean(0)).sum() for update in x]
+    s = [sum(d) / (own + 1e-5) for own in d]
+    w = [own / sum(s) + size / sum(n) for own, size in zip(s, n)]
+    return sum(a / sum(w) * update for a, update in zip(w, x))
+
+
 def covariance_filter(x, n, told, f):
     """CAF: weights c shrink by 1 - tau / max tau until sum c <= n - 2f; the tightest mean."""
     del n, told
@@ -236,6 +245,7 @@ class Oracle(NamedTuple):
 ORACLES = {
     "q_fedavg": Oracle(q_fedavg, "q=2.0, learning_rate=0.2"),
     "feddisco": Oracle(feddisco),
+    "regsimagg": Oracle(regsimagg),
     "spectral_filter": Oracle(covariance_filter, "num_byzantine={f}"),
     "smallest_eigenvalue": Oracle(smallest_eigenvalue, "num_byzantine={f}", 12),
     "fltrust": Oracle(fltrust),
@@ -274,25 +284,45 @@ def test_a_rule_is_its_paper_on_200_cohorts(rule):
     assert max(errors) < bound(rule)
 
 
-def test_fedcostwavg_remembers_what_clients_cost_last_time():
-    """alpha s_j / S + (1 - alpha) k_j / K with k_j = last cost / cost; 20 runs of ten rounds."""
+def costwavg_shares(n, before, new):
+    """alpha s_j / S + (1 - alpha) k_j / K with k_j = last cost / cost."""
+    k = [(past or [cost])[-1] / cost for past, cost in zip(before, new)]
+    return 0.3 * n / sum(n) + 0.7 * np.array(k) / sum(k)
+
+
+def pidavg_shares(n, before, new):
+    """alpha s_j / S + beta k_j / K + gamma m_j / M: k_j the fall, m_j the sum of six costs."""
+    k = [max(0.0, (past or [cost])[-1] - cost) for past, cost in zip(before, new)]
+    m = [sum([*past, cost][-6:]) for past, cost in zip(before, new)]
+    w = 0.5 * n / sum(n) + 0.2 * np.array(m) / sum(m)
+    return (w + 0.3 * np.array(k) / sum(k)) if sum(k) else w / sum(w)
+
+
+@pytest.mark.parametrize(
+    ("rule", "arguments", "shares"),
+    [
+        ("fedcostwavg", "alpha=0.3", costwavg_shares),
+        ("fedpidavg", "alpha=0.5, beta=0.3, gamma=0.2", pidavg_shares),
+    ],
+)
+def test_what_clients_cost_before_is_remembered(rule, arguments, shares):
+    """20 runs of ten rounds: who is absent keeps the memory, and garbage does not enter it."""
     errors = []
     for run in range(COHORTS // ROUNDS):
         shape = SHAPES[run % len(SHAPES)]
-        last, state = {}, None
+        costs, state = [[] for _ in range(shape[0])], None
         for r in range(ROUNDS):
             drawn = draw(1000 * run + r, shape)
             x, n = drawn.x[drawn.here], drawn.weights[drawn.here]
-            k = []
-            for i in drawn.here:
-                cost = drawn.reports["loss"][i] / drawn.reports["count"][i]
-                k.append(last.get(i, cost) / cost)
-                last[i] = cost
-            shares = 0.3 * n / sum(n) + 0.7 * np.array(k) / sum(k)
-            direction, state = ours(f"fedcostwavg(clients={shape[0]}, alpha=0.3)", drawn, state)
-            errors.append(error(direction, sum(a * update for a, update in zip(shares, x))))
-    print(f"fedcostwavg: the largest error of {len(errors)} cohorts is {max(errors):.1e}")
-    assert max(errors) < bound("fedcostwavg")
+            new = drawn.reports["loss"][drawn.here] / drawn.reports["count"][drawn.here]
+            a = shares(n, [costs[i] for i in drawn.here], new)
+            for i, cost in zip(drawn.here, new):
+                costs[i].append(cost)
+            spec = f"{rule}(clients={shape[0]}, {arguments})"
+            direction, state = ours(spec, drawn, state)
+            errors.append(error(direction, sum(one * update for one, update in zip(a, x))))
+    print(f"{rule}: the largest error of {len(errors)} cohorts is {max(errors):.1e}")
+    assert max(errors) < bound(rule)
 
 
 def test_generalization_adjustment_remembers_shares():

@@ -57,7 +57,25 @@ def test_fedcostwavg_by_hand():
         direction, state = rule.update(x, state, weights=jnp.ones(len(rows)), metrics=told)
     first = 0.5 * 0.5 + 0.5 * 4 / (4 + 1)
     assert float(direction[0]) == pytest.approx(first * 1 + (1 - first) * 10, rel=1e-6)
-    assert state.costs.tolist() == [4.0, 1.0, 2.0]
+    assert state.costs.ravel().tolist() == [4.0, 1.0, 2.0]
+
+
+def test_fedpidavg_by_hand():
+    """Client 1 is drawn in rounds 1, 2 and 4: its cost falls from 6 to 4 to 1. Client 2 is new."""
+    rule = call("fedpidavg(clients=3)", TABLE)
+    state = rule.init(jnp.zeros(1))
+    for rows, losses in (
+        ([0, 1], [5.0, 6.0]),
+        ([1, 0], [4.0, 5.0]),
+        ([0], [5.0]),
+        ([1, 2], [1, 2]),
+    ):
+        x = jnp.asarray([[0.0], [1.0], [10.0]])[jnp.asarray(rows)]
+        told = {"loss": jnp.asarray(losses), "count": jnp.ones(len(rows)), PLACE: jnp.asarray(rows)}
+        direction, state = rule.update(x, state, weights=jnp.ones(len(rows)), metrics=told)
+    first = 0.45 / 2 + 0.45 + 0.1 * 11 / 13
+    assert float(direction[0]) == pytest.approx(first * 1 + (1 - first) * 10, rel=1e-6)
+    assert state.costs[1].tolist() == [1.0, 4.0, 6.0, 0.0, 0.0]
 
 
 def test_of_two_updates_of_one_client_the_later_is_remembered():
@@ -68,7 +86,8 @@ def test_of_two_updates_of_one_client_the_later_is_remembered():
         told = {"loss": jnp.asarray(losses), "count": jnp.ones(3), PLACE: jnp.asarray([1, 1, 2])}
         present = jnp.asarray(weights, jnp.float32)
         _, state = rule.update(jnp.ones((3, 1)), state, weights=present, metrics=told)
-        assert state.costs.tolist() == [0.0, 2.0 if weights[1] else 5.0, 8.0]
+        expected = [0.0, 2.0 if weights[1] else 5.0, 8.0]
+        assert state.costs.ravel().tolist() == expected
 
 
 def test_buckets_are_no_clients():
