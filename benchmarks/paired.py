@@ -23,9 +23,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# The same for every contestant, as our entry points set it: large blocks come in huge pages,
-# whoever asks for them.
-ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# The same for every contestant, as our entry points set it (`fedbrain.cli.allocator`): freed memory
+# stays with the process.
+_KEEP = {"mmap_max": 0, "trim_threshold": 2**31 - 1, "arena_max": 1}
+ALLOCATOR = {
+    "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in _KEEP.items())
+}
 
 
 def peak_bytes() -> int:

@@ -18,8 +18,8 @@ from benchmarks.peers.fedbrain_step import prepare
 
 # kind -> what the place of an operation in the program matches, in this order
 PLACES = {
+    "products": r"dot_general|_conv1/|transition\d_conv|_conv\d*/transpose",
     "kernels": r"/ffi_call|conv_general_dilated",
-    "products": r"dot_general|_conv\d*/transpose|transition\d_conv",
     "normalisation": r"norm\d",
     "relu": r"relu|/gt$",
     "pooling": r"/(pad|eq|reduce_window\w*|select_and_\w+)$|pool",

@@ -1,4 +1,4 @@
-"""Settings of the process, made here and nowhere else: huge pages, compilation cache, logs."""
+"""Settings of the process, made here and nowhere else: memory, compilation cache, logs."""
 
 import importlib.metadata
 import io
@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from fedbrain.cli import allocator
 from fedbrain.experiments import interrupt
 
 # jaxlib -> the flag with which its 2-D convolutions use every core. An unknown flag would abort the
@@ -20,9 +21,6 @@ CPU_FLAGS = {
     "0.12.0.1": "",
 }
 
-TUNABLE = "glibc.malloc.hugetlb=1"
-HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-
 CACHE = Path("~/.cache/fedbrain/xla")  # compiled programs
 LOGGERS = {  # what is shown of each
     "absl": logging.CRITICAL,  # Orbax prints the tracebacks of its threads there, and raises them
@@ -30,22 +28,6 @@ LOGGERS = {  # what is shown of each
     "jax._src.compiler": logging.ERROR,
     "jax._src.xla_bridge": logging.ERROR,
 }
-
-
-def huge_pages() -> None:
-    """Restarts the program with large blocks in huge pages, where the system lets programs choose.
-
-    A training step allocates hundreds of MB and frees them again; with pages of 4 kB, filling them
-    anew takes longer than computing with them (28 ms against 6 ms for 134 MB). glibc reads this
-    setting only when a process starts.
-    """
-    ours = getattr(sys.modules["__main__"].__spec__, "name", "").startswith("fedbrain.")
-    tunables = os.environ.get("GLIBC_TUNABLES", "")
-    if not ours or "hugetlb" in tunables or not HUGE_PAGES.exists():
-        return
-    if "[madvise]" in HUGE_PAGES.read_text():
-        os.environ["GLIBC_TUNABLES"] = f"{tunables}:{TUNABLE}".strip(":")
-        os.execv(sys.executable, sys.orig_argv)
 
 
 def cpu_flag(jaxlib: str) -> str:
@@ -74,17 +56,17 @@ def without_late_callbacks(unraisable: Any) -> None:
 
 
 def configure() -> None:
-    """Switches on huge pages, the compilation cache, fast CPU convolutions and quiet logs.
+    """Keeps memory, and switches on the compilation cache, fast CPU convolutions and quiet logs.
 
     Settings that the user has made stay. Asynchronous dispatch is switched off, so that no
     computation is running when Ctrl-C ends the program (`fedbrain.models.convolution.foreign` says
     why); this cost no time that could be measured.
     """
-    huge_pages()
+    allocator.keep_memory()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a log shows a line when it is printed; what its encoding lacks is printed as \xe4
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
-    import jax  # a second, which help and a restart do not need
+    import jax  # a second, which help does not need
 
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     flag = cpu_flag(importlib.metadata.version("jaxlib"))

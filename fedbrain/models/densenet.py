@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Inexact
 
-from fedbrain.models.layers import Conv, Volume, require_size
+from fedbrain.models.layers import Conv, Pointwise, Volume, require_size
 from fedbrain.models.normalisation import NORMS
 from fedbrain.models.pooling import avg_pool, max_pool
 
@@ -46,8 +46,7 @@ class DenseNet(nn.Module):
         require_size(image, 29, "densenet")
 
         conv = partial(Conv, use_bias=False, dtype=self.dtype)
-        init = nn.initializers.he_normal()
-        pointwise = partial(nn.Dense, use_bias=False, dtype=self.dtype, kernel_init=init)  # 1x1x1
+        pointwise = partial(Pointwise, dtype=self.dtype)
 
         def norm_relu(net: nn.Module, x: Array, name: str) -> Array:
             return nn.relu(NORMS[self.norm](name=name, parent=net)(x, train=train, mask=mask))

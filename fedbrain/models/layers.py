@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Inexact
 
-from fedbrain.models.convolution import conv3d
+from fedbrain.models.convolution import conv3d, pointwise
 
 Volume = Inexact[Array, "b d h w c"]
 
@@ -12,7 +12,7 @@ Volume = Inexact[Array, "b d h w c"]
 class Conv(nn.Module):
     """3-D convolution with an odd cubic kernel and padding kernel_size // 2.
 
-    For 1x1x1 use `nn.Dense`: the same maths, faster.
+    For 1x1x1 there is `Pointwise`.
     """
 
     features: int
@@ -29,6 +29,18 @@ class Conv(nn.Module):
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         return y
+
+
+class Pointwise(nn.Module):
+    """1x1x1 convolution without a bias: at every voxel the same matrix product."""
+
+    features: int
+    dtype: jnp.dtype = jnp.dtype("float32")
+
+    @nn.compact
+    def __call__(self, x: Volume) -> Inexact[Array, "b d h w o"]:
+        kernel = self.param("kernel", nn.initializers.he_normal(), (x.shape[-1], self.features))
+        return pointwise(x.astype(self.dtype), kernel.astype(self.dtype))
 
 
 def require_size(x: Volume, minimum: int, name: str) -> None:

@@ -38,7 +38,10 @@ def max_pool(x: Volume, size: int = 2, *, stride: int = 2, pad: int = 0) -> Pool
 
 def avg_pool(x: Volume, size: int = 2) -> Pooled:
     """Mean over disjoint cubes of `size`; a remainder at the far edge is dropped, as in PyTorch."""
-    return reduce(jnp.add, _corners(x, size)) / size**3
+    i, j, k = (n // size for n in x.shape[1:4])
+    whole = x[:, : i * size, : j * size, : k * size]
+    cubes = whole.reshape(x.shape[0], i, size, j, size, k, size, x.shape[4])
+    return cubes.mean((2, 4, 6))
 
 
 # Overlapping windows. Along an axis, voxel stride * i + r is tap r of window i, tap r + stride of

@@ -21,6 +21,7 @@ from fedbrain.models.convolution import (
     for_correlation,
     native,
     onednn,
+    pointwise,
     spread,
 )
 
@@ -270,3 +271,28 @@ def test_a_program_for_another_platform_has_its_convolutions(platform):
         text = jax.jit(f).trace(*args).lower(lowering_platforms=(platform,)).as_text()
         assert text.count("stablehlo.convolution") == 3
         assert "fedbrain_onednn" not in text
+
+
+@pytest.mark.parametrize("edge", [4, 9])  # fewer voxels than oneDNN is for, and more
+def test_the_same_product_at_every_voxel(kernels, edge):
+    keys = jax.random.split(jax.random.key(1))
+    x, k = jax.random.normal(keys[0], (2, edge, edge, edge, 5)), jax.random.normal(keys[1], (5, 3))
+
+    def slope(product, x, k):
+        return jax.grad(lambda x, k: jnp.sum(jnp.sin(product(x, k))), argnums=(0, 1))(x, k)
+
+    for product in (partial(slope, pointwise), jax.jit(partial(slope, pointwise))):
+        _assert_close(product(x, k), slope(jnp.matmul, x, k))
+    clients = jnp.stack([x, 2 * x]), jnp.stack([k, -k])
+    each = [slope(jnp.matmul, *client) for client in zip(*clients)]
+    _assert_close(
+        jax.vmap(partial(slope, pointwise))(*clients), jax.tree.map(lambda *a: jnp.stack(a), *each)
+    )
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_on_another_platform_it_is_a_matrix_product(platform):
+    x, k = jnp.ones((1, 8, 8, 8, 2)), jnp.ones((2, 3))
+    text = jax.jit(pointwise).trace(x, k).lower(lowering_platforms=(platform,)).as_text()
+    assert "stablehlo.dot_general" in text
+    assert "convolution" not in text

@@ -21,7 +21,7 @@ from fedbrain.models.convolution.formulations import (
     for_correlation,
     native,
 )
-from fedbrain.models.convolution.maps import conv3d, convolve, correlate, spread
+from fedbrain.models.convolution.maps import conv3d, convolve, correlate, pointwise, spread
 
 __all__ = [
     "FORMULATIONS",
@@ -33,5 +33,6 @@ __all__ = [
     "for_correlation",
     "native",
     "onednn",
+    "pointwise",
     "spread",
 ]

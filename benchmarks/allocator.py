@@ -1,9 +1,10 @@
-"""What large blocks in huge pages gain, for which commands start anew.
+"""What it gains that freed memory stays with the process.
 
-    python -m benchmarks.huge_pages [--rounds=9] [--json=FILE]
+    python -m benchmarks.allocator [--rounds=9] [--json=FILE]
 
-The same training steps, with `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` and with 0, which is how a
-user switches it off. A ratio is the time with huge pages over that without, paired.
+The same training steps, with the settings of our commands and with the C library's own, which a
+user keeps with `GLIBC_TUNABLES=glibc.malloc.hugetlb=0`. A ratio is the time with kept memory over
+that without, paired.
 """
 
 import json
@@ -29,17 +30,17 @@ def main(argv: list[str]) -> None:
         task = {"model": model, "size": size, "batch": batch, "steps": steps}
         start = partial(Worker, "benchmarks.peers.fedbrain_step", task)
         contestants = {
-            "huge": partial(start, environment=ALLOCATOR),
+            "kept": partial(start, environment=ALLOCATOR),
             "system": partial(start, environment=SYSTEM),
         }
         results = contest(contestants, ROUNDS.value)
-        huge, system = results["huge"], results["system"]
-        assert isinstance(huge, Result)
+        kept, system = results["kept"], results["system"]
+        assert isinstance(kept, Result)
         assert isinstance(system, Result)
-        peaks = f"{huge.peak_bytes / MIB:,.0f} MiB, {system.peak_bytes / MIB:,.0f} without"
+        peaks = f"{kept.peak_bytes / MIB:,.0f} MiB, {system.peak_bytes / MIB:,.0f} without"
         print(
-            f"{model} {size}^3, batch {batch}: {huge.seconds / steps:.3f} s a step,"
-            f" {system.ratio:.2f} ({system.low:.2f}-{system.high:.2f}) of that without huge pages;"
+            f"{model} {size}^3, batch {batch}: {kept.seconds / steps:.3f} s a step,"
+            f" {system.ratio:.2f} ({system.low:.2f}-{system.high:.2f}) of that without;"
             f" at most {peaks}",
             flush=True,
         )
