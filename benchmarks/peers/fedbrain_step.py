@@ -6,7 +6,6 @@ Task: as torch_step.
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -41,10 +40,8 @@ def prepare(task: dict):
     }
     variables = jax.jit(work.init)(jax.random.key(0), image)
     server = algorithm.init(variables, np.ones(1, np.float32))
-    progress = local_steps.begin(
-        algorithm.local, server, algorithm.init_client(variables), jax.random.key(1), batch
-    )
-    progress = jax.jit(partial(jax.tree.map, jnp.copy))(progress)  # one program for all shapes
+    begin = jax.jit(partial(local_steps.begin, algorithm.local))
+    progress = begin(server, algorithm.init_client(variables), jax.random.key(1), batch)
     step = jax.jit(local_steps.guard(algorithm.local.step), donate_argnums=0)
     return step, progress, batch
 

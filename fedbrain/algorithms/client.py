@@ -78,7 +78,8 @@ def make_local(client: ClientChain, variant: Variant, sharing: Sharing) -> Local
     """
     return LocalTrainer(
         init=partial(_begin, client, variant, sharing),
-        step=partial(_step, client, variant),
+        # traced once for all programs that it is part of
+        step=jax.jit(partial(_step, client, variant), inline=True),
         finish=partial(_finish, client, variant, sharing),
     )
 
