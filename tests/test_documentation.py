@@ -3,11 +3,12 @@
 import ast
 import doctest
 import importlib
+import inspect
 import json
 import pkgutil
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -19,10 +20,12 @@ import fedbrain
 from fedbrain.aggregators import AGGREGATORS, RULES, Row
 from fedbrain.algorithms import VARIANTS
 from fedbrain.deploy.protocol.reveals import Reveals
+from fedbrain.deploy.site_side.bounds import number
 from fedbrain.experiments.config import read_experiment
 from fedbrain.experiments.spec import call
 from tests.aggregators import test_aggregators as contract
 from tests.aggregators.test_aggregators import apply
+from tests.algorithms import test_quadratics
 from tests.algorithms.test_quadratics import H, K, distance, fedavg_fixed_point, train
 from tests.programs import run_program
 
@@ -71,9 +74,9 @@ def recipe(section: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-def run(code: str) -> dict:
-    """The names that a printed module defines."""
-    namespace: dict = {}
+def run(code: str, known: Mapping = {}) -> dict:
+    """The names that a printed module defines, and those that are known before."""
+    namespace: dict = dict(known)
     exec(compile(code, "recipe", "exec"), namespace)
     return namespace
 
@@ -118,15 +121,29 @@ def test_the_rule_of_contributing_keeps_the_contract(monkeypatch):
 
 
 def test_the_algorithm_of_contributing_reaches_its_fixed_point(monkeypatch):
-    """Module and row as printed, in the table of algorithms, on quadratic clients."""
-    module, row, sent = recipe("Adding an algorithm")
+    """Module, rows and test as printed, in the table of algorithms, on quadratic clients."""
+    module, row, sent, ranges, printed_test = recipe("Adding an algorithm")
     assert lines_of_code(module) <= 20
     assert eval("{" + sent + "}", {"Reveals": Reveals})["fedcm"].opened
-    monkeypatch.setitem(VARIANTS, "fedcm", eval("{" + row + "}", run(module))["fedcm"])
-    variant = call(f"fedcm(length={K * H}, alpha=0.5)", VARIANTS)
-    w, _ = train(variant=variant, rounds=300)
-    np.testing.assert_allclose(w, fedavg_fixed_point(0.5 * H), atol=1e-10)
+    fedcm = eval("{" + row + "}", run(module))["fedcm"]
+    monkeypatch.setitem(VARIANTS, "fedcm", fedcm)
+    bounds = eval("{" + ranges + "}", {"number": number})["fedcm"]
+    assert set(bounds) == set(inspect.signature(fedcm).parameters)
+    run(printed_test, vars(test_quadratics))["test_fedcm_rests_where_fedavg_with_alpha_h_does"]()
+    w, _ = train(variant=call(f"fedcm(length={K * H}, alpha=0.5)", VARIANTS), rounds=300)
     assert distance(w) < distance(fedavg_fixed_point())
+
+
+@pytest.mark.parametrize("section", ["Adding an aggregation rule", "Adding an algorithm"])
+def test_the_examples_of_contributing_are_true(section):
+    module = recipe(section)[0]
+    names = run(module)
+    [function] = [x for x in ast.parse(module).body if isinstance(x, ast.FunctionDef)]
+    text = ast.get_docstring(function)
+    assert text
+    example = doctest.DocTestParser().get_doctest(text, names, function.name, "CONTRIBUTING.md", 0)
+    assert example.examples
+    assert not doctest.DocTestRunner().run(example).failed
 
 
 def test_the_columns_of_contributing_are_those_of_a_row():

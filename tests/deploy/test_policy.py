@@ -1,5 +1,7 @@
 """A site's own file decides what runs there; what it does not allow is refused in a sentence."""
 
+import inspect
+
 import pytest
 
 from fedbrain.algorithms import VARIANTS
@@ -10,6 +12,7 @@ from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.protocol.wire import Refused
 from fedbrain.deploy.site_side.limits import VALUES
 from fedbrain.deploy.site_side.opened import CALLS
+from fedbrain.deploy.site_side.opened_algorithms import RANGES
 from fedbrain.deploy.site_side.policy import _fields, consent, read_policy, require_subjects
 from fedbrain.experiments.spec import choose
 
@@ -173,6 +176,13 @@ def test_the_package_has_a_row_for_every_field_and_every_algorithm():
     assert set(ALGORITHMS) == set(VARIANTS)
     for field, calls in CALLS.items():
         assert set(calls.bounds) <= set(calls.table), field
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_algorithm_has_the_range_of_each_argument(name):
+    """Without a row no site could run it, whatever docs/what_leaves.md says."""
+    assert name in RANGES, f"{name} needs a row in fedbrain/deploy/site_side/opened_algorithms.py"
+    assert set(RANGES[name]) == set(inspect.signature(VARIANTS[name]).parameters)
 
 
 def test_a_site_that_says_nothing_runs_the_default_experiment_above_the_floors(plain):

@@ -31,6 +31,7 @@ from fedbrain.deploy.protocol.linear import LINEAR, MOST
 from fedbrain.deploy.protocol.reveals import ALGORITHMS
 from fedbrain.deploy.site_side.bounds import either, flag, number, one_of, several, whole, word
 from fedbrain.deploy.site_side.calls import Calls, at_server, calls, without_arguments
+from fedbrain.deploy.site_side.opened_algorithms import RANGES
 from fedbrain.experiments.spec import factories
 from fedbrain.models import MODELS
 from fedbrain.models.losses import LOSSES
@@ -148,38 +149,7 @@ CALLS: Mapping[str, Calls] = {
     ),
     "algorithm": calls(
         VARIANTS,
-        {
-            "fedavg": {},
-            "scaffold": {},
-            "feddyn": {"alpha": number(1e-4, 10)},
-            "feddc": {"alpha": number(1e-4, 10)},
-            "fedadmm": {"penalty": number(1e-4, 100)},
-            "fedacg": {"momentum": number(0, 0.999), "penalty": number(0, 10)},
-            "fedsam": {"rho": number(1e-6, 10)},
-            "fedlesam": {"rho": number(1e-6, 10)},
-            "moon": {"penalty": number(0, 100), "temperature": number(0.01, 100)},
-            "mime": {"beta": number(0, 0.999)},
-            "mimelite": {"beta": number(0, 0.999)},
-            "ditto": {"penalty": number(0, 100)},
-            "apfl": {"mixture": SHARE, "learning_rate": number(1e-5, 1)},
-            "pfedme": {
-                "penalty": number(0, 100),
-                "inner_steps": whole(1, 50),
-                "inner_learning_rate": number(1e-5, 1),
-            },
-            "fine_tuned": {},
-            "fedrep": {"head_steps": whole(0, 10_000)},
-            "worker_momentum": {"beta": number(0, 0.999)},
-            "report_global_loss": {},
-            "report_fisher": {"damping": number(1e-12, 1e3)},
-            "report_discrepancy": {
-                "bins": whole(2, 50),
-                "low": number(-1e4, 1e4),
-                "width": number(0.1, 1e4),
-            },
-            "report_gap": {},
-            "report_left_out_loss": {},
-        },
+        RANGES,
         closed=[name for name, row in ALGORITHMS.items() if not row.opened],
     ),
     "client.transforms": calls(
