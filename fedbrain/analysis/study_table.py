@@ -110,7 +110,7 @@ def summarise(
             method=method,
             attack=attack,
             mean=float(score.mean()),
-            interval=over_seeds(score),
+            interval=_possible(over_seeds(score), better),
             low=float(score.min()),
             high=float(score.max()),
             rank=float(rank.mean()),
@@ -123,6 +123,12 @@ def summarise(
         lines.append(line)
     attacks = list(dict.fromkeys(attack for _, attack in cells))
     return sorted(lines, key=lambda line: (attacks.index(line.attack), line.rank))
+
+
+def _possible(interval: tuple[float, float], better: int) -> tuple[float, float]:
+    """The part of an interval where a score can be: a percentage, or an error of at least 0."""
+    low, high = np.clip(interval, 0, 100 if better > 0 else np.inf).tolist()
+    return low, high
 
 
 def bounded(

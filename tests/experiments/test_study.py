@@ -166,6 +166,15 @@ def test_summary_by_hand():
     assert reduce_history(history, "last_five", 1)[0, 0] == 5
 
 
+@pytest.mark.parametrize(("better", "scores"), [(1, [99.0, 100, 94]), (-1, [0.1, 0.0, 3.0])])
+def test_an_interval_lies_where_a_score_can_be(better, scores):
+    """By t it would reach beyond 100 %, or below an error of 0."""
+    cells = {("a", "x"): (np.asarray(scores)[:, None], np.ones((3, 1)), np.zeros(3))}
+    [line] = summarise(cells, ["p"], better)
+    assert (line.interval[1] == 100) if better > 0 else (line.interval[0] == 0)
+    assert 0 <= line.interval[0] < line.mean < line.interval[1]
+
+
 def test_problems():
     digits = call("digits(clients=25, attackers=5)", PROBLEMS)(0)
     labels = [np.unique(c.train[1]).size for c in digits.clients.values()]
