@@ -75,13 +75,24 @@ def test_a_scan_goes_that_way(tree, tmp_path, monkeypatch):
 
 
 def test_an_update_goes_that_way(tmp_path, scans, monkeypatch):
-    """Without the network engine, whose place a transport in memory takes."""
+    """Without the network engine, whose place a transport in memory takes.
+
+    The Python of a step is called once, where the first program that holds it is traced.
+    """
     monkeypatch.setattr(in_memory, "EXPERIMENTS", {})
     monkeypatch.setattr(in_memory, "COMPILED", {})
-    consortium = in_memory.Consortium(scans, tmp_path, rounds=1)
-    calls = calls_during(lambda: conduct(consortium.side(), folder=tmp_path / "server"))
+
+    def run() -> None:
+        consortium = in_memory.Consortium(scans, tmp_path, rounds=1)
+        conduct(consortium.side(), folder=tmp_path / "server")
+
+    calls = calls_during(run)
     inside = [hop for hop in walks.UPDATE if "/nvflare/" not in hop.place]
-    require_order([hop for hop in inside if "/audit.py:" not in hop.place], calls)
+    step = "fedbrain/algorithms/client.py:_step"
+    assert step in calls
+    require_order(
+        [hop for hop in inside if "/audit.py:" not in hop.place and hop.place != step], calls
+    )
 
 
 def test_nothing_imports_an_entry_point():
