@@ -108,10 +108,10 @@ def fedpidavg(
 ) -> Aggregator:
     """a_i = alpha n_i / sum n + beta k_i / sum k + gamma m_i / sum m: a PID controller.
 
-    k_i = previous cost - new cost, and m_i is the sum of the new cost and the five before it. From
-    memory: k_i = 0 where a cost rose and in a client's first round; where nobody's cost fell, the
-    other two terms share the whole. The paper lets hospitals of unusual size train less often,
-    which is `config.server.sampling` here.
+    k_i = previous cost - new cost, and m_i is the sum of the new cost and the five before it: from
+    memory, since the paper could not be had. Arbitrary: k_i = 0 where a cost rose and in a client's
+    first round; where nobody's cost fell, the other two terms share the whole. That the authors let
+    hospitals of unusual size train less often is not part of the rule.
 
     >>> x = jnp.array([[0.0], [1.0]])
     >>> rule = fedpidavg(clients=2)

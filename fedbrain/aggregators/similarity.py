@@ -2,9 +2,9 @@
 
     u_i = 1 / (||x_i - mean||_1 + eps),    a_i = (u_i / sum u + p_i) / 2
 
-Distances between models are those between updates. From its eleventh round on the authors' program
-divides all weights of a coordinate by one number, which a weighted mean cancels; and it compares
-sums of tensors, where the paper has absolute differences.
+Distances between models are those between updates. The paper could not be had; its distance is as
+others report it. The authors' program compares sums of tensors instead, and from its eleventh round
+on divides all weights of a coordinate by one number, which a weighted mean cancels.
 
 References:
   Khan et al. (2023), https://arxiv.org/abs/2301.12617
@@ -42,7 +42,7 @@ def regsimagg(eps: float = 1e-5) -> Aggregator:
     2.516
 
     Args:
-      eps: in units of an update's L1 norm; 1e-5 as published.
+      eps: in units of an update's L1 norm; 1e-5 in the authors' program.
     """
     if not eps > 0:
         raise ValueError(f"Expected eps={eps} > 0.")

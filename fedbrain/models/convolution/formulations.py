@@ -32,6 +32,7 @@ class Geometry(NamedTuple):
     stride: int
 
 
+ONE_VOXEL = (1, 1, 1)  # a kernel of 1x1x1: the same matrix product at every voxel
 Map = Callable[[Array, Array, Geometry], Array]
 
 
@@ -68,7 +69,7 @@ def for_convolution(
     batch: int, channels: int, features: int, geometry: Geometry, dtype: jnp.dtype
 ) -> str:
     """The formulation that was fastest on a CPU."""
-    if geometry.kernel == (1, 1, 1):
+    if geometry.kernel == ONE_VOXEL:
         return "patches"  # a matrix product
     positions = batch * math.prod(geometry.size)
     if geometry.stride == 1 and channels <= 4:
