@@ -5,6 +5,7 @@ from flax import linen as nn
 from jaxtyping import Array, Inexact
 
 from fedbrain.models.convolution import conv3d, pointwise
+from fedbrain.models.initial import he_normal
 
 Volume = Inexact[Array, "b d h w c"]
 
@@ -24,7 +25,7 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Volume) -> Inexact[Array, "b i j k o"]:
         shape = (self.kernel_size,) * 3 + (x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
+        kernel = self.param("kernel", he_normal, shape)
         y = conv3d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
@@ -39,7 +40,7 @@ class Pointwise(nn.Module):
 
     @nn.compact
     def __call__(self, x: Volume) -> Inexact[Array, "b d h w o"]:
-        kernel = self.param("kernel", nn.initializers.he_normal(), (x.shape[-1], self.features))
+        kernel = self.param("kernel", he_normal, (x.shape[-1], self.features))
         return pointwise(x.astype(self.dtype), kernel.astype(self.dtype))
 
 

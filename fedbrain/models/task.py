@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from fedbrain.models.initial import together
 from fedbrain.models.penultimate import entering_head
 from fedbrain.types import Batch, Key, Loss, Metrics, ModelState, Params, Task, Variables
 
@@ -23,7 +24,7 @@ def make_task(module: Any, loss: Loss) -> Task:
         [b k], and returns [b outputs].
       loss: of `module`'s outputs.
     """
-    compiled_init = jax.jit(partial(module.init, train=False))  # XLA drops the forward pass
+    compiled_init = jax.jit(together(partial(module.init, train=False)))
 
     def covariates_of(batch: Batch) -> dict[str, Array]:
         return {"covariates": jnp.asarray(batch["covariates"])} if "covariates" in batch else {}
