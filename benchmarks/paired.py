@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 # The same for every contestant, as our entry points set it (`fedbrain.cli.allocator`): freed memory
 # stays with the process.
-_KEEP = {"mmap_max": 0, "trim_threshold": 2**31 - 1, "arena_max": 1}
+_KEEP = {"mmap_max": 0, "trim_threshold": 2**31 - 1, "arena_max": 1, "mxfast": 0}
 ALLOCATOR = {
     "GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in _KEEP.items())
 }

@@ -25,11 +25,16 @@ print(faults() - before)
 """
 
 
-def run(**environment):
+def said(program, **environment):
+    """The words that a program prints in a process of its own."""
     clean = {k: v for k, v in os.environ.items() if "MALLOC" not in k and k != "GLIBC_TUNABLES"}
-    command = [sys.executable, "-c", BLOCKS]
+    command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=clean | environment, capture_output=True, text=True)
-    kept, faults = done.stdout.split()
+    return done.stdout.split()
+
+
+def run(**environment):
+    kept, faults = said(BLOCKS, **environment)
     return kept == "True", int(faults)
 
 
@@ -53,3 +58,38 @@ def test_the_settings_of_a_user_stay(name, value):
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert not allocator.keep_memory()
+
+
+COMPILING = """
+import sys
+sys.modules["jax"] = jax = type(sys)("jax")
+listeners = []
+jax.monitoring = type(sys)("jax.monitoring")
+jax.monitoring.register_event_duration_secs_listener = listeners.append
+from fedbrain.cli import allocator
+import numpy as np
+allocator.keep_memory()
+allocator.give_back_after_compiling()
+allocator.give_back_after_compiling()
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 // 2**20
+before = resident()
+np.ones(1 << 24)  # 128 MB
+[listener] = listeners
+listener("/jax/other", 9.0, fun_name="f")
+listener(allocator.COMPILED, 0.001, fun_name="f")
+kept = resident() - before
+listener(allocator.COMPILED, 9.0, fun_name="f")
+print(kept, resident() - before)
+"""
+
+
+@glibc
+def test_what_long_compiling_leaves_is_given_back():
+    clean = {k: v for k, v in os.environ.items() if "MALLOC" not in k and k != "GLIBC_TUNABLES"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILING], env=clean, capture_output=True, text=True
+    )
+    kept, after = map(int, done.stdout.split())
+    assert kept > 120
+    assert after < 10
