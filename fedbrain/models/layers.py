@@ -28,7 +28,8 @@ class Conv(nn.Module):
         kernel = self.param("kernel", he_normal, shape)
         y = conv3d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
         if self.use_bias:
-            y = y + self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y = (y.astype(bias.dtype) + bias).astype(self.dtype)  # its gradient sums in float32
         return y
 
 

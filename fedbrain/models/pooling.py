@@ -44,6 +44,11 @@ def avg_pool(x: Volume, size: int = 2) -> Pooled:
     return cubes.mean((2, 4, 6))
 
 
+def _wide(x: Array) -> Array:
+    """In float32 at least: of narrower numbers XLA for CPUs rounds every result, which is slow."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 # Overlapping windows. Along an axis, voxel stride * i + r is tap r of window i, tap r + stride of
 # window i - 1, and so on.
 
@@ -72,7 +77,8 @@ def _window_max_backward(
     size: int, stride: int, x_and_y: tuple[Volume, Pooled], gradient: Pooled
 ) -> tuple[Volume]:
     """Voxels with the same r in every axis are in equally many windows: one sum for each r."""
-    x, y = x_and_y
+    dtype = gradient.dtype
+    x, y, gradient = map(_wide, (*x_and_y, gradient))
     share = gradient / sum((tap == y).astype(x.dtype) for tap in _taps(x, size, stride))
     before = (size - 1) // stride  # windows that begin before a voxel's own
     pads = ((0, 0), *((before, before),) * 3, (0, 0))
@@ -93,7 +99,7 @@ def _window_max_backward(
     dx = jnp.stack([of_voxels(r) for r in product(range(stride), repeat=3)])
     dx = dx.reshape(stride, stride, stride, x.shape[0], *counts, x.shape[4])
     dx = dx.transpose(3, 4, 0, 5, 1, 6, 2, 7).reshape(cells.shape)
-    return (_resized(dx, x.shape[1:4]),)
+    return (_resized(dx, x.shape[1:4]).astype(dtype),)
 
 
 def _resized(x: Array, shape: Sequence[int]) -> Array:
@@ -129,9 +135,11 @@ def _cube_max_forward(x: Volume, size: int):
 def _cube_max_backward(
     size: int, x_and_y: tuple[Volume, Pooled], gradient: Pooled
 ) -> tuple[Volume]:
-    x, y = x_and_y
+    dtype = gradient.dtype
+    x, y, gradient = map(_wide, (*x_and_y, gradient))
     share = gradient / sum((corner == y).astype(x.dtype) for corner in _corners(x, size))
-    return (jnp.where(x == _fill(y, size, x.shape), _fill(share, size, x.shape), 0),)
+    dx = jnp.where(x == _fill(y, size, x.shape), _fill(share, size, x.shape), 0)
+    return (dx.astype(dtype),)
 
 
 def _fill(y: Pooled, size: int, shape: tuple[int, ...]) -> Volume:
