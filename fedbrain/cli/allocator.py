@@ -25,7 +25,7 @@ KEEP = {
     FAST_CHUNKS: 0,
 }
 COMPILED = "/jax/core/compile/backend_compile_duration"  # event of JAX
-LONG_S = 0.2  # seconds of compiling, or of loading, from which on there is something to give back
+LONG_S = 1.0  # seconds of compiling, or of loading, from which on there is something to give back
 
 
 def is_set_by_user() -> bool:

@@ -159,8 +159,10 @@ def estimate(
     total = sum(people.values())
     height = sum(people[name] / total * a for name, a in common.heights.items())
     scale = np.sqrt(sum(told.values()) / total)
+    effect = np.abs(common.slopes).max(0, initial=0.0)  # of one unit of a covariate
     for name, residual in told.items():
-        size = np.maximum(np.abs(common.heights[name]), scale)
+        # a feature that equals a covariate has no height, and no scale but its rounding
+        size = np.max([np.abs(common.heights[name]), effect, scale], axis=0)
         [without] = np.nonzero(residual <= 1e-18 * people[name] * size**2)
         if without.size:
             raise FollowsError(name, int(without[0]))

@@ -57,7 +57,8 @@ def together(function: Callable) -> Callable:
     >>> def pair(key):
     ...     return [jax.random.normal(jax.random.fold_in(key, i), (3,)) for i in range(2)]
     >>> def draws(function):
-    ...     return str(jax.make_jaxpr(function)(jax.random.key(0))).count("name=_normal ")
+    ...     eqns = jax.make_jaxpr(function)(jax.random.key(0)).eqns
+    ...     return [eqn.params.get("name") for eqn in eqns].count("_normal")
     >>> draws(pair), draws(together(pair))
     (2, 1)
     """
