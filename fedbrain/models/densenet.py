@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Inexact
 
-from fedbrain.models.layers import Conv, Pointwise, Volume, require_size
+from fedbrain.models.layers import Conv, Pointwise, Volume, at_least_float32, require_size
 from fedbrain.models.normalisation import NORMS
 from fedbrain.models.pooling import avg_pool, max_pool
 
@@ -71,7 +71,7 @@ class DenseNet(nn.Module):
                 x = avg_pool(pointwise(x.shape[-1] // 2, name=f"transition{b}_conv")(x))
         x = norm_relu(self, x, "norm5").mean((1, 2, 3))
         y = nn.Dense(self.outputs, dtype=self.dtype, name="head")(x)
-        return y.astype(jnp.promote_types(self.dtype, jnp.float32))
+        return at_least_float32(y)
 
 
 def densenet121(

@@ -35,8 +35,8 @@ def _draws(key: Key, number: int) -> Float[Array, " number"]:
 def he_normal(key: Key, shape: Sequence[int]) -> Array:
     """A kernel of variance 2 / inputs, as `flax.linen.initializers.he_normal()` draws it.
 
-    The i-th number drawn depends on the key and on i alone: more than are needed are drawn, so that
-    kernels of many shapes are of few sizes.
+    The i-th number drawn depends on the key and on i alone, unless `jax_threefry_partitionable` is
+    off: more than are needed are drawn, so that kernels of many shapes are of few sizes.
 
     Args:
       key: of this kernel.
@@ -89,9 +89,7 @@ def _in_turns(eqns: Sequence[JaxprEqn]) -> list[list[JaxprEqn]]:
     for number, eqn in enumerate(eqns):
         turn = 1 + max((turn_of[v] for v in eqn.invars if not isinstance(v, Literal)), default=0)
         turn_of |= dict.fromkeys(eqn.outvars, turn)
-        kinds: list[Any] = [
-            jax.typeof(v.val) if isinstance(v, Literal) else v.aval for v in eqn.invars
-        ]
+        kinds: list[Any] = [v.aval for v in eqn.invars]
         draws = any(jnp.issubdtype(kind.dtype, jax.dtypes.prng_key) for kind in kinds)
         same = (eqn.primitive, str(eqn.params), str(kinds)) if draws else number
         groups[turn, same].append(eqn)

@@ -45,6 +45,11 @@ class Pointwise(nn.Module):
         return pointwise(x.astype(self.dtype), kernel.astype(self.dtype))
 
 
+def at_least_float32(x: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
+    """For sums: of narrower numbers XLA for CPUs rounds every result, which is slow and inexact."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 def require_size(x: Volume, minimum: int, name: str) -> None:
     """Raises ValueError when a spatial axis is too short for the network's poolings."""
     if min(x.shape[1:4]) < minimum:

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from fedbrain.models.layers import Volume
+from fedbrain.models.layers import Volume, at_least_float32
 
 
 class Saved(NamedTuple):
@@ -31,7 +31,7 @@ class Saved(NamedTuple):
 
 def _moments(x: Volume, weight: Float[Array, " b"]) -> tuple[Array, Array, Array]:
     """(examples times voxels, mean [c], variance [c]) of the weighted examples."""
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = at_least_float32(x)
     count = jnp.maximum(weight.sum() * math.prod(x.shape[1:4]), 1.0)
     mean = weight @ x.sum((1, 2, 3)) / count
     return count, mean, weight @ ((x - mean) ** 2).sum((1, 2, 3)) / count

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact
 
-from fedbrain.models.layers import Volume
+from fedbrain.models.layers import Volume, at_least_float32
 
 Pooled = Inexact[Array, "b i j k c"]
 
@@ -44,11 +44,6 @@ def avg_pool(x: Volume, size: int = 2) -> Pooled:
     return cubes.mean((2, 4, 6))
 
 
-def _wide(x: Array) -> Array:
-    """In float32 at least: of narrower numbers XLA for CPUs rounds every result, which is slow."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
 # Overlapping windows. Along an axis, voxel stride * i + r is tap r of window i, tap r + stride of
 # window i - 1, and so on.
 
@@ -78,7 +73,7 @@ def _window_max_backward(
 ) -> tuple[Volume]:
     """Voxels with the same r in every axis are in equally many windows: one sum for each r."""
     dtype = gradient.dtype
-    x, y, gradient = map(_wide, (*x_and_y, gradient))
+    x, y, gradient = map(at_least_float32, (*x_and_y, gradient))
     share = gradient / sum((tap == y).astype(x.dtype) for tap in _taps(x, size, stride))
     before = (size - 1) // stride  # windows that begin before a voxel's own
     pads = ((0, 0), *((before, before),) * 3, (0, 0))
@@ -136,7 +131,7 @@ def _cube_max_backward(
     size: int, x_and_y: tuple[Volume, Pooled], gradient: Pooled
 ) -> tuple[Volume]:
     dtype = gradient.dtype
-    x, y, gradient = map(_wide, (*x_and_y, gradient))
+    x, y, gradient = map(at_least_float32, (*x_and_y, gradient))
     share = gradient / sum((corner == y).astype(x.dtype) for corner in _corners(x, size))
     dx = jnp.where(x == _fill(y, size, x.shape), _fill(share, size, x.shape), 0)
     return (dx.astype(dtype),)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Inexact
 
-from fedbrain.models.layers import Conv, Volume, require_size
+from fedbrain.models.layers import Conv, Volume, at_least_float32, require_size
 from fedbrain.models.normalisation import NORMS
 from fedbrain.models.pooling import max_pool
 
@@ -51,7 +51,7 @@ class SFCN(nn.Module):
         x = nn.relu(NORMS[self.norm](name=f"norm{n}")(x, train=train, mask=mask))
         x = nn.Dropout(self.dropout, deterministic=not train)(x.mean((1, 2, 3)))
         y = nn.Dense(self.outputs, dtype=self.dtype, name="head")(x)
-        return y.astype(jnp.promote_types(self.dtype, jnp.float32))
+        return at_least_float32(y)
 
 
 def sfcn(

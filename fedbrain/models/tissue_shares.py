@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Inexact
 
-from fedbrain.models.layers import Volume, require_size
+from fedbrain.models.layers import Volume, at_least_float32, require_size
 from fedbrain.models.normalisation import NORMS
 
 LEVELS = (-2.0, -1.0, -0.3, 0.3, 0.8, 1.3)  # arbitrary: over the grey values of a z-scored T1w
@@ -73,7 +73,7 @@ class TissueShares(nn.Module):
         x = nn.Dropout(self.dropout, deterministic=not train)(x[:, 0, 0, 0])
         init = nn.initializers.zeros
         y = nn.Dense(self.outputs, kernel_init=init, dtype=self.dtype, name="head")(x)
-        return y.astype(jnp.promote_types(self.dtype, jnp.float32))
+        return at_least_float32(y)
 
 
 def tissue_shares(

@@ -86,10 +86,6 @@ print(kept, resident() - before)
 
 @glibc
 def test_what_long_compiling_leaves_is_given_back():
-    clean = {k: v for k, v in os.environ.items() if "MALLOC" not in k and k != "GLIBC_TUNABLES"}
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILING], env=clean, capture_output=True, text=True
-    )
-    kept, after = map(int, done.stdout.split())
+    kept, after = map(int, said(COMPILING))
     assert kept > 120
     assert after < 10

@@ -1,5 +1,6 @@
 """Settings of the process: flags of XLA for the installed jaxlib."""
 
+import gc
 import importlib.metadata
 import os
 import re
@@ -27,3 +28,14 @@ def test_the_flag_of_the_installed_jaxlib_is_set():
 def test_an_unmeasured_jaxlib_is_no_secret():
     with pytest.warns(UserWarning, match=r"not with 0\.1\.0: CPU convolutions may be slow"):
         assert process.cpu_flag("0.1.0") == ""
+
+
+@pytest.mark.parametrize(("first", "then"), [(700, 10_000), (20_000, 20_000), (0, 0)])
+def test_garbage_is_searched_for_seldom_unless_a_user_chose(first, then):
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(first)
+        process.search_garbage_seldom()
+        assert gc.get_threshold()[0] == then
+    finally:
+        gc.set_threshold(*before)
